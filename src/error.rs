@@ -1,0 +1,140 @@
+//! The one error type of the library.
+
+use std::path::PathBuf;
+
+/// What can go wrong. Every variant that speaks of a tensor names it, what was expected and what came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No adapter could be found, or none of that name.
+    #[error(
+        "no GPU adapter {wanted}: {reason} (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)"
+    )]
+    NoAdapter {
+        /// What was asked for.
+        wanted: String,
+        /// What the search said.
+        reason: String,
+    },
+
+    /// The adapter was found, but refused to give a device.
+    #[error("adapter '{adapter}' gave no device: {reason}")]
+    NoDevice {
+        /// The adapter's name.
+        adapter: String,
+        /// What it said.
+        reason: String,
+    },
+
+    /// The GPU driver or wgpu's validation reported an error.
+    #[error("GPU error while {during}: {message}")]
+    Gpu {
+        /// What was being done.
+        during: String,
+        /// What wgpu said.
+        message: String,
+    },
+
+    /// A tensor's shape is not the one expected.
+    #[error("{tensor}: expected shape {expected}, got {got}")]
+    Shape {
+        /// The tensor.
+        tensor: String,
+        /// The shape wanted.
+        expected: String,
+        /// The shape that came.
+        got: String,
+    },
+
+    /// A number is outside of its range.
+    #[error("{what}: expected {expected}, got {got}")]
+    Value {
+        /// The quantity.
+        what: String,
+        /// What it may be.
+        expected: String,
+        /// What it was.
+        got: String,
+    },
+
+    /// A weight is not a finite number.
+    #[error("{tensor}: element {index} is {value}, expected finite numbers")]
+    NotFinite {
+        /// The tensor.
+        tensor: String,
+        /// Index of the first such element, row-major.
+        index: usize,
+        /// The element.
+        value: f32,
+    },
+
+    /// A named weight is missing.
+    #[error("weights: tensor '{0}' is missing")]
+    MissingWeight(String),
+
+    /// More memory or a larger dispatch is needed than the adapter allows.
+    #[error("{what} needs {needed}, but this adapter's limit {limit} is {allowed}")]
+    Limit {
+        /// What is too large.
+        what: String,
+        /// How much it needs.
+        needed: u64,
+        /// The limit's name.
+        limit: &'static str,
+        /// The limit's value.
+        allowed: u64,
+    },
+
+    /// Two tensors, or a tensor and a program, live on different devices.
+    #[error("{tensor} lives on another device than its user")]
+    OtherDevice {
+        /// The tensor.
+        tensor: String,
+    },
+
+    /// A plan is not consistent: a fault of whoever built it.
+    #[error("plan: {0}")]
+    Plan(String),
+
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A safetensors file is damaged.
+    #[error("safetensors: {0}")]
+    Safetensors(String),
+}
+
+/// A result with the library's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn shape(
+        tensor: impl Into<String>,
+        expected: impl std::fmt::Debug,
+        got: impl std::fmt::Debug,
+    ) -> Self {
+        Self::Shape {
+            tensor: tensor.into(),
+            expected: format!("{expected:?}"),
+            got: format!("{got:?}"),
+        }
+    }
+
+    pub(crate) fn value(
+        what: impl Into<String>,
+        expected: impl std::fmt::Display,
+        got: impl std::fmt::Display,
+    ) -> Self {
+        Self::Value {
+            what: what.into(),
+            expected: expected.to_string(),
+            got: got.to_string(),
+        }
+    }
+}
