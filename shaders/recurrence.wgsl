@@ -1,0 +1,85 @@
+{#- What `step` and `sequence` share: bindings, and the cell's end of a step for each of its phases.
+
+A phase is one recurrent product and the gates that follow it. Most cells have one. Ranks number the sequences of a batch
+by falling length, so that those still running at a step are the first `active` of them; all rows of a step lie together,
+ranks in order, and `map` says where each belongs in the caller's arrays. -#}
+struct Params {
+    batch: u32,
+    state_row: u32, // first row of this layer's states: layer · directions · batch
+    x_row: u32,     // first row of this step in `x`
+    x_direction: u32,
+    x_stride: u32,
+    map_row: u32,   // first row of this step in `map`
+    map_direction: u32,
+    order: u32,     // where `map` has the sequence of each rank
+    offsets: u32,   // where `map` has the first row of each step; `sequence` only
+    steps: u32,     // `sequence` only
+    active: u32,      // `step` only
+    next_active: u32, // `step` only: a rank from here on ends with this step
+    h_in_stride: u32, // in vectors
+    h_out_stride: u32,
+    final_stride: u32,
+    y_stride: u32, // 0: no y wanted
+    aux_stride: u32,
+    units_0: u32,
+    panels_0: u32,
+    weights_0: u32,           // in vectors
+    weights_direction_0: u32, // in vectors
+    gate_0: u32,              // first column of this phase in `x`
+    units_1: u32,
+    panels_1: u32,
+    weights_1: u32,
+    weights_direction_1: u32,
+    gate_1: u32,
+}
+{{ params }}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;              // [D, rows, G·H], x·Wᵀ + b
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;  // each phase: [D, panels + 1, gates · units], packed
+@group(0) @binding(2) var<storage, read> map: array<u32>;            // rows of y [D, rows]; order [N]; offsets [T + 1]
+@group(0) @binding(3) var<storage, read> h_in: array<vec4<f32>>;     // [L·D·N, h_in_stride]
+@group(0) @binding(4) var<storage, read_write> h_out: array<f32>;    // [L·D·N, h_out_stride]
+@group(0) @binding(5) var<storage, read_write> aux: array<f32>;      // [L·D·N, slots · units]
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;        // [T·N, D·H]
+@group(0) @binding(7) var<storage, read_write> h_final: array<f32>;  // [L·D·N, final_stride]
+
+{% include "math.wgsl" %}
+{% for phase in PHASES %}
+{% include phase.file %}
+
+// Ends a step for one unit of one sequence: gates, slots and, in the last phase, the outputs.
+fn finish_{{ loop.index0 }}(
+    direction: u32, rank: u32, n: u32, unit: u32, x_row: u32, map_row: u32, ends: bool,
+    h: f32, r: array<f32, {{ phase.gates }}>,
+) -> f32 {
+    var g: array<f32, {{ phase.gates }}>;
+{%- if phase.input %}
+    let at = direction * p.x_direction + (x_row + rank) * p.x_stride + p.gate_{{ loop.index0 }} + unit;
+{%- for i in range(phase.gates) %}
+    g[{{ i }}] = x[at{{ " + %su * p.units_%s" | format(i, loop.index0) if i else "" }}];
+{%- endfor %}
+{%- endif %}
+    let state = p.state_row + direction * p.batch + n;
+    var slots: array<f32, {{ phase.slots or 1 }}>;
+{%- if phase.slots %}
+    let slot = state * p.aux_stride + unit;
+{%- for i in range(phase.slots) %}
+    slots[{{ i }}] = aux[slot + {{ i }}u * p.units_{{ loop.index0 }}];
+{%- endfor %}
+{%- endif %}
+    let value = {{ phase.name }}(g, r, h, &slots);
+{%- for i in range(phase.slots) %}
+    aux[slot + {{ i }}u * p.units_{{ loop.index0 }}] = slots[{{ i }}];
+{%- endfor %}
+{%- if loop.last %}
+    if (p.y_stride != 0u) {
+        let row = map[map_row + direction * p.map_direction + rank];
+        y[row * p.y_stride + direction * p.units_{{ loop.index0 }} + unit] = value;
+    }
+    if (ends) {
+        h_final[state * p.final_stride + unit] = value;
+    }
+{%- endif %}
+    return value;
+}
+{% endfor %}

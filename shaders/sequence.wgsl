@@ -1,0 +1,97 @@
+// Many time steps in one dispatch: a workgroup takes ROWS sequences of one direction, with their state in its memory.
+//
+// Two copies of the state take turns, one read and one written in a phase, so one barrier a phase is enough. Scalars, not
+// vectors: two lanes that store components of one vector may race.
+{% include "recurrence.wgsl" %}
+
+const WIDTH = {{ WIDTH }}u; // of a row of the state in workgroup memory
+const COPY = {{ ROWS * WIDTH }}u;
+var<workgroup> state: array<f32, {{ 2 * ROWS * WIDTH }}>;
+
+fn sequence_of(rank: u32, active: u32) -> u32 {
+    return map[p.order + min(rank, active - 1u)];
+}
+{% for phase in PHASES %}
+{%- set f = loop.index0 %}
+fn phase_{{ f }}(
+    direction: u32, first: u32, lane: u32, active: u32, next_active: u32, x_row: u32, map_row: u32, now: u32,
+) {
+    let units = p.units_{{ f }};
+    let columns = {{ phase.gates }}u * units;
+    let base = p.weights_{{ f }} + direction * p.weights_direction_{{ f }};
+    for (var unit = lane; unit < units; unit += {{ LANES }}u) {
+{%- for g in range(phase.gates) %}
+        let from{{ g }} = base + {{ g }}u * units + unit;
+        let bias{{ g }} = weights[from{{ g }} + p.panels_{{ f }} * columns].x;
+{%- endfor %}
+{%- for r in range(ROWS) %}
+{%- for g in range(phase.gates) %}
+        var s{{ r }}_{{ g }} = bias{{ g }};
+{%- endfor %}
+{%- endfor %}
+        for (var k = 0u; k < p.panels_{{ f }}; k++) {
+{%- for g in range(phase.gates) %}
+            let w{{ g }} = weights[from{{ g }} + k * columns];
+{%- endfor %}
+{%- for r in range(ROWS) %}
+            let at{{ r }} = now * COPY + {{ r }}u * WIDTH + 4u * k;
+{%- for x in ["x", "y", "z", "w"] %}
+            let v{{ r }}{{ x }} = state[at{{ r }} + {{ loop.index0 }}u];
+{%- for g in range(phase.gates) %}
+            s{{ r }}_{{ g }} = fma(v{{ r }}{{ x }}, w{{ g }}.{{ x }}, s{{ r }}_{{ g }});
+{%- endfor %}
+{%- endfor %}
+{%- endfor %}
+        }
+{%- for r in range(ROWS) %}
+        if (first + {{ r }}u < active) {
+            let h = state[now * COPY + {{ r }}u * WIDTH + unit];
+            state[(1u - now) * COPY + {{ r }}u * WIDTH + unit] = finish_{{ f }}(
+                direction, first + {{ r }}u, sequence_of(first + {{ r }}u, active), unit, x_row, map_row,
+                first + {{ r }}u >= next_active, h, array<f32, {{ phase.gates }}>(
+{%- for g in range(phase.gates) %}s{{ r }}_{{ g }}, {% endfor %}));
+        }
+{%- endfor %}
+    }
+}
+{% endfor %}
+@compute @workgroup_size({{ LANES }})
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let direction = group.z;
+    let first = group.y * {{ ROWS }}u;
+    let state_row = p.state_row + direction * p.batch;
+    let start = map[p.offsets];
+    let running = map[p.offsets + 1u] - start;
+    // The state with its padding, which is 0 in `h_in`, or made 0 here: products run over whole vectors.
+    for (var i = lane; i < 2u * COPY; i += {{ LANES }}u) {
+        let k = i % WIDTH;
+        var value = 0.0;
+        if (i < COPY && k < 4u * p.h_in_stride) {
+            value = h_in[(state_row + sequence_of(first + i / WIDTH, running)) * p.h_in_stride + k / 4u][k % 4u];
+        }
+        state[i] = value;
+    }
+    workgroupBarrier();
+    var now = 0u;
+    for (var s = 0u; s < p.steps; s++) {
+        let here = map[p.offsets + s];
+        let active = map[p.offsets + s + 1u] - here;
+        let next_active = map[p.offsets + s + 2u] - map[p.offsets + s + 1u];
+        if (active <= first) {
+            break;
+        }
+{%- for phase in PHASES %}
+        phase_{{ loop.index0 }}(direction, first, lane, active, next_active, p.x_row + here - start,
+            p.map_row + here - start, now);
+        workgroupBarrier();
+        now = 1u - now;
+{%- endfor %}
+    }
+    // For the dispatch that goes on from here.
+    for (var i = lane; i < COPY; i += {{ LANES }}u) {
+        let rank = first + i / WIDTH;
+        if (rank < running && i % WIDTH < p.h_out_stride) {
+            h_out[(state_row + sequence_of(rank, running)) * p.h_out_stride + i % WIDTH] = state[now * COPY + i];
+        }
+    }
+}

@@ -1,0 +1,77 @@
+{%- from "tile.wgsl" import load_rows, multiply_add with context -%}
+// One phase of one time step, all directions: h·Rᵀ + b, the gates, and the new state, in one dispatch.
+//
+// A lane owns UNITS units, LANES apart, with all their gates, of ROWS sequences.
+{% include "recurrence.wgsl" %}
+{%- set phase = PHASES[PHASE] %}
+{%- set columns = UNITS * phase.gates %}
+fn sequence_of(rank: u32) -> u32 {
+    return map[p.order + min(rank, p.active - 1u)];
+}
+
+@compute @workgroup_size({{ LANES }})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+{%- if SPREAD %}
+    @builtin(subgroup_invocation_id) sublane: u32,
+{%- endif %}
+) {
+    let direction = group.z;
+    let first = group.y * {{ ROWS }}u;
+    let units = p.units_{{ PHASE }};
+    let panels = p.panels_{{ PHASE }};
+    let columns = {{ phase.gates }}u * units;
+    let state_row = p.state_row + direction * p.batch;
+    let base = p.weights_{{ PHASE }} + direction * p.weights_direction_{{ PHASE }};
+{%- for u in range(UNITS) %}
+    let unit{{ u }} = group.x * {{ LANES * UNITS }}u + {{ u * LANES }}u + lane;
+{%- for g in range(phase.gates) %}
+{%- set c = u * phase.gates + g %}
+    let from{{ c }} = base + {{ g }}u * units + min(unit{{ u }}, units - 1u);
+    let bias{{ c }} = weights[from{{ c }} + panels * columns].x;
+{%- endfor %}
+{%- endfor %}
+{%- for r in range(ROWS) %}
+    let n{{ r }} = sequence_of(first + {{ r }}u);
+    let row{{ r }} = (state_row + n{{ r }}) * p.h_in_stride;
+{%- endfor %}
+{%- if SPREAD %}
+{%- for i in range(ROWS // SPREAD) %}
+    let own{{ i }} = (state_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u)) * p.h_in_stride;
+{%- endfor %}
+{%- endif %}
+{%- for r in range(ROWS) %}
+{%- for c in range(columns) %}
+    var s{{ r }}_{{ c }} = bias{{ c }};
+{%- endfor %}
+{%- endfor %}
+    for (var k = 0u; k < panels; k++) {
+{%- for c in range(columns) %}
+        let w{{ c }} = weights[from{{ c }} + k * columns];
+{%- endfor %}
+        {{- load_rows("h_in") }}
+        {{- multiply_add(columns) }}
+    }
+{%- for r in range(ROWS) %}
+    if (first + {{ r }}u < p.active) {
+{%- for u in range(UNITS) %}
+        if (unit{{ u }} < units) {
+            finish(direction, first + {{ r }}u, n{{ r }}, unit{{ u }}, array<f32, {{ phase.gates }}>(
+{%- for g in range(phase.gates) %}s{{ r }}_{{ u * phase.gates + g }}, {% endfor %}));
+        }
+{%- endfor %}
+    }
+{%- endfor %}
+}
+
+fn finish(direction: u32, rank: u32, n: u32, unit: u32, r: array<f32, {{ phase.gates }}>) {
+    let state = p.state_row + direction * p.batch + n;
+{%- if phase.hidden %}
+    let h = h_in[state * p.h_in_stride + unit / 4u][unit % 4u];
+{%- else %}
+    let h = 0.0;
+{%- endif %}
+    h_out[state * p.h_out_stride + unit] =
+        finish_{{ PHASE }}(direction, rank, n, unit, p.x_row, p.map_row, rank >= p.next_active, h, r);
+}

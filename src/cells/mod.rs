@@ -1,0 +1,177 @@
+//! The recurrent cells: their equations, and how each is cut into phases.
+//!
+//! Letters: x input, h hidden state, c cell state, y output; W input weights [G·H, I], R recurrent weights [G·H, H],
+//! b biases; σ the logistic function, ⊙ the element-wise product. A cell is a WGSL file in `shaders/cells` and the Rust
+//! file of the same name here, which mirrors it; [`Cell::phases`] lists them.
+
+mod elman;
+mod gru_reset_after;
+mod gru_reset_before;
+mod lstm;
+mod projection;
+
+use crate::cpu::recurrence::{PhaseTwin, pointwise};
+
+/// The activation of an Elman cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// tanh
+    Tanh,
+    /// max(·, 0)
+    Relu,
+    /// σ, the logistic function
+    Sigmoid,
+}
+
+/// Where a GRU applies its reset gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reset {
+    /// To the product: r⊙(Rₙ·h + b), as PyTorch, cuDNN and Keras do.
+    After,
+    /// To the state: Rₙ·(r⊙h) + b, as in Cho et al. 2014, ONNX's default and older Keras.
+    Before,
+}
+
+/// A recurrent cell.
+///
+/// | cell | h' | source |
+/// | --- | --- | --- |
+/// | `Elman(f)` | f(W·x + b + R·h + b_R) | Elman 1990 |
+/// | `Lstm` | i, f, o = σ(·), g = tanh(·); c' = f⊙c + i⊙g; h' = o⊙tanh(c') | Hochreiter and Schmidhuber 1997, Gers et al. 2000 |
+/// | `Lstm` with projection | the same, then h' = W_hr·(o⊙tanh(c')) | Sak et al. 2014 |
+/// | `Gru(After)` | r, z = σ(·); n = tanh(Wₙ·x + b + r⊙(Rₙ·h + b_R)); h' = (1−z)⊙n + z⊙h | Cho et al. 2014, cuDNN's form |
+/// | `Gru(Before)` | the same with n = tanh(Wₙ·x + b + Rₙ·(r⊙h) + b_R) | Cho et al. 2014 |
+///
+/// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cell {
+    /// One gate, one activation.
+    Elman(Activation),
+    /// Long short-term memory: gates i, f, g, o.
+    Lstm,
+    /// Gated recurrent unit: gates r, z, n.
+    Gru(Reset),
+}
+
+/// How wide the vectors of a phase are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// H, hidden units.
+    Hidden,
+    /// The width of h: P with a projection, else H.
+    State,
+}
+
+/// One recurrent product with the gates that follow it: the part of a step that one dispatch can do.
+#[derive(Debug)]
+pub struct Phase {
+    /// Name of the WGSL function, and of its file in `shaders/cells`.
+    pub name: &'static str,
+    /// Text of that file.
+    pub wgsl: &'static str,
+    /// Gates: the product gives this many numbers a unit.
+    pub gates: usize,
+    /// Numbers a unit that pass from phase to phase or from step to step.
+    pub slots: usize,
+    /// Whether x·Wᵀ is added (a projection has none).
+    pub input: bool,
+    /// Whether the gates need the old h of the unit.
+    pub hidden: bool,
+    /// Units that this phase computes.
+    pub units: Width,
+    /// Length of the vector that it multiplies.
+    pub source: Width,
+    pub(crate) twin: PhaseTwin,
+}
+
+macro_rules! phase {
+    ($name:ident in $module:ident, gates $gates:literal, slots $slots:literal $(, $field:ident: $value:expr)* $(,)?) => {
+        Phase {
+            name: stringify!($name),
+            wgsl: include_str!(concat!("../../shaders/cells/", stringify!($name), ".wgsl")),
+            gates: $gates,
+            slots: $slots,
+            twin: pointwise::<$gates, $slots, $module::$name>,
+            $($field: $value,)*
+            ..PLAIN
+        }
+    };
+}
+
+/// What most phases have in common.
+const PLAIN: Phase = Phase {
+    name: "",
+    wgsl: "",
+    gates: 0,
+    slots: 0,
+    input: true,
+    hidden: false,
+    units: Width::Hidden,
+    source: Width::State,
+    twin: |_| {},
+};
+
+static ELMAN_TANH: [Phase; 1] = [phase!(elman_tanh in elman, gates 1, slots 0)];
+static ELMAN_RELU: [Phase; 1] = [phase!(elman_relu in elman, gates 1, slots 0)];
+static ELMAN_SIGMOID: [Phase; 1] = [phase!(elman_sigmoid in elman, gates 1, slots 0)];
+static LSTM: [Phase; 1] = [phase!(lstm in lstm, gates 4, slots 1)];
+static LSTM_PROJECTED: [Phase; 2] = [
+    phase!(lstm in lstm, gates 4, slots 1),
+    phase!(projection in projection, gates 1, slots 0, input: false, units: Width::State, source: Width::Hidden),
+];
+static GRU_RESET_AFTER: [Phase; 1] = [phase!(gru_reset_after in gru_reset_after, gates 3, slots 0, hidden: true)];
+static GRU_RESET_BEFORE: [Phase; 2] = [
+    phase!(gru_reset_before_gates in gru_reset_before, gates 2, slots 2, hidden: true),
+    phase!(gru_reset_before_state in gru_reset_before, gates 1, slots 2),
+];
+
+impl Cell {
+    /// Every cell there is: tests, benches and `doctor` go through this list.
+    pub const ALL: [Self; 6] = [
+        Self::Elman(Activation::Tanh),
+        Self::Elman(Activation::Relu),
+        Self::Elman(Activation::Sigmoid),
+        Self::Lstm,
+        Self::Gru(Reset::After),
+        Self::Gru(Reset::Before),
+    ];
+
+    /// The name used in tables and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Elman(Activation::Tanh) => "elman_tanh",
+            Self::Elman(Activation::Relu) => "elman_relu",
+            Self::Elman(Activation::Sigmoid) => "elman_sigmoid",
+            Self::Lstm => "lstm",
+            Self::Gru(Reset::After) => "gru_reset_after",
+            Self::Gru(Reset::Before) => "gru_reset_before",
+        }
+    }
+
+    /// G: the gates, rows of W and R per hidden unit.
+    pub const fn gates(self) -> usize {
+        match self {
+            Self::Elman(_) => 1,
+            Self::Lstm => 4,
+            Self::Gru(_) => 3,
+        }
+    }
+
+    /// Whether there is a cell state c beside h.
+    pub const fn has_cell_state(self) -> bool {
+        matches!(self, Self::Lstm)
+    }
+
+    /// The phases of a step; `projected` matters to an LSTM only.
+    pub fn phases(self, projected: bool) -> &'static [Phase] {
+        match self {
+            Self::Elman(Activation::Tanh) => &ELMAN_TANH,
+            Self::Elman(Activation::Relu) => &ELMAN_RELU,
+            Self::Elman(Activation::Sigmoid) => &ELMAN_SIGMOID,
+            Self::Lstm if projected => &LSTM_PROJECTED,
+            Self::Lstm => &LSTM,
+            Self::Gru(Reset::After) => &GRU_RESET_AFTER,
+            Self::Gru(Reset::Before) => &GRU_RESET_BEFORE,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The second phase of an LSTM with projection (Sak, Senior and Beaufays 2014): h' = W_hr·(o⊙tanh(c')).
+
+use crate::cpu::recurrence::Gates;
+
+/// The product is the state.
+pub struct projection;
+
+impl Gates<1, 0> for projection {
+    #[inline(always)]
+    fn forward(_x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0]) -> f32 {
+        r[0]
+    }
+}

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+pub mod cells;
+pub mod check;
+pub(crate) mod cpu;
+mod device;
+mod error;
+pub mod kernels;
+mod layer;
+pub mod plan;
+mod program;
+pub mod reference;
+mod tensor;
+mod weights;
+
+pub use cells::{Activation, Cell, Reset};
+pub use device::{AdapterReport, Class, Device, Features, GpuOptions, Limits, adapters};
+pub use error::{Error, Result};
+pub use layer::{
+    Bias, Direction, Output, Rnn, RnnConfig, RnnOutput, Schedule, Session, SessionOptions, State, Stream,
+};
+pub use program::Program;
+pub use tensor::{Element, Tensor};
+pub use weights::{LayerWeights, RnnWeights};
