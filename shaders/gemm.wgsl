@@ -8,6 +8,7 @@ struct Params {
     m: u32,
     n: u32,
     k: u32,
+    batch: u32,
     a_offset: u32,
     a_row: u32,
     a_column: u32,

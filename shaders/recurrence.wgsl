@@ -5,6 +5,7 @@ by falling length, so that those still running at a step are the first `active` 
 ranks in order, and `map` says where each belongs in the caller's arrays. -#}
 struct Params {
     batch: u32,
+    directions: u32,
     state_row: u32, // first row of this layer's states: layer · directions · batch
     x_row: u32,     // first row of this step in `x`
     x_direction: u32,

@@ -114,16 +114,8 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    pub(crate) fn shape(
-        tensor: impl Into<String>,
-        expected: impl std::fmt::Debug,
-        got: impl std::fmt::Debug,
-    ) -> Self {
-        Self::Shape {
-            tensor: tensor.into(),
-            expected: format!("{expected:?}"),
-            got: format!("{got:?}"),
-        }
+    pub(crate) fn shape(tensor: impl Into<String>, expected: impl std::fmt::Debug, got: impl std::fmt::Debug) -> Self {
+        Self::Shape { tensor: tensor.into(), expected: format!("{expected:?}"), got: format!("{got:?}") }
     }
 
     pub(crate) fn value(
@@ -131,10 +123,6 @@ impl Error {
         expected: impl std::fmt::Display,
         got: impl std::fmt::Display,
     ) -> Self {
-        Self::Value {
-            what: what.into(),
-            expected: expected.to_string(),
-            got: got.to_string(),
-        }
+        Self::Value { what: what.into(), expected: expected.to_string(), got: got.to_string() }
     }
 }

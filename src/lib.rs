@@ -18,8 +18,10 @@ pub use cells::{Activation, Cell, Reset};
 pub use device::{AdapterReport, Class, Device, Features, GpuOptions, Limits, adapters};
 pub use error::{Error, Result};
 pub use layer::{
-    Bias, Direction, Output, Rnn, RnnConfig, RnnOutput, Schedule, Session, SessionOptions, State, Stream,
+    Bias, DeviceState, Direction, Linear, Output, Rnn, RnnCall, RnnConfig, RnnOutput, Schedule, Session,
+    SessionOptions, State, Stream,
 };
-pub use program::Program;
+pub use plan::{Plan, PlanBuilder};
+pub use program::{Bind, Program};
 pub use tensor::{Element, Tensor};
 pub use weights::{LayerWeights, RnnWeights};

@@ -4,27 +4,27 @@ use crate::cpu::math::{relu, sigmoid, tanh};
 use crate::cpu::recurrence::Gates;
 
 /// f = tanh.
-pub struct elman_tanh;
+pub(super) struct ElmanTanh;
 /// f = max(·, 0).
-pub struct elman_relu;
+pub(super) struct ElmanRelu;
 /// f = σ.
-pub struct elman_sigmoid;
+pub(super) struct ElmanSigmoid;
 
-impl Gates<1, 0> for elman_tanh {
+impl Gates<1, 0> for ElmanTanh {
     #[inline(always)]
     fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0]) -> f32 {
         tanh(x[0] + r[0])
     }
 }
 
-impl Gates<1, 0> for elman_relu {
+impl Gates<1, 0> for ElmanRelu {
     #[inline(always)]
     fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0]) -> f32 {
         relu(x[0] + r[0])
     }
 }
 
-impl Gates<1, 0> for elman_sigmoid {
+impl Gates<1, 0> for ElmanSigmoid {
     #[inline(always)]
     fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0]) -> f32 {
         sigmoid(x[0] + r[0])

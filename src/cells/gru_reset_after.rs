@@ -9,9 +9,9 @@ use crate::cpu::math::{sigmoid, tanh};
 use crate::cpu::recurrence::Gates;
 
 /// The cell.
-pub struct gru_reset_after;
+pub(super) struct GruResetAfter;
 
-impl Gates<3, 0> for gru_reset_after {
+impl Gates<3, 0> for GruResetAfter {
     #[inline(always)]
     fn forward(x: [f32; 3], r: [f32; 3], h: f32, _slots: &mut [f32; 0]) -> f32 {
         let reset = sigmoid(x[0] + r[0]);

@@ -9,11 +9,11 @@ use crate::cpu::math::{sigmoid, tanh};
 use crate::cpu::recurrence::Gates;
 
 /// First phase: ρ⊙h.
-pub struct gru_reset_before_gates;
+pub(super) struct ResetGates;
 /// Second phase: h'.
-pub struct gru_reset_before_state;
+pub(super) struct NewState;
 
-impl Gates<2, 2> for gru_reset_before_gates {
+impl Gates<2, 2> for ResetGates {
     #[inline(always)]
     fn forward(x: [f32; 2], r: [f32; 2], h: f32, slots: &mut [f32; 2]) -> f32 {
         let reset = sigmoid(x[0] + r[0]);
@@ -24,7 +24,7 @@ impl Gates<2, 2> for gru_reset_before_gates {
     }
 }
 
-impl Gates<1, 2> for gru_reset_before_state {
+impl Gates<1, 2> for NewState {
     #[inline(always)]
     fn forward(x: [f32; 1], r: [f32; 1], _h: f32, slots: &mut [f32; 2]) -> f32 {
         let n = tanh(x[0] + r[0]);

@@ -8,9 +8,9 @@ use crate::cpu::math::{sigmoid, tanh};
 use crate::cpu::recurrence::Gates;
 
 /// The cell.
-pub struct lstm;
+pub(super) struct Lstm;
 
-impl Gates<4, 1> for lstm {
+impl Gates<4, 1> for Lstm {
     #[inline(always)]
     fn forward(x: [f32; 4], r: [f32; 4], _h: f32, slots: &mut [f32; 1]) -> f32 {
         let i = sigmoid(x[0] + r[0]);

@@ -85,13 +85,13 @@ pub struct Phase {
 }
 
 macro_rules! phase {
-    ($name:ident in $module:ident, gates $gates:literal, slots $slots:literal $(, $field:ident: $value:expr)* $(,)?) => {
+    ($name:ident = $type:ty, gates $gates:literal, slots $slots:literal $(, $field:ident: $value:expr)* $(,)?) => {
         Phase {
             name: stringify!($name),
             wgsl: include_str!(concat!("../../shaders/cells/", stringify!($name), ".wgsl")),
             gates: $gates,
             slots: $slots,
-            twin: pointwise::<$gates, $slots, $module::$name>,
+            twin: pointwise::<$gates, $slots, $type>,
             $($field: $value,)*
             ..PLAIN
         }
@@ -111,18 +111,19 @@ const PLAIN: Phase = Phase {
     twin: |_| {},
 };
 
-static ELMAN_TANH: [Phase; 1] = [phase!(elman_tanh in elman, gates 1, slots 0)];
-static ELMAN_RELU: [Phase; 1] = [phase!(elman_relu in elman, gates 1, slots 0)];
-static ELMAN_SIGMOID: [Phase; 1] = [phase!(elman_sigmoid in elman, gates 1, slots 0)];
-static LSTM: [Phase; 1] = [phase!(lstm in lstm, gates 4, slots 1)];
+static ELMAN_TANH: [Phase; 1] = [phase!(elman_tanh = elman::ElmanTanh, gates 1, slots 0)];
+static ELMAN_RELU: [Phase; 1] = [phase!(elman_relu = elman::ElmanRelu, gates 1, slots 0)];
+static ELMAN_SIGMOID: [Phase; 1] = [phase!(elman_sigmoid = elman::ElmanSigmoid, gates 1, slots 0)];
+static LSTM: [Phase; 1] = [phase!(lstm = lstm::Lstm, gates 4, slots 1)];
 static LSTM_PROJECTED: [Phase; 2] = [
-    phase!(lstm in lstm, gates 4, slots 1),
-    phase!(projection in projection, gates 1, slots 0, input: false, units: Width::State, source: Width::Hidden),
+    phase!(lstm = lstm::Lstm, gates 4, slots 1),
+    phase!(projection = projection::Projection, gates 1, slots 0, input: false, units: Width::State, source: Width::Hidden),
 ];
-static GRU_RESET_AFTER: [Phase; 1] = [phase!(gru_reset_after in gru_reset_after, gates 3, slots 0, hidden: true)];
+static GRU_RESET_AFTER: [Phase; 1] =
+    [phase!(gru_reset_after = gru_reset_after::GruResetAfter, gates 3, slots 0, hidden: true)];
 static GRU_RESET_BEFORE: [Phase; 2] = [
-    phase!(gru_reset_before_gates in gru_reset_before, gates 2, slots 2, hidden: true),
-    phase!(gru_reset_before_state in gru_reset_before, gates 1, slots 2),
+    phase!(gru_reset_before_gates = gru_reset_before::ResetGates, gates 2, slots 2, hidden: true),
+    phase!(gru_reset_before_state = gru_reset_before::NewState, gates 1, slots 2),
 ];
 
 impl Cell {

@@ -3,9 +3,9 @@
 use crate::cpu::recurrence::Gates;
 
 /// The product is the state.
-pub struct projection;
+pub(super) struct Projection;
 
-impl Gates<1, 0> for projection {
+impl Gates<1, 0> for Projection {
     #[inline(always)]
     fn forward(_x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0]) -> f32 {
         r[0]

@@ -1,0 +1,19 @@
+//! out[m, j] = table[index[m], j], or row m where there is no index; NaN where the index is beyond the table.
+
+use super::Call;
+use crate::kernels::GatherParams;
+
+pub(crate) fn run(call: &mut Call<'_>) {
+    let p: GatherParams = call.params();
+    let (table, index) = (call.read(0), call.read_indices(1));
+    let out = call.write(2);
+    for m in 0..p.m as usize {
+        let row = if p.indexed != 0 { index[p.index_offset as usize + m] as usize } else { m };
+        let out = &mut out[p.out_offset as usize + m * p.out_row as usize..][..p.columns as usize];
+        if row < p.table_rows as usize {
+            out.copy_from_slice(&table[p.table_offset as usize + row * p.table_row as usize..][..p.columns as usize]);
+        } else {
+            out.fill(f32::from_bits(p.nan));
+        }
+    }
+}

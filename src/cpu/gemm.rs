@@ -1,0 +1,124 @@
+//! C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
+
+use super::Call;
+use super::rows::SharedRows;
+use crate::kernels::GemmParams;
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+/// Rows that a thread multiplies at once: enough to pay for packing B, few enough to share out.
+const ROWS: usize = 128;
+
+pub(crate) fn run(call: &mut Call<'_>) {
+    let p: GemmParams = call.params();
+    let width = call.variant.panel as usize;
+    let (a, b, map) = (call.read(0), call.read(1), call.read_indices(2));
+    let c = SharedRows::new(call.write(3));
+    let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
+    let panels = k.div_ceil(width);
+    let batches = p.batch as usize;
+    let tiles = m.div_ceil(ROWS);
+    let unpacked = unpack(&mut call.scratch.unpacked, b, &p, width, batches);
+    (0..batches * tiles).into_par_iter().for_each_init(
+        Default::default,
+        |(gathered, products): &mut (Vec<f32>, Vec<f32>), tile| {
+            let (batch, first) = (tile / tiles, tile % tiles * ROWS);
+            let rows = ROWS.min(m - first);
+            let b_at = (p.b_offset as usize + batch * p.b_batch as usize) * width;
+            let bias = &b[b_at + panels * n * width..][..n * width];
+            let b = match unpacked {
+                Some(plain) => &plain[batch * k * n..][..k * n],
+                None => &b[b_at..][..k * n],
+            };
+            let row_of = |i: usize| {
+                let row = if p.mapped != 0 {
+                    map[p.map_offset as usize + batch * p.map_batch as usize + first + i] as usize
+                } else {
+                    first + i
+                };
+                p.a_offset as usize + batch * p.a_batch as usize + row * p.a_row as usize
+            };
+            let (a, row_stride, column_stride) = if p.mapped != 0 {
+                gathered.clear();
+                for i in 0..rows {
+                    let at = row_of(i);
+                    gathered.extend((0..k).map(|j| a[at + j * p.a_column as usize]));
+                }
+                (&gathered[..], k, 1)
+            } else {
+                let last = row_of(rows - 1) + (k - 1) * p.a_column as usize;
+                (&a[row_of(0)..=last], p.a_row as usize, p.a_column as usize)
+            };
+            products.clear();
+            for _ in 0..rows {
+                products.extend(bias.iter().step_by(width));
+            }
+            multiply(rows, n, k, (a, row_stride, column_stride), b, products, Parallelism::None);
+            for (i, products) in products.chunks_exact(n).enumerate() {
+                let at = p.c_offset as usize + batch * p.c_batch as usize + (first + i) * p.c_row as usize;
+                // SAFETY: a row of C belongs to one tile.
+                let c = unsafe { c.row(at, n) };
+                if p.accumulate != 0 {
+                    c.iter_mut().zip(products).for_each(|(c, product)| *c += product);
+                } else {
+                    c.copy_from_slice(products);
+                }
+            }
+        },
+    );
+}
+
+/// C += A·B with B [k, n] and C [m, n] row-major and contiguous, A strided.
+pub(crate) fn multiply(
+    m: usize,
+    n: usize,
+    k: usize,
+    (a, a_row, a_column): (&[f32], usize, usize),
+    b: &[f32],
+    c: &mut [f32],
+    parallelism: Parallelism,
+) {
+    assert!(a.len() > (m - 1) * a_row + (k - 1) * a_column && b.len() >= k * n && c.len() >= m * n);
+    // SAFETY: the assertion keeps every element that these sizes and strides reach inside of its slice.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            n as isize,
+            true,
+            a.as_ptr(),
+            a_column as isize,
+            a_row as isize,
+            b.as_ptr(),
+            1,
+            n as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// B of a plan made for a GPU, in panels of 4 rows, as plain rows [batch, k, n]: only parity checks come here.
+fn unpack<'a>(scratch: &'a mut Vec<f32>, b: &[f32], p: &GemmParams, width: usize, batches: usize) -> Option<&'a [f32]> {
+    if width == 1 {
+        return None;
+    }
+    scratch.clear();
+    for batch in 0..batches {
+        let at = (p.b_offset as usize + batch * p.b_batch as usize) * width;
+        unpack_panels(scratch, &b[at..], p.k as usize, p.n as usize, width);
+    }
+    Some(scratch)
+}
+
+/// Appends one packed matrix to `plain` as [k, n].
+pub(crate) fn unpack_panels(plain: &mut Vec<f32>, packed: &[f32], k: usize, n: usize, width: usize) {
+    plain.extend((0..k * n).map(|at| packed[(at / n / width * n + at % n) * width + at / n % width]));
+}

@@ -1,0 +1,66 @@
+//! The kernels' CPU twins: the same work on slices, for the CPU device and for parity tests.
+//!
+//! Each file has the name of its kernel and one entry point, `run`. Tile sizes are a matter of the GPU's; twins heed the
+//! parameters, not the grid.
+
+pub(crate) mod argmax;
+pub(crate) mod gather;
+pub(crate) mod gemm;
+pub(crate) mod math;
+pub(crate) mod pack;
+pub(crate) mod recurrence;
+mod rows;
+pub(crate) mod sequence;
+pub(crate) mod step;
+
+use crate::kernels::{MAX_BINDINGS, Variant};
+
+/// One dispatch as its twin sees it.
+pub(crate) struct Call<'a> {
+    pub variant: &'a Variant,
+    pub params: &'a [u32],
+    pub views: [View<'a>; MAX_BINDINGS],
+    pub scratch: &'a mut Scratch,
+}
+
+/// A bound buffer. Numbers and indices share one type: an index is kept as the bits of an f32.
+#[derive(Default)]
+pub(crate) enum View<'a> {
+    #[default]
+    None,
+    Read(&'a [f32]),
+    Write(&'a mut [f32]),
+}
+
+/// Memory that twins need while they run, kept from call to call: one per thread.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub threads: Vec<recurrence::Workspace>,
+    pub unpacked: Vec<f32>,
+}
+
+impl<'a> Call<'a> {
+    /// The parameters as their struct.
+    pub fn params<P: bytemuck::Pod>(&self) -> P {
+        bytemuck::pod_read_unaligned(bytemuck::cast_slice(self.params))
+    }
+
+    pub fn read(&self, binding: usize) -> &'a [f32] {
+        match self.views[binding] {
+            View::Read(slice) => slice,
+            _ => &[],
+        }
+    }
+
+    pub fn read_indices(&self, binding: usize) -> &'a [u32] {
+        bytemuck::cast_slice(self.read(binding))
+    }
+
+    /// Takes a written buffer out of the call.
+    pub fn write(&mut self, binding: usize) -> &'a mut [f32] {
+        match std::mem::take(&mut self.views[binding]) {
+            View::Write(slice) => slice,
+            _ => &mut [],
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Many time steps, each thread with sequences of its own.
+
+use super::Call;
+use super::recurrence::{Recurrence, StepRows, Workspace};
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+pub(crate) fn run(call: &mut Call<'_>) {
+    let directions = call.params::<crate::kernels::RecurrenceParams>().directions as usize;
+    let mut threads = std::mem::take(&mut call.scratch.threads);
+    let recurrence = Recurrence::new(call);
+    let running = step_rows(&recurrence, 0).active;
+    let rows = (call.variant.tile.rows as usize).max(1);
+    let tiles = running.div_ceil(rows);
+    let tasks = directions * tiles;
+    if threads.len() < tasks {
+        threads.resize_with(tasks, Workspace::default);
+    }
+    let work = |(task, workspace): (usize, &mut Workspace)| {
+        tile(&recurrence, workspace, task / tiles, task % tiles * rows, rows.min(running - task % tiles * rows));
+    };
+    match &mut threads[..tasks] {
+        [one] => work((0, one)),
+        many => many.par_iter_mut().enumerate().for_each(work),
+    }
+    call.scratch.threads = threads;
+}
+
+/// Where step `s` of this dispatch has its rows.
+fn step_rows(recurrence: &Recurrence<'_>, s: usize) -> StepRows {
+    let p = &recurrence.p;
+    let offset = |s: usize| recurrence.map[p.offsets as usize + s] as usize;
+    StepRows {
+        x_row: p.x_row as usize + offset(s) - offset(0),
+        map_row: p.map_row as usize + offset(s) - offset(0),
+        active: offset(s + 1) - offset(s),
+        next_active: offset(s + 2) - offset(s + 1),
+    }
+}
+
+/// All steps of `count` sequences of one direction.
+fn tile(recurrence: &Recurrence<'_>, workspace: &mut Workspace, direction: usize, first: usize, count: usize) {
+    let p = &recurrence.p;
+    let stride = 4 * p.h_in_stride as usize;
+    let width = stride.max(recurrence.sizes(0).units);
+    let [mut now, mut next] = std::mem::take(&mut workspace.state);
+    now.resize(count * width, 0.0);
+    next.resize(count * width, 0.0);
+    for i in 0..count {
+        let state = recurrence.state(direction, first + i);
+        now[i * width..][..stride].copy_from_slice(&recurrence.h_in[state * stride..][..stride]);
+    }
+    for s in 0..p.steps as usize {
+        let at = step_rows(recurrence, s);
+        if at.active <= first {
+            break;
+        }
+        for phase in 0..recurrence.phases.len() {
+            recurrence.phase(
+                workspace,
+                phase,
+                direction,
+                (first, count.min(at.active - first)),
+                at,
+                Parallelism::None,
+                |i, _| &now[i * width..][..width],
+                |i, _, value| next[i * width..][..value.len()].copy_from_slice(value),
+            );
+            std::mem::swap(&mut now, &mut next);
+        }
+    }
+    let out = p.h_out_stride as usize;
+    for i in 0..count {
+        let state = recurrence.state(direction, first + i);
+        // SAFETY: states of different sequences are different rows, and each is one tile's.
+        let h = unsafe { recurrence.h_out.row(state * out, out) };
+        h.copy_from_slice(&now[i * width..][..out]);
+    }
+    workspace.state = [now, next];
+}

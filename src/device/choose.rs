@@ -1,0 +1,89 @@
+//! Which adapter, and what is asked of it.
+
+use super::{AdapterReport, Class, Gpu};
+use crate::error::{Error, Result};
+use std::sync::Arc;
+
+/// How to choose and use an adapter. Where a choice is left open the environment decides, then the adapter's class.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// Part of the adapter's name, in any case; else `WGPU_ADAPTER_NAME`.
+    pub adapter: Option<String>,
+    /// Use nothing beyond WebGPU's default limits and features: what runs then runs in every browser.
+    pub portable: bool,
+    /// Compile shaders with wgpu's bounds checks. Plans prove their bounds, so this finds faults of drivers only.
+    pub checked: bool,
+}
+
+/// All adapters, the best first.
+pub fn adapters() -> Vec<AdapterReport> {
+    let found = pollster::block_on(find());
+    found.iter().map(AdapterReport::of_adapter).collect()
+}
+
+async fn find() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::PRIMARY;
+    let descriptor = descriptor.with_env();
+    let backends = descriptor.backends;
+    let mut adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
+    let low = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
+    adapters.sort_by_key(|adapter| match AdapterReport::of_adapter(adapter).class {
+        Class::Discrete => 1,
+        Class::Integrated if low => 0,
+        Class::Integrated => 2,
+        Class::Software | Class::Cpu => 3,
+    });
+    adapters
+}
+
+/// Opens the first adapter that matches.
+pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
+    let name = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok()).unwrap_or_default();
+    let adapters = find().await;
+    let matches = |adapter: &&wgpu::Adapter| adapter.get_info().name.to_lowercase().contains(&name.to_lowercase());
+    let Some(adapter) = adapters.iter().find(matches) else {
+        let names: Vec<_> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+        return Err(Error::NoAdapter {
+            wanted: if name.is_empty() { "found".to_owned() } else { format!("named '{name}'") },
+            reason: if names.is_empty() {
+                "there is none".to_owned()
+            } else {
+                format!("there is {}", names.join(", "))
+            },
+        });
+    };
+    let wanted = wgpu::Features::IMMEDIATES
+        | wgpu::Features::SUBGROUP
+        | wgpu::Features::SHADER_F16
+        | wgpu::Features::TIMESTAMP_QUERY;
+    let (features, limits) = if options.portable {
+        (wgpu::Features::empty(), wgpu::Limits::default())
+    } else {
+        (adapter.features() & wanted, adapter.limits())
+    };
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("wgrnn"),
+        required_features: features,
+        required_limits: limits,
+        memory_hints: wgpu::MemoryHints::Performance,
+        ..Default::default()
+    };
+    let (device, queue) = adapter
+        .request_device(&descriptor)
+        .await
+        .map_err(|error| Error::NoDevice { adapter: adapter.get_info().name, reason: error.to_string() })?;
+    let mut report = AdapterReport::of_device(&device);
+    // What was not asked for is still true of the adapter.
+    report.features.cooperative_matrices = AdapterReport::of_adapter(adapter).features.cooperative_matrices;
+    let gpu = Gpu::new(device, queue, report, options)?;
+    let faults = Arc::clone(&gpu.faults);
+    gpu.device.on_uncaptured_error(Arc::new(move |error| faults.report(&error.to_string())));
+    let faults = Arc::clone(&gpu.faults);
+    gpu.device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
+            faults.report(&format!("device lost ({reason:?}): {message}"));
+        }
+    });
+    Ok(gpu)
+}

@@ -1,0 +1,203 @@
+//! A wgpu device with the kernels compiled for it.
+
+use super::{AdapterReport, GpuOptions};
+use crate::error::{Error, Result};
+use crate::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, compose};
+use crate::plan::PlanLimits;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Uniform parameters of a dispatch begin at multiples of this: the largest alignment that WebGPU lets a device ask for.
+pub(crate) const PARAMS_STRIDE: u64 = 256;
+
+pub(crate) struct Gpu {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub report: AdapterReport,
+    pub faults: Arc<Faults>,
+    /// Whether parameters are immediates; else they lie in a uniform buffer.
+    pub immediates: bool,
+    checked: bool,
+    layouts: HashMap<Kernel, Layout>,
+    pub params_layout: wgpu::BindGroupLayout,
+    pipelines: Mutex<HashMap<Variant, wgpu::ComputePipeline>>,
+}
+
+struct Layout {
+    bindings: wgpu::BindGroupLayout,
+    pipeline: wgpu::PipelineLayout,
+}
+
+/// Errors that reached no scope, and the device's loss: the next call reports them.
+#[derive(Default)]
+pub(crate) struct Faults(Mutex<Option<String>>);
+
+impl Faults {
+    pub fn report(&self, message: &str) {
+        locked(&self.0).get_or_insert_with(|| message.to_owned());
+    }
+
+    fn take(&self) -> Option<String> {
+        locked(&self.0).take()
+    }
+}
+
+/// A lock that a panic elsewhere does not close: what these locks hold is valid at every moment.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gpu {
+    pub fn new(device: wgpu::Device, queue: wgpu::Queue, report: AdapterReport, options: &GpuOptions) -> Result<Self> {
+        let least = |limit, allowed: u32, needed: u32| {
+            let (needed, allowed) = (needed.into(), allowed.into());
+            if allowed >= needed {
+                return Ok(());
+            }
+            Err(Error::Limit { what: "wgrnn".to_owned(), needed, limit, allowed })
+        };
+        let limits = report.limits;
+        least("max_storage_buffers_per_shader_stage", limits.storage_buffers, MAX_BINDINGS as u32)?;
+        least("max_compute_invocations_per_workgroup", limits.invocations, 64)?;
+        let words = Kernel::ALL.iter().map(|kernel| 4 * kernel.row().params.len() as u32).max().unwrap_or(0);
+        let immediates = !options.portable && report.features.immediates && limits.immediate_bytes >= words;
+        let faults = Arc::default();
+        let (params_layout, layouts) = guard(&device, "creating layouts", || {
+            let params_layout = params_layout(&device);
+            let layout = |kernel| (kernel, Layout::new(&device, kernel, &params_layout, immediates));
+            let layouts = Kernel::ALL.map(layout).into_iter().collect();
+            (params_layout, layouts)
+        })?;
+        let pipelines = Mutex::default();
+        let checked = options.checked;
+        Ok(Self { device, queue, report, faults, immediates, checked, layouts, params_layout, pipelines })
+    }
+
+    /// Runs wgpu calls, and gives what they complained of.
+    pub fn guarded<T>(&self, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
+        let value = guard(&self.device, during, calls)?;
+        self.faults.take().map_or(Ok(value), |message| Err(Error::Gpu { during: during.to_owned(), message }))
+    }
+
+    pub fn wait(&self) -> Result<()> {
+        let during = "waiting for the GPU";
+        let fault = |message| Error::Gpu { during: during.to_owned(), message };
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| fault(error.to_string()))?;
+        self.faults.take().map_or(Ok(()), |message| Err(fault(message)))
+    }
+
+    pub fn plan_limits(&self) -> PlanLimits {
+        let limits = &self.report.limits;
+        PlanLimits {
+            binding_bytes: limits.binding_bytes.min(limits.buffer_bytes),
+            workgroups: limits.workgroups.into(),
+            trips: crate::plan::MAX_TRIPS,
+            workgroup_bytes: limits.workgroup_bytes.into(),
+            invocations: limits.invocations.into(),
+        }
+    }
+
+    /// The layout of a kernel's bindings.
+    pub fn bindings_layout(&self, kernel: Kernel) -> &wgpu::BindGroupLayout {
+        &self.layouts[&kernel].bindings
+    }
+
+    /// The variant compiled, once for this device.
+    pub fn pipeline(&self, variant: &Variant) -> Result<wgpu::ComputePipeline> {
+        if let Some(pipeline) = locked(&self.pipelines).get(variant) {
+            return Ok(pipeline.clone());
+        }
+        let wgsl = compose(variant, Dialect { immediates: self.immediates, enable_subgroups: false })?;
+        let name = variant.to_string();
+        let pipeline = self.guarded(&format!("compiling {name}"), || {
+            let source =
+                wgpu::ShaderModuleDescriptor { label: Some(&name), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
+            let module = if self.checked {
+                self.device.create_shader_module(source)
+            } else {
+                let checks = wgpu::ShaderRuntimeChecks::unchecked();
+                // SAFETY: these are this crate's shaders, whose loops end, and a plan is refused unless each dispatch's
+                // parameters and indices keep it inside of its buffers (`kernels::needs`); tests run them checked too.
+                unsafe { self.device.create_shader_module_trusted(source, checks) }
+            };
+            self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&name),
+                layout: Some(&self.layouts[&variant.kernel].pipeline),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Kernels write workgroup memory before they read it.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            })
+        })?;
+        locked(&self.pipelines).insert(variant.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+}
+
+impl Layout {
+    fn new(device: &wgpu::Device, kernel: Kernel, params: &wgpu::BindGroupLayout, immediates: bool) -> Self {
+        let row = kernel.row();
+        let entries: Vec<_> = row
+            .bindings
+            .iter()
+            .zip(0..)
+            .map(|(&(_, access), binding)| {
+                let read_only = access == Access::Read;
+                entry(binding, wgpu::BufferBindingType::Storage { read_only }, false, None)
+            })
+            .collect();
+        let bindings = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(row.name), entries: &entries });
+        let groups = [Some(&bindings), Some(params)];
+        let pipeline = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(row.name),
+            bind_group_layouts: if immediates { &groups[..1] } else { &groups },
+            immediate_size: if immediates { 4 * row.params.len() as u32 } else { 0 },
+        });
+        Self { bindings, pipeline }
+    }
+}
+
+/// Parameters as a uniform buffer, a dispatch's share chosen by a dynamic offset.
+fn params_layout(device: &wgpu::Device) -> wgpu::BindGroupLayout {
+    let size = wgpu::BufferSize::new(PARAMS_STRIDE);
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some("parameters"),
+        entries: &[entry(0, wgpu::BufferBindingType::Uniform, true, size)],
+    })
+}
+
+fn entry(
+    binding: u32,
+    ty: wgpu::BufferBindingType,
+    has_dynamic_offset: bool,
+    min_binding_size: Option<wgpu::BufferSize>,
+) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size },
+        count: None,
+    }
+}
+
+/// Error scopes around wgpu calls: without them an error would panic on a device that the caller lent.
+fn guard<T>(device: &wgpu::Device, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
+    let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
+    let mut scopes = filters.map(|filter| Some(device.push_error_scope(filter)));
+    let value = calls();
+    let mut first = None;
+    // The last scope pushed is the first to go.
+    for scope in scopes.iter_mut().rev() {
+        let error = scope.take().and_then(|scope| pollster::block_on(scope.pop()));
+        first = first.or(error);
+    }
+    match first {
+        None => Ok(value),
+        Some(error) => Err(Error::Gpu { during: during.to_owned(), message: error.to_string() }),
+    }
+}

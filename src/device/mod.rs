@@ -1,0 +1,160 @@
+//! Where the work is done: a GPU, through wgpu, or the CPU.
+
+mod choose;
+mod gpu;
+mod report;
+
+pub use choose::{GpuOptions, adapters};
+pub(crate) use gpu::{Gpu, PARAMS_STRIDE, locked};
+pub use report::{AdapterReport, Class, Features, Limits};
+
+use crate::error::Result;
+use crate::plan::PlanLimits;
+use std::fmt::{Debug, Formatter};
+use std::sync::Arc;
+
+/// A GPU or the CPU. Cheap to clone: clones are the same device, and share compiled kernels.
+#[derive(Clone)]
+pub struct Device(Arc<Inner>);
+
+struct Inner {
+    gpu: Option<Gpu>,
+    note: Option<String>,
+}
+
+impl Device {
+    /// The best GPU, or the one that the environment names: `WGPU_ADAPTER_NAME` (part of its name), `WGPU_BACKEND`
+    /// (`vulkan`, `metal`, `dx12`) and `WGPU_POWER_PREF` (`low`, `high`), as in all of wgpu.
+    ///
+    /// # Errors
+    /// [`NoAdapter`](crate::Error::NoAdapter) without a driver or one of that name, [`NoDevice`](crate::Error::NoDevice)
+    /// where the adapter refuses.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> wgrnn::Result<()> {
+    /// let device = wgrnn::Device::gpu()?;
+    /// println!("{}", device.name());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn gpu() -> Result<Self> {
+        Self::gpu_with(&GpuOptions::default())
+    }
+
+    /// A GPU chosen by these options.
+    ///
+    /// # Errors
+    /// As [`Device::gpu`].
+    pub fn gpu_with(options: &GpuOptions) -> Result<Self> {
+        pollster::block_on(Self::gpu_async(options))
+    }
+
+    /// The same without blocking, as browsers need it.
+    ///
+    /// # Errors
+    /// As [`Device::gpu`].
+    pub async fn gpu_async(options: &GpuOptions) -> Result<Self> {
+        Ok(Self(Arc::new(Inner { gpu: Some(choose::open(options).await?), note: None })))
+    }
+
+    /// A device over wgpu objects of the caller's. Kernels use the features that `device` was made with; immediates and
+    /// subgroups help where they are.
+    ///
+    /// # Errors
+    /// [`Limit`](crate::Error::Limit) where the device was made with less than WebGPU's default limits for compute.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        let report = AdapterReport::of_device(&device);
+        Ok(Self(Arc::new(Inner { gpu: Some(Gpu::new(device, queue, report, &GpuOptions::default())?), note: None })))
+    }
+
+    /// The CPU, with the kernels' twins on all of its cores (rayon's global pool).
+    pub fn cpu() -> Self {
+        Self(Arc::new(Inner { gpu: None, note: None }))
+    }
+
+    /// A GPU if there is one, else the CPU; [`Device::note`] says why.
+    pub fn auto() -> Self {
+        match Self::gpu() {
+            Ok(device) => device,
+            Err(error) => Self(Arc::new(Inner { gpu: None, note: Some(format!("using the CPU: {error}")) })),
+        }
+    }
+
+    /// What a caller of [`Device::auto`] should know: why this is not a GPU, or that it is one in software only.
+    pub fn note(&self) -> Option<String> {
+        let software = || {
+            let report = self.report().filter(|report| report.class == Class::Software)?;
+            Some(format!("{} is a GPU in software: right, but slower than the CPU device", report.name))
+        };
+        self.0.note.clone().or_else(software)
+    }
+
+    /// The adapter's name, or `CPU`.
+    pub fn name(&self) -> &str {
+        self.report().map_or("CPU", |report| &report.name)
+    }
+
+    /// What is known of the adapter; none for the CPU.
+    pub fn report(&self) -> Option<&AdapterReport> {
+        self.gpu_ref().map(|gpu| &gpu.report)
+    }
+
+    /// Whether this is the CPU device.
+    pub fn is_cpu(&self) -> bool {
+        self.0.gpu.is_none()
+    }
+
+    /// The wgpu device and queue; none for the CPU.
+    pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
+        self.gpu_ref().map(|gpu| (&gpu.device, &gpu.queue))
+    }
+
+    /// Waits until all submitted work is done.
+    ///
+    /// # Errors
+    /// [`Gpu`](crate::Error::Gpu) where the device was lost.
+    pub fn wait(&self) -> Result<()> {
+        self.gpu_ref().map_or(Ok(()), Gpu::wait)
+    }
+
+    pub(crate) fn gpu_ref(&self) -> Option<&Gpu> {
+        self.0.gpu.as_ref()
+    }
+
+    /// Which kernels and schedules suit it.
+    pub(crate) fn class(&self) -> Class {
+        self.report().map_or(Class::Cpu, |report| report.class)
+    }
+
+    /// Rows of a packed matrix that lie together: what a lane loads at once, or plain rows for the twins.
+    pub(crate) fn panel(&self) -> u32 {
+        if self.is_cpu() { 1 } else { 4 }
+    }
+
+    pub(crate) fn plan_limits(&self) -> PlanLimits {
+        self.gpu_ref().map_or(
+            PlanLimits {
+                // Indices are 32-bit words.
+                binding_bytes: 4 << 32,
+                workgroups: u64::MAX,
+                trips: u64::MAX,
+                workgroup_bytes: u64::MAX,
+                invocations: u64::MAX,
+            },
+            Gpu::plan_limits,
+        )
+    }
+
+    /// Whether two handles are one device.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        // Every CPU device is the same memory and the same cores.
+        Arc::ptr_eq(&self.0, &other.0) || self.is_cpu() && other.is_cpu()
+    }
+}
+
+impl Debug for Device {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Device").field(&self.name()).finish()
+    }
+}

@@ -1,0 +1,73 @@
+//! Shaders from their templates: tiles unrolled, a cell's file put in.
+
+use super::{Kernel, Variant};
+use crate::error::{Error, Result};
+use minijinja::{Environment, Value, context};
+use std::sync::LazyLock;
+
+/// What a shader's text may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Dialect {
+    /// Parameters as immediates; else as a uniform buffer in group 1.
+    pub immediates: bool,
+    /// Whether to begin with `enable subgroups;`, which browsers demand and wgpu's own compiler does not know.
+    pub enable_subgroups: bool,
+}
+
+/// Partial templates that shaders include.
+const PARTIALS: [(&str, &str); 3] = [
+    ("math.wgsl", include_str!("../../shaders/math.wgsl")),
+    ("tile.wgsl", include_str!("../../shaders/tile.wgsl")),
+    ("recurrence.wgsl", include_str!("../../shaders/recurrence.wgsl")),
+];
+
+static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    for (name, text) in PARTIALS {
+        environment.add_template(name, text)?;
+    }
+    for kernel in Kernel::ALL {
+        environment.add_template(kernel.row().name, kernel.row().wgsl)?;
+    }
+    for phase in crate::cells::Cell::ALL.iter().flat_map(|cell| [false, true].map(|p| cell.phases(p))).flatten() {
+        environment.add_template(phase.name, phase.wgsl)?;
+    }
+    Ok(environment)
+});
+
+/// The WGSL of a variant.
+///
+/// # Errors
+/// [`Error::Plan`] where the variant is not one that its template can make.
+pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
+    let fault = |error: &minijinja::Error| Error::Plan(format!("composing {variant}: {error:#}"));
+    let phases: Vec<Value> = variant
+        .phases()
+        .iter()
+        .map(|phase| {
+            context! {
+                name => phase.name, file => phase.name, gates => phase.gates, slots => phase.slots,
+                input => phase.input, hidden => phase.hidden,
+            }
+        })
+        .collect();
+    let tile = variant.tile;
+    if tile.spread != 0 && !tile.rows.is_multiple_of(tile.spread) {
+        return Err(Error::Plan(format!("{variant}: rows are not a multiple of the lanes that share them")));
+    }
+    let text = TEMPLATES.as_ref().map_err(fault)?.get_template(variant.kernel.row().name).and_then(|template| {
+        template.render(context! {
+            params => if dialect.immediates {
+                "var<immediate> p: Params;"
+            } else {
+                "@group(1) @binding(0) var<uniform> p: Params;"
+            },
+            ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
+            SPREAD => tile.spread, VECTOR => variant.vector, WIDTH => variant.width, PHASE => variant.phase,
+            PHASES => phases,
+        })
+    });
+    let enable = if dialect.enable_subgroups && tile.spread > 0 { "enable subgroups;\n" } else { "" };
+    text.map(|text| format!("{enable}{text}")).map_err(|error| fault(&error))
+}

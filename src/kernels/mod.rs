@@ -1,0 +1,166 @@
+//! The kernel table: one name for a shader in `shaders/`, its twin in `src/cpu/`, its row here, and by the rows its
+//! parity test and its bench. A missing file does not compile.
+
+mod cases;
+mod compose;
+mod needs;
+mod params;
+
+pub use cases::Case;
+pub use compose::{Dialect, compose};
+pub(crate) use needs::{flop, grid, needs, trips};
+pub(crate) use params::{ArgmaxParams, GatherParams, GemmParams, PackParams, RecurrenceParams};
+
+use crate::cells::{Cell, Phase};
+use crate::cpu::{self, Call};
+
+/// No kernel binds more storage buffers than WebGPU guarantees.
+pub const MAX_BINDINGS: usize = 8;
+
+/// The kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kernel {
+    /// Batched matrix product of strided A and packed B, with bias.
+    Gemm,
+    /// A matrix with its bias into the layout that products read.
+    Pack,
+    /// Rows of a table by index.
+    Gather,
+    /// The column of each row's largest element.
+    Argmax,
+    /// One phase of one time step.
+    Step,
+    /// Many time steps at once.
+    Sequence,
+}
+
+/// How a kernel uses a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads it.
+    Read,
+    /// Writes it, and may read it.
+    Write,
+}
+
+/// One row of the table.
+pub struct Row {
+    /// The name, of the shader and the twin too.
+    pub name: &'static str,
+    /// The shader's template.
+    pub wgsl: &'static str,
+    /// Bindings in order: name in WGSL, access.
+    pub bindings: &'static [(&'static str, Access)],
+    /// Names of the parameters, a word each.
+    pub params: &'static [&'static str],
+    /// Inputs that parity tests and benches run it on.
+    pub cases: fn() -> Vec<Case>,
+    pub(crate) twin: fn(&mut Call<'_>),
+}
+
+macro_rules! row {
+    ($name:ident, $params:ty, [$($access:ident $binding:ident),* $(,)?]) => {
+        Row {
+            name: stringify!($name),
+            wgsl: include_str!(concat!("../../shaders/", stringify!($name), ".wgsl")),
+            bindings: &[$((stringify!($binding), Access::$access)),*],
+            params: <$params>::FIELDS,
+            cases: cases::$name,
+            twin: cpu::$name::run,
+        }
+    };
+}
+
+static GEMM: Row = row!(gemm, GemmParams, [Read a, Read b, Read map, Write c]);
+static PACK: Row = row!(pack, PackParams, [Read source, Read bias, Write packed]);
+static GATHER: Row = row!(gather, GatherParams, [Read table, Read index, Write out]);
+static ARGMAX: Row = row!(argmax, ArgmaxParams, [Read values, Write out]);
+static STEP: Row = row!(step, RecurrenceParams, [
+    Read x, Read weights, Read map, Read h_in, Write h_out, Write aux, Write y, Write h_final,
+]);
+static SEQUENCE: Row = row!(sequence, RecurrenceParams, [
+    Read x, Read weights, Read map, Read h_in, Write h_out, Write aux, Write y, Write h_final,
+]);
+
+impl Kernel {
+    /// Every kernel: tests, benches and `doctor` go through this list.
+    pub const ALL: [Self; 6] = [Self::Gemm, Self::Pack, Self::Gather, Self::Argmax, Self::Step, Self::Sequence];
+
+    /// This kernel's row of the table.
+    pub fn row(self) -> &'static Row {
+        match self {
+            Self::Gemm => &GEMM,
+            Self::Pack => &PACK,
+            Self::Gather => &GATHER,
+            Self::Argmax => &ARGMAX,
+            Self::Step => &STEP,
+            Self::Sequence => &SEQUENCE,
+        }
+    }
+}
+
+/// The part of an output that one invocation or workgroup takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tile {
+    /// Rows (`gemm`), or sequences (`step`, `sequence`), of an invocation or a workgroup.
+    pub rows: u32,
+    /// Columns (`gemm`), or units (`step`), of an invocation.
+    pub columns: u32,
+    /// Invocations of a workgroup.
+    pub lanes: u32,
+    /// Lanes of a subgroup that share what they loaded; 0: each loads all it needs.
+    pub spread: u32,
+}
+
+/// Kernels that work on single elements need no more than this.
+pub(crate) const FLAT: Tile = Tile { rows: 1, columns: 1, lanes: 64, spread: 0 };
+
+/// A kernel with all that is fixed when its shader is composed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Its tile.
+    pub tile: Tile,
+    /// `step`, `sequence`: the cell, and whether it has a projection.
+    pub cell: Option<(Cell, bool)>,
+    /// `step`: which phase of the cell.
+    pub phase: u32,
+    /// `gemm`: whether rows of A can be read four elements at a time.
+    pub vector: bool,
+    /// `sequence`: width of a state row in workgroup memory.
+    pub width: u32,
+    /// Rows of a packed matrix that lie together: 4 in shaders; 1 lets the twins read plain rows.
+    pub panel: u32,
+}
+
+impl Variant {
+    /// A variant without what only some kernels have.
+    pub const fn new(kernel: Kernel, tile: Tile, panel: u32) -> Self {
+        Self { kernel, tile, cell: None, phase: 0, vector: false, width: 0, panel }
+    }
+
+    /// The phases of its cell; none where there is no cell.
+    pub fn phases(&self) -> &'static [Phase] {
+        self.cell.map_or(&[], |(cell, projected)| cell.phases(projected))
+    }
+}
+
+impl std::fmt::Display for Variant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.kernel.row().name)?;
+        match (self.kernel, self.phases().get(self.phase as usize)) {
+            (Kernel::Step, Some(phase)) => write!(f, " {}", phase.name)?,
+            (_, Some(_)) => {
+                let (cell, projected) = self.cell.unwrap_or((Cell::Lstm, false));
+                write!(f, " {}{}", cell.name(), if projected { " projected" } else { "" })?;
+            }
+            _ => {}
+        }
+        let Tile { rows, columns, lanes, spread } = self.tile;
+        if matches!(self.kernel, Kernel::Gemm | Kernel::Step | Kernel::Sequence) {
+            write!(f, " {rows}x{columns}x{lanes}")?;
+        }
+        if spread > 0 { write!(f, " spread {spread}") } else { Ok(()) }
+    }
+}

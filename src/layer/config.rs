@@ -1,0 +1,185 @@
+//! What a recurrent layer is: cell, sizes, directions, biases.
+
+use crate::cells::Cell;
+use crate::error::{Error, Result};
+
+/// The direction in which a layer reads its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the first step to the last.
+    Forward,
+    /// From the last valid step of each sequence to the first.
+    Reverse,
+    /// Both, their outputs side by side: forward, then reverse.
+    Bidirectional,
+}
+
+/// How many biases a gate has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bias {
+    /// None.
+    None,
+    /// One, with the input product.
+    One,
+    /// Two, one with each product, as in PyTorch. They differ from one in training, and in the reset gate of a GRU.
+    Two,
+}
+
+/// Configuration of a stack of recurrent layers; the defaults are PyTorch's.
+///
+/// ```
+/// use wgrnn::{Cell, Direction, RnnConfig};
+/// let config = RnnConfig::new(Cell::Lstm, 40, 256).layers(3).direction(Direction::Bidirectional);
+/// assert_eq!(config.output_size(), 512);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RnnConfig {
+    pub(crate) cell: Cell,
+    pub(crate) input: usize,
+    pub(crate) hidden: usize,
+    pub(crate) projection: Option<usize>,
+    pub(crate) layers: usize,
+    pub(crate) direction: Direction,
+    pub(crate) bias: Bias,
+    pub(crate) batch_first: bool,
+}
+
+impl RnnConfig {
+    /// One forward layer with two biases, over time-major input of `input` features, with `hidden` units.
+    pub const fn new(cell: Cell, input: usize, hidden: usize) -> Self {
+        Self {
+            cell,
+            input,
+            hidden,
+            projection: None,
+            layers: 1,
+            direction: Direction::Forward,
+            bias: Bias::Two,
+            batch_first: false,
+        }
+    }
+
+    /// L: layers, each reading the one before.
+    #[must_use]
+    pub const fn layers(mut self, layers: usize) -> Self {
+        self.layers = layers;
+        self
+    }
+
+    /// Direction of every layer.
+    #[must_use]
+    pub const fn direction(mut self, direction: Direction) -> Self {
+        self.direction = direction;
+        self
+    }
+
+    /// P: h is projected to this many units (LSTM only).
+    #[must_use]
+    pub const fn projection(mut self, units: usize) -> Self {
+        self.projection = Some(units);
+        self
+    }
+
+    /// How many biases a gate has.
+    #[must_use]
+    pub const fn bias(mut self, bias: Bias) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// Whether input and output are [N, T, ·] rather than [T, N, ·]; states are [L·D, N, ·] in either case.
+    #[must_use]
+    pub const fn batch_first(mut self, batch_first: bool) -> Self {
+        self.batch_first = batch_first;
+        self
+    }
+
+    /// The cell.
+    pub const fn cell(&self) -> Cell {
+        self.cell
+    }
+
+    /// I: input features.
+    pub const fn input_size(&self) -> usize {
+        self.input
+    }
+
+    /// H: hidden units.
+    pub const fn hidden_size(&self) -> usize {
+        self.hidden
+    }
+
+    /// Width of h: P with a projection, else H.
+    pub const fn state_size(&self) -> usize {
+        match self.projection {
+            Some(units) => units,
+            None => self.hidden,
+        }
+    }
+
+    /// Width of the output: D times the width of h.
+    pub const fn output_size(&self) -> usize {
+        self.directions() * self.state_size()
+    }
+
+    /// L: layers.
+    pub const fn layer_count(&self) -> usize {
+        self.layers
+    }
+
+    /// D: directions.
+    pub const fn directions(&self) -> usize {
+        match self.direction {
+            Direction::Bidirectional => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether batches come first.
+    pub const fn is_batch_first(&self) -> bool {
+        self.batch_first
+    }
+
+    /// Features that layer `layer` reads.
+    pub const fn input_of(&self, layer: usize) -> usize {
+        if layer == 0 { self.input } else { self.output_size() }
+    }
+
+    /// Whether direction `direction` of a layer runs backwards in time.
+    pub(crate) const fn is_reverse(&self, direction: usize) -> bool {
+        match self.direction {
+            Direction::Forward => false,
+            Direction::Reverse => true,
+            Direction::Bidirectional => direction == 1,
+        }
+    }
+
+    /// The shape [T, N, features], in the order that this configuration has it.
+    pub(crate) const fn sequence_shape(&self, steps: usize, batch: usize, features: usize) -> [usize; 3] {
+        if self.batch_first { [batch, steps, features] } else { [steps, batch, features] }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let sizes = [
+            ("input size", self.input),
+            ("hidden size", self.hidden),
+            ("projection size", self.state_size()),
+            ("layers", self.layers),
+        ];
+        for (what, size) in sizes {
+            // Larger ones could not be indexed by the 32-bit words of a shader.
+            if !(1..=1 << 24).contains(&size) {
+                return Err(Error::value(what, "from 1 to 2²⁴", size));
+            }
+        }
+        match self.projection {
+            Some(_) if self.cell != Cell::Lstm => {
+                Err(Error::value("projection", "an LSTM, no other cell has one", self.cell.name()))
+            }
+            Some(units) if units >= self.hidden => {
+                Err(Error::value("projection size", format!("less than the hidden size {}", self.hidden), units))
+            }
+            _ => Ok(()),
+        }
+    }
+}

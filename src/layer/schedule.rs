@@ -1,0 +1,165 @@
+//! Which tiles and which schedule: one table by class of adapter.
+
+use super::config::RnnConfig;
+use crate::cells::Width;
+use crate::device::{Class, Device};
+use crate::kernels::{Kernel, Tile};
+use crate::plan::MAX_TRIPS;
+
+/// How the steps of a sequence become dispatches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Schedule {
+    /// Chosen for the device and the sizes.
+    #[default]
+    Auto,
+    /// A dispatch for each step (and phase).
+    Step,
+    /// Many steps in a dispatch, the state in workgroup memory: for small H.
+    Sequence,
+}
+
+/// What is chosen for a class of adapter.
+struct Tuning {
+    /// Largest register tile of `gemm`.
+    gemm: Tile,
+    /// Largest register tile of `step`; its columns are sums: gates times units.
+    step: Tile,
+    /// Lanes of a workgroup of `sequence`, and most sequences it takes.
+    sequence: Tile,
+    /// `sequence` is chosen up to this many multiplications a step and sequence, H times G·H.
+    sequence_work: usize,
+    /// Whether lanes share loads through their subgroup.
+    spread: bool,
+}
+
+/// Software adapters run a lane after the other, and pay for each load: large tiles, shared loads, few barriers.
+const SOFTWARE: Tuning = Tuning {
+    gemm: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
+    step: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
+    sequence: Tile { rows: 8, columns: 1, lanes: 64, spread: 0 },
+    sequence_work: 1 << 12,
+    spread: true,
+};
+
+/// Few cores with a small register file.
+const INTEGRATED: Tuning = Tuning {
+    gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
+    step: Tile { rows: 4, columns: 4, lanes: 64, spread: 0 },
+    sequence: Tile { rows: 4, columns: 1, lanes: 128, spread: 0 },
+    sequence_work: 1 << 14,
+    spread: false,
+};
+
+/// Many cores: smaller tiles fill more of them.
+const DISCRETE: Tuning = Tuning {
+    gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
+    step: Tile { rows: 4, columns: 4, lanes: 32, spread: 0 },
+    sequence: Tile { rows: 1, columns: 1, lanes: 256, spread: 0 },
+    sequence_work: 1 << 16,
+    spread: false,
+};
+
+fn tuning(class: Class) -> &'static Tuning {
+    match class {
+        // Twins heed no register tile.
+        Class::Software | Class::Cpu => &SOFTWARE,
+        Class::Integrated => &INTEGRATED,
+        Class::Discrete => &DISCRETE,
+    }
+}
+
+/// Every tile that some class of adapter uses, for parity cases to try on whatever adapter there is.
+pub(crate) fn tiles(kernel: Kernel) -> Vec<Tile> {
+    let mut tiles = Vec::new();
+    for tuning in [&SOFTWARE, &INTEGRATED, &DISCRETE] {
+        let tile = match kernel {
+            Kernel::Gemm => tuning.gemm,
+            Kernel::Step => tuning.step,
+            _ => tuning.sequence,
+        };
+        for tile in [tile, Tile { rows: 1, spread: 0, ..tile }, Tile { spread: 0, ..tile }] {
+            if !tiles.contains(&tile) {
+                tiles.push(tile);
+            }
+        }
+    }
+    tiles
+}
+
+/// The part of a tile that `rows` rows fill, and sharing of loads only where lanes for it are.
+fn fit(device: &Device, tile: Tile, rows: usize) -> Tile {
+    let report = device.report();
+    let shares = tuning(device.class()).spread
+        && report.is_some_and(|report| report.features.subgroups && report.subgroup.0 >= tile.spread);
+    let rows = u32::try_from(rows.next_power_of_two()).unwrap_or(u32::MAX).min(tile.rows);
+    let spread = if shares && tile.spread > 0 && rows.is_multiple_of(tile.spread) { tile.spread } else { 0 };
+    Tile { rows, spread, lanes: tile.lanes.min(report.map_or(u32::MAX, |report| report.limits.invocations)), ..tile }
+}
+
+/// The tile of a product with `rows` rows.
+pub(crate) fn gemm_tile(device: &Device, rows: usize) -> Tile {
+    fit(device, tuning(device.class()).gemm, rows)
+}
+
+/// The tile of a step of a phase with `gates` gates.
+pub(crate) fn step_tile(device: &Device, gates: usize, batch: usize) -> Tile {
+    let tile = tuning(device.class()).step;
+    fit(device, Tile { columns: (tile.columns / gates as u32).max(1), ..tile }, batch)
+}
+
+/// Tile and row width of `sequence`; none where the state does not fit into workgroup memory, or a step is too long.
+pub(crate) fn sequence_tile(device: &Device, config: &RnnConfig, batch: usize) -> Option<(Tile, u32)> {
+    let width = config.hidden.max(config.state_size().next_multiple_of(4));
+    // Few widths, few shaders.
+    let width = if width <= 64 { width.next_power_of_two() } else { width.next_multiple_of(64) };
+    if device.is_cpu() {
+        let tasks = rayon::current_num_threads().div_ceil(config.directions());
+        let rows = batch.div_ceil(tasks).max(1) as u32;
+        return Some((Tile { rows, columns: 1, lanes: 1, spread: 0 }, 0));
+    }
+    let mut tile = fit(device, tuning(device.class()).sequence, batch);
+    let bytes = device.plan_limits().workgroup_bytes.min(16 << 10);
+    while tile.rows > 1 && 8 * u64::from(tile.rows) * width as u64 > bytes {
+        tile.rows /= 2;
+    }
+    let fits = 8 * u64::from(tile.rows) * width as u64 <= bytes && 2 * step_trips(config, tile.lanes) < MAX_TRIPS;
+    fits.then_some((tile, width as u32))
+}
+
+/// Steps that one dispatch of `sequence` may take.
+pub(crate) fn sequence_steps(device: &Device, config: &RnnConfig, tile: Tile, width: u32) -> usize {
+    if device.is_cpu() {
+        return usize::MAX;
+    }
+    let edges = 3 * u64::from(tile.rows * width).div_ceil(u64::from(tile.lanes));
+    let steps = MAX_TRIPS.saturating_sub(edges) / step_trips(config, tile.lanes);
+    usize::try_from(steps).unwrap_or(usize::MAX).max(1)
+}
+
+/// Loop trips of one step of `sequence`, as the plan's check counts them.
+fn step_trips(config: &RnnConfig, lanes: u32) -> u64 {
+    let width = |width| match width {
+        Width::Hidden => config.hidden,
+        Width::State => config.state_size(),
+    };
+    let phases = config.cell.phases(config.projection.is_some());
+    let trips = |phase: &crate::cells::Phase| {
+        width(phase.units).div_ceil(lanes as usize) * (width(phase.source).div_ceil(4) + 1)
+    };
+    phases.iter().map(trips).sum::<usize>() as u64 + 1
+}
+
+/// What `Auto` means for this device and these sizes.
+pub(crate) fn choose(device: &Device, config: &RnnConfig, batch: usize, wanted: Schedule) -> Schedule {
+    if wanted != Schedule::Auto {
+        return wanted;
+    }
+    let work = config.state_size() * config.cell.gates() * config.hidden;
+    let small = if device.is_cpu() {
+        // One thread for each tile of the batch; a large product alone is better shared by all of them.
+        batch * config.directions() >= rayon::current_num_threads() || work < 1 << 18
+    } else {
+        work <= tuning(device.class()).sequence_work && sequence_tile(device, config, batch).is_some()
+    };
+    if small { Schedule::Sequence } else { Schedule::Step }
+}

@@ -1,0 +1,182 @@
+//! Programs of a layer for a shape, and streams of them that share a state.
+
+use super::config::{Direction, RnnConfig};
+use super::emit::{RnnCall, output_shape};
+use super::{Rnn, SESSIONS};
+use crate::error::{Error, Result};
+use crate::layer::DeviceState;
+use crate::plan::{Plan, PlanBuilder};
+use crate::program::Program;
+use crate::tensor::Tensor;
+use ndarray::{ArrayD, ArrayView3};
+
+/// The shape of a session, and how it calls its layer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SessionOptions {
+    /// T: time steps.
+    pub steps: usize,
+    /// N: sequences.
+    pub batch: usize,
+    /// How the layer is called.
+    pub call: RnnCall,
+}
+
+impl SessionOptions {
+    /// Full sequences, the state carried from run to run.
+    pub fn new(steps: usize, batch: usize) -> Self {
+        Self { steps, batch, call: RnnCall { carry: true, ..RnnCall::default() } }
+    }
+
+    pub(super) fn of_input(config: &RnnConfig, x: &[usize], call: RnnCall) -> Result<Self> {
+        match *x {
+            [a, b, _] => {
+                let (steps, batch) = if config.batch_first { (b, a) } else { (a, b) };
+                Ok(Self { steps, batch, call })
+            }
+            _ => Err(Error::shape("input", "three axes", x)),
+        }
+    }
+}
+
+/// A layer's program for one shape. Input, output and state stay on the device between runs.
+pub struct Session {
+    options: SessionOptions,
+    input: Tensor,
+    output: Tensor,
+    state: DeviceState,
+    program: Program,
+}
+
+impl Session {
+    pub(super) fn new(rnn: &Rnn, options: SessionOptions) -> Result<Self> {
+        let config = rnn.config();
+        let shape = config.sequence_shape(options.steps, options.batch, config.input);
+        // Whether the shape can be, before memory is asked for.
+        let output = output_shape(rnn, &shape, &options.call)?;
+        super::check_lengths(options.steps, options.batch, options.call.lengths.as_deref())?;
+        let input = Tensor::zeros(rnn.device(), &shape)?;
+        let output = Tensor::zeros(rnn.device(), &output)?;
+        Self::with_tensors(rnn, options, input, output, rnn.device_state(shape[usize::from(!config.batch_first)])?)
+    }
+
+    /// Over tensors and a state of the caller's.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where they don't fit, [`OtherDevice`](Error::OtherDevice), and what
+    /// [`Program::new`] gives.
+    pub fn with_tensors(
+        rnn: &Rnn,
+        options: SessionOptions,
+        input: Tensor,
+        output: Tensor,
+        state: DeviceState,
+    ) -> Result<Self> {
+        let mut plan = PlanBuilder::new(rnn.device());
+        let shape = rnn.config().sequence_shape(options.steps, options.batch, rnn.config().input);
+        if input.shape() != shape {
+            return Err(Error::shape("input", shape, input.shape()));
+        }
+        let [x, y] = [plan.tensor(&input)?, plan.tensor(&output)?];
+        plan.rnn_into(rnn, &x, &state, &options.call, &y)?;
+        let program = plan.build()?;
+        Ok(Self { options, input, output, state, program })
+    }
+
+    /// Shape and call.
+    pub fn options(&self) -> &SessionOptions {
+        &self.options
+    }
+
+    /// The input, to be written before a run.
+    pub fn input(&self) -> &Tensor {
+        &self.input
+    }
+
+    /// The output of the last run.
+    pub fn output(&self) -> &Tensor {
+        &self.output
+    }
+
+    /// The state: read before a run where the call carries it, final after.
+    pub fn state(&self) -> &DeviceState {
+        &self.state
+    }
+
+    /// The plan: print it to see kernels, sizes, FLOP and bytes.
+    pub fn plan(&self) -> &Plan {
+        self.program.plan()
+    }
+
+    /// Runs once; on a GPU the work is submitted, and a read waits for it.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
+    pub fn run(&self) -> Result<()> {
+        self.program.run()
+    }
+
+    /// Records one run into an encoder of the caller's.
+    ///
+    /// # Errors
+    /// As [`Program::encode`].
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        self.program.encode(encoder)
+    }
+}
+
+/// A stream of sequences: the state stays on the device from call to call, each of any length. The outputs are those of
+/// one long call: equal bit by bit on a GPU, whose sums run in one order for any T; within a few ulp on the CPU, whose
+/// products do not.
+pub struct Stream<'a> {
+    rnn: &'a Rnn,
+    batch: usize,
+    state: DeviceState,
+    sessions: Vec<Session>,
+}
+
+impl<'a> Stream<'a> {
+    pub(super) fn new(rnn: &'a Rnn, batch: usize) -> Result<Self> {
+        if rnn.config().direction != Direction::Forward {
+            let got = format!("{:?}", rnn.config().direction);
+            return Err(Error::value("direction of a stream", "Forward: the end is not known yet", got));
+        }
+        Ok(Self { rnn, batch, state: rnn.device_state(batch)?, sessions: Vec::new() })
+    }
+
+    /// The next steps: [T, N, I] or [N, T, I] gives [T, N, H] or [N, T, H].
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where `x` does not fit the layer and the batch, [`Gpu`](Error::Gpu).
+    pub fn push(&mut self, x: ArrayView3<'_, f32>) -> Result<ArrayD<f32>> {
+        let config = self.rnn.config();
+        let call = RnnCall { carry: true, ..RnnCall::default() };
+        let options = SessionOptions::of_input(config, x.shape(), call)?;
+        let expected = config.sequence_shape(options.steps, self.batch, config.input);
+        if x.shape() != expected {
+            return Err(Error::shape("input", expected, x.shape()));
+        }
+        let at = match self.sessions.iter().position(|session| *session.options() == options) {
+            Some(at) => at,
+            None => {
+                let output = output_shape(self.rnn, x.shape(), &options.call)?;
+                let input = Tensor::zeros(self.rnn.device(), x.shape())?;
+                let output = Tensor::zeros(self.rnn.device(), &output)?;
+                let session = Session::with_tensors(self.rnn, options, input, output, self.state.clone())?;
+                if self.sessions.len() == SESSIONS {
+                    self.sessions.remove(0);
+                }
+                self.sessions.push(session);
+                self.sessions.len() - 1
+            }
+        };
+        let session = &self.sessions[at];
+        session.input().write(x)?;
+        session.run()?;
+        session.output().read()
+    }
+
+    /// The state on the device: to read, to set, or to reset between sequences.
+    pub fn state(&self) -> &DeviceState {
+        &self.state
+    }
+}

@@ -1,0 +1,121 @@
+//! The state of a recurrent layer, on the host and on a device.
+
+use super::config::RnnConfig;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::tensor::Storage;
+use ndarray::{Array3, ArrayView3, Axis, s};
+
+/// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// h: [L·D, N, H], or P with a projection.
+    pub h: Array3<f32>,
+    /// c: [L·D, N, H]; an LSTM has it.
+    pub c: Option<Array3<f32>>,
+}
+
+impl State {
+    /// Zeros, as a sequence without an initial state begins.
+    pub fn zeros(config: &RnnConfig, batch: usize) -> Self {
+        let rows = config.layers * config.directions();
+        let c = config.cell.has_cell_state().then(|| Array3::zeros((rows, batch, config.hidden)));
+        Self { h: Array3::zeros((rows, batch, config.state_size())), c }
+    }
+
+    /// Whether it fits a configuration and a batch.
+    pub(crate) fn check(&self, config: &RnnConfig, batch: usize) -> Result<()> {
+        let rows = config.layers * config.directions();
+        let shape = |name, width, array: &Array3<f32>| {
+            let expected = [rows, batch, width];
+            if array.shape() == expected { Ok(()) } else { Err(Error::shape(name, expected, array.shape())) }
+        };
+        shape("initial h", config.state_size(), &self.h)?;
+        match (&self.c, config.cell.has_cell_state()) {
+            (Some(c), true) => shape("initial c", config.hidden, c),
+            (None, false) => Ok(()),
+            (None, true) => Err(Error::shape("initial c", [rows, batch, config.hidden], "none")),
+            (Some(c), false) => {
+                Err(Error::shape("initial c", format!("none, {} has no c", config.cell.name()), c.shape()))
+            }
+        }
+    }
+}
+
+/// A [`State`] that stays on the device from call to call. Clones are handles of the same memory.
+#[derive(Clone)]
+pub struct DeviceState {
+    device: Device,
+    pub(crate) config: RnnConfig,
+    pub(crate) batch: usize,
+    /// [L·D·N, width of h padded to whole vectors]; the padding is 0.
+    pub(crate) h: Storage,
+    /// [L·D·N, H].
+    pub(crate) c: Option<Storage>,
+}
+
+impl DeviceState {
+    pub(crate) fn new(device: &Device, config: &RnnConfig, batch: usize) -> Result<Self> {
+        let rows = config.layers.checked_mul(config.directions() * batch);
+        let rows = rows.filter(|&rows| rows > 0 && rows <= u32::MAX as usize);
+        let rows =
+            rows.ok_or_else(|| Error::value("batch", "at least 1, and a state of less than 2³² rows", batch))? as u64;
+        let h = Storage::zeros(device, "h", rows * config.state_size().next_multiple_of(4) as u64)?;
+        let c = if config.cell.has_cell_state() {
+            Some(Storage::zeros(device, "c", rows * config.hidden as u64)?)
+        } else {
+            None
+        };
+        Ok(Self { device: device.clone(), config: config.clone(), batch, h, c })
+    }
+
+    /// Copies a state of the host's here.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where it is not one of this configuration and batch.
+    pub fn write(&self, state: &State) -> Result<()> {
+        state.check(&self.config, self.batch)?;
+        let width = self.config.state_size();
+        let (rows, batch, _) = state.h.dim();
+        let mut padded = Array3::<f32>::zeros((rows, batch, width.next_multiple_of(4)));
+        padded.slice_mut(s![.., .., ..width]).assign(&state.h);
+        self.write_array(&self.h, padded.view())?;
+        self.c.iter().zip(&state.c).try_for_each(|(storage, c)| self.write_array(storage, c.view()))
+    }
+
+    fn write_array(&self, storage: &Storage, array: ArrayView3<'_, f32>) -> Result<()> {
+        let array = array.as_standard_layout();
+        storage.write(&self.device, bytemuck::cast_slice(array.as_slice().unwrap_or_default()))
+    }
+
+    /// Zeros.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where the device was lost.
+    pub fn reset(&self) -> Result<()> {
+        self.write(&State::zeros(&self.config, self.batch))
+    }
+
+    /// Copies it to the host.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where the device was lost.
+    pub fn read(&self) -> Result<State> {
+        let rows = self.config.layers * self.config.directions();
+        let width = self.config.state_size();
+        let mut h = self.read_array(&self.h, [rows, self.batch, width.next_multiple_of(4)])?;
+        h.slice_axis_inplace(Axis(2), (..width).into());
+        let c = match &self.c {
+            Some(c) => Some(self.read_array(c, [rows, self.batch, self.config.hidden])?),
+            None => None,
+        };
+        Ok(State { h: h.as_standard_layout().into_owned(), c })
+    }
+
+    fn read_array(&self, storage: &Storage, shape: [usize; 3]) -> Result<Array3<f32>> {
+        let words = pollster::block_on(storage.read(&self.device, shape.iter().product()))?;
+        let got = words.len();
+        Array3::from_shape_vec(shape, words.into_iter().map(f32::from_bits).collect())
+            .map_err(|_| Error::shape("state read", shape, got))
+    }
+}

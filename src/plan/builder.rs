@@ -1,0 +1,286 @@
+//! Plans put together from operations.
+
+use super::{BufferId, Draft, Plan, Role};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::kernels::{ArgmaxParams, FLAT, GatherParams, GemmParams, Kernel, Tile, Variant};
+use crate::layer::{self, DeviceState, Linear, Rnn, RnnCall};
+use crate::program::{Bind, Program};
+use crate::tensor::{Element, Storage, Tensor};
+
+/// An array inside of a plan: a part of one of its buffers.
+#[derive(Clone, Debug)]
+pub struct Value {
+    pub(crate) buffer: BufferId,
+    /// First element.
+    pub(crate) offset: usize,
+    shape: Vec<usize>,
+    is_index: bool,
+}
+
+impl Value {
+    /// The shape.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The part with this index along the first axis.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) where the axis is shorter.
+    pub fn at(&self, index: usize) -> Result<Self> {
+        match self.shape.split_first() {
+            Some((&first, rest)) if index < first && !rest.is_empty() => {
+                let offset = self.offset + index * rest.iter().product::<usize>();
+                Ok(Self { offset, shape: rest.to_vec(), ..self.clone() })
+            }
+            _ => Err(Error::value("index", format!("an index into the first axis of {:?}", self.shape), index)),
+        }
+    }
+
+    /// The same elements in another shape.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where it has another number of elements.
+    pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
+        let reshaped = Self { shape: shape.to_vec(), ..self.clone() };
+        if reshaped.len() == self.len() {
+            Ok(reshaped)
+        } else {
+            Err(Error::shape("reshaped value", &self.shape, shape))
+        }
+    }
+}
+
+/// Writes a plan operation by operation, so that a whole model runs without coming back to the host between layers.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Device, Linear, PlanBuilder, Tensor};
+/// let device = Device::cpu();
+/// let head = Linear::new(&device, array![[1., 2.], [3., 4.]].view(), None)?;
+/// let (x, best) = (Tensor::<f32>::zeros(&device, &[3, 2])?, Tensor::<u32>::zeros(&device, &[3])?);
+/// let mut plan = PlanBuilder::new(&device);
+/// let input = plan.tensor(&x)?;
+/// let logits = plan.linear(&head, &input)?;
+/// let output = plan.tensor(&best)?;
+/// plan.argmax(&logits, &output)?;
+/// let program = plan.build()?;
+/// x.write(array![[1., 0.], [0., -1.], [-1., -1.]].view())?;
+/// program.run()?;
+/// assert_eq!(best.read()?.into_raw_vec_and_offset().0, [1, 0, 0]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct PlanBuilder {
+    device: Device,
+    pub(crate) draft: Draft,
+    binds: Vec<Bind>,
+}
+
+impl PlanBuilder {
+    /// An empty plan for a device.
+    pub fn new(device: &Device) -> Self {
+        Self { device: device.clone(), draft: Draft::default(), binds: Vec::new() }
+    }
+
+    /// A tensor to read or write.
+    ///
+    /// # Errors
+    /// [`OtherDevice`](Error::OtherDevice).
+    pub fn tensor<T: Element>(&mut self, tensor: &Tensor<T>) -> Result<Value> {
+        if !tensor.device().is(&self.device) {
+            return Err(Error::OtherDevice { tensor: format!("tensor {:?}", tensor.shape()) });
+        }
+        let shape = tensor.shape().to_vec();
+        let words = shape.iter().product::<usize>() as u64;
+        let buffer = self.external(&format!("tensor {shape:?}"), &tensor.storage, words);
+        let is_index = std::any::TypeId::of::<T>() == std::any::TypeId::of::<u32>();
+        Ok(Value { buffer, offset: 0, shape, is_index })
+    }
+
+    /// Memory that is not the plan's own; the same memory is the same buffer.
+    pub(crate) fn external(&mut self, name: &str, storage: &Storage, words: u64) -> BufferId {
+        if let Some(bind) = self.binds.iter().find(|bind| bind.1.is(storage)) {
+            let buffer = &mut self.draft.plan.buffers[bind.0.0];
+            buffer.words = buffer.words.max(words);
+            return bind.0;
+        }
+        let id = self.draft.buffer(name, words, Role::External);
+        self.binds.push(Bind::storage(id, storage, &self.device));
+        id
+    }
+
+    /// Memory between two operations. Operations follow one another, so equal ones share it.
+    pub(crate) fn workspace(&mut self, name: &str, words: usize) -> BufferId {
+        let words = words.max(1) as u64;
+        let same =
+            |buffer: &super::Buffer| buffer.name == name && buffer.words == words && buffer.role == Role::Workspace;
+        match self.draft.plan.buffers.iter().position(same) {
+            Some(i) => BufferId(i),
+            None => self.draft.buffer(name, words, Role::Workspace),
+        }
+    }
+
+    /// Indices known now; equal ones are kept once.
+    pub(crate) fn constant(&mut self, name: &str, indices: &[u32]) -> BufferId {
+        let same = |buffer: &super::Buffer| matches!(&buffer.role, Role::Constant(data) if data == indices);
+        match self.draft.plan.buffers.iter().position(same) {
+            Some(i) => BufferId(i),
+            None => self.draft.buffer(name, indices.len() as u64, Role::Constant(indices.to_vec())),
+        }
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// `name` is a fresh array: memory that no other value shares.
+    fn fresh(&mut self, name: &str, shape: &[usize]) -> Value {
+        let name = format!("{name} {}", self.draft.plan.commands.len());
+        let words = shape.iter().product::<usize>();
+        Value { buffer: self.workspace(&name, words), offset: 0, shape: shape.to_vec(), is_index: false }
+    }
+
+    fn expect(value: &Value, name: &str, is_index: bool) -> Result<()> {
+        let kind = |is_index| if is_index { "indices (u32)" } else { "numbers (f32)" };
+        if value.is_index == is_index { Ok(()) } else { Err(Error::value(name, kind(is_index), kind(value.is_index))) }
+    }
+
+    /// Rows of `table` [rows, features] by `indices` [...]: gives [..., features]. An index beyond the table gives NaN.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where `table` is no matrix.
+    pub fn embedding(&mut self, table: &Value, indices: &Value) -> Result<Value> {
+        Self::expect(table, "embedding table", false)?;
+        Self::expect(indices, "embedding indices", true)?;
+        let &[rows, features] = &table.shape[..] else {
+            return Err(Error::shape("embedding table", "[rows, features]", &table.shape));
+        };
+        let out = self.fresh("embedding", &[&indices.shape[..], &[features]].concat());
+        let params = GatherParams {
+            m: indices.len() as u32,
+            columns: features as u32,
+            table_rows: rows as u32,
+            table_offset: table.offset as u32,
+            table_row: features as u32,
+            indexed: 1,
+            index_offset: indices.offset as u32,
+            out_row: features as u32,
+            nan: f32::NAN.to_bits(),
+            row_lanes: layer::row_lanes(out.len()),
+            ..Default::default()
+        };
+        let bindings = vec![table.buffer, indices.buffer, out.buffer];
+        self.draft.dispatch(Variant::new(Kernel::Gather, FLAT, self.device.panel()), bindings, &params.words());
+        Ok(out)
+    }
+
+    /// x·Wᵀ + b over the last axis of x.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where that axis is not W's.
+    pub fn linear(&mut self, linear: &Linear, x: &Value) -> Result<Value> {
+        Self::expect(x, "linear input", false)?;
+        let Some((&inputs, rest)) = x.shape.split_last().filter(|(inputs, _)| **inputs == linear.inputs) else {
+            return Err(Error::shape("linear input", format!("[..., {}]", linear.inputs), &x.shape));
+        };
+        if !linear.device.is(&self.device) {
+            return Err(Error::OtherDevice { tensor: "linear weight".to_owned() });
+        }
+        let out = self.fresh("linear", &[rest, &[linear.outputs]].concat());
+        let m = rest.iter().product::<usize>();
+        let words = layer::packed_words(&self.device, inputs, linear.outputs) as u64;
+        let b = self.external("linear weight", &linear.packed, words);
+        let none = self.workspace("no map", 1);
+        let params = GemmParams {
+            m: m as u32,
+            n: linear.outputs as u32,
+            k: inputs as u32,
+            batch: 1,
+            a_offset: x.offset as u32,
+            a_row: inputs as u32,
+            a_column: 1,
+            c_row: linear.outputs as u32,
+            ..Default::default()
+        };
+        let tile = layer::gemm_tile(&self.device, m);
+        self.gemm(tile, [x.buffer, b, none, out.buffer], &params);
+        Ok(out)
+    }
+
+    /// A product; rows of A are read four elements at a time where they allow it.
+    pub(crate) fn gemm(&mut self, tile: Tile, bindings: [BufferId; 4], p: &GemmParams) {
+        let vector = p.a_column == 1 && [p.k, p.a_row, p.a_offset, p.a_batch].iter().all(|words| words % 4 == 0);
+        let variant = Variant {
+            vector: vector || self.device.is_cpu(),
+            ..Variant::new(Kernel::Gemm, if vector { tile } else { Tile { spread: 0, ..tile } }, self.device.panel())
+        };
+        self.draft.dispatch(variant, bindings.to_vec(), &p.words());
+    }
+
+    /// The column of the largest element of each row of `values` [rows, columns], into `out` [rows].
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where the rows differ.
+    pub fn argmax(&mut self, values: &Value, out: &Value) -> Result<()> {
+        Self::expect(values, "argmax values", false)?;
+        Self::expect(out, "argmax output", true)?;
+        let &[rows, columns] = &values.shape[..] else {
+            return Err(Error::shape("argmax values", "[rows, columns]", &values.shape));
+        };
+        if out.shape != [rows] {
+            return Err(Error::shape("argmax output", [rows], &out.shape));
+        }
+        let params = ArgmaxParams {
+            m: rows as u32,
+            columns: columns as u32,
+            values_offset: values.offset as u32,
+            values_row: columns as u32,
+            out_offset: out.offset as u32,
+        };
+        let variant = Variant::new(Kernel::Argmax, FLAT, self.device.panel());
+        self.draft.dispatch(variant, vec![values.buffer, out.buffer], &params.words());
+        Ok(())
+    }
+
+    /// A recurrent layer over `x`, [T, N, I] or as its configuration says, from and to a state on the device.
+    /// Gives the output, whose shape follows [`RnnCall::output`].
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) and [`Value`](Error::Value) where input, lengths or state do not fit the layer.
+    pub fn rnn(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
+        let shape = layer::output_shape(rnn, x.shape(), call)?;
+        let out = self.fresh("output", &shape);
+        self.rnn_into(rnn, x, state, call, &out)?;
+        Ok(out)
+    }
+
+    /// The same into `out`.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::rnn`].
+    pub fn rnn_into(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall, out: &Value) -> Result<()> {
+        Self::expect(x, "recurrent input", false)?;
+        Self::expect(out, "recurrent output", false)?;
+        layer::emit(self, rnn, x, state, call, out)
+    }
+
+    /// The plan as it stands.
+    pub fn plan(&self) -> &Plan {
+        &self.draft.plan
+    }
+
+    /// Makes it ready to run.
+    ///
+    /// # Errors
+    /// As [`Program::new`].
+    pub fn build(self) -> Result<Program> {
+        Program::new(&self.device, self.draft.plan, &self.binds)
+    }
+}

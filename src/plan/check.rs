@@ -1,0 +1,94 @@
+//! A plan is checked once, when a program is made of it: shaders run without bounds checks, so nothing may reach beyond
+//! its buffer, and nothing may ask for more than the adapter has.
+
+use super::{Command, Dispatch, Plan, Role};
+use crate::error::{Error, Result};
+use crate::kernels::{self, Access};
+
+/// What an executor can do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlanLimits {
+    /// Bytes of one binding.
+    pub binding_bytes: u64,
+    /// Workgroups along one axis.
+    pub workgroups: u64,
+    /// Loop trips of one invocation.
+    pub trips: u64,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u64,
+    /// Invocations of a workgroup.
+    pub invocations: u64,
+}
+
+/// Drivers are known that end loops silently after 65,535 trips; this keeps well away.
+pub(crate) const MAX_TRIPS: u64 = 16_384;
+
+impl Plan {
+    /// Whether an executor with these limits can run it, with every access inside of its buffer.
+    pub(crate) fn check(&self, limits: &PlanLimits) -> Result<()> {
+        for buffer in &self.buffers {
+            limit(&buffer.name, 4 * buffer.words, "max_storage_buffer_binding_size", limits.binding_bytes)?;
+            if let Role::Constant(data) = &buffer.role
+                && data.len() as u64 != buffer.words
+            {
+                return Err(Error::Plan(format!(
+                    "{}: {} words of data, not {}",
+                    buffer.name,
+                    data.len(),
+                    buffer.words
+                )));
+            }
+        }
+        for command in &self.commands {
+            match command {
+                Command::Dispatch(dispatch) => self.check_dispatch(dispatch, limits)?,
+                Command::Copy { from, to, words } => {
+                    if from == to || *words > self.buffers[from.0].words.min(self.buffers[to.0].words) {
+                        let [from, to] = [from, to].map(|id| &self.buffers[id.0].name);
+                        return Err(Error::Plan(format!("copy of {words} words from {from} to {to}")));
+                    }
+                }
+                Command::Clear(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_dispatch(&self, dispatch: &Dispatch, limits: &PlanLimits) -> Result<()> {
+        let variant = &self.variants[dispatch.variant];
+        let row = variant.kernel.row();
+        let bindings = &self.bindings[dispatch.bindings];
+        let params = &self.params[dispatch.params.clone()];
+        if bindings.len() != row.bindings.len() || params.len() != row.params.len() {
+            return Err(Error::Plan(format!("{variant}: {} bindings, {} parameters", bindings.len(), params.len())));
+        }
+        let maxima = |binding: usize, at, count| self.maximum(bindings[binding], at, count);
+        let needs = kernels::needs(variant, params, &maxima);
+        for (i, (&(name, access), id)) in row.bindings.iter().zip(bindings).enumerate() {
+            let buffer = &self.buffers[id.0];
+            if needs[i] > buffer.words {
+                let (need, words) = (needs[i], buffer.words);
+                return Err(Error::Plan(format!(
+                    "{variant} reaches word {need} of {name}, '{}' has {words}",
+                    buffer.name
+                )));
+            }
+            let aliased = bindings.iter().enumerate().any(|(j, other)| i != j && id == other);
+            if access == Access::Write && (aliased || matches!(buffer.role, Role::Constant(_))) {
+                return Err(Error::Plan(format!("{variant} writes {name}, '{}', which it also reads", buffer.name)));
+            }
+        }
+        let what = || format!("{variant}");
+        for groups in kernels::grid(variant, params) {
+            limit(&what(), groups, "max_compute_workgroups_per_dimension", limits.workgroups)?;
+        }
+        limit(&what(), kernels::trips(variant, params), "loop trips of an invocation", limits.trips)?;
+        let workgroup = 8 * u64::from(variant.tile.rows) * u64::from(variant.width);
+        limit(&what(), workgroup, "max_compute_workgroup_storage_size", limits.workgroup_bytes)?;
+        limit(&what(), variant.tile.lanes.into(), "max_compute_invocations_per_workgroup", limits.invocations)
+    }
+}
+
+fn limit(what: &str, needed: u64, limit: &'static str, allowed: u64) -> Result<()> {
+    if needed <= allowed { Ok(()) } else { Err(Error::Limit { what: what.to_owned(), needed, limit, allowed }) }
+}

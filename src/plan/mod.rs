@@ -1,0 +1,174 @@
+//! A pass written down before it runs: buffers, and the commands over them, as plain data.
+//!
+//! A [`Plan`] is made once for a configuration and a shape. The GPU records it into a compute pass, the CPU device runs
+//! the kernels' twins in the same order, and either may replay it. Its `Display` lists kernels, sizes, FLOP and bytes.
+
+mod builder;
+mod check;
+mod display;
+
+pub use builder::{PlanBuilder, Value};
+pub(crate) use check::{MAX_TRIPS, PlanLimits};
+
+use crate::kernels::{self, Variant};
+use std::collections::HashMap;
+
+/// A buffer of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub(crate) usize);
+
+/// Where a buffer comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Role {
+    /// A tensor of the caller's.
+    External,
+    /// Made with the program, kept for replays.
+    Workspace,
+    /// Indices known when the plan is made.
+    Constant(Vec<u32>),
+}
+
+/// A buffer: its name, its length, where it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// Name for messages.
+    pub name: String,
+    /// Length in 32-bit words.
+    pub words: u64,
+    /// Where it comes from.
+    pub role: Role,
+}
+
+/// One command of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Run a kernel.
+    Dispatch(Dispatch),
+    /// Copy words from one buffer to another.
+    Copy {
+        /// Read from here.
+        from: BufferId,
+        /// Written here.
+        to: BufferId,
+        /// Words.
+        words: u64,
+    },
+    /// Fill with zeros.
+    Clear(BufferId),
+}
+
+/// A kernel with its bindings and parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// Index into [`Plan::variants`].
+    pub variant: usize,
+    /// Index into [`Plan::bindings`].
+    pub bindings: usize,
+    /// Parameters: this range of [`Plan::params`].
+    pub params: std::ops::Range<usize>,
+    /// Workgroups in x, y and z.
+    pub grid: [u32; 3],
+    /// Floating-point operations of its products.
+    pub flop: u64,
+    /// Bytes that it must move at least: every element of its buffers that it reaches, once.
+    pub bytes: u64,
+}
+
+/// Buffers and commands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The buffers.
+    pub buffers: Vec<Buffer>,
+    /// Each kernel variant that occurs.
+    pub variants: Vec<Variant>,
+    /// Each list of bindings that occurs.
+    pub bindings: Vec<Vec<BufferId>>,
+    /// All dispatches' parameters.
+    pub params: Vec<u32>,
+    /// What to do, in order.
+    pub commands: Vec<Command>,
+}
+
+impl Plan {
+    /// Floating-point operations of all products.
+    pub fn flop(&self) -> u64 {
+        self.dispatches().map(|dispatch| dispatch.flop).sum()
+    }
+
+    /// Bytes that dispatches must move at least.
+    pub fn bytes(&self) -> u64 {
+        self.dispatches().map(|dispatch| dispatch.bytes).sum()
+    }
+
+    /// Bytes of memory that the plan allocates beside the caller's tensors.
+    pub fn workspace_bytes(&self) -> u64 {
+        self.buffers.iter().filter(|buffer| buffer.role != Role::External).map(|buffer| 4 * buffer.words).sum()
+    }
+
+    /// The dispatches among the commands.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.commands.iter().filter_map(|command| match command {
+            Command::Dispatch(dispatch) => Some(dispatch),
+            _ => None,
+        })
+    }
+
+    /// The largest of `count` indices of a constant buffer; what is not known counts as endless.
+    pub(crate) fn maximum(&self, buffer: BufferId, at: u64, count: u64) -> u64 {
+        match &self.buffers[buffer.0].role {
+            Role::Constant(data) => {
+                let range = usize::try_from(at).ok().zip(usize::try_from(at + count).ok());
+                range
+                    .and_then(|(from, to)| data.get(from..to))
+                    .and_then(|indices| indices.iter().max())
+                    .map_or(u64::from(u32::MAX), |&max| u64::from(max))
+            }
+            _ => u64::from(u32::MAX),
+        }
+    }
+}
+
+/// Plans under construction: buffers and commands, with equal variants and bindings kept once.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub plan: Plan,
+    variants: HashMap<Variant, usize>,
+    bindings: HashMap<Vec<BufferId>, usize>,
+}
+
+impl Draft {
+    pub fn buffer(&mut self, name: impl Into<String>, words: u64, role: Role) -> BufferId {
+        self.plan.buffers.push(Buffer { name: name.into(), words, role });
+        BufferId(self.plan.buffers.len() - 1)
+    }
+
+    pub fn dispatch(&mut self, variant: Variant, bindings: Vec<BufferId>, params: &[u32]) {
+        let maxima = |binding: usize, at, count| self.plan.maximum(bindings[binding], at, count);
+        let needs = kernels::needs(&variant, params, &maxima);
+        let flop = kernels::flop(&variant, params, &maxima);
+        let bytes =
+            4 * needs.iter().zip(&bindings).map(|(&need, id)| need.min(self.plan.buffers[id.0].words)).sum::<u64>();
+        // A grid too large for its words is too large for any adapter: the check that follows refuses it.
+        let grid = kernels::grid(&variant, params).map(|groups| u32::try_from(groups).unwrap_or(u32::MAX));
+        let start = self.plan.params.len();
+        self.plan.params.extend_from_slice(params);
+        let variant = *self.variants.entry(variant).or_insert_with_key(|variant| {
+            self.plan.variants.push(variant.clone());
+            self.plan.variants.len() - 1
+        });
+        let bindings = *self.bindings.entry(bindings).or_insert_with_key(|bindings| {
+            self.plan.bindings.push(bindings.clone());
+            self.plan.bindings.len() - 1
+        });
+        let params = start..self.plan.params.len();
+        self.plan.commands.push(Command::Dispatch(Dispatch { variant, bindings, params, grid, flop, bytes }));
+    }
+
+    pub fn copy(&mut self, from: BufferId, to: BufferId, words: u64) {
+        self.plan.commands.push(Command::Copy { from, to, words });
+    }
+
+    pub fn clear(&mut self, buffer: BufferId) {
+        self.plan.commands.push(Command::Clear(buffer));
+    }
+}

@@ -1,0 +1,160 @@
+//! Plans recorded into compute passes.
+
+use crate::device::{Gpu, PARAMS_STRIDE};
+use crate::error::Result;
+use crate::kernels::Kernel;
+use crate::plan::{Command, Dispatch, Plan};
+use crate::tensor::Storage;
+use std::collections::HashMap;
+
+/// Commands of one submit: a plan longer than this is submitted in parts, so that no part runs into a driver's watchdog.
+const SUBMIT: usize = 4096;
+
+pub(super) struct Recorder {
+    buffers: Vec<wgpu::Buffer>,
+    pipelines: Vec<wgpu::ComputePipeline>,
+    groups: HashMap<(Kernel, usize), wgpu::BindGroup>,
+    /// Where immediates can't be had: all parameters, and where each dispatch's begin.
+    uniforms: Option<wgpu::BindGroup>,
+}
+
+impl Recorder {
+    pub fn new(gpu: &Gpu, plan: &Plan, memory: Vec<Storage>) -> Result<Self> {
+        let buffers: Vec<_> = memory
+            .into_iter()
+            .filter_map(|storage| match storage {
+                Storage::Gpu(buffer) => Some(buffer),
+                Storage::Cpu(_) => None,
+            })
+            .collect();
+        let pipelines = plan.variants.iter().map(|variant| gpu.pipeline(variant)).collect::<Result<_>>()?;
+        gpu.guarded("binding a plan's buffers", || {
+            let mut groups = HashMap::new();
+            for dispatch in plan.dispatches() {
+                let kernel = plan.variants[dispatch.variant].kernel;
+                groups
+                    .entry((kernel, dispatch.bindings))
+                    .or_insert_with(|| bind_group(gpu, plan, kernel, dispatch.bindings, &buffers));
+            }
+            let uniforms = (!gpu.immediates).then(|| uniforms(gpu, plan));
+            Self { buffers, pipelines, groups, uniforms }
+        })
+    }
+
+    pub fn submit(&self, gpu: &Gpu, plan: &Plan) -> Result<()> {
+        gpu.guarded("running a plan", || {
+            let mut dispatched = 0;
+            for commands in plan.commands.chunks(SUBMIT) {
+                let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                self.record_from(plan, commands, dispatched, &mut encoder);
+                dispatched += commands.iter().filter(|command| matches!(command, Command::Dispatch(_))).count();
+                gpu.queue.submit([encoder.finish()]);
+            }
+        })
+    }
+
+    pub fn record(&self, plan: &Plan, commands: &[Command], encoder: &mut wgpu::CommandEncoder) {
+        self.record_from(plan, commands, 0, encoder);
+    }
+
+    /// Commands that follow `dispatched` dispatches: neighbours share a pass, which a copy or a clear ends.
+    fn record_from(
+        &self,
+        plan: &Plan,
+        mut commands: &[Command],
+        mut dispatched: usize,
+        encoder: &mut wgpu::CommandEncoder,
+    ) {
+        while let Some((first, rest)) = commands.split_first() {
+            match first {
+                Command::Copy { from, to, words } => {
+                    encoder.copy_buffer_to_buffer(&self.buffers[from.0], 0, &self.buffers[to.0], 0, 4 * words);
+                    commands = rest;
+                }
+                Command::Clear(buffer) => {
+                    encoder.clear_buffer(&self.buffers[buffer.0], 0, Some(4 * plan.buffers[buffer.0].words));
+                    commands = rest;
+                }
+                Command::Dispatch(_) => {
+                    let is_dispatch = |command: &&Command| matches!(command, Command::Dispatch(_));
+                    let (these, others) = commands.split_at(commands.iter().take_while(is_dispatch).count());
+                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                    self.pass(plan, these, dispatched, &mut pass);
+                    dispatched += these.len();
+                    commands = others;
+                }
+            }
+        }
+    }
+
+    fn pass(&self, plan: &Plan, commands: &[Command], dispatched: usize, pass: &mut wgpu::ComputePass<'_>) {
+        let (mut variant, mut group) = (None, None);
+        let dispatches = commands.iter().filter_map(|command| match command {
+            Command::Dispatch(dispatch) => Some(dispatch),
+            _ => None,
+        });
+        for (i, dispatch) in dispatches.enumerate() {
+            if variant.replace(dispatch.variant) != Some(dispatch.variant) {
+                pass.set_pipeline(&self.pipelines[dispatch.variant]);
+                // Another kernel may have another layout, which unbinds what does not fit it.
+                group = None;
+            }
+            let kernel = plan.variants[dispatch.variant].kernel;
+            let wanted = (kernel, dispatch.bindings);
+            if group.replace(wanted) != Some(wanted) {
+                pass.set_bind_group(0, &self.groups[&wanted], &[]);
+            }
+            self.set_params(plan, dispatch, dispatched + i, pass);
+            let [x, y, z] = dispatch.grid;
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    fn set_params(&self, plan: &Plan, dispatch: &Dispatch, index: usize, pass: &mut wgpu::ComputePass<'_>) {
+        match &self.uniforms {
+            None => pass.set_immediates(0, bytemuck::cast_slice(&plan.params[dispatch.params.clone()])),
+            Some(uniforms) => pass.set_bind_group(1, uniforms, &[(index as u64 * PARAMS_STRIDE) as u32]),
+        }
+    }
+}
+
+fn bind_group(gpu: &Gpu, plan: &Plan, kernel: Kernel, bindings: usize, buffers: &[wgpu::Buffer]) -> wgpu::BindGroup {
+    let entries: Vec<_> = plan.bindings[bindings]
+        .iter()
+        .zip(0..)
+        .map(|(id, binding)| wgpu::BindGroupEntry { binding, resource: buffers[id.0].as_entire_binding() })
+        .collect();
+    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(kernel.row().name),
+        layout: gpu.bindings_layout(kernel),
+        entries: &entries,
+    })
+}
+
+fn uniforms(gpu: &Gpu, plan: &Plan) -> wgpu::BindGroup {
+    let stride = PARAMS_STRIDE as usize / 4;
+    let mut words = vec![0_u32; stride * plan.dispatches().count().max(1)];
+    for (place, dispatch) in words.chunks_exact_mut(stride).zip(plan.dispatches()) {
+        let params = &plan.params[dispatch.params.clone()];
+        place[..params.len()].copy_from_slice(params);
+    }
+    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("parameters"),
+        size: 4 * words.len() as u64,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
+    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some("parameters"),
+        layout: &gpu.params_layout,
+        entries: &[wgpu::BindGroupEntry {
+            binding: 0,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &buffer,
+                offset: 0,
+                size: wgpu::BufferSize::new(PARAMS_STRIDE),
+            }),
+        }],
+    })
+}

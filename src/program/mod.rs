@@ -1,0 +1,128 @@
+//! Plans made ready to run on a device.
+
+mod cpu;
+mod gpu;
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::plan::{BufferId, Plan, Role};
+use crate::tensor::{Element, Storage, Tensor};
+
+/// A [`Plan`] with its memory on a device: pipelines, bind groups and workspaces are made once, then it is replayed.
+pub struct Program {
+    plan: Plan,
+    device: Device,
+    executor: Executor,
+}
+
+enum Executor {
+    Gpu(gpu::Recorder),
+    Cpu(cpu::Runner),
+}
+
+/// A tensor for an external buffer of a plan.
+pub struct Bind(pub(crate) BufferId, pub(crate) Storage, Device);
+
+impl Bind {
+    /// This tensor as that buffer.
+    pub fn new<T: Element>(buffer: BufferId, tensor: &Tensor<T>) -> Self {
+        Self(buffer, tensor.storage.clone(), tensor.device().clone())
+    }
+
+    pub(crate) fn storage(buffer: BufferId, storage: &Storage, device: &Device) -> Self {
+        Self(buffer, storage.clone(), device.clone())
+    }
+}
+
+impl Program {
+    /// Allocates what the plan needs and compiles its kernels.
+    ///
+    /// # Errors
+    /// [`Plan`](Error::Plan) where an external buffer has no tensor, a tensor is too small or is bound twice;
+    /// [`OtherDevice`](Error::OtherDevice); [`Limit`](Error::Limit) where the adapter allows less than the plan needs.
+    pub fn new(device: &Device, plan: Plan, externals: &[Bind]) -> Result<Self> {
+        plan.check(&device.plan_limits())?;
+        let mut memory = Vec::with_capacity(plan.buffers.len());
+        for (i, buffer) in plan.buffers.iter().enumerate() {
+            let storage = match &buffer.role {
+                Role::External => external(device, &plan, BufferId(i), externals)?,
+                Role::Workspace => Storage::zeros(device, &buffer.name, buffer.words)?,
+                Role::Constant(data) => {
+                    let storage = Storage::zeros(device, &buffer.name, buffer.words)?;
+                    storage.write(device, data)?;
+                    storage
+                }
+            };
+            memory.push(storage);
+        }
+        if let Some((a, b)) = aliased(&plan, &memory) {
+            return Err(Error::Plan(format!("'{a}' and '{b}' are one tensor, and one of them is written")));
+        }
+        let executor = match device.gpu_ref() {
+            Some(gpu) => Executor::Gpu(gpu::Recorder::new(gpu, &plan, memory)?),
+            None => Executor::Cpu(cpu::Runner::new(memory)),
+        };
+        Ok(Self { plan, device: device.clone(), executor })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs it once: on a GPU it is submitted, and a read of a tensor waits for it.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
+    pub fn run(&self) -> Result<()> {
+        match (&self.executor, self.device.gpu_ref()) {
+            (Executor::Gpu(recorder), Some(gpu)) => recorder.submit(gpu, &self.plan),
+            (Executor::Cpu(runner), _) => {
+                runner.run(&self.plan);
+                Ok(())
+            }
+            (Executor::Gpu(_), None) => Err(Error::OtherDevice { tensor: "program".to_owned() }),
+        }
+    }
+
+    /// Records it into an encoder of the caller's, to be submitted among other work.
+    ///
+    /// # Errors
+    /// [`OtherDevice`](Error::OtherDevice) on the CPU, [`Gpu`](Error::Gpu) where wgpu complains.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        match (&self.executor, self.device.gpu_ref()) {
+            (Executor::Gpu(recorder), Some(gpu)) => gpu.guarded("recording a plan", || {
+                recorder.record(&self.plan, &self.plan.commands, encoder);
+            }),
+            _ => Err(Error::OtherDevice { tensor: "encoder".to_owned() }),
+        }
+    }
+}
+
+fn external(device: &Device, plan: &Plan, id: BufferId, externals: &[Bind]) -> Result<Storage> {
+    let buffer = &plan.buffers[id.0];
+    let Some(Bind(_, storage, owner)) = externals.iter().find(|bind| bind.0 == id) else {
+        return Err(Error::Plan(format!("no tensor for '{}'", buffer.name)));
+    };
+    if !owner.is(device) {
+        return Err(Error::OtherDevice { tensor: buffer.name.clone() });
+    }
+    let words = match storage {
+        Storage::Gpu(buffer) => buffer.size() / 4,
+        Storage::Cpu(memory) => crate::device::locked(memory).len() as u64,
+    };
+    if words < buffer.words {
+        return Err(Error::Plan(format!("'{}' needs {} words, its tensor has {words}", buffer.name, buffer.words)));
+    }
+    Ok(storage.clone())
+}
+
+/// Two buffers of one memory: the CPU's runner can't hold both, and wgpu allows it only where both are read.
+fn aliased<'a>(plan: &'a Plan, memory: &[Storage]) -> Option<(&'a str, &'a str)> {
+    let external = |i: &usize| plan.buffers[*i].role == Role::External;
+    let indices: Vec<usize> = (0..memory.len()).filter(external).collect();
+    indices.iter().enumerate().find_map(|(k, &i)| {
+        let j = indices[k + 1..].iter().find(|&&j| memory[i].is(&memory[j]))?;
+        Some((plan.buffers[i].name.as_str(), plan.buffers[*j].name.as_str()))
+    })
+}

@@ -1,0 +1,176 @@
+//! The cells as the textbooks write them, in plain ndarray: slow, short, and the judge of everything else.
+//!
+//! [`forward`] computes in `f32` or `f64`, one sequence and one step after the other. Nothing here is shared with the
+//! kernels or their twins.
+//!
+//! σ is the logistic function, ⊙ the element-wise product; see [`Cell`] for the equations' sources.
+
+use crate::cells::{Activation, Cell, Reset};
+use crate::error::{Error, Result};
+use crate::layer::{RnnConfig, State, check_lengths};
+use crate::weights::{LayerWeights, RnnWeights};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView3, Axis, LinalgScalar, concatenate, s};
+use num_traits::{Float, FromPrimitive};
+
+/// `f32` or `f64`.
+pub trait Real: Float + LinalgScalar + FromPrimitive + Send + Sync + std::fmt::Debug {}
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// What [`forward`] gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReferenceOutput<F> {
+    /// y: [T, N, D·H] or [N, T, D·H], 0 beyond a sequence's length.
+    pub y: Array3<F>,
+    /// Final h: [L·D, N, H] or P.
+    pub h: Array3<F>,
+    /// Final c: [L·D, N, H]; an LSTM has it.
+    pub c: Option<Array3<F>>,
+}
+
+/// A layer's weights in the type of the computation.
+struct Weights<F> {
+    w: Array2<F>,
+    r: Array2<F>,
+    b_w: Array1<F>,
+    b_r: Array1<F>,
+    w_hr: Option<Array2<F>>,
+}
+
+/// A weight in the type of the computation: f32 fits into both.
+fn real<F: Real>(weight: f32) -> F {
+    F::from_f32(weight).unwrap_or_else(F::nan)
+}
+
+impl<F: Real> Weights<F> {
+    fn new(weights: &LayerWeights) -> Self {
+        let rows = weights.w.nrows();
+        let bias = |b: &Option<Array1<f32>>| b.as_ref().map_or_else(|| Array1::zeros(rows), |b| b.mapv(real));
+        Self {
+            w: weights.w.mapv(real),
+            r: weights.r.mapv(real),
+            b_w: bias(&weights.b_w),
+            b_r: bias(&weights.b_r),
+            w_hr: weights.w_hr.as_ref().map(|w| w.mapv(real)),
+        }
+    }
+}
+
+/// σ(a) = 1 / (1 + e⁻ᵃ)
+fn sigmoid<F: Real>(a: &Array1<F>) -> Array1<F> {
+    a.mapv(|a| F::one() / (F::one() + (-a).exp()))
+}
+
+fn tanh<F: Real>(a: &Array1<F>) -> Array1<F> {
+    a.mapv(F::tanh)
+}
+
+/// max(a, 0); NaN stays NaN.
+fn relu<F: Real>(a: &Array1<F>) -> Array1<F> {
+    a.mapv(|a| if a < F::zero() { F::zero() } else { a })
+}
+
+/// One step of one sequence: the new h and c.
+fn step<F: Real>(
+    cell: Cell,
+    weights: &Weights<F>,
+    x: ArrayView1<'_, F>,
+    h: &Array1<F>,
+    c: &Array1<F>,
+) -> (Array1<F>, Array1<F>) {
+    let units = weights.w.nrows() / cell.gates();
+    let gate = |a: &Array1<F>, i: usize| a.slice(s![i * units..(i + 1) * units]).to_owned();
+    let wx = weights.w.dot(&x) + &weights.b_w;
+    let rh = weights.r.dot(h) + &weights.b_r;
+    match cell {
+        Cell::Elman(activation) => {
+            let a = wx + rh;
+            let h = match activation {
+                Activation::Tanh => tanh(&a),
+                Activation::Relu => relu(&a),
+                Activation::Sigmoid => sigmoid(&a),
+            };
+            (h, c.clone())
+        }
+        Cell::Lstm => {
+            let a = wx + rh;
+            let i = sigmoid(&gate(&a, 0));
+            let f = sigmoid(&gate(&a, 1));
+            let g = tanh(&gate(&a, 2));
+            let o = sigmoid(&gate(&a, 3));
+            let c = f * c + i * g;
+            let h = o * tanh(&c);
+            (weights.w_hr.as_ref().map_or_else(|| h.clone(), |w| w.dot(&h)), c)
+        }
+        Cell::Gru(reset) => {
+            let r = sigmoid(&(gate(&wx, 0) + gate(&rh, 0)));
+            let z = sigmoid(&(gate(&wx, 1) + gate(&rh, 1)));
+            let product = match reset {
+                Reset::After => r * gate(&rh, 2),
+                Reset::Before => {
+                    let rows = s![2 * units..3 * units, ..];
+                    weights.r.slice(rows).dot(&(r * h)) + gate(&weights.b_r, 2)
+                }
+            };
+            let n = tanh(&(gate(&wx, 2) + product));
+            let one = Array1::from_elem(units, F::one());
+            ((one - &z) * n + z * h, c.clone())
+        }
+    }
+}
+
+/// A stack of layers over whole sequences. `x` is [T, N, I], or [N, T, I] where the configuration is batch-first.
+///
+/// # Errors
+/// As [`Rnn::forward_with`](crate::Rnn::forward_with): shapes, lengths or a state that do not fit.
+pub fn forward<F: Real>(
+    config: &RnnConfig,
+    weights: &RnnWeights,
+    x: ArrayView3<'_, F>,
+    lengths: Option<&[usize]>,
+    state: Option<&State>,
+) -> Result<ReferenceOutput<F>> {
+    config.validate()?;
+    weights.check(config)?;
+    let x = if config.batch_first { x.permuted_axes([1, 0, 2]) } else { x };
+    let (steps, batch, features) = x.dim();
+    if steps == 0 || batch == 0 || features != config.input {
+        return Err(Error::shape("input", format!("[T, N, {}], none of them 0", config.input), x.shape()));
+    }
+    let lengths = check_lengths(steps, batch, lengths)?;
+    if let Some(state) = state {
+        state.check(config, batch)?;
+    }
+    let zeros = State::zeros(config, batch);
+    let state = state.unwrap_or(&zeros);
+    let mut h_all = state.h.mapv(real);
+    let mut c_all = state.c.as_ref().map(|c| c.mapv(real));
+    let mut input = x.to_owned();
+    for (layer, directions) in weights.layers().iter().enumerate() {
+        let mut outputs = Vec::new();
+        for (direction, weights) in directions.iter().enumerate() {
+            let weights = Weights::new(weights);
+            let row = layer * config.directions() + direction;
+            let mut y = Array3::zeros((steps, batch, config.state_size()));
+            for (n, &length) in lengths.iter().enumerate() {
+                let mut h = h_all.slice(s![row, n, ..]).to_owned();
+                let mut c = c_all.as_ref().map_or_else(|| Array1::zeros(0), |c| c.slice(s![row, n, ..]).to_owned());
+                for step_number in 0..length {
+                    // The reverse direction begins with the last valid step.
+                    let t = if config.is_reverse(direction) { length - 1 - step_number } else { step_number };
+                    (h, c) = step(config.cell, &weights, input.slice(s![t, n, ..]), &h, &c);
+                    y.slice_mut(s![t, n, ..]).assign(&h);
+                }
+                h_all.slice_mut(s![row, n, ..]).assign(&h);
+                if let Some(c_all) = &mut c_all {
+                    c_all.slice_mut(s![row, n, ..]).assign(&c);
+                }
+            }
+            outputs.push(y);
+        }
+        let views: Vec<_> = outputs.iter().map(|y| y.view()).collect();
+        input = concatenate(Axis(2), &views).map_err(|error| Error::Plan(error.to_string()))?;
+    }
+    let y = if config.batch_first { input.permuted_axes([1, 0, 2]) } else { input };
+    Ok(ReferenceOutput { y, h: h_all, c: c_all })
+}

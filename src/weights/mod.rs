@@ -1,0 +1,112 @@
+//! Weights on the host: from arrays, from a seed, from and to safetensors.
+
+mod files;
+mod init;
+
+use crate::error::{Error, Result};
+use crate::layer::{Bias, RnnConfig};
+use ndarray::{Array1, Array2};
+
+/// The weights of one direction of one layer. Rows hold the gates in PyTorch's order: i, f, g, o of an LSTM, r, z, n of
+/// a GRU.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerWeights {
+    /// W, [G·H, I]: PyTorch's `weight_ih`.
+    pub w: Array2<f32>,
+    /// R, [G·H, H], or [G·H, P] with a projection: `weight_hh`.
+    pub r: Array2<f32>,
+    /// The bias beside W, [G·H]: `bias_ih`.
+    pub b_w: Option<Array1<f32>>,
+    /// The bias beside R, [G·H]: `bias_hh`.
+    pub b_r: Option<Array1<f32>>,
+    /// The projection, [P, H]: `weight_hr`.
+    pub w_hr: Option<Array2<f32>>,
+}
+
+/// The weights of a stack of layers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RnnWeights {
+    layers: Vec<Vec<LayerWeights>>,
+}
+
+impl RnnWeights {
+    /// From arrays: for each layer its directions, forward before reverse. [`Rnn::new`](crate::Rnn::new) checks them.
+    pub const fn new(layers: Vec<Vec<LayerWeights>>) -> Self {
+        Self { layers }
+    }
+
+    /// For each layer its directions.
+    pub fn layers(&self) -> &[Vec<LayerWeights>] {
+        &self.layers
+    }
+
+    /// Whether they are a configuration's, and finite.
+    pub(crate) fn check(&self, config: &RnnConfig) -> Result<()> {
+        if self.layers.len() != config.layers {
+            return Err(Error::value("weights", format!("{} layers", config.layers), self.layers.len()));
+        }
+        for (layer, directions) in self.layers.iter().enumerate() {
+            if directions.len() != config.directions() {
+                let got = format!("{} in layer {layer}", directions.len());
+                return Err(Error::value("weights", format!("{} directions", config.directions()), got));
+            }
+            for (direction, weights) in directions.iter().enumerate() {
+                let tensors = weights.tensors();
+                for (kind, shape) in tensor_shapes(config, layer) {
+                    let name = tensor_name(kind, layer, direction);
+                    match (tensors.iter().find(|tensor| tensor.0 == kind).and_then(|tensor| tensor.1.as_ref()), shape) {
+                        (Some(array), Some(shape)) if array.shape() == shape => check_finite(&name, array.iter())?,
+                        (Some(array), Some(shape)) => return Err(Error::shape(name, shape, array.shape())),
+                        (Some(array), None) => return Err(Error::shape(name, "none", array.shape())),
+                        (None, Some(_)) => return Err(Error::MissingWeight(name)),
+                        (None, None) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// PyTorch's names of a direction's tensors, in its order.
+const KINDS: [&str; 5] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"];
+
+impl LayerWeights {
+    /// The tensors by PyTorch's names.
+    fn tensors(&self) -> [(&'static str, Option<ndarray::ArrayViewD<'_, f32>>); 5] {
+        let [w, r, b_w, b_r, hr] = KINDS;
+        [
+            (w, Some(self.w.view().into_dyn())),
+            (r, Some(self.r.view().into_dyn())),
+            (b_w, self.b_w.as_ref().map(|b| b.view().into_dyn())),
+            (b_r, self.b_r.as_ref().map(|b| b.view().into_dyn())),
+            (hr, self.w_hr.as_ref().map(|w| w.view().into_dyn())),
+        ]
+    }
+}
+
+/// The tensors that a layer's direction has, with their shapes; none for those that it lacks.
+fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec<usize>>); 5] {
+    let gates = config.cell.gates() * config.hidden;
+    let [w, r, b_w, b_r, hr] = KINDS;
+    [
+        (w, Some(vec![gates, config.input_of(layer)])),
+        (r, Some(vec![gates, config.state_size()])),
+        (b_w, (config.bias != Bias::None).then(|| vec![gates])),
+        (b_r, (config.bias == Bias::Two).then(|| vec![gates])),
+        (hr, config.projection.map(|units| vec![units, config.hidden])),
+    ]
+}
+
+/// PyTorch's name: `weight_ih_l0`, `weight_ih_l0_reverse`.
+fn tensor_name(kind: &str, layer: usize, direction: usize) -> String {
+    format!("{kind}_l{layer}{}", if direction == 1 { "_reverse" } else { "" })
+}
+
+/// Refuses NaN and infinities, which would spread through every later state.
+pub(crate) fn check_finite<'a>(tensor: &str, values: impl Iterator<Item = &'a f32>) -> Result<()> {
+    match values.enumerate().find(|(_, value)| !value.is_finite()) {
+        Some((index, &value)) => Err(Error::NotFinite { tensor: tensor.to_owned(), index, value }),
+        None => Ok(()),
+    }
+}
