@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import load_rows, multiply_add with context -%}
+{%- from "tile.wgsl" import load_rows, multiply_add -%}
 // C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
 //
 // A lane owns COLUMNS columns, LANES apart, of ROWS rows. A is strided and its rows may be looked up in a map; B is packed

@@ -1,7 +1,7 @@
 {#- What `step` and `sequence` share: bindings, and the cell's end of a step for each of its phases.
 
 A phase is one recurrent product and the gates that follow it. Most cells have one. Ranks number the sequences of a batch
-by falling length, so that those still running at a step are the first `active` of them; all rows of a step lie together,
+by falling length, so that those still running at a step are the first `running` of them; all rows of a step lie together,
 ranks in order, and `map` says where each belongs in the caller's arrays. -#}
 struct Params {
     batch: u32,
@@ -15,8 +15,8 @@ struct Params {
     order: u32,     // where `map` has the sequence of each rank
     offsets: u32,   // where `map` has the first row of each step; `sequence` only
     steps: u32,     // `sequence` only
-    active: u32,      // `step` only
-    next_active: u32, // `step` only: a rank from here on ends with this step
+    running: u32,      // `step` only
+    next_running: u32, // `step` only: a rank from here on ends with this step
     h_in_stride: u32, // in vectors
     h_out_stride: u32,
     final_stride: u32,
@@ -47,17 +47,19 @@ struct Params {
 {% include "math.wgsl" %}
 {% for phase in PHASES %}
 {% include phase.file %}
+{%- set f = loop.index0 %}
+{%- set is_last = loop.last %}
 
 // Ends a step for one unit of one sequence: gates, slots and, in the last phase, the outputs.
-fn finish_{{ loop.index0 }}(
+fn finish_{{ f }}(
     direction: u32, rank: u32, n: u32, unit: u32, x_row: u32, map_row: u32, ends: bool,
     h: f32, r: array<f32, {{ phase.gates }}>,
 ) -> f32 {
     var g: array<f32, {{ phase.gates }}>;
 {%- if phase.input %}
-    let at = direction * p.x_direction + (x_row + rank) * p.x_stride + p.gate_{{ loop.index0 }} + unit;
+    let at = direction * p.x_direction + (x_row + rank) * p.x_stride + p.gate_{{ f }} + unit;
 {%- for i in range(phase.gates) %}
-    g[{{ i }}] = x[at{{ " + %su * p.units_%s" | format(i, loop.index0) if i else "" }}];
+    g[{{ i }}] = x[at{{ " + %su * p.units_%s" | format(i, f) if i else "" }}];
 {%- endfor %}
 {%- endif %}
     let state = p.state_row + direction * p.batch + n;
@@ -65,17 +67,17 @@ fn finish_{{ loop.index0 }}(
 {%- if phase.slots %}
     let slot = state * p.aux_stride + unit;
 {%- for i in range(phase.slots) %}
-    slots[{{ i }}] = aux[slot + {{ i }}u * p.units_{{ loop.index0 }}];
+    slots[{{ i }}] = aux[slot + {{ i }}u * p.units_{{ f }}];
 {%- endfor %}
 {%- endif %}
     let value = {{ phase.name }}(g, r, h, &slots);
 {%- for i in range(phase.slots) %}
-    aux[slot + {{ i }}u * p.units_{{ loop.index0 }}] = slots[{{ i }}];
+    aux[slot + {{ i }}u * p.units_{{ f }}] = slots[{{ i }}];
 {%- endfor %}
-{%- if loop.last %}
+{%- if is_last %}
     if (p.y_stride != 0u) {
         let row = map[map_row + direction * p.map_direction + rank];
-        y[row * p.y_stride + direction * p.units_{{ loop.index0 }} + unit] = value;
+        y[row * p.y_stride + direction * p.units_{{ f }} + unit] = value;
     }
     if (ends) {
         h_final[state * p.final_stride + unit] = value;

@@ -8,13 +8,13 @@ const WIDTH = {{ WIDTH }}u; // of a row of the state in workgroup memory
 const COPY = {{ ROWS * WIDTH }}u;
 var<workgroup> state: array<f32, {{ 2 * ROWS * WIDTH }}>;
 
-fn sequence_of(rank: u32, active: u32) -> u32 {
-    return map[p.order + min(rank, active - 1u)];
+fn sequence_of(rank: u32, running: u32) -> u32 {
+    return map[p.order + min(rank, running - 1u)];
 }
 {% for phase in PHASES %}
 {%- set f = loop.index0 %}
 fn phase_{{ f }}(
-    direction: u32, first: u32, lane: u32, active: u32, next_active: u32, x_row: u32, map_row: u32, now: u32,
+    direction: u32, first: u32, lane: u32, running: u32, next_running: u32, x_row: u32, map_row: u32, now: u32,
 ) {
     let units = p.units_{{ f }};
     let columns = {{ phase.gates }}u * units;
@@ -44,11 +44,11 @@ fn phase_{{ f }}(
 {%- endfor %}
         }
 {%- for r in range(ROWS) %}
-        if (first + {{ r }}u < active) {
+        if (first + {{ r }}u < running) {
             let h = state[now * COPY + {{ r }}u * WIDTH + unit];
             state[(1u - now) * COPY + {{ r }}u * WIDTH + unit] = finish_{{ f }}(
-                direction, first + {{ r }}u, sequence_of(first + {{ r }}u, active), unit, x_row, map_row,
-                first + {{ r }}u >= next_active, h, array<f32, {{ phase.gates }}>(
+                direction, first + {{ r }}u, sequence_of(first + {{ r }}u, running), unit, x_row, map_row,
+                first + {{ r }}u >= next_running, h, array<f32, {{ phase.gates }}>(
 {%- for g in range(phase.gates) %}s{{ r }}_{{ g }}, {% endfor %}));
         }
 {%- endfor %}
@@ -61,13 +61,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first = group.y * {{ ROWS }}u;
     let state_row = p.state_row + direction * p.batch;
     let start = map[p.offsets];
-    let running = map[p.offsets + 1u] - start;
+    let started = map[p.offsets + 1u] - start;
     // The state with its padding, which is 0 in `h_in`, or made 0 here: products run over whole vectors.
     for (var i = lane; i < 2u * COPY; i += {{ LANES }}u) {
         let k = i % WIDTH;
         var value = 0.0;
         if (i < COPY && k < 4u * p.h_in_stride) {
-            value = h_in[(state_row + sequence_of(first + i / WIDTH, running)) * p.h_in_stride + k / 4u][k % 4u];
+            value = h_in[(state_row + sequence_of(first + i / WIDTH, started)) * p.h_in_stride + k / 4u][k % 4u];
         }
         state[i] = value;
     }
@@ -75,13 +75,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var now = 0u;
     for (var s = 0u; s < p.steps; s++) {
         let here = map[p.offsets + s];
-        let active = map[p.offsets + s + 1u] - here;
-        let next_active = map[p.offsets + s + 2u] - map[p.offsets + s + 1u];
-        if (active <= first) {
+        let running = map[p.offsets + s + 1u] - here;
+        let next_running = map[p.offsets + s + 2u] - map[p.offsets + s + 1u];
+        if (running <= first) {
             break;
         }
 {%- for phase in PHASES %}
-        phase_{{ loop.index0 }}(direction, first, lane, active, next_active, p.x_row + here - start,
+        phase_{{ loop.index0 }}(direction, first, lane, running, next_running, p.x_row + here - start,
             p.map_row + here - start, now);
         workgroupBarrier();
         now = 1u - now;
@@ -90,8 +90,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // For the dispatch that goes on from here.
     for (var i = lane; i < COPY; i += {{ LANES }}u) {
         let rank = first + i / WIDTH;
-        if (rank < running && i % WIDTH < p.h_out_stride) {
-            h_out[(state_row + sequence_of(rank, running)) * p.h_out_stride + i % WIDTH] = state[now * COPY + i];
+        if (rank < started && i % WIDTH < p.h_out_stride) {
+            h_out[(state_row + sequence_of(rank, started)) * p.h_out_stride + i % WIDTH] = state[now * COPY + i];
         }
     }
 }

@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import load_rows, multiply_add with context -%}
+{%- from "tile.wgsl" import load_rows, multiply_add -%}
 // One phase of one time step, all directions: h·Rᵀ + b, the gates, and the new state, in one dispatch.
 //
 // A lane owns UNITS units, LANES apart, with all their gates, of ROWS sequences.
@@ -6,7 +6,7 @@
 {%- set phase = PHASES[PHASE] %}
 {%- set columns = UNITS * phase.gates %}
 fn sequence_of(rank: u32) -> u32 {
-    return map[p.order + min(rank, p.active - 1u)];
+    return map[p.order + min(rank, p.running - 1u)];
 }
 
 @compute @workgroup_size({{ LANES }})
@@ -54,7 +54,7 @@ fn main(
         {{- multiply_add(columns) }}
     }
 {%- for r in range(ROWS) %}
-    if (first + {{ r }}u < p.active) {
+    if (first + {{ r }}u < p.running) {
 {%- for u in range(UNITS) %}
         if (unit{{ u }} < units) {
             finish(direction, first + {{ r }}u, n{{ r }}, unit{{ u }}, array<f32, {{ phase.gates }}>(
@@ -73,5 +73,5 @@ fn finish(direction: u32, rank: u32, n: u32, unit: u32, r: array<f32, {{ phase.g
     let h = 0.0;
 {%- endif %}
     h_out[state * p.h_out_stride + unit] =
-        finish_{{ PHASE }}(direction, rank, n, unit, p.x_row, p.map_row, rank >= p.next_active, h, r);
+        finish_{{ PHASE }}(direction, rank, n, unit, p.x_row, p.map_row, rank >= p.next_running, h, r);
 }

@@ -43,7 +43,7 @@ fn units<const G: usize, const S: usize, C: Gates<G, S>>(row: PhaseRow<'_>) {
     }
     let h = &row.h[..units];
     let mut rest = row.slots;
-    let mut slots: [&mut [f32]; S] = std::array::from_fn(|_| {
+    let slots: [&mut [f32]; S] = std::array::from_fn(|_| {
         let (slot, others) = std::mem::take(&mut rest).split_at_mut(units);
         rest = others;
         slot
@@ -107,8 +107,8 @@ pub(crate) struct Recurrence<'a> {
 pub(crate) struct StepRows {
     pub x_row: usize,
     pub map_row: usize,
-    pub active: usize,
-    pub next_active: usize,
+    pub running: usize,
+    pub next_running: usize,
 }
 
 impl<'a> Recurrence<'a> {
@@ -227,7 +227,7 @@ impl<'a> Recurrence<'a> {
                 let y = unsafe { self.y.row(row * self.p.y_stride as usize + direction * units, units) };
                 y.copy_from_slice(&workspace.value);
             }
-            if rank >= at.next_active {
+            if rank >= at.next_running {
                 // SAFETY: as above.
                 let last = unsafe { self.h_final.row(state * self.p.final_stride as usize, units) };
                 last.copy_from_slice(&workspace.value);

@@ -9,15 +9,15 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let directions = call.params::<crate::kernels::RecurrenceParams>().directions as usize;
     let mut threads = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
-    let running = step_rows(&recurrence, 0).active;
+    let started = step_rows(&recurrence, 0).running;
     let rows = (call.variant.tile.rows as usize).max(1);
-    let tiles = running.div_ceil(rows);
+    let tiles = started.div_ceil(rows);
     let tasks = directions * tiles;
     if threads.len() < tasks {
         threads.resize_with(tasks, Workspace::default);
     }
     let work = |(task, workspace): (usize, &mut Workspace)| {
-        tile(&recurrence, workspace, task / tiles, task % tiles * rows, rows.min(running - task % tiles * rows));
+        tile(&recurrence, workspace, task / tiles, task % tiles * rows, rows.min(started - task % tiles * rows));
     };
     match &mut threads[..tasks] {
         [one] => work((0, one)),
@@ -33,8 +33,8 @@ fn step_rows(recurrence: &Recurrence<'_>, s: usize) -> StepRows {
     StepRows {
         x_row: p.x_row as usize + offset(s) - offset(0),
         map_row: p.map_row as usize + offset(s) - offset(0),
-        active: offset(s + 1) - offset(s),
-        next_active: offset(s + 2) - offset(s + 1),
+        running: offset(s + 1) - offset(s),
+        next_running: offset(s + 2) - offset(s + 1),
     }
 }
 
@@ -52,7 +52,7 @@ fn tile(recurrence: &Recurrence<'_>, workspace: &mut Workspace, direction: usize
     }
     for s in 0..p.steps as usize {
         let at = step_rows(recurrence, s);
-        if at.active <= first {
+        if at.running <= first {
             break;
         }
         for phase in 0..recurrence.phases.len() {
@@ -60,7 +60,7 @@ fn tile(recurrence: &Recurrence<'_>, workspace: &mut Workspace, direction: usize
                 workspace,
                 phase,
                 direction,
-                (first, count.min(at.active - first)),
+                (first, count.min(at.running - first)),
                 at,
                 Parallelism::None,
                 |i, _| &now[i * width..][..width],

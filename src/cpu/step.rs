@@ -17,18 +17,22 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let recurrence = Recurrence::new(call);
     let p = recurrence.p;
     let sizes = recurrence.sizes(phase);
-    let active = p.active as usize;
-    let at =
-        StepRows { x_row: p.x_row as usize, map_row: p.map_row as usize, active, next_active: p.next_active as usize };
+    let running = p.running as usize;
+    let at = StepRows {
+        x_row: p.x_row as usize,
+        map_row: p.map_row as usize,
+        running,
+        next_running: p.next_running as usize,
+    };
     let parallelism =
-        if active * sizes.k * sizes.units >= PARALLEL { Parallelism::Rayon(0) } else { Parallelism::None };
+        if running * sizes.k * sizes.units >= PARALLEL { Parallelism::Rayon(0) } else { Parallelism::None };
     let stride = 4 * p.h_in_stride as usize;
     for direction in 0..directions {
         recurrence.phase(
             &mut threads[0],
             phase,
             direction,
-            (0, active),
+            (0, running),
             at,
             parallelism,
             |_, state| &recurrence.h_in[state * stride..][..stride],

@@ -425,7 +425,7 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
     }
     let rows = offsets[steps];
     offsets.push(rows);
-    let next_active = if steps == 1 { batch / 3 } else { 0 };
+    let next_running = if steps == 1 { batch / 3 } else { 0 };
     let order = (0..batch).rev();
     let mut map: Vec<usize> = (0..rows).chain((0..rows).rev()).collect();
     let (order_at, offsets_at) = (map.len(), map.len() + batch);
@@ -469,8 +469,8 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
         order: order_at as u32,
         offsets: offsets_at as u32,
         steps: steps as u32,
-        active: batch as u32,
-        next_active: next_active as u32,
+        running: batch as u32,
+        next_running: next_running as u32,
         h_in_stride: (source_width / 4) as u32,
         h_out_stride: target_width as u32,
         final_stride: final_width as u32,

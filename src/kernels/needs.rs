@@ -57,8 +57,8 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
     let u = |word: u32| u64::from(word);
     let phases = variant.phases();
     // Rows of x and map that this dispatch reaches, and the sequences that take part.
-    let (rows, active) = if variant.kernel == Kernel::Step {
-        (u(p.active), u(p.active))
+    let (rows, running) = if variant.kernel == Kernel::Step {
+        (u(p.running), u(p.running))
     } else {
         let offsets = |at: u64| maxima(2, u(p.offsets) + at, 1);
         words[2] = u(p.offsets) + u(p.steps) + 2;
@@ -66,7 +66,7 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
         (offsets(u(p.steps)) - start, offsets(1) - start)
     };
     let last = u(p.directions).saturating_sub(1);
-    let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), active) + 1;
+    let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), running) + 1;
     let units = [u(p.units_0), u(p.units_1)];
     let state_units = units[phases.len() - 1];
     words[0] = last * u(p.x_direction) + (u(p.x_row) + rows).saturating_sub(1) * u(p.x_stride);
@@ -84,7 +84,7 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
         }
         words[5] = words[5].max((states - 1) * u(p.aux_stride) + phase.slots as u64 * units[i]);
     }
-    words[2] = words[2].max(u(p.order) + active);
+    words[2] = words[2].max(u(p.order) + running);
     words[3] = states * 4 * u(p.h_in_stride);
     let out_units = match (variant.kernel, phases[variant.phase as usize].units) {
         (Kernel::Step, Width::Hidden) => units[0],
@@ -129,11 +129,11 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
         Kernel::Step => {
             let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
             let units = if variant.phase == 0 { p.units_0 } else { p.units_1 };
-            [u64::from(units).div_ceil(across), u64::from(p.active).div_ceil(rows), u64::from(p.directions)]
+            [u64::from(units).div_ceil(across), u64::from(p.running).div_ceil(rows), u64::from(p.directions)]
         }
         Kernel::Sequence => {
             let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
-            [1, u64::from(p.active).div_ceil(rows), u64::from(p.directions)]
+            [1, u64::from(p.running).div_ceil(rows), u64::from(p.directions)]
         }
     }
 }
@@ -179,7 +179,7 @@ pub(crate) fn flop(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> u64
                 2 * phases[phase].gates as u64 * units[phase] * k * u64::from(p.directions)
             };
             if variant.kernel == Kernel::Step {
-                return product(variant.phase as usize) * u64::from(p.active);
+                return product(variant.phase as usize) * u64::from(p.running);
             }
             let at = u64::from(p.offsets);
             let rows = maxima(2, at + u64::from(p.steps), 1) - maxima(2, at, 1);

@@ -296,7 +296,7 @@ impl Layer<'_> {
         let [first, last] = [0, phases.len() - 1];
         let between = config.hidden.next_multiple_of(4);
         for (i, phase) in phases.iter().enumerate() {
-            let tile = schedule::step_tile(plan.device(), phase.gates, self.rows.active(at));
+            let tile = schedule::step_tile(plan.device(), phase.gates, self.rows.running(at));
             let variant = Variant { phase: i as u32, ..self.variant(Kernel::Step, tile, plan) };
             let (source, source_width) =
                 if i == first { (self.buffers.h[h], self.h_width) } else { (self.buffers.between, between) };
@@ -354,8 +354,8 @@ impl Layer<'_> {
             order: self.rows.order as u32,
             offsets: (self.rows.offsets + at) as u32,
             steps: 1,
-            active: self.rows.active(at) as u32,
-            next_active: self.rows.active(at + 1) as u32,
+            running: self.rows.running(at) as u32,
+            next_running: self.rows.running(at + 1) as u32,
             h_in_stride: (self.h_width / 4) as u32,
             h_out_stride: self.h_width as u32,
             final_stride: self.h_width as u32,

@@ -35,11 +35,11 @@ impl RowMap {
         let mut offsets = vec![0];
         for s in 0..longest {
             // Falling lengths: the ranks that run at step s come first.
-            let active = order.partition_point(|&n| lengths[n] > s);
-            offsets.push(offsets[s] + active);
+            let running = order.partition_point(|&n| lengths[n] > s);
+            offsets.push(offsets[s] + running);
         }
         let rows = offsets[longest];
-        // Once more, so that the step after the last one has no active rank.
+        // Once more, so that the step after the last one has no running rank.
         offsets.push(rows);
         let mut indices = Vec::with_capacity(rows * config.directions() + batch + offsets.len());
         for direction in 0..config.directions() {
@@ -70,7 +70,7 @@ impl RowMap {
     }
 
     /// Sequences that take part in a step.
-    pub fn active(&self, step: usize) -> usize {
+    pub fn running(&self, step: usize) -> usize {
         self.offset(step + 1) - self.offset(step)
     }
 }
@@ -101,7 +101,7 @@ mod tests {
         let map = map(&RnnConfig::new(Cell::Lstm, 1, 1), 3, &[1, 3, 2]);
         assert_eq!((map.rows, map.steps, map.padded, map.identity), (6, 3, true, false));
         assert_eq!(map.indices[map.order..map.offsets], [1, 2, 0]);
-        assert_eq!((map.active(0), map.active(1), map.active(2), map.active(3)), (3, 2, 1, 0));
+        assert_eq!((map.running(0), map.running(1), map.running(2), map.running(3)), (3, 2, 1, 0));
         assert_eq!(map.indices[..map.rows], [1, 2, 0, 4, 5, 7]);
     }
 

@@ -1,0 +1,70 @@
+//! Devices that all tests share, and random inputs.
+
+use ndarray::Array3;
+use rand_mt::Mt;
+use std::sync::LazyLock;
+use wgrnn::{Cell, Device, GpuOptions, Rnn, RnnConfig, RnnWeights, State};
+
+fn open(options: GpuOptions) -> Device {
+    Device::gpu_with(&options).unwrap_or_else(|error| panic!("these tests need an adapter: {error}"))
+}
+
+/// The adapter under test, with all that it offers.
+pub fn gpu() -> Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| open(GpuOptions::default()));
+    DEVICE.clone()
+}
+
+/// The same adapter with WebGPU's default limits and no optional feature.
+pub fn portable() -> Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| open(GpuOptions { portable: true, ..GpuOptions::default() }));
+    DEVICE.clone()
+}
+
+/// The same adapter with wgpu's bounds checks in every shader.
+pub fn checked() -> Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| open(GpuOptions { checked: true, ..GpuOptions::default() }));
+    DEVICE.clone()
+}
+
+/// Every device that results must be right on.
+pub fn devices() -> [(&'static str, Device); 3] {
+    [("gpu", gpu()), ("portable gpu", portable()), ("cpu", Device::cpu())]
+}
+
+/// Seeded numbers over ±1.
+pub struct Random(Mt);
+
+impl Random {
+    pub fn new(seed: u32) -> Self {
+        Self(Mt::new(seed))
+    }
+
+    pub fn number(&mut self) -> f32 {
+        (self.0.next_u32() >> 8) as f32 / 8_388_608.0 - 1.0
+    }
+
+    pub fn array(&mut self, shape: [usize; 3]) -> Array3<f32> {
+        Array3::from_shape_simple_fn(shape, || self.number())
+    }
+
+    pub fn state(&mut self, config: &RnnConfig, batch: usize) -> State {
+        let mut state = State::zeros(config, batch);
+        state.h.mapv_inplace(|_| self.number());
+        if let Some(c) = &mut state.c {
+            c.mapv_inplace(|_| self.number());
+        }
+        state
+    }
+}
+
+/// A layer with PyTorch's initial weights.
+pub fn rnn(device: &Device, config: &RnnConfig) -> Rnn {
+    Rnn::new(device, config, RnnWeights::init(config, 7).unwrap()).unwrap()
+}
+
+/// Every cell with sizes that fill no tile, and an LSTM with a projection.
+pub fn configs(input: usize, hidden: usize) -> Vec<RnnConfig> {
+    let plain = Cell::ALL.map(|cell| RnnConfig::new(cell, input, hidden));
+    plain.into_iter().chain([RnnConfig::new(Cell::Lstm, input, hidden).projection(hidden / 2)]).collect()
+}
