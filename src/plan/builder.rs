@@ -186,6 +186,18 @@ impl PlanBuilder {
     /// # Errors
     /// [`Shape`](Error::Shape) where that axis is not W's.
     pub fn linear(&mut self, linear: &Linear, x: &Value) -> Result<Value> {
+        let rest = x.shape.split_last().map_or(&[][..], |(_, rest)| rest);
+        let out = self.fresh("linear", &[rest, &[linear.outputs]].concat());
+        self.linear_into(linear, x, &out)?;
+        Ok(out)
+    }
+
+    /// The same into `out`.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::linear`].
+    pub fn linear_into(&mut self, linear: &Linear, x: &Value, out: &Value) -> Result<()> {
+        Self::expect(out, "linear output", false)?;
         Self::expect(x, "linear input", false)?;
         let Some((&inputs, rest)) = x.shape.split_last().filter(|(inputs, _)| **inputs == linear.inputs) else {
             return Err(Error::shape("linear input", format!("[..., {}]", linear.inputs), &x.shape));
@@ -193,7 +205,10 @@ impl PlanBuilder {
         if !linear.device.is(&self.device) {
             return Err(Error::OtherDevice { tensor: "linear weight".to_owned() });
         }
-        let out = self.fresh("linear", &[rest, &[linear.outputs]].concat());
+        let expected = [rest, &[linear.outputs]].concat();
+        if out.shape != expected {
+            return Err(Error::shape("linear output", expected, &out.shape));
+        }
         let m = rest.iter().product::<usize>();
         let words = layer::packed_words(&self.device, inputs, linear.outputs) as u64;
         let b = self.external("linear weight", &linear.packed, words);
@@ -206,12 +221,13 @@ impl PlanBuilder {
             a_offset: x.offset as u32,
             a_row: inputs as u32,
             a_column: 1,
+            c_offset: out.offset as u32,
             c_row: linear.outputs as u32,
             ..Default::default()
         };
         let tile = layer::gemm_tile(&self.device, m);
         self.gemm(tile, [x.buffer, b, none, out.buffer], &params);
-        Ok(out)
+        Ok(())
     }
 
     /// A product; rows of A are read four elements at a time where they allow it.

@@ -1,0 +1,86 @@
+//! Words to phonemes with real pretrained weights: the encoder-decoder of g2p-en, on a GPU.
+//!
+//! ```sh
+//! cargo run --release --example g2p -- recurrent neural network
+//! cargo run --release --example g2p -- --device cpu --file words.txt
+//! ```
+
+mod model;
+mod textbook;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use model::{G2p, Weights};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use wgrnn::Device;
+
+/// Words pronounced at once.
+const BATCH: usize = 64;
+/// Words of a batch compared with the reference, which is slow.
+const COMPARED: usize = 2;
+
+/// Words to phonemes with g2p-en's pretrained encoder-decoder.
+#[derive(Parser)]
+struct Arguments {
+    /// Words to pronounce.
+    #[arg(required_unless_present = "file")]
+    words: Vec<String>,
+    /// A file with a word a line.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// Where to run.
+    #[arg(long, value_enum, default_value = "auto")]
+    device: Choice,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Choice {
+    Gpu,
+    Cpu,
+    Auto,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut words = arguments.words;
+    if let Some(path) = &arguments.file {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        words.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+    }
+    ensure!(!words.is_empty(), "there are no words to pronounce");
+    let device = match arguments.device {
+        Choice::Gpu => Device::gpu()?,
+        Choice::Cpu => Device::cpu(),
+        Choice::Auto => Device::auto(),
+    };
+    let g2p = G2p::new(&device, Weights::load()?)?;
+
+    let bar = if arguments.file.is_some() { ProgressBar::new(words.len() as u64) } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} words, {per_sec}, {eta} left")?);
+    let (mut time, mut difference, mut compared) = (Duration::ZERO, 0.0_f64, 0);
+    for batch in words.chunks(BATCH) {
+        let batch: Vec<_> = batch.iter().map(String::as_str).collect();
+        let start = Instant::now();
+        let answer = g2p.pronounce(&batch)?;
+        time += start.elapsed();
+        // Lines go through the bar, so that it stays below them.
+        bar.suspend(|| batch.iter().zip(&answer.phonemes).for_each(|(word, phonemes)| println!("{word}\t{phonemes}")));
+        for (n, word) in batch.iter().enumerate().take(COMPARED) {
+            difference = difference.max(textbook::difference(&g2p.weights, word, &answer, n)?);
+            compared += 1;
+        }
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+
+    if let Some(note) = device.note() {
+        eprintln!("note: {note}");
+    }
+    let count = words.len();
+    eprintln!("device: {}", device.name());
+    eprintln!("time: {:.1} ms for {count} words, kernels' compilation included", 1e3 * time.as_secs_f64());
+    eprintln!("largest difference of a logit from the reference in f64: {difference:.1e} ({compared} of {count} words)");
+    Ok(())
+}
