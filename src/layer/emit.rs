@@ -91,7 +91,7 @@ pub(crate) fn emit(
         return Err(Error::shape("state", format!("the state of this layer for {batch} sequences"), state.batch));
     }
     let rows = RowMap::new(config, steps, batch, call.lengths.as_deref())?;
-    let schedule = schedule::choose(plan.device(), config, batch, call.schedule);
+    let schedule = call.schedule.resolve(plan.device(), config, batch);
     let chunk = chunk_rows(plan, config, batch, &rows);
     let states = config.layers * config.directions() * batch;
     let phases = config.cell.phases(config.projection.is_some());

@@ -149,17 +149,19 @@ fn step_trips(config: &RnnConfig, lanes: u32) -> u64 {
     phases.iter().map(trips).sum::<usize>() as u64 + 1
 }
 
-/// What `Auto` means for this device and these sizes.
-pub(crate) fn choose(device: &Device, config: &RnnConfig, batch: usize, wanted: Schedule) -> Schedule {
-    if wanted != Schedule::Auto {
-        return wanted;
+impl Schedule {
+    /// What this choice comes to on a device, for a layer and a batch: `Step` or `Sequence`.
+    pub fn resolve(self, device: &Device, config: &RnnConfig, batch: usize) -> Self {
+        if self != Self::Auto {
+            return self;
+        }
+        let work = config.state_size() * config.cell.gates() * config.hidden;
+        let small = if device.is_cpu() {
+            // One thread for each tile of the batch; a large product alone is better shared by all of them.
+            batch * config.directions() >= rayon::current_num_threads() || work < 1 << 18
+        } else {
+            work <= tuning(device.class()).sequence_work && sequence_tile(device, config, batch).is_some()
+        };
+        if small { Self::Sequence } else { Self::Step }
     }
-    let work = config.state_size() * config.cell.gates() * config.hidden;
-    let small = if device.is_cpu() {
-        // One thread for each tile of the batch; a large product alone is better shared by all of them.
-        batch * config.directions() >= rayon::current_num_threads() || work < 1 << 18
-    } else {
-        work <= tuning(device.class()).sequence_work && sequence_tile(device, config, batch).is_some()
-    };
-    if small { Schedule::Sequence } else { Schedule::Step }
 }

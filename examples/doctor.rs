@@ -1,0 +1,112 @@
+//! Is this GPU right? Lists adapters, then checks every kernel and every cell on the one chosen.
+//!
+//! ```sh
+//! cargo run --release --example doctor
+//! cargo run --release --example doctor -- --adapter radeon
+//! cargo run --release --example doctor -- --all
+//! ```
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use ndarray::Array3;
+use std::process::ExitCode;
+use wgrnn::kernels::Kernel;
+use wgrnn::{Cell, Device, Direction, GpuOptions, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, adapters, check};
+
+/// Lists adapters, and checks every kernel and cell on them.
+#[derive(Parser)]
+struct Arguments {
+    /// Part of the name of the adapter to check; else the best one.
+    #[arg(long, conflicts_with = "all")]
+    adapter: Option<String>,
+    /// Check every adapter.
+    #[arg(long)]
+    all: bool,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let found = adapters();
+    if found.is_empty() {
+        bail!("there is no GPU adapter: on Linux, scripts/setup.sh installs a software Vulkan driver");
+    }
+    println!("{} adapters, the best first:", found.len());
+    for adapter in &found {
+        println!("{adapter}");
+    }
+    let names: Vec<_> = if arguments.all {
+        found.iter().map(|adapter| Some(adapter.name.clone())).collect()
+    } else {
+        vec![arguments.adapter]
+    };
+    let mut right = true;
+    for adapter in names {
+        right &= examine(&Device::gpu_with(&GpuOptions { adapter, ..GpuOptions::default() })?)?;
+    }
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Checks one adapter; whether all is right.
+fn examine(device: &Device) -> Result<bool> {
+    println!("\n{}", device.name());
+    println!("\nschedules chosen for a layer of H units and N sequences:");
+    println!("{:<18} {:>16} {:>16} {:>16}", "cell", "H 32, N 1", "H 128, N 1", "H 512, N 16");
+    for cell in Cell::ALL {
+        let chosen = [(32, 1), (128, 1), (512, 16)].map(|(hidden, batch)| {
+            let config = RnnConfig::new(cell, hidden, hidden);
+            format!("{:?}", Schedule::Auto.resolve(device, &config, batch)).to_lowercase()
+        });
+        println!("{:<18} {:>16} {:>16} {:>16}", cell.name(), chosen[0], chosen[1], chosen[2]);
+    }
+    println!("\n{:<26} {:>6} {:>12} {:>12}  verdict", "kernel against its twin", "cases", "max error", "tolerance");
+    let mut right = true;
+    for kernel in Kernel::ALL {
+        right &= examine_kernel(device, kernel)?;
+    }
+    println!("\n{:<26} {:>6} {:>12} {:>12}  verdict", "layer against textbook", "cases", "max error", "tolerance");
+    for cell in Cell::ALL {
+        right &= examine_layer(device, RnnConfig::new(cell, 20, 33), cell.name())?;
+    }
+    right &= examine_layer(device, RnnConfig::new(Cell::Lstm, 20, 33).projection(12), "lstm with projection")?;
+    println!("\n{}: {}", device.name(), if right { "all is right" } else { "NOT RIGHT, do not trust its results" });
+    Ok(right)
+}
+
+fn examine_kernel(device: &Device, kernel: Kernel) -> Result<bool> {
+    let report = check::kernel(device, kernel)?;
+    let (error, tolerance) = report.worst.as_ref().map_or((0.0, 0.0), |worst| (worst.max_abs, worst.tolerance));
+    row(report.kernel, report.cases, error, tolerance, report.passed());
+    if let Some((_, reason)) = report.left_out.first() {
+        println!("  {} more cases can't run here: {reason}", report.left_out.len());
+    }
+    for failure in &report.failures {
+        println!("  {failure}");
+    }
+    Ok(report.passed())
+}
+
+/// Two layers, both directions, lengths that differ, by every schedule.
+fn examine_layer(device: &Device, config: RnnConfig, name: &str) -> Result<bool> {
+    let config = config.layers(2).direction(Direction::Bidirectional);
+    let rnn = Rnn::new(device, &config, RnnWeights::init(&config, 0)?)?;
+    let x = Array3::from_shape_fn((6, 3, 20), |(t, n, i)| ((t * 31 + n * 17 + i * 7) % 23) as f32 / 11.5 - 1.0);
+    let mut reports = Vec::new();
+    for schedule in [Schedule::Step, Schedule::Sequence] {
+        let call = RnnCall { lengths: Some(vec![6, 2, 5]), schedule, ..RnnCall::default() };
+        reports.extend(rnn.check(x.view(), None, &call)?.comparisons);
+    }
+    let passed = reports.iter().all(check::Comparison::passed);
+    let ratio = |report: &check::Comparison| report.max_abs / report.tolerance;
+    let worst = reports.iter().max_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+    let (error, tolerance) = worst.map_or((0.0, 0.0), |worst| (worst.max_abs, worst.tolerance));
+    row(name, 2, error, tolerance, passed);
+    for failure in reports.iter().filter(|report| !report.passed()) {
+        println!("  {failure}");
+    }
+    Ok(passed)
+}
+
+fn row(name: &str, cases: usize, error: f64, tolerance: f64, passed: bool) {
+    let verdict = if passed { "ok" } else { "FAILED" };
+    println!("{name:<26} {cases:>6} {error:>12.2e} {tolerance:>12.2e}  {verdict}");
+}
