@@ -88,16 +88,20 @@ fn main(
 {%- endif %}
         {{- multiply_add(COLUMNS) }}
     }
+    // One piece of code for all rows: unrolled, a large tile would take a driver seconds to compile.
+    var sums = array<array<f32, {{ COLUMNS }}>, {{ ROWS }}>(
 {%- for r in range(ROWS) %}
-    if (first + {{ r }}u < p.m) {
-        let at = p.c_offset + batch * p.c_batch + (first + {{ r }}u) * p.c_row;
+        array<f32, {{ COLUMNS }}>({% for c in range(COLUMNS) %}s{{ r }}_{{ c }}, {% endfor %}),
+{%- endfor %}
+    );
+    for (var r = 0u; r < min({{ ROWS }}u, p.m - first); r++) {
+        let at = p.c_offset + batch * p.c_batch + (first + r) * p.c_row;
 {%- for c in range(COLUMNS) %}
         if (column{{ c }} < p.n) {
-            store(at + column{{ c }}, s{{ r }}_{{ c }});
+            store(at + column{{ c }}, sums[r][{{ c }}]);
         }
 {%- endfor %}
     }
-{%- endfor %}
 }
 
 fn store(at: u32, value: f32) {

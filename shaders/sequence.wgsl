@@ -43,15 +43,17 @@ fn phase_{{ f }}(
 {%- endfor %}
 {%- endfor %}
         }
+        var sums = array<array<f32, {{ phase.gates }}>, {{ ROWS }}>(
 {%- for r in range(ROWS) %}
-        if (first + {{ r }}u < running) {
-            let h = state[now * COPY + {{ r }}u * WIDTH + unit];
-            state[(1u - now) * COPY + {{ r }}u * WIDTH + unit] = finish_{{ f }}(
-                direction, first + {{ r }}u, sequence_of(first + {{ r }}u, running), unit, x_row, map_row,
-                first + {{ r }}u >= next_running, h, array<f32, {{ phase.gates }}>(
-{%- for g in range(phase.gates) %}s{{ r }}_{{ g }}, {% endfor %}));
-        }
+            array<f32, {{ phase.gates }}>({% for g in range(phase.gates) %}s{{ r }}_{{ g }}, {% endfor %}),
 {%- endfor %}
+        );
+        for (var r = 0u; r < min({{ ROWS }}u, running - first); r++) {
+            let at = r * WIDTH + unit;
+            state[(1u - now) * COPY + at] = finish_{{ f }}(
+                direction, first + r, sequence_of(first + r, running), unit, x_row, map_row,
+                first + r >= next_running, state[now * COPY + at], sums[r]);
+        }
     }
 }
 {% endfor %}

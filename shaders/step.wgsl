@@ -32,9 +32,8 @@ fn main(
     let bias{{ c }} = weights[from{{ c }} + panels * columns].x;
 {%- endfor %}
 {%- endfor %}
-{%- for r in range(ROWS) %}
-    let n{{ r }} = sequence_of(first + {{ r }}u);
-    let row{{ r }} = (state_row + n{{ r }}) * p.h_in_stride;
+{%- for r in range(0 if SPREAD else ROWS) %}
+    let row{{ r }} = (state_row + sequence_of(first + {{ r }}u)) * p.h_in_stride;
 {%- endfor %}
 {%- if SPREAD %}
 {%- for i in range(ROWS // SPREAD) %}
@@ -53,16 +52,22 @@ fn main(
         {{- load_rows("h_in") }}
         {{- multiply_add(columns) }}
     }
+    // One piece of code for all sums: unrolled, a large tile would take a driver seconds to compile.
+    var sums = array<array<f32, {{ columns }}>, {{ ROWS }}>(
 {%- for r in range(ROWS) %}
-    if (first + {{ r }}u < p.running) {
-{%- for u in range(UNITS) %}
-        if (unit{{ u }} < units) {
-            finish(direction, first + {{ r }}u, n{{ r }}, unit{{ u }}, array<f32, {{ phase.gates }}>(
-{%- for g in range(phase.gates) %}s{{ r }}_{{ u * phase.gates + g }}, {% endfor %}));
+        array<f32, {{ columns }}>({% for c in range(columns) %}s{{ r }}_{{ c }}, {% endfor %}),
+{%- endfor %}
+    );
+    for (var r = 0u; r < min({{ ROWS }}u, p.running - first); r++) {
+        let n = sequence_of(first + r);
+        for (var u = 0u; u < {{ UNITS }}u; u++) {
+            let unit = group.x * {{ LANES * UNITS }}u + u * {{ LANES }}u + lane;
+            if (unit < units) {
+                finish(direction, first + r, n, unit, array<f32, {{ phase.gates }}>(
+{%- for g in range(phase.gates) %}sums[r][u * {{ phase.gates }}u + {{ g }}u], {% endfor %}));
+            }
         }
-{%- endfor %}
     }
-{%- endfor %}
 }
 
 fn finish(direction: u32, rank: u32, n: u32, unit: u32, r: array<f32, {{ phase.gates }}>) {

@@ -81,6 +81,8 @@ fn main() -> Result<()> {
     let count = words.len();
     eprintln!("device: {}", device.name());
     eprintln!("time: {:.1} ms for {count} words, kernels' compilation included", 1e3 * time.as_secs_f64());
-    eprintln!("largest difference of a logit from the reference in f64: {difference:.1e} ({compared} of {count} words)");
+    eprintln!(
+        "largest difference of a logit from the reference in f64: {difference:.1e} ({compared} of {count} words)"
+    );
     Ok(())
 }

@@ -3,9 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array2, Array3};
 use safetensors::SafeTensors;
-use wgrnn::{
-    Cell, Device, Linear, Output, PlanBuilder, Program, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tensor,
-};
+use wgrnn::{Cell, Device, Linear, Output, PlanBuilder, Program, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tensor};
 
 /// The longest pronunciation that the network is asked for.
 pub const STEPS: usize = 20;

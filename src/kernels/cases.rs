@@ -78,6 +78,11 @@ impl Case {
         (draft.plan, externals)
     }
 
+    /// Floating-point operations of its products.
+    pub fn flop(&self) -> u64 {
+        self.plan().0.flop()
+    }
+
     /// A program of it for benches: runs that dispatch over memory of its own.
     ///
     /// # Errors
@@ -258,106 +263,110 @@ fn gemm_case(tile: Tile, (m, n, k): (usize, usize, usize), form: GemmForm, batch
 pub(super) fn pack() -> Vec<Case> {
     let sizes = [(1, 1), (3, 5), (64, 7), (65, 130)];
     let forms = [(4, false, true), (4, true, false), (1, true, true)];
-    let case = |((rows, columns), (width, transposed, biased)): ((usize, usize), (usize, bool, bool))| {
-        let mut numbers = Numbers::new(rows + columns);
-        let words = (rows.div_ceil(width) + 1) * columns * width;
-        let params = PackParams {
-            rows: rows as u32,
-            columns: columns as u32,
-            width: width as u32,
-            source_offset: 2,
-            source_row: if transposed { 1 } else { columns } as u32,
-            source_column: if transposed { rows } else { 1 } as u32,
-            biased: biased.into(),
-            bias_offset: 1,
-            packed_offset: 3,
-            // Two rows of the grid at least for the larger ones.
-            row_lanes: 4 * FLAT.lanes,
-        };
-        Case {
-            name: format!("pack of {rows}x{columns}, width {width}, transposed {transposed}, biased {biased}"),
-            variant: Variant::new(Kernel::Pack, FLAT, 4),
-            // Copies.
-            tolerance: 0.0,
-            params: params.words(),
-            buffers: vec![
-                Words::Numbers(numbers.uniform(2 + rows * columns, 1.0)),
-                Words::Numbers(numbers.uniform(1 + columns, 1.0)),
-                poison(3 + words),
-            ],
-        }
-    };
+    // Two rows of the grid at least for the larger ones.
+    let case = |(size, form)| pack_case(size, form, 4 * FLAT.lanes);
     sizes.into_iter().flat_map(|size| forms.map(|form| (size, form))).map(case).collect()
+}
+
+fn pack_case(
+    (rows, columns): (usize, usize),
+    (width, transposed, biased): (usize, bool, bool),
+    row_lanes: u32,
+) -> Case {
+    let mut numbers = Numbers::new(rows + columns);
+    let words = (rows.div_ceil(width) + 1) * columns * width;
+    let params = PackParams {
+        rows: rows as u32,
+        columns: columns as u32,
+        width: width as u32,
+        source_offset: 2,
+        source_row: if transposed { 1 } else { columns } as u32,
+        source_column: if transposed { rows } else { 1 } as u32,
+        biased: biased.into(),
+        bias_offset: 1,
+        packed_offset: 3,
+        row_lanes,
+    };
+    Case {
+        name: format!("pack of {rows}x{columns}, width {width}, transposed {transposed}, biased {biased}"),
+        variant: Variant::new(Kernel::Pack, FLAT, 4),
+        // Copies.
+        tolerance: 0.0,
+        params: params.words(),
+        buffers: vec![
+            Words::Numbers(numbers.uniform(2 + rows * columns, 1.0)),
+            Words::Numbers(numbers.uniform(1 + columns, 1.0)),
+            poison(3 + words),
+        ],
+    }
 }
 
 pub(super) fn gather() -> Vec<Case> {
     let sizes = [(1, 1), (5, 3), (64, 65), (130, 29)];
-    let case = |((m, columns), indexed): ((usize, usize), bool)| {
-        let mut numbers = Numbers::new(m + columns);
-        let table_rows = if indexed { 29 } else { m };
-        // The last index is beyond the table.
-        let mut index = numbers.below(1 + m, table_rows);
-        index[m] = table_rows as u32;
-        let (table_row, out_row) = (columns + 1, columns + 2);
-        let params = GatherParams {
-            m: m as u32,
-            columns: columns as u32,
-            table_rows: table_rows as u32,
-            table_offset: 2,
-            table_row: table_row as u32,
-            indexed: indexed.into(),
-            index_offset: 1,
-            out_offset: 1,
-            out_row: out_row as u32,
-            nan: f32::NAN.to_bits(),
-            row_lanes: 2 * FLAT.lanes,
-        };
-        Case {
-            name: format!("gather of {m}x{columns}, indexed {indexed}"),
-            variant: Variant::new(Kernel::Gather, FLAT, 4),
-            // Copies.
-            tolerance: 0.0,
-            params: params.words(),
-            buffers: vec![
-                Words::Numbers(numbers.uniform(2 + table_rows * table_row, 1.0)),
-                Words::Indices(index),
-                poison(1 + m * out_row),
-            ],
-        }
-    };
+    let case = |(size, indexed)| gather_case(size, indexed, 2 * FLAT.lanes);
     sizes.into_iter().flat_map(|size| [true, false].map(|indexed| (size, indexed))).map(case).collect()
 }
 
+fn gather_case((m, columns): (usize, usize), indexed: bool, row_lanes: u32) -> Case {
+    let mut numbers = Numbers::new(m + columns);
+    let table_rows = if indexed { 29 } else { m };
+    // The last index is beyond the table.
+    let mut index = numbers.below(1 + m, table_rows);
+    index[m] = table_rows as u32;
+    let (table_row, out_row) = (columns + 1, columns + 2);
+    let params = GatherParams {
+        m: m as u32,
+        columns: columns as u32,
+        table_rows: table_rows as u32,
+        table_offset: 2,
+        table_row: table_row as u32,
+        indexed: indexed.into(),
+        index_offset: 1,
+        out_offset: 1,
+        out_row: out_row as u32,
+        nan: f32::NAN.to_bits(),
+        row_lanes,
+    };
+    Case {
+        name: format!("gather of {m}x{columns}, indexed {indexed}"),
+        variant: Variant::new(Kernel::Gather, FLAT, 4),
+        // Copies.
+        tolerance: 0.0,
+        params: params.words(),
+        buffers: vec![
+            Words::Numbers(numbers.uniform(2 + table_rows * table_row, 1.0)),
+            Words::Indices(index),
+            poison(1 + m * out_row),
+        ],
+    }
+}
+
 pub(super) fn argmax() -> Vec<Case> {
-    let case = |(m, columns): (usize, usize)| {
-        let mut numbers = Numbers::new(m + columns);
-        let row = columns + 1;
-        // Few different numbers: the first of equals counts. Row 1 has NaNs, row 2 infinities.
-        let mut values: Vec<f32> = numbers.below(1 + m * row, 7).iter().map(|&value| value as f32 - 3.0).collect();
-        for (line, value) in [(1, f32::NAN), (2, f32::INFINITY), (3, f32::NEG_INFINITY)] {
-            if line < m {
-                for j in (columns / 2..columns).step_by(3) {
-                    values[1 + line * row + j] = value;
-                }
+    [(1, 1), (5, 2), (4, 63), (4, 64), (5, 65), (7, 1000)].into_iter().map(argmax_case).collect()
+}
+
+fn argmax_case((m, columns): (usize, usize)) -> Case {
+    let mut numbers = Numbers::new(m + columns);
+    let row = columns + 1;
+    // Few different numbers: the first of equals counts. Row 1 has NaNs, row 2 infinities.
+    let mut values: Vec<f32> = numbers.below(1 + m * row, 7).iter().map(|&value| value as f32 - 3.0).collect();
+    for (line, value) in [(1, f32::NAN), (2, f32::INFINITY), (3, f32::NEG_INFINITY)] {
+        if line < m {
+            for j in (columns / 2..columns).step_by(3) {
+                values[1 + line * row + j] = value;
             }
         }
-        let params = ArgmaxParams {
-            m: m as u32,
-            columns: columns as u32,
-            values_offset: 1,
-            values_row: row as u32,
-            out_offset: 1,
-        };
-        Case {
-            name: format!("argmax of {m}x{columns}"),
-            variant: Variant::new(Kernel::Argmax, FLAT, 4),
-            // Indices.
-            tolerance: 0.0,
-            params: params.words(),
-            buffers: vec![Words::Numbers(values), Words::Indices(vec![u32::MAX; 1 + m])],
-        }
-    };
-    [(1, 1), (5, 2), (4, 63), (4, 64), (5, 65), (7, 1000)].into_iter().map(case).collect()
+    }
+    let params =
+        ArgmaxParams { m: m as u32, columns: columns as u32, values_offset: 1, values_row: row as u32, out_offset: 1 };
+    Case {
+        name: format!("argmax of {m}x{columns}"),
+        variant: Variant::new(Kernel::Argmax, FLAT, 4),
+        // Indices.
+        tolerance: 0.0,
+        params: params.words(),
+        buffers: vec![Words::Numbers(values), Words::Indices(vec![u32::MAX; 1 + m])],
+    }
 }
 
 /// Every cell, an LSTM also with a projection.
@@ -389,7 +398,11 @@ pub(super) fn sequence() -> Vec<Case> {
     let mut cases = Vec::new();
     for (cell, projected) in forms() {
         for tile in layer::tiles(Kernel::Sequence) {
-            for (batch, units, steps, width) in [(1, 1, 1, 4), (3, 33, 5, 64), (9, 130, 3, 192)] {
+            for (batch, units, steps, width) in [(1, 1, 1, 64), (3, 33, 5, 64), (9, 130, 3, 192)] {
+                // Each width is a shader of its own: the wider one for full tiles only.
+                if width > 64 && tile.rows == 1 && tile.lanes < 256 {
+                    continue;
+                }
                 // Within the workgroup memory that every adapter has.
                 let rows = tile.rows.min(2048 / width);
                 let variant = Variant {
@@ -503,5 +516,24 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
             poison(rows * directions * state),
             poison(states * final_width),
         ],
+    }
+}
+
+/// Cases large enough to time, with the tiles that the device's class uses.
+pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
+    let cell = Some((Cell::Lstm, false));
+    match kernel {
+        Kernel::Gemm => vec![gemm_case(layer::gemm_tile(device, 512), (512, 1024, 256), GemmForm::Plain, 1)],
+        Kernel::Pack => vec![pack_case((256, 1024), (4, true, true), 1 << 15)],
+        Kernel::Gather => vec![gather_case((2048, 256), true, 1 << 15)],
+        Kernel::Argmax => vec![argmax_case((64, 1000))],
+        Kernel::Step => {
+            let tile = layer::step_tile(device, 4, 32);
+            vec![recurrence_case(Variant { cell, ..Variant::new(kernel, tile, 4) }, 32, 256, 1)]
+        }
+        Kernel::Sequence => {
+            let tile = Tile { rows: 8, ..layer::tiles(kernel)[0] };
+            vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, 4) }, 8, 64, 64)]
+        }
     }
 }

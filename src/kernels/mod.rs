@@ -13,6 +13,7 @@ pub(crate) use params::{ArgmaxParams, GatherParams, GemmParams, PackParams, Recu
 
 use crate::cells::{Cell, Phase};
 use crate::cpu::{self, Call};
+use crate::device::Device;
 
 /// No kernel binds more storage buffers than WebGPU guarantees.
 pub const MAX_BINDINGS: usize = 8;
@@ -53,7 +54,7 @@ pub struct Row {
     pub bindings: &'static [(&'static str, Access)],
     /// Names of the parameters, a word each.
     pub params: &'static [&'static str],
-    /// Inputs that parity tests and benches run it on.
+    /// Inputs that parity tests run it on.
     pub cases: fn() -> Vec<Case>,
     pub(crate) twin: fn(&mut Call<'_>),
 }
@@ -85,6 +86,11 @@ static SEQUENCE: Row = row!(sequence, RecurrenceParams, [
 impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.
     pub const ALL: [Self; 6] = [Self::Gemm, Self::Pack, Self::Gather, Self::Argmax, Self::Step, Self::Sequence];
+
+    /// A case large enough to time, tiled as for this device.
+    pub fn bench(self, device: &Device) -> Vec<Case> {
+        cases::bench(self, device)
+    }
 
     /// This kernel's row of the table.
     pub fn row(self) -> &'static Row {

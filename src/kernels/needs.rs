@@ -141,18 +141,18 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
 /// Loop trips of one invocation, over all loops of the shader: some drivers stop silently after 65,535.
 pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
     let tile = variant.tile;
-    let lanes = u64::from(tile.lanes);
+    let [rows, columns, lanes] = [tile.rows, tile.columns, tile.lanes].map(u64::from);
     match variant.kernel {
-        Kernel::Gemm => wide::<GemmParams, 17>(params)[2].div_ceil(4),
+        Kernel::Gemm => wide::<GemmParams, 17>(params)[2].div_ceil(4) + rows,
         Kernel::Pack | Kernel::Gather => 0,
         Kernel::Argmax => wide::<ArgmaxParams, 5>(params)[1].div_ceil(lanes) + 32,
         Kernel::Step | Kernel::Sequence => {
             let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
             let phases = [(p.units_0, p.panels_0), (p.units_1, p.panels_1)].map(|(u, k)| (u64::from(u), u64::from(k)));
             if variant.kernel == Kernel::Step {
-                return phases[variant.phase as usize].1;
+                return phases[variant.phase as usize].1 + rows * (columns + 1);
             }
-            let step: u64 = phases.iter().map(|(units, panels)| units.div_ceil(lanes) * (panels + 1)).sum();
+            let step: u64 = phases.iter().map(|(units, panels)| units.div_ceil(lanes) * (panels + 1 + rows)).sum();
             let edges = 3 * u64::from(tile.rows * variant.width).div_ceil(lanes);
             edges + u64::from(p.steps) * (step + 1)
         }

@@ -122,7 +122,7 @@ pub(crate) fn sequence_tile(device: &Device, config: &RnnConfig, batch: usize) -
     while tile.rows > 1 && 8 * u64::from(tile.rows) * width as u64 > bytes {
         tile.rows /= 2;
     }
-    let fits = 8 * u64::from(tile.rows) * width as u64 <= bytes && 2 * step_trips(config, tile.lanes) < MAX_TRIPS;
+    let fits = 8 * u64::from(tile.rows) * width as u64 <= bytes && 2 * step_trips(config, tile) < MAX_TRIPS;
     fits.then_some((tile, width as u32))
 }
 
@@ -132,19 +132,19 @@ pub(crate) fn sequence_steps(device: &Device, config: &RnnConfig, tile: Tile, wi
         return usize::MAX;
     }
     let edges = 3 * u64::from(tile.rows * width).div_ceil(u64::from(tile.lanes));
-    let steps = MAX_TRIPS.saturating_sub(edges) / step_trips(config, tile.lanes);
+    let steps = MAX_TRIPS.saturating_sub(edges) / step_trips(config, tile);
     usize::try_from(steps).unwrap_or(usize::MAX).max(1)
 }
 
 /// Loop trips of one step of `sequence`, as the plan's check counts them.
-fn step_trips(config: &RnnConfig, lanes: u32) -> u64 {
+fn step_trips(config: &RnnConfig, tile: Tile) -> u64 {
     let width = |width| match width {
         Width::Hidden => config.hidden,
         Width::State => config.state_size(),
     };
     let phases = config.cell.phases(config.projection.is_some());
     let trips = |phase: &crate::cells::Phase| {
-        width(phase.units).div_ceil(lanes as usize) * (width(phase.source).div_ceil(4) + 1)
+        width(phase.units).div_ceil(tile.lanes as usize) * (width(phase.source).div_ceil(4) + 1 + tile.rows as usize)
     };
     phases.iter().map(trips).sum::<usize>() as u64 + 1
 }
