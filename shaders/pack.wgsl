@@ -1,4 +1,4 @@
-// packed[(q · columns + j) · width + i] = source[k, j] with k = q · width + i: `width` rows of a column lie together, so
+// packed[(q · pitch + j) · width + i] = source[k, j] with k = q · width + i: `width` rows of a column lie together, so
 // that a lane reads them as one vector. Rows beyond the last are 0; one more panel holds the bias in its first row.
 //
 // A lane writes one element. `source` is strided: [k, j] is at offset + k · row + j · column, which gives transposes.
@@ -6,6 +6,7 @@
 struct Params {
     rows: u32,
     columns: u32,
+    pitch: u32, // columns from one panel to the next
     width: u32,
     source_offset: u32,
     source_row: u32,
@@ -19,24 +20,24 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> source: array<f32>;       // [rows, columns], strided
 @group(0) @binding(1) var<storage, read> bias: array<f32>;         // [columns]
-@group(0) @binding(2) var<storage, read_write> packed: array<f32>; // [ceil(rows/width) + 1, columns, width]
+@group(0) @binding(2) var<storage, read_write> packed: array<f32>; // [ceil(rows/width) + 1, pitch, width]
 
 @compute @workgroup_size({{ LANES }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let at = id.y * p.row_lanes + id.x;
     let panels = (p.rows + p.width - 1u) / p.width;
-    if (at >= (panels + 1u) * p.columns * p.width) {
+    if (at >= (panels + 1u) * p.pitch * p.width) {
         return;
     }
     let i = at % p.width;
-    let j = at / p.width % p.columns;
-    let q = at / p.width / p.columns;
+    let j = at / p.width % p.pitch;
+    let q = at / p.width / p.pitch;
     let k = q * p.width + i;
     var value = 0.0;
-    if (k < p.rows) {
+    if (k < p.rows && j < p.columns) {
         value = source[p.source_offset + k * p.source_row + j * p.source_column];
     }
-    if (q == panels && i == 0u && p.biased != 0u) {
+    if (q == panels && i == 0u && j < p.columns && p.biased != 0u) {
         value = bias[p.bias_offset + j];
     }
     packed[p.packed_offset + at] = value;

@@ -60,13 +60,12 @@ fn main(
     );
     for (var r = 0u; r < min({{ ROWS }}u, p.running - first); r++) {
         let n = sequence_of(first + r);
-        for (var u = 0u; u < {{ UNITS }}u; u++) {
-            let unit = group.x * {{ LANES * UNITS }}u + u * {{ LANES }}u + lane;
-            if (unit < units) {
-                finish(direction, first + r, n, unit, array<f32, {{ phase.gates }}>(
-{%- for g in range(phase.gates) %}sums[r][u * {{ phase.gates }}u + {{ g }}u], {% endfor %}));
-            }
+{%- for u in range(UNITS) %}
+        if (unit{{ u }} < units) {
+            finish(direction, first + r, n, unit{{ u }}, array<f32, {{ phase.gates }}>(
+{%- for g in range(phase.gates) %}sums[r][{{ u * phase.gates + g }}], {% endfor %}));
         }
+{%- endfor %}
     }
 }
 

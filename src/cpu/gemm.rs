@@ -2,7 +2,7 @@
 
 use super::Call;
 use super::rows::SharedRows;
-use crate::kernels::GemmParams;
+use crate::kernels::{GemmParams, Packed};
 use gemm::Parallelism;
 use rayon::prelude::*;
 
@@ -15,7 +15,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let (a, b, map) = (call.read(0), call.read(1), call.read_indices(2));
     let c = SharedRows::new(call.write(3));
     let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
-    let panels = k.div_ceil(width);
+    let layout = Packed { rows: k, columns: n, panel: width };
     let batches = p.batch as usize;
     let tiles = m.div_ceil(ROWS);
     let unpacked = unpack(&mut call.scratch.unpacked, b, &p, width, batches);
@@ -25,10 +25,10 @@ pub(crate) fn run(call: &mut Call<'_>) {
             let (batch, first) = (tile / tiles, tile % tiles * ROWS);
             let rows = ROWS.min(m - first);
             let b_at = (p.b_offset as usize + batch * p.b_batch as usize) * width;
-            let bias = &b[b_at + panels * n * width..][..n * width];
+            let bias = &b[b_at + layout.panels() * layout.pitch() * width..][..n * width];
             let b = match unpacked {
                 Some(plain) => &plain[batch * k * n..][..k * n],
-                None => &b[b_at..][..k * n],
+                None => &b[b_at..],
             };
             let row_of = |i: usize| {
                 let row = if p.mapped != 0 {
@@ -53,7 +53,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
             for _ in 0..rows {
                 products.extend(bias.iter().step_by(width));
             }
-            multiply(rows, n, k, (a, row_stride, column_stride), b, products, Parallelism::None);
+            multiply(rows, n, k, (a, row_stride, column_stride), (b, layout.pitch()), products, Parallelism::None);
             for (i, products) in products.chunks_exact(n).enumerate() {
                 let at = p.c_offset as usize + batch * p.c_batch as usize + (first + i) * p.c_row as usize;
                 // SAFETY: a row of C belongs to one tile.
@@ -68,17 +68,17 @@ pub(crate) fn run(call: &mut Call<'_>) {
     );
 }
 
-/// C += A·B with B [k, n] and C [m, n] row-major and contiguous, A strided.
+/// C += A·B with C [m, n] row-major and contiguous, rows of B [k, n] strided, A strided in both.
 pub(crate) fn multiply(
     m: usize,
     n: usize,
     k: usize,
     (a, a_row, a_column): (&[f32], usize, usize),
-    b: &[f32],
+    (b, b_row): (&[f32], usize),
     c: &mut [f32],
     parallelism: Parallelism,
 ) {
-    assert!(a.len() > (m - 1) * a_row + (k - 1) * a_column && b.len() >= k * n && c.len() >= m * n);
+    assert!(a.len() > (m - 1) * a_row + (k - 1) * a_column && b.len() >= (k - 1) * b_row + n && c.len() >= m * n);
     // SAFETY: the assertion keeps every element that these sizes and strides reach inside of its slice.
     unsafe {
         gemm::gemm(
@@ -94,7 +94,7 @@ pub(crate) fn multiply(
             a_row as isize,
             b.as_ptr(),
             1,
-            n as isize,
+            b_row as isize,
             1.0,
             1.0,
             false,

@@ -4,7 +4,7 @@ use super::Call;
 use super::gemm::{multiply, unpack_panels};
 use super::rows::SharedRows;
 use crate::cells::{Phase, Width};
-use crate::kernels::RecurrenceParams;
+use crate::kernels::{Packed, RecurrenceParams};
 use gemm::Parallelism;
 
 /// A cell's mathematics for one unit: G gates' input and recurrent parts, the old h, S slots; gives the new value.
@@ -78,7 +78,6 @@ pub(crate) struct Workspace {
 #[derive(Clone, Copy)]
 pub(crate) struct PhaseSizes {
     pub units: usize,
-    panels: usize,
     weights: usize,
     weights_direction: usize,
     gate: usize,
@@ -124,7 +123,6 @@ impl<'a> Recurrence<'a> {
         let sizes = [
             PhaseSizes {
                 units: p.units_0 as usize,
-                panels: p.panels_0 as usize,
                 weights: p.weights_0 as usize,
                 weights_direction: p.weights_direction_0 as usize,
                 gate: p.gate_0 as usize,
@@ -132,7 +130,6 @@ impl<'a> Recurrence<'a> {
             },
             PhaseSizes {
                 units: p.units_1 as usize,
-                panels: p.panels_1 as usize,
                 weights: p.weights_1 as usize,
                 weights_direction: p.weights_direction_1 as usize,
                 gate: p.gate_1 as usize,
@@ -179,18 +176,19 @@ impl<'a> Recurrence<'a> {
         source: impl Fn(usize, usize) -> &'s [f32],
         mut out: impl FnMut(usize, usize, &[f32]),
     ) {
-        let PhaseSizes { units, panels, weights, weights_direction, gate, k } = self.sizes[phase];
+        let PhaseSizes { units, weights, weights_direction, gate, k } = self.sizes[phase];
         let cell = &self.phases[phase];
         let columns = cell.gates * units;
         let base = (weights + direction * weights_direction) * self.width;
-        let packed = &self.weights[base..][..(panels + 1) * columns * self.width];
+        let layout = Packed { rows: k, columns, panel: self.width };
+        let packed = &self.weights[base..][..layout.words()];
         let plain;
         let (matrix, bias) = if self.width == 1 {
-            packed.split_at(k * columns)
+            packed.split_at(k * layout.pitch())
         } else {
             let mut rows = Vec::new();
             unpack_panels(&mut rows, packed, k, columns, self.width);
-            rows.extend(packed[panels * columns * self.width..].iter().step_by(self.width));
+            rows.extend(packed[layout.panels() * columns * self.width..].iter().step_by(self.width));
             plain = rows;
             plain.split_at(k * columns)
         };
@@ -198,9 +196,17 @@ impl<'a> Recurrence<'a> {
         workspace.products.clear();
         for i in 0..count {
             workspace.source.extend_from_slice(&source(i, self.state(direction, first + i))[..k]);
-            workspace.products.extend_from_slice(bias);
+            workspace.products.extend_from_slice(&bias[..columns]);
         }
-        multiply(count, columns, k, (&workspace.source, k, 1), matrix, &mut workspace.products, parallelism);
+        multiply(
+            count,
+            columns,
+            k,
+            (&workspace.source, k, 1),
+            (matrix, layout.pitch()),
+            &mut workspace.products,
+            parallelism,
+        );
         workspace.value.resize(units, 0.0);
         for i in 0..count {
             let rank = first + i;

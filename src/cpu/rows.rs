@@ -25,7 +25,6 @@ impl<'a> SharedRows<'a> {
     ///
     /// # Safety
     /// No other part that overlaps this one is alive.
-    #[expect(clippy::mut_from_ref, reason = "parts of one slice, kept apart by the caller")]
     pub unsafe fn row(&self, at: usize, len: usize) -> &'a mut [f32] {
         assert!(at.checked_add(len).is_some_and(|end| end <= self.len), "row {at}+{len} of {}", self.len);
         // SAFETY: in bounds by the assertion, unaliased by the caller's promise.

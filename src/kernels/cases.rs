@@ -274,10 +274,12 @@ fn pack_case(
     row_lanes: u32,
 ) -> Case {
     let mut numbers = Numbers::new(rows + columns);
-    let words = (rows.div_ceil(width) + 1) * columns * width;
+    let pitch = columns + 2;
+    let words = (rows.div_ceil(width) + 1) * pitch * width;
     let params = PackParams {
         rows: rows as u32,
         columns: columns as u32,
+        pitch: pitch as u32,
         width: width as u32,
         source_offset: 2,
         source_row: if transposed { 1 } else { columns } as u32,

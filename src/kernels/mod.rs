@@ -4,11 +4,13 @@
 mod cases;
 mod compose;
 mod needs;
+mod packed;
 mod params;
 
 pub use cases::Case;
 pub use compose::{Dialect, compose};
 pub(crate) use needs::{flop, grid, needs, trips};
+pub(crate) use packed::Packed;
 pub(crate) use params::{ArgmaxParams, GatherParams, GemmParams, PackParams, RecurrenceParams};
 
 use crate::cells::{Cell, Phase};

@@ -1,7 +1,9 @@
 //! What a dispatch asks for, from its variant and parameters: grid, loop trips, work, and how far into each of its
 //! buffers it reaches. Shaders run without bounds checks, so a plan is refused where one reaches beyond its buffer.
 
-use super::{ArgmaxParams, GatherParams, GemmParams, Kernel, MAX_BINDINGS, PackParams, RecurrenceParams, Variant};
+use super::{
+    ArgmaxParams, GatherParams, GemmParams, Kernel, MAX_BINDINGS, PackParams, Packed, RecurrenceParams, Variant,
+};
 use crate::cells::Width;
 
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
@@ -25,15 +27,15 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
                 m.saturating_sub(1)
             };
             words[0] = a_offset + last * a_batch + rows * a_row + k.saturating_sub(1) * a_column + 1;
-            words[1] = (b_offset + last * b_batch + (k.div_ceil(width) + 1) * n) * width;
+            words[1] = (b_offset + last * b_batch + packed_vectors(k, n, width)) * width;
             words[3] = c_offset + last * c_batch + m.saturating_sub(1) * c_row + n;
         }
         Kernel::Pack => {
-            let p = wide::<PackParams, 10>(params);
-            let [rows, columns, width, offset, row, column, biased, bias_offset, packed_offset, _] = p;
+            let p = wide::<PackParams, 11>(params);
+            let [rows, columns, pitch, width, offset, row, column, biased, bias_offset, packed_offset, _] = p;
             words[0] = offset + rows.saturating_sub(1) * row + columns.saturating_sub(1) * column + 1;
             words[1] = if biased != 0 { bias_offset + columns } else { 0 };
-            words[2] = packed_offset + (rows.div_ceil(width.max(1)) + 1) * columns * width;
+            words[2] = packed_offset + (rows.div_ceil(width.max(1)) + 1) * pitch.max(columns) * width;
         }
         Kernel::Gather => {
             let p = wide::<GatherParams, 11>(params);
@@ -77,7 +79,8 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
             (p.panels_1, p.weights_1, p.weights_direction_1, p.gate_1)
         };
         let columns = phase.gates as u64 * units[i];
-        let end = u(weights) + last * u(direction) + (u(panels) + 1) * columns;
+        let rows = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
+        let end = u(weights) + last * u(direction) + packed_vectors(rows, columns, u64::from(variant.panel));
         words[1] = words[1].max(end * u(variant.panel));
         if phase.input {
             words[0] += if i == phases.len() - 1 || !phases[i + 1].input { u(gate) + columns } else { 0 };
@@ -100,6 +103,11 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
     words[7] = (states - 1) * u(p.final_stride) + state_units;
 }
 
+/// Vectors of a packed matrix.
+fn packed_vectors(rows: u64, columns: u64, panel: u64) -> u64 {
+    Packed { rows: rows as usize, columns: columns as usize, panel: panel as usize }.vectors() as u64
+}
+
 /// Parameters as 64-bit words, so that sums and products of them do not overflow.
 fn wide<P, const WORDS: usize>(params: &[u32]) -> [u64; WORDS] {
     const { assert!(size_of::<P>() == 4 * WORDS) };
@@ -118,8 +126,8 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
             [n.div_ceil(across), m.div_ceil(rows), batch]
         }
         Kernel::Pack => {
-            let [rows, columns, width, .., row_lanes] = wide::<PackParams, 10>(params);
-            flat((rows.div_ceil(width.max(1)) + 1) * columns * width, row_lanes)
+            let [rows, _, pitch, width, .., row_lanes] = wide::<PackParams, 11>(params);
+            flat((rows.div_ceil(width.max(1)) + 1) * pitch * width, row_lanes)
         }
         Kernel::Gather => {
             let [m, columns, .., row_lanes] = wide::<GatherParams, 11>(params);
@@ -141,7 +149,7 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
 /// Loop trips of one invocation, over all loops of the shader: some drivers stop silently after 65,535.
 pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
     let tile = variant.tile;
-    let [rows, columns, lanes] = [tile.rows, tile.columns, tile.lanes].map(u64::from);
+    let [rows, lanes] = [tile.rows, tile.lanes].map(u64::from);
     match variant.kernel {
         Kernel::Gemm => wide::<GemmParams, 17>(params)[2].div_ceil(4) + rows,
         Kernel::Pack | Kernel::Gather => 0,
@@ -150,7 +158,7 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
             let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
             let phases = [(p.units_0, p.panels_0), (p.units_1, p.panels_1)].map(|(u, k)| (u64::from(u), u64::from(k)));
             if variant.kernel == Kernel::Step {
-                return phases[variant.phase as usize].1 + rows * (columns + 1);
+                return phases[variant.phase as usize].1 + rows;
             }
             let step: u64 = phases.iter().map(|(units, panels)| units.div_ceil(lanes) * (panels + 1 + rows)).sum();
             let edges = 3 * u64::from(tile.rows * variant.width).div_ceil(lanes);

@@ -27,7 +27,7 @@ params! {
     }
     /// Panels of `width` rows, then the bias.
     PackParams {
-        rows, columns, width, source_offset, source_row, source_column, biased, bias_offset, packed_offset, row_lanes,
+        rows, columns, pitch, width, source_offset, source_row, source_column, biased, bias_offset, packed_offset, row_lanes,
     }
     /// out[m, j] = table[index[m], j].
     GatherParams {

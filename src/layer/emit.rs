@@ -4,7 +4,7 @@ use super::config::RnnConfig;
 use super::rows::RowMap;
 use super::schedule::{self, Schedule};
 use super::state::DeviceState;
-use super::{Rnn, row_lanes};
+use super::{Rnn, packed, row_lanes};
 use crate::cells::Width;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, RecurrenceParams, Variant};
@@ -263,9 +263,9 @@ impl Layer<'_> {
         let gates = config.cell.gates() * config.hidden;
         let k = config.input_of(self.layer);
         let (start, m) = (self.rows.offset(from), self.rows.offset(to) - self.rows.offset(from));
-        let panels = k.div_ceil(plan.device().panel() as usize) + 1;
+        let layout = packed(plan.device(), k, gates);
         let weights = self.rnn.input_weights(self.layer);
-        let words = config.directions() * panels * gates * plan.device().panel() as usize;
+        let words = config.directions() * layout.words();
         let b = plan.external(&format!("W of layer {}", self.layer), weights, words as u64);
         let (mapped, offset) = if self.rows.identity { (0, start * k) } else { (1, 0) };
         let params = GemmParams {
@@ -276,7 +276,7 @@ impl Layer<'_> {
             a_offset: (self.input.1 + offset) as u32,
             a_row: k as u32,
             a_column: 1,
-            b_batch: (panels * gates) as u32,
+            b_batch: layout.vectors() as u32,
             c_row: gates as u32,
             c_batch: (self.chunk * gates) as u32,
             mapped,
@@ -333,11 +333,9 @@ impl Layer<'_> {
         for (sizes, phase) in sizes.iter_mut().zip(phases) {
             let k = size(phase.source);
             let columns = phase.gates * size(phase.units);
-            // On the CPU panels are single rows, and the twins know k.
-            let packed = (k.div_ceil(self.rnn.device().panel() as usize) + 1) * columns;
-            let panels = k.div_ceil(self.rnn.device().panel() as usize);
-            *sizes = [size(phase.units), panels, weights, packed, gate];
-            weights += config.directions() * packed;
+            let layout = packed(self.rnn.device(), k, columns);
+            *sizes = [size(phase.units), layout.panels(), weights, layout.vectors(), gate];
+            weights += config.directions() * layout.vectors();
             gate += columns;
         }
         let [first, second] = sizes.map(|sizes| sizes.map(|size| size as u32));

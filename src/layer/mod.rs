@@ -13,7 +13,7 @@ pub use config::{Bias, Direction, RnnConfig};
 pub use emit::{Output, RnnCall};
 pub(crate) use emit::{emit, output_shape};
 pub use linear::Linear;
-pub(crate) use pack::{packed_words, row_lanes};
+pub(crate) use pack::{packed, row_lanes};
 pub(crate) use rows::check_lengths;
 pub use schedule::Schedule;
 pub(crate) use schedule::{gemm_tile, step_tile, tiles};
@@ -205,7 +205,7 @@ impl DeviceLayer {
             }
             gate += phase.gates;
         }
-        let words = |matrix: &Matrix<'_>| packed_words(device, matrix.weight.ncols(), matrix.weight.nrows());
+        let words = |matrix: &Matrix<'_>| packed(device, matrix.weight.ncols(), matrix.weight.nrows()).words();
         let recurrent_words = recurrent.iter().map(words).sum();
         Ok(Self {
             input: pack(device, &format!("W of layer {layer}"), &input)?,

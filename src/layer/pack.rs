@@ -2,7 +2,7 @@
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{FLAT, Kernel, PackParams, Variant};
+use crate::kernels::{FLAT, Kernel, PackParams, Packed, Variant};
 use crate::plan::{Draft, Role};
 use crate::program::{Bind, Program};
 use crate::tensor::{Storage, Tensor};
@@ -25,23 +25,22 @@ impl Matrix<'_> {
     }
 }
 
-/// Words of a packed matrix.
-pub(crate) fn packed_words(device: &Device, rows: usize, columns: usize) -> usize {
-    let panel = device.panel() as usize;
-    (rows.div_ceil(panel) + 1) * columns * panel
+/// The layout of a packed matrix on a device.
+pub(crate) fn packed(device: &Device, rows: usize, columns: usize) -> Packed {
+    Packed { rows, columns, panel: device.panel() as usize }
 }
 
 /// Packs matrices one after another into memory of the device.
 pub(crate) fn pack(device: &Device, name: &str, matrices: &[Matrix<'_>]) -> Result<Storage> {
-    let words: usize = matrices.iter().map(|matrix| packed_words(device, matrix.rows(), matrix.columns())).sum();
+    let words: usize = matrices.iter().map(|matrix| packed(device, matrix.rows(), matrix.columns()).words()).sum();
     if u32::try_from(words).is_err() {
         let allowed = 4 * u64::from(u32::MAX);
         return Err(Error::Limit { what: name.to_owned(), needed: 4 * words as u64, limit: "32-bit indices", allowed });
     }
-    let packed = Storage::zeros(device, name, words as u64)?;
+    let storage = Storage::zeros(device, name, words as u64)?;
     let mut draft = Draft::default();
     let target = draft.buffer(name, words as u64, Role::External);
-    let mut binds = vec![Bind::storage(target, &packed, device)];
+    let mut binds = vec![Bind::storage(target, &storage, device)];
     let none = draft.buffer("no bias", 1, Role::Workspace);
     let mut offset = 0;
     for matrix in matrices {
@@ -56,10 +55,12 @@ pub(crate) fn pack(device: &Device, name: &str, matrices: &[Matrix<'_>]) -> Resu
             Some(bias) => upload(&format!("{} bias", matrix.name), &Tensor::from_array(device, bias)?),
             None => none,
         };
-        let words = packed_words(device, rows, columns);
+        let layout = packed(device, rows, columns);
+        let words = layout.words();
         let params = PackParams {
             rows: rows as u32,
             columns: columns as u32,
+            pitch: layout.pitch() as u32,
             width: device.panel(),
             source_row: 1,
             source_column: rows as u32,
@@ -73,7 +74,7 @@ pub(crate) fn pack(device: &Device, name: &str, matrices: &[Matrix<'_>]) -> Resu
         offset += words;
     }
     Program::new(device, draft.plan, &binds)?.run()?;
-    Ok(packed)
+    Ok(storage)
 }
 
 /// Lanes along x of a kernel that takes one element a lane, in a grid no axis of which is too long.

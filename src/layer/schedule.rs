@@ -32,13 +32,20 @@ struct Tuning {
     spread: bool,
 }
 
-/// Software adapters run a lane after the other, and pay for each load: large tiles, shared loads, few barriers.
+/// GPUs in software run a few lanes as one vector; sharing loads between them saves most gathers.
 const SOFTWARE: Tuning = Tuning {
-    gemm: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
-    step: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
+    gemm: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
+    step: Tile { rows: 8, columns: 4, lanes: 32, spread: 8 },
     sequence: Tile { rows: 8, columns: 1, lanes: 64, spread: 0 },
     sequence_work: 1 << 12,
     spread: true,
+};
+
+/// Mesa before 24 loads with a loop over the lanes, 50 times as dear as an addition: tiles as large as may be.
+const OLD_MESA: Tuning = Tuning {
+    gemm: Tile { rows: 64, columns: 4, lanes: 32, spread: 8 },
+    step: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
+    ..SOFTWARE
 };
 
 /// Few cores with a small register file.
@@ -59,19 +66,28 @@ const DISCRETE: Tuning = Tuning {
     spread: false,
 };
 
-fn tuning(class: Class) -> &'static Tuning {
-    match class {
+/// The row of the table for a device.
+fn tuning(device: &Device) -> &'static Tuning {
+    match device.class() {
         // Twins heed no register tile.
-        Class::Software | Class::Cpu => &SOFTWARE,
+        Class::Cpu => &SOFTWARE,
+        Class::Software if mesa_version(device).is_some_and(|major| major < 24) => &OLD_MESA,
+        Class::Software => &SOFTWARE,
         Class::Integrated => &INTEGRATED,
         Class::Discrete => &DISCRETE,
     }
 }
 
+/// 22 of the driver `llvmpipe Mesa 22.3.6 (LLVM 15.0.6)`.
+fn mesa_version(device: &Device) -> Option<u32> {
+    let (_, version) = device.report()?.driver.split_once("Mesa ")?;
+    version.split('.').next()?.parse().ok()
+}
+
 /// Every tile that some class of adapter uses, for parity cases to try on whatever adapter there is.
 pub(crate) fn tiles(kernel: Kernel) -> Vec<Tile> {
     let mut tiles = Vec::new();
-    for tuning in [&SOFTWARE, &INTEGRATED, &DISCRETE] {
+    for tuning in [&SOFTWARE, &OLD_MESA, &INTEGRATED, &DISCRETE] {
         let tile = match kernel {
             Kernel::Gemm => tuning.gemm,
             Kernel::Step => tuning.step,
@@ -89,7 +105,7 @@ pub(crate) fn tiles(kernel: Kernel) -> Vec<Tile> {
 /// The part of a tile that `rows` rows fill, and sharing of loads only where lanes for it are.
 fn fit(device: &Device, tile: Tile, rows: usize) -> Tile {
     let report = device.report();
-    let shares = tuning(device.class()).spread
+    let shares = tuning(device).spread
         && report.is_some_and(|report| report.features.subgroups && report.subgroup.0 >= tile.spread);
     let rows = u32::try_from(rows.next_power_of_two()).unwrap_or(u32::MAX).min(tile.rows);
     let spread = if shares && tile.spread > 0 && rows.is_multiple_of(tile.spread) { tile.spread } else { 0 };
@@ -98,12 +114,12 @@ fn fit(device: &Device, tile: Tile, rows: usize) -> Tile {
 
 /// The tile of a product with `rows` rows.
 pub(crate) fn gemm_tile(device: &Device, rows: usize) -> Tile {
-    fit(device, tuning(device.class()).gemm, rows)
+    fit(device, tuning(device).gemm, rows)
 }
 
 /// The tile of a step of a phase with `gates` gates.
 pub(crate) fn step_tile(device: &Device, gates: usize, batch: usize) -> Tile {
-    let tile = tuning(device.class()).step;
+    let tile = tuning(device).step;
     fit(device, Tile { columns: (tile.columns / gates as u32).max(1), ..tile }, batch)
 }
 
@@ -117,7 +133,7 @@ pub(crate) fn sequence_tile(device: &Device, config: &RnnConfig, batch: usize) -
         let rows = batch.div_ceil(tasks).max(1) as u32;
         return Some((Tile { rows, columns: 1, lanes: 1, spread: 0 }, 0));
     }
-    let mut tile = fit(device, tuning(device.class()).sequence, batch);
+    let mut tile = fit(device, tuning(device).sequence, batch);
     let bytes = device.plan_limits().workgroup_bytes.min(16 << 10);
     while tile.rows > 1 && 8 * u64::from(tile.rows) * width as u64 > bytes {
         tile.rows /= 2;
@@ -160,7 +176,7 @@ impl Schedule {
             // One thread for each tile of the batch; a large product alone is better shared by all of them.
             batch * config.directions() >= rayon::current_num_threads() || work < 1 << 18
         } else {
-            work <= tuning(device.class()).sequence_work && sequence_tile(device, config, batch).is_some()
+            work <= tuning(device).sequence_work && sequence_tile(device, config, batch).is_some()
         };
         if small { Self::Sequence } else { Self::Step }
     }
