@@ -57,13 +57,19 @@ fn weights_of_another_configuration_are_refused() {
         refused(build(|layers| layers.push(layers[0].clone())), &["weights", "1 layers", "got 2"]);
         refused(build(|layers| layers.clear()), &["weights", "1 layers", "got 0"]);
         refused(build(|layers| layers[0].truncate(1)), &["weights", "2 directions", "got 1"]);
-        refused(build(|layers| layers[0][1].w = Array2::zeros((20, 4))), &["weight_ih_l0_reverse", "[20, 3]", "[20, 4]"]);
+        refused(
+            build(|layers| layers[0][1].w = Array2::zeros((20, 4))),
+            &["weight_ih_l0_reverse", "[20, 3]", "[20, 4]"],
+        );
         refused(build(|layers| layers[0][0].r = Array2::zeros((5, 20))), &["weight_hh_l0", "[20, 5]", "[5, 20]"]);
         refused(build(|layers| layers[0][0].b_w = Some(Array1::zeros(5))), &["bias_ih_l0", "[20]", "[5]"]);
         refused(build(|layers| layers[0][0].b_r = None), &["bias_hh_l0", "missing"]);
         refused(build(|layers| layers[0][0].w_hr = Some(Array2::zeros((2, 5)))), &["weight_hr_l0", "none", "[2, 5]"]);
         refused(build(|layers| layers[0][1].w[[19, 2]] = f32::NAN), &["weight_ih_l0_reverse", "element 59", "NaN"]);
-        refused(build(|layers| layers[0][0].r[[0, 1]] = f32::INFINITY), &["weight_hh_l0", "element 1", "inf", "finite"]);
+        refused(
+            build(|layers| layers[0][0].r[[0, 1]] = f32::INFINITY),
+            &["weight_hh_l0", "element 1", "inf", "finite"],
+        );
     }
 }
 
@@ -117,7 +123,10 @@ fn states_that_do_not_fit_are_refused() {
         refused(call(&lstm, [2, 2, 4], Some(fits)), &["initial h", "[2, 2, 5]", "[2, 2, 4]"]);
         refused(call(&lstm, fits, Some([2, 2, 6])), &["initial c", "[2, 2, 5]", "[2, 2, 6]"]);
         refused(call(&lstm, fits, None), &["initial c", "[2, 2, 5]", "none"]);
-        refused(call(&gru, [1, 2, 5], Some([1, 2, 5])), &["initial c", "none", "gru_reset_after has no c", "[1, 2, 5]"]);
+        refused(
+            call(&gru, [1, 2, 5], Some([1, 2, 5])),
+            &["initial c", "none", "gru_reset_after has no c", "[1, 2, 5]"],
+        );
         // Of a projection h is narrower than c.
         let config = RnnConfig::new(Cell::Lstm, 3, 5).projection(2);
         let projected = rnn(&device, &config);

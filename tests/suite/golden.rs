@@ -5,9 +5,7 @@ use ndarray::{Array3, ArrayD, Axis, Ix3};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use wgrnn::check::Comparison;
-use wgrnn::{
-    Activation, Bias, Cell, Device, Direction, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, State,
-};
+use wgrnn::{Activation, Bias, Cell, Device, Direction, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, State};
 
 /// Expected values are rounded to f32, half an ε at most. The device rounds sums of up to 66 terms, which for numbers near
 /// 1 walk some √66/2 ≈ 4 halves of an ε, and its exp and tanh are good to a few ulp; gates damp what comes from earlier

@@ -93,7 +93,8 @@ fn one_element_that_is_nan_or_infinite_fails() {
 fn an_element_left_unwritten_or_written_out_of_turn_fails() {
     planted(|_| f32::NAN);
     let expected = array![1.0, f64::NAN, f64::INFINITY].into_dyn();
-    let compare = |got: [f32; 3]| Comparison::new("gap", array![got[0], got[1], got[2]].into_dyn().view(), expected.view(), 1.0);
+    let compare =
+        |got: [f32; 3]| Comparison::new("gap", array![got[0], got[1], got[2]].into_dyn().view(), expected.view(), 1.0);
     assert!(compare([1.0, f32::NAN, f32::INFINITY]).unwrap().passed());
     for got in [[1.0, 0.0, f32::INFINITY], [1.0, f32::NAN, f32::MAX], [1.0, f32::NAN, f32::NEG_INFINITY]] {
         let comparison = compare(got).unwrap();

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod common;
+mod device;
 mod extremes;
 mod golden;
 mod hostile_files;
@@ -10,5 +11,6 @@ mod layers;
 mod other_devices;
 mod plans;
 mod random_layers;
+mod shaders;
 mod stream;
 mod weights;

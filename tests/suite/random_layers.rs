@@ -24,8 +24,11 @@ fn config() -> impl Strategy<Value = RnnConfig> {
     let projection = prop::option::of(0.0..1.0_f64);
     (cells, 1..=130_usize, 1..=130_usize, 1..=3_usize, directions, biases, any::<bool>(), projection).prop_map(
         |(cell, input, hidden, layers, direction, bias, batch_first, projection)| {
-            let config =
-                RnnConfig::new(cell, input, hidden).layers(layers).direction(direction).bias(bias).batch_first(batch_first);
+            let config = RnnConfig::new(cell, input, hidden)
+                .layers(layers)
+                .direction(direction)
+                .bias(bias)
+                .batch_first(batch_first);
             match projection {
                 Some(part) if cell == Cell::Lstm && hidden > 1 => {
                     config.projection(1 + (part * (hidden - 1) as f64) as usize)

@@ -155,13 +155,8 @@ fn pytorchs_names_are_read_after_their_prefix() {
 
 /// One unit of one feature: W, R and two biases, a number each.
 fn small() -> (RnnConfig, LayerWeights) {
-    let weights = LayerWeights {
-        w: array![[1.0]],
-        r: array![[2.0]],
-        b_w: Some(array![3.0]),
-        b_r: Some(array![4.0]),
-        w_hr: None,
-    };
+    let weights =
+        LayerWeights { w: array![[1.0]], r: array![[2.0]], b_w: Some(array![3.0]), b_r: Some(array![4.0]), w_hr: None };
     (RnnConfig::new(Cell::Elman(Activation::Tanh), 1, 1), weights)
 }
 
