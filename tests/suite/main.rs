@@ -1,5 +1,16 @@
 //! The library's tests, by what they state. Shared devices are in `common`; no adapter is a failure, never a skip.
 
+mod bad_input;
 mod common;
+mod device;
+mod extremes;
+mod golden;
+mod hostile_files;
 mod kernels;
 mod layers;
+mod other_devices;
+mod plans;
+mod random_layers;
+mod shaders;
+mod stream;
+mod weights;

@@ -1,0 +1,231 @@
+//! Layers against other systems: PyTorch's numbers, ONNX's node tests, and the textbook in float64 for what both lack.
+
+use crate::common::gpu;
+use ndarray::{Array3, ArrayD, Axis, Ix3};
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use wgrnn::check::Comparison;
+use wgrnn::{Activation, Bias, Cell, Device, Direction, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, State};
+
+/// Expected values are rounded to f32, half an ε at most. The device rounds sums of up to 66 terms, which for numbers near
+/// 1 walk some √66/2 ≈ 4 halves of an ε, and its exp and tanh are good to a few ulp; gates damp what comes from earlier
+/// steps. 16 ε allow for that four times over. Outputs reach 10, so it is relative to the largest.
+const TOLERANCE: f64 = 16.0 * f32::EPSILON as f64;
+
+/// A case's entry in the list of its file.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    name: String,
+    cell: String,
+    input_size: usize,
+    hidden_size: usize,
+    #[serde(default)]
+    proj_size: usize,
+    layers: usize,
+    bidirectional: bool,
+    #[serde(default)]
+    direction: String,
+    bias: bool,
+    #[serde(default)]
+    batch_first: bool,
+    #[serde(default)]
+    layout: usize,
+    #[serde(default)]
+    peepholes: bool,
+}
+
+impl Entry {
+    fn config(&self) -> RnnConfig {
+        let cell = match &*self.cell {
+            "elman_tanh" => Cell::Elman(Activation::Tanh),
+            "elman_relu" => Cell::Elman(Activation::Relu),
+            "elman_sigmoid" => Cell::Elman(Activation::Sigmoid),
+            "lstm" => Cell::Lstm,
+            "gru" | "gru_reset_after" => Cell::Gru(Reset::After),
+            "gru_reset_before" => Cell::Gru(Reset::Before),
+            other => panic!("{}: unknown cell {other}", self.name),
+        };
+        let direction = match &*self.direction {
+            _ if self.bidirectional => Direction::Bidirectional,
+            "reverse" => Direction::Reverse,
+            "" | "forward" => Direction::Forward,
+            other => panic!("{}: unknown direction {other}", self.name),
+        };
+        let config = RnnConfig::new(cell, self.input_size, self.hidden_size)
+            .layers(self.layers)
+            .direction(direction)
+            .bias(if self.bias { Bias::Two } else { Bias::None })
+            .batch_first(self.batch_first || self.layout == 1);
+        if self.proj_size > 0 { config.projection(self.proj_size) } else { config }
+    }
+}
+
+/// A fixture and its list of cases.
+struct Fixture {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+impl Fixture {
+    fn read(name: &str) -> Self {
+        let bytes = std::fs::read(format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let entries = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["cases"]).unwrap();
+        Self { bytes, entries }
+    }
+
+    /// The case `entry` under PyTorch's names, from ONNX's where it has those.
+    fn case(&self, entry: &Entry) -> Case {
+        let file = SafeTensors::deserialize(&self.bytes).unwrap();
+        let words = |name: &str| file.tensor(&format!("{}/{name}", entry.name)).ok();
+        let array = |name: &str| {
+            let view = words(name)?;
+            assert_eq!(view.dtype(), Dtype::F32, "{name}");
+            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+            Some(ArrayD::from_shape_vec(view.shape(), values).unwrap())
+        };
+        let three = |name: &str| array(name).map(|array| array.into_dimensionality::<Ix3>().unwrap());
+        // ONNX's batch-first layout has the batch first in states too.
+        let state = |name: &str| {
+            let state = three(name)?;
+            Some(if entry.layout == 1 { state.permuted_axes([1, 0, 2]) } else { state })
+        };
+        let lengths = words("lengths").or_else(|| words("raw/sequence_lens")).map(|view| {
+            assert!(matches!(view.dtype(), Dtype::U32 | Dtype::I32));
+            view.data().chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().unwrap()) as usize).collect()
+        });
+        // [T, D, N, H], or [N, T, D, H].
+        let onnx_y = array("raw/Y").map(|y| {
+            let y = if entry.layout == 1 { y } else { y.permuted_axes(vec![0, 2, 1, 3]) };
+            let shape = [y.len_of(Axis(0)), y.len_of(Axis(1)), y.len_of(Axis(2)) * y.len_of(Axis(3))];
+            y.to_shape(shape).unwrap().into_owned()
+        });
+        let config = entry.config();
+        let weights = RnnWeights::from_safetensors(&self.bytes, &config, &format!("{}/", entry.name)).unwrap();
+        let h0 = state("h0").or_else(|| state("raw/initial_h"));
+        let c0 = state("c0").or_else(|| state("raw/initial_c"));
+        Case {
+            x: three("input").or_else(|| three("raw/X")).unwrap(),
+            state: h0.map(|h| State { h, c: c0 }),
+            lengths,
+            expected: [
+                ("y", three("output").or(onnx_y)),
+                ("h", state("hn").or_else(|| state("raw/Y_h"))),
+                ("c", state("cn").or_else(|| state("raw/Y_c"))),
+            ],
+            config,
+            weights,
+        }
+    }
+}
+
+struct Case {
+    config: RnnConfig,
+    weights: RnnWeights,
+    x: Array3<f32>,
+    state: Option<State>,
+    lengths: Option<Vec<usize>>,
+    expected: [(&'static str, Option<Array3<f32>>); 3],
+}
+
+impl Case {
+    /// What is wrong with it on a device.
+    fn faults(&self, name: &str, device: &Device, schedule: Schedule) -> Vec<String> {
+        let rnn = Rnn::new(device, &self.config, self.weights.clone()).unwrap();
+        let call = RnnCall { lengths: self.lengths.clone(), schedule, ..RnnCall::default() };
+        let got = rnn.forward_with(self.x.view(), self.state.as_ref(), &call).unwrap();
+        let got = [Some(got.y.into_dimensionality().unwrap()), Some(got.state.h), got.state.c];
+        let mut faults = Vec::new();
+        let mut compared = 0;
+        for ((what, expected), got) in self.expected.iter().zip(got) {
+            let Some(expected) = expected else { continue };
+            let largest = expected.iter().fold(1.0_f32, |largest, x| largest.max(x.abs()));
+            let name = format!("{name} {schedule:?} on {}, {what}", device.name());
+            let expected = expected.mapv(f64::from).into_dyn();
+            let got = got.unwrap_or_else(|| panic!("{name}: the layer has none"));
+            let tolerance = TOLERANCE * f64::from(largest);
+            let comparison = Comparison::new(name, got.view().into_dyn(), expected.view(), tolerance).unwrap();
+            compared += comparison.count;
+            if !comparison.passed() {
+                faults.push(comparison.to_string());
+            }
+        }
+        assert!(compared > 0, "{name} expects nothing");
+        faults
+    }
+}
+
+/// Every case that `keep` keeps must be right.
+fn pass(fixture: &str, count: usize, device: &Device, schedule: Schedule, keep: impl Fn(&Entry) -> bool) {
+    let fixture = Fixture::read(fixture);
+    let entries: Vec<_> = fixture.entries.iter().filter(|entry| keep(entry)).collect();
+    assert_eq!(entries.len(), count);
+    let faults = entries.iter().flat_map(|entry| fixture.case(entry).faults(&entry.name, device, schedule));
+    let faults: Vec<_> = faults.collect();
+    assert!(faults.is_empty(), "{} differences:\n{}", faults.len(), faults.join("\n"));
+}
+
+const PYTORCH: &str = "pytorch_golden.safetensors";
+const ONNX: &str = "onnx_nodes.safetensors";
+
+fn is_node(entry: &Entry) -> bool {
+    entry.name.starts_with("test_") && !entry.peepholes
+}
+
+fn is_made(entry: &Entry) -> bool {
+    entry.name.starts_with("made_")
+}
+
+fn pytorch(device: &Device, schedule: Schedule) {
+    pass(PYTORCH, 64, device, schedule, |_| true);
+}
+
+/// 18 nodes less the one with peepholes, and 12 made ones.
+fn onnx(device: &Device, schedule: Schedule) {
+    pass(ONNX, 17, device, schedule, is_node);
+    pass(ONNX, 12, device, schedule, is_made);
+}
+
+#[test]
+fn the_gpu_gives_what_pytorch_gives() {
+    pytorch(&gpu(), Schedule::Auto);
+}
+
+#[test]
+fn the_cpu_gives_what_pytorch_gives() {
+    pytorch(&Device::cpu(), Schedule::Auto);
+}
+
+#[test]
+fn stepping_gives_what_pytorch_gives() {
+    pytorch(&gpu(), Schedule::Step);
+}
+
+#[test]
+fn whole_sequences_give_what_pytorch_gives() {
+    pytorch(&gpu(), Schedule::Sequence);
+}
+
+#[test]
+fn the_gpu_gives_what_onnx_gives() {
+    onnx(&gpu(), Schedule::Auto);
+}
+
+#[test]
+fn the_cpu_gives_what_onnx_gives() {
+    onnx(&Device::cpu(), Schedule::Auto);
+}
+
+#[test]
+fn stepping_gives_what_onnx_gives() {
+    onnx(&gpu(), Schedule::Step);
+}
+
+/// The one case that no layer here can be: an LSTM with peepholes.
+#[test]
+fn only_one_onnx_node_is_beyond_the_library() {
+    let fixture = Fixture::read(ONNX);
+    assert_eq!(fixture.entries.iter().filter(|entry| entry.name.starts_with("test_")).count(), 18);
+    let beyond: Vec<_> = fixture.entries.iter().filter(|entry| entry.peepholes).map(|entry| &entry.name).collect();
+    assert_eq!(beyond, ["test_lstm_with_peepholes"]);
+}
