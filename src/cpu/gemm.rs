@@ -53,7 +53,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
             for _ in 0..rows {
                 products.extend(bias.iter().step_by(width));
             }
-            multiply(rows, n, k, (a, row_stride, column_stride), (b, layout.pitch()), products, Parallelism::None);
+            multiply(rows, n, k, (a, row_stride, column_stride), (b, layout.pitch()), products);
             for (i, products) in products.chunks_exact(n).enumerate() {
                 let at = p.c_offset as usize + batch * p.c_batch as usize + (first + i) * p.c_row as usize;
                 // SAFETY: a row of C belongs to one tile.
@@ -76,7 +76,6 @@ pub(crate) fn multiply(
     (a, a_row, a_column): (&[f32], usize, usize),
     (b, b_row): (&[f32], usize),
     c: &mut [f32],
-    parallelism: Parallelism,
 ) {
     assert!(a.len() > (m - 1) * a_row + (k - 1) * a_column && b.len() >= (k - 1) * b_row + n && c.len() >= m * n);
     // SAFETY: the assertion keeps every element that these sizes and strides reach inside of its slice.
@@ -100,7 +99,7 @@ pub(crate) fn multiply(
             false,
             false,
             false,
-            parallelism,
+            Parallelism::None,
         );
     }
 }

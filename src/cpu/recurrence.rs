@@ -5,21 +5,26 @@ use super::gemm::{multiply, unpack_panels};
 use super::rows::SharedRows;
 use crate::cells::{Phase, Width};
 use crate::kernels::{Packed, RecurrenceParams};
-use gemm::Parallelism;
+use std::ops::Range;
 
 /// A cell's mathematics for one unit: G gates' input and recurrent parts, the old h, S slots; gives the new value.
 pub(crate) trait Gates<const G: usize, const S: usize> {
     fn forward(x: [f32; G], r: [f32; G], h: f32, slots: &mut [f32; S]) -> f32;
 }
 
-/// One sequence's row of a phase, gate by gate, each `out.len()` units long.
+/// Some units of one sequence in a phase: `out.len()` of them.
 pub(crate) struct PhaseRow<'a> {
-    pub x: &'a [f32],
-    pub r: &'a [f32],
+    /// Input parts, and how far one gate's are from the next one's.
+    pub x: (&'a [f32], usize),
+    /// Recurrent parts, likewise.
+    pub r: (&'a [f32], usize),
     pub h: &'a [f32],
-    pub slots: &'a mut [f32],
+    pub slots: [&'a mut [f32]; MAX_SLOTS],
     pub out: &'a mut [f32],
 }
+
+/// No cell has more.
+pub(crate) const MAX_SLOTS: usize = 2;
 
 /// A phase's gates over a row.
 pub(crate) type PhaseTwin = fn(PhaseRow<'_>);
@@ -32,35 +37,49 @@ pub(crate) fn pointwise<const G: usize, const S: usize, C: Gates<G, S>>(row: Pha
     );
 }
 
+/// Units at a time. They are copied to local arrays first, which can't overlap: so the loop over them becomes vector
+/// code however the rows lie in memory.
+const LANES: usize = 16;
+
 #[inline(always)]
-fn units<const G: usize, const S: usize, C: Gates<G, S>>(row: PhaseRow<'_>) {
+fn units<const G: usize, const S: usize, C: Gates<G, S>>(mut row: PhaseRow<'_>) {
     let units = row.out.len();
-    let mut x = [&row.x[..units]; G];
-    let mut r = [&row.r[..units]; G];
-    for g in 0..G {
-        x[g] = &row.x[g * units..][..units];
-        r[g] = &row.r[g * units..][..units];
-    }
-    let h = &row.h[..units];
-    let mut rest = row.slots;
-    let slots: [&mut [f32]; S] = std::array::from_fn(|_| {
-        let (slot, others) = std::mem::take(&mut rest).split_at_mut(units);
-        rest = others;
-        slot
-    });
-    for j in 0..units {
-        let (mut xs, mut rs, mut ss) = ([0.0; G], [0.0; G], [0.0; S]);
-        for g in 0..G {
-            xs[g] = x[g][j];
-            rs[g] = r[g][j];
+    let mut first = 0;
+    while first < units {
+        let count = LANES.min(units - first);
+        let load = |from: &[f32]| {
+            let mut lanes = [0.0; LANES];
+            if let Some(whole) = from[first..].first_chunk::<LANES>().filter(|_| count == LANES) {
+                lanes = *whole;
+            } else {
+                lanes[..count].copy_from_slice(&from[first..][..count]);
+            }
+            lanes
+        };
+        let x: [_; G] = std::array::from_fn(|g| load(&row.x.0[g * row.x.1..]));
+        let r: [_; G] = std::array::from_fn(|g| load(&row.r.0[g * row.r.1..]));
+        let h = load(row.h);
+        let mut slots: [_; S] = std::array::from_fn(|s| load(row.slots[s]));
+        let mut out = [0.0; LANES];
+        for j in 0..LANES {
+            let (mut xs, mut rs, mut ss) = ([0.0; G], [0.0; G], [0.0; S]);
+            for g in 0..G {
+                xs[g] = x[g][j];
+                rs[g] = r[g][j];
+            }
+            for s in 0..S {
+                ss[s] = slots[s][j];
+            }
+            out[j] = C::forward(xs, rs, h[j], &mut ss);
+            for s in 0..S {
+                slots[s][j] = ss[s];
+            }
         }
-        for s in 0..S {
-            ss[s] = slots[s][j];
+        row.out[first..][..count].copy_from_slice(&out[..count]);
+        for (kept, slot) in row.slots.iter_mut().zip(&slots) {
+            kept[first..][..count].copy_from_slice(&slot[..count]);
         }
-        row.out[j] = C::forward(xs, rs, h[j], &mut ss);
-        for s in 0..S {
-            slots[s][j] = ss[s];
-        }
+        first += count;
     }
 }
 
@@ -108,6 +127,13 @@ pub(crate) struct StepRows {
     pub map_row: usize,
     pub running: usize,
     pub next_running: usize,
+}
+
+/// A part of a step: some ranks and units of one direction.
+pub(crate) struct Part {
+    pub direction: usize,
+    pub ranks: Range<usize>,
+    pub units: Range<usize>,
 }
 
 impl<'a> Recurrence<'a> {
@@ -162,66 +188,71 @@ impl<'a> Recurrence<'a> {
         self.p.state_row as usize + direction * self.p.batch as usize + n
     }
 
-    /// R·h + b and the gates, for ranks `first..first + count`. `source` gives the vector that a rank's row multiplies
-    /// and `out` takes its new value: (row in this tile, state row, the row).
-    #[expect(clippy::too_many_arguments, reason = "the coordinates of a tile")]
+    /// R·h + b and the gates, for some ranks and units. `source` gives the vector that a rank's row multiplies, and
+    /// `out` takes the units' new values: (row in this part, state row, values).
     pub fn phase<'s>(
         &self,
         workspace: &mut Workspace,
         phase: usize,
-        direction: usize,
-        (first, count): (usize, usize),
+        part: &Part,
         at: StepRows,
-        parallelism: Parallelism,
         source: impl Fn(usize, usize) -> &'s [f32],
         mut out: impl FnMut(usize, usize, &[f32]),
     ) {
         let PhaseSizes { units, weights, weights_direction, gate, k } = self.sizes[phase];
+        let Part { direction, ref ranks, units: ref some } = *part;
         let cell = &self.phases[phase];
-        let columns = cell.gates * units;
+        let (count, width) = (ranks.len(), some.len());
+        let layout = Packed { rows: k, columns: cell.gates * units, panel: self.width };
         let base = (weights + direction * weights_direction) * self.width;
-        let layout = Packed { rows: k, columns, panel: self.width };
+        let unpacked;
         let packed = &self.weights[base..][..layout.words()];
-        let plain;
-        let (matrix, bias) = if self.width == 1 {
-            packed.split_at(k * layout.pitch())
+        let matrix = if self.width == 1 {
+            packed
         } else {
-            let mut rows = Vec::new();
-            unpack_panels(&mut rows, packed, k, columns, self.width);
-            rows.extend(packed[layout.panels() * columns * self.width..].iter().step_by(self.width));
-            plain = rows;
-            plain.split_at(k * columns)
+            unpacked = unpack_with_bias(packed, layout);
+            &unpacked
         };
+        let (matrix, bias) = matrix.split_at(k * layout.pitch());
+
         workspace.source.clear();
-        workspace.products.clear();
-        for i in 0..count {
-            workspace.source.extend_from_slice(&source(i, self.state(direction, first + i))[..k]);
-            workspace.products.extend_from_slice(&bias[..columns]);
+        for (i, rank) in ranks.clone().enumerate() {
+            workspace.source.extend_from_slice(&source(i, self.state(direction, rank))[..k]);
         }
-        multiply(
-            count,
-            columns,
-            k,
-            (&workspace.source, k, 1),
-            (matrix, layout.pitch()),
-            &mut workspace.products,
-            parallelism,
-        );
-        workspace.value.resize(units, 0.0);
-        for i in 0..count {
-            let rank = first + i;
+        // All gates in one product where they lie side by side; [gates, rows, units] else.
+        let whole = width == units;
+        let (products, gate_stride, row_stride) =
+            if whole { (1, units, cell.gates * units) } else { (cell.gates, count * width, width) };
+        workspace.products.clear();
+        for product in 0..products {
+            let column = product * units + some.start;
+            let columns = if whole { cell.gates * units } else { width };
+            let start = workspace.products.len();
+            for _ in 0..count {
+                workspace.products.extend_from_slice(&bias[column..][..columns]);
+            }
+            let c = &mut workspace.products[start..];
+            let b = (&matrix[column..], layout.pitch());
+            multiply(count, columns, k, (&workspace.source, k, 1), b, c);
+        }
+
+        workspace.value.resize(width, 0.0);
+        for (i, rank) in ranks.clone().enumerate() {
             let state = self.state(direction, rank);
-            let r = &workspace.products[i * columns..][..columns];
+            let r = (&workspace.products[i * row_stride..], gate_stride);
             let x = if cell.input {
                 let row = direction * self.p.x_direction as usize + (at.x_row + rank) * self.p.x_stride as usize;
-                &self.x[row + gate..][..columns]
+                (&self.x[row + gate + some.start..], units)
             } else {
                 r
             };
-            // SAFETY: state rows and map rows are different for different ranks and directions, and a rank of a
-            // direction is worked on by one thread at a time.
-            let slots = unsafe { self.aux.row(state * self.p.aux_stride as usize, cell.slots * units) };
-            let h = if cell.hidden { source(i, state) } else { r };
+            let slots = std::array::from_fn(|s| {
+                let (at, len) = if s < cell.slots { (s * units + some.start, width) } else { (0, 0) };
+                // SAFETY: state rows and map rows are different for different ranks and directions, and a unit of a
+                // rank and direction is worked on by one thread at a time.
+                unsafe { self.aux.row(state * self.p.aux_stride as usize + at, len) }
+            });
+            let h = if cell.hidden { &source(i, state)[some.start..] } else { r.0 };
             (cell.twin)(PhaseRow { x, r, h, slots, out: &mut workspace.value });
             out(i, state, &workspace.value);
             if phase + 1 < self.phases.len() {
@@ -229,15 +260,25 @@ impl<'a> Recurrence<'a> {
             }
             if self.p.y_stride != 0 {
                 let row = self.map[at.map_row + direction * self.p.map_direction as usize + rank] as usize;
+                let at = row * self.p.y_stride as usize + direction * units + some.start;
                 // SAFETY: as above.
-                let y = unsafe { self.y.row(row * self.p.y_stride as usize + direction * units, units) };
+                let y = unsafe { self.y.row(at, width) };
                 y.copy_from_slice(&workspace.value);
             }
             if rank >= at.next_running {
                 // SAFETY: as above.
-                let last = unsafe { self.h_final.row(state * self.p.final_stride as usize, units) };
+                let last = unsafe { self.h_final.row(state * self.p.final_stride as usize + some.start, width) };
                 last.copy_from_slice(&workspace.value);
             }
         }
     }
+}
+
+/// Weights of a plan made for a GPU as plain rows with the bias after them: only parity checks come here.
+fn unpack_with_bias(packed: &[f32], layout: Packed) -> Vec<f32> {
+    let mut rows = Vec::with_capacity((layout.rows + 1) * layout.columns);
+    unpack_panels(&mut rows, packed, layout.rows, layout.columns, layout.panel);
+    let bias = &packed[layout.panels() * layout.pitch() * layout.panel..];
+    rows.extend(bias.iter().step_by(layout.panel).take(layout.columns));
+    rows
 }

@@ -1,8 +1,7 @@
 //! Many time steps, each thread with sequences of its own.
 
 use super::Call;
-use super::recurrence::{Recurrence, StepRows, Workspace};
-use gemm::Parallelism;
+use super::recurrence::{Part, Recurrence, StepRows, Workspace};
 use rayon::prelude::*;
 
 pub(crate) fn run(call: &mut Call<'_>) {
@@ -59,10 +58,12 @@ fn tile(recurrence: &Recurrence<'_>, workspace: &mut Workspace, direction: usize
             recurrence.phase(
                 workspace,
                 phase,
-                direction,
-                (first, count.min(at.running - first)),
+                &Part {
+                    direction,
+                    ranks: first..at.running.min(first + count),
+                    units: 0..recurrence.sizes(phase).units,
+                },
                 at,
-                Parallelism::None,
                 |i, _| &now[i * width..][..width],
                 |i, _, value| next[i * width..][..value.len()].copy_from_slice(value),
             );

@@ -1,47 +1,57 @@
 //! One phase of one time step, all directions.
 
 use super::Call;
-use super::recurrence::{Recurrence, StepRows, Workspace};
-use gemm::Parallelism;
+use super::recurrence::{Part, Recurrence, StepRows, Workspace};
+use rayon::prelude::*;
 
-/// Products smaller than this are done before a second thread has woken.
+/// Fewer multiplications than this are done before a second thread has woken.
 const PARALLEL: usize = 1 << 18;
+/// Units are shared out in multiples of this: whole vectors.
+const UNITS: usize = 16;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let phase = call.variant.phase as usize;
     let directions = call.params::<crate::kernels::RecurrenceParams>().directions as usize;
     let mut threads = std::mem::take(&mut call.scratch.threads);
-    if threads.is_empty() {
-        threads.push(Workspace::default());
-    }
     let recurrence = Recurrence::new(call);
     let p = recurrence.p;
     let sizes = recurrence.sizes(phase);
-    let running = p.running as usize;
     let at = StepRows {
         x_row: p.x_row as usize,
         map_row: p.map_row as usize,
-        running,
+        running: p.running as usize,
         next_running: p.next_running as usize,
     };
-    let parallelism =
-        if running * sizes.k * sizes.units >= PARALLEL { Parallelism::Rayon(0) } else { Parallelism::None };
+    // Each thread takes some units of all sequences, so that all weights are read by one thread only.
+    let parallel = directions * at.running * sizes.k * sizes.units >= PARALLEL;
+    let threads_each = if parallel { rayon::current_num_threads().div_ceil(directions) } else { 1 };
+    let width = sizes.units.div_ceil(threads_each).next_multiple_of(UNITS).min(sizes.units);
+    let blocks = sizes.units.div_ceil(width);
+    let tasks = directions * blocks;
+    if threads.len() < tasks {
+        threads.resize_with(tasks, Workspace::default);
+    }
     let stride = 4 * p.h_in_stride as usize;
-    for direction in 0..directions {
+    let work = |(task, workspace): (usize, &mut Workspace)| {
+        let unit = task % blocks * width;
+        let part = Part { direction: task / blocks, ranks: 0..at.running, units: unit..sizes.units.min(unit + width) };
         recurrence.phase(
-            &mut threads[0],
+            workspace,
             phase,
-            direction,
-            (0, running),
+            &part,
             at,
-            parallelism,
             |_, state| &recurrence.h_in[state * stride..][..stride],
             |_, state, value| {
-                // SAFETY: states of different sequences are different rows, and this is the only thread.
-                let out = unsafe { recurrence.h_out.row(state * p.h_out_stride as usize, value.len()) };
+                // SAFETY: different sequences have different rows, and a unit is one thread's.
+                let out = unsafe { recurrence.h_out.row(state * p.h_out_stride as usize + unit, value.len()) };
                 out.copy_from_slice(value);
             },
         );
+    };
+    if parallel {
+        threads[..tasks].par_iter_mut().enumerate().for_each(work);
+    } else {
+        threads[..tasks].iter_mut().enumerate().for_each(work);
     }
     call.scratch.threads = threads;
 }

@@ -172,6 +172,8 @@ impl RnnConfig {
                 return Err(Error::value(what, "from 1 to 2²⁴", size));
             }
         }
+        // Rows of W and R, and the longer of their columns: 32-bit words index them too.
+        crate::tensor::elements(&[self.cell.gates() * self.hidden, self.input.max(self.output_size())])?;
         match self.projection {
             Some(_) if self.cell != Cell::Lstm => {
                 Err(Error::value("projection", "an LSTM, no other cell has one", self.cell.name()))

@@ -38,10 +38,12 @@ pub struct RnnCall {
 const INPUT_PART_BYTES: usize = 64 << 20;
 
 /// Steps and sequences of an input's shape.
-fn sequence_sizes(config: &RnnConfig, x: &[usize]) -> Result<(usize, usize)> {
+pub(super) fn sequence_sizes(config: &RnnConfig, x: &[usize]) -> Result<(usize, usize)> {
     let expected = config.sequence_shape(0, 0, config.input);
     match *x {
         [a, b, features] if a > 0 && b > 0 && features == config.input => {
+            // Before anything of that size is asked for.
+            crate::tensor::elements(x)?;
             Ok(if config.batch_first { (b, a) } else { (a, b) })
         }
         _ => {
@@ -89,6 +91,15 @@ pub(crate) fn emit(
     }
     if state.batch != batch || state.config != *config {
         return Err(Error::shape("state", format!("the state of this layer for {batch} sequences"), state.batch));
+    }
+    for (name, device) in [("layer", rnn.device()), ("state", state.device())] {
+        if !device.is(plan.device()) {
+            return Err(Error::OtherDevice { tensor: name.to_owned() });
+        }
+    }
+    if x.buffer == out.buffer {
+        // The output is cleared and written while later steps of the input are still to be read.
+        return Err(Error::Plan("a recurrent layer's input and output are one tensor".to_owned()));
     }
     let rows = RowMap::new(config, steps, batch, call.lengths.as_deref())?;
     let schedule = call.schedule.resolve(plan.device(), config, batch);

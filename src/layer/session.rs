@@ -1,7 +1,7 @@
 //! Programs of a layer for a shape, and streams of them that share a state.
 
 use super::config::{Direction, RnnConfig};
-use super::emit::{RnnCall, output_shape};
+use super::emit::{RnnCall, output_shape, sequence_sizes};
 use super::{Rnn, SESSIONS};
 use crate::error::{Error, Result};
 use crate::layer::DeviceState;
@@ -28,13 +28,8 @@ impl SessionOptions {
     }
 
     pub(super) fn of_input(config: &RnnConfig, x: &[usize], call: RnnCall) -> Result<Self> {
-        match *x {
-            [a, b, _] => {
-                let (steps, batch) = if config.batch_first { (b, a) } else { (a, b) };
-                Ok(Self { steps, batch, call })
-            }
-            _ => Err(Error::shape("input", "three axes", x)),
-        }
+        let (steps, batch) = sequence_sizes(config, x)?;
+        Ok(Self { steps, batch, call })
     }
 }
 

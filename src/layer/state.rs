@@ -56,7 +56,7 @@ pub struct DeviceState {
 
 impl DeviceState {
     pub(crate) fn new(device: &Device, config: &RnnConfig, batch: usize) -> Result<Self> {
-        let rows = config.layers.checked_mul(config.directions() * batch);
+        let rows = config.directions().checked_mul(batch).and_then(|rows| rows.checked_mul(config.layers));
         let rows = rows.filter(|&rows| rows > 0 && rows <= u32::MAX as usize);
         let rows =
             rows.ok_or_else(|| Error::value("batch", "at least 1, and a state of less than 2³² rows", batch))? as u64;
@@ -67,6 +67,11 @@ impl DeviceState {
             None
         };
         Ok(Self { device: device.clone(), config: config.clone(), batch, h, c })
+    }
+
+    /// The device it lives on.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Copies a state of the host's here.
