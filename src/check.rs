@@ -216,7 +216,7 @@ pub fn kernel(device: &Device, kernel: Kernel) -> Result<KernelReport> {
     let row = kernel.row();
     let mut report =
         KernelReport { kernel: row.name, cases: 0, left_out: Vec::new(), worst: None, failures: Vec::new() };
-    for case in (row.cases)() {
+    for case in (row.cases)(device) {
         if let Some(reason) = case.left_out(device) {
             report.left_out.push((case.name.clone(), reason));
             continue;

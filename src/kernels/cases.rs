@@ -182,10 +182,10 @@ fn packed(numbers: &mut Numbers, k: usize, columns: usize, batches: usize) -> Ve
     words
 }
 
-pub(super) fn gemm() -> Vec<Case> {
+pub(super) fn gemm(device: &Device) -> Vec<Case> {
     let sizes = [(1, 1, 1), (1, 64, 4), (5, 7, 3), (33, 65, 64), (64, 63, 130), (65, 130, 65)];
     let mut cases = Vec::new();
-    for tile in layer::tiles(Kernel::Gemm) {
+    for tile in layer::tiles(device, Kernel::Gemm) {
         for (i, &(m, n, k)) in sizes.iter().enumerate() {
             // Each form of A and C beside each size, in turn.
             for form in [GemmForm::Plain, GemmForm::Mapped, GemmForm::Transposed, GemmForm::Accumulated] {
@@ -260,7 +260,7 @@ fn gemm_case(tile: Tile, (m, n, k): (usize, usize, usize), form: GemmForm, batch
     }
 }
 
-pub(super) fn pack() -> Vec<Case> {
+pub(super) fn pack(_: &Device) -> Vec<Case> {
     let sizes = [(1, 1), (3, 5), (64, 7), (65, 130)];
     let forms = [(4, false, true), (4, true, false), (1, true, true)];
     // Two rows of the grid at least for the larger ones.
@@ -303,7 +303,7 @@ fn pack_case(
     }
 }
 
-pub(super) fn gather() -> Vec<Case> {
+pub(super) fn gather(_: &Device) -> Vec<Case> {
     let sizes = [(2, 1), (5, 3), (64, 65), (130, 29)];
     let case = |(size, indexed)| gather_case(size, indexed, 2 * FLAT.lanes);
     sizes.into_iter().flat_map(|size| [true, false].map(|indexed| (size, indexed))).map(case).collect()
@@ -343,7 +343,7 @@ fn gather_case((m, columns): (usize, usize), indexed: bool, row_lanes: u32) -> C
     }
 }
 
-pub(super) fn argmax() -> Vec<Case> {
+pub(super) fn argmax(_: &Device) -> Vec<Case> {
     [(1, 1), (5, 2), (4, 63), (4, 64), (5, 65), (7, 1000)].into_iter().map(argmax_case).collect()
 }
 
@@ -376,11 +376,22 @@ fn forms() -> impl Iterator<Item = (Cell, bool)> {
     Cell::ALL.into_iter().map(|cell| (cell, false)).chain([(Cell::Lstm, true)])
 }
 
-pub(super) fn step() -> Vec<Case> {
+/// What a cell does and how its sums are tiled are apart in the shaders: each cell is tried with this device's tiles,
+/// and one cell with the others. On the CPU all is tried, since no shader is compiled.
+fn tiles(device: &Device, kernel: Kernel, cell: Cell) -> Vec<Tile> {
+    let mut tiles = layer::tiles(device, kernel);
+    if !device.is_cpu() && cell != Cell::Lstm {
+        let own = layer::own_tiles(device, kernel);
+        tiles.retain(|tile| own.contains(tile));
+    }
+    tiles
+}
+
+pub(super) fn step(device: &Device) -> Vec<Case> {
     let mut cases = Vec::new();
     for (cell, projected) in forms() {
         for (phase, form) in cell.phases(projected).iter().enumerate() {
-            for tile in layer::tiles(Kernel::Step) {
+            for tile in tiles(device, Kernel::Step, cell) {
                 let columns = (tile.columns / form.gates as u32).max(1);
                 for (batch, units) in [(1, 1), (3, 63), (33, 65)] {
                     let variant = Variant {
@@ -396,10 +407,10 @@ pub(super) fn step() -> Vec<Case> {
     cases
 }
 
-pub(super) fn sequence() -> Vec<Case> {
+pub(super) fn sequence(device: &Device) -> Vec<Case> {
     let mut cases = Vec::new();
     for (cell, projected) in forms() {
-        for tile in layer::tiles(Kernel::Sequence) {
+        for tile in tiles(device, Kernel::Sequence, cell) {
             for (batch, units, steps, width) in [(1, 1, 1, 64), (3, 33, 5, 64), (9, 130, 3, 192)] {
                 // Each width is a shader of its own: the wider one for full tiles only.
                 if width > 64 && tile.rows == 1 && tile.lanes < 256 {
@@ -534,7 +545,7 @@ pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
             vec![recurrence_case(Variant { cell, ..Variant::new(kernel, tile, 4) }, 32, 256, 1)]
         }
         Kernel::Sequence => {
-            let tile = Tile { rows: 8, ..layer::tiles(kernel)[0] };
+            let tile = Tile { rows: 8, ..layer::own_tiles(device, kernel)[0] };
             vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, 4) }, 8, 64, 64)]
         }
     }
@@ -547,7 +558,7 @@ mod tests {
     /// Where twin and shader both wrote nothing, their NaNs would compare as equal.
     #[test]
     fn every_case_writes_numbers_into_every_output() {
-        for case in Kernel::ALL.iter().flat_map(|kernel| (kernel.row().cases)()) {
+        for case in Kernel::ALL.iter().flat_map(|kernel| (kernel.row().cases)(&Device::cpu())) {
             let variant = &case.variant;
             let unfinished = variant.kernel == Kernel::Step && variant.phase as usize + 1 < variant.phases().len();
             for (binding, words) in case.run(&Device::cpu()).unwrap() {

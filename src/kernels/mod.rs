@@ -56,8 +56,8 @@ pub struct Row {
     pub bindings: &'static [(&'static str, Access)],
     /// Names of the parameters, a word each.
     pub params: &'static [&'static str],
-    /// Inputs that parity tests run it on.
-    pub cases: fn() -> Vec<Case>,
+    /// Inputs that parity tests run it on: tiles of all classes of adapter, those of this device with every cell.
+    pub cases: fn(&Device) -> Vec<Case>,
     pub(crate) twin: fn(&mut Call<'_>),
 }
 

@@ -16,7 +16,7 @@ pub use linear::Linear;
 pub(crate) use pack::{packed, row_lanes};
 pub(crate) use rows::check_lengths;
 pub use schedule::Schedule;
-pub(crate) use schedule::{gemm_tile, step_tile, tiles};
+pub(crate) use schedule::{gemm_tile, own_tiles, step_tile, tiles};
 pub use session::{Session, SessionOptions, Stream};
 pub use state::{DeviceState, State};
 

@@ -84,19 +84,32 @@ fn mesa_version(device: &Device) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 
-/// Every tile that some class of adapter uses, for parity cases to try on whatever adapter there is.
-pub(crate) fn tiles(kernel: Kernel) -> Vec<Tile> {
-    let mut tiles = Vec::new();
-    for tuning in [&SOFTWARE, &OLD_MESA, &INTEGRATED, &DISCRETE] {
+impl Tuning {
+    /// The tiles that a kernel may run with: full, for one row, and without shared loads.
+    fn tiles(&self, kernel: Kernel) -> [Tile; 3] {
         let tile = match kernel {
-            Kernel::Gemm => tuning.gemm,
-            Kernel::Step => tuning.step,
-            _ => tuning.sequence,
+            Kernel::Gemm => self.gemm,
+            Kernel::Step => self.step,
+            _ => self.sequence,
         };
-        for tile in [tile, Tile { rows: 1, spread: 0, ..tile }, Tile { spread: 0, ..tile }] {
-            if !tiles.contains(&tile) {
-                tiles.push(tile);
-            }
+        [tile, Tile { rows: 1, spread: 0, ..tile }, Tile { spread: 0, ..tile }]
+    }
+}
+
+/// The tiles that a device's own row of the table leads to.
+pub(crate) fn own_tiles(device: &Device, kernel: Kernel) -> [Tile; 3] {
+    tuning(device).tiles(kernel)
+}
+
+/// These and the ones of other classes of adapter, for parity cases to try on whatever adapter there is. On the CPU,
+/// which compiles no shader, really all; elsewhere not those of old Mesa, since other compilers take many seconds for
+/// tiles of that size.
+pub(crate) fn tiles(device: &Device, kernel: Kernel) -> Vec<Tile> {
+    let mut tiles = Vec::new();
+    let others = [&SOFTWARE, &INTEGRATED, &DISCRETE].into_iter().chain(device.is_cpu().then_some(&OLD_MESA));
+    for tile in [tuning(device)].into_iter().chain(others).flat_map(|tuning| tuning.tiles(kernel)) {
+        if !tiles.contains(&tile) {
+            tiles.push(tile);
         }
     }
     tiles
