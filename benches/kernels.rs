@@ -7,10 +7,12 @@
 mod common;
 
 use criterion::Throughput;
+use std::time::SystemTime;
 use wgrnn::check;
 use wgrnn::kernels::Kernel;
 
 fn main() {
+    let start = SystemTime::now();
     let devices = common::devices();
     let mut criterion = common::criterion();
     let mut lines = Vec::new();
@@ -40,5 +42,5 @@ fn main() {
         }
     }
     criterion.final_summary();
-    common::print_table("kernel", &lines);
+    common::print_table("kernel", start, &lines);
 }

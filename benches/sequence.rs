@@ -11,6 +11,7 @@ mod common;
 
 use criterion::Throughput;
 use ndarray::{Array3, ArrayView3};
+use std::time::SystemTime;
 use wgrnn::check::Comparison;
 use wgrnn::{Activation, Cell, Class, Device, Direction, Reset, Rnn, RnnConfig, RnnWeights, SessionOptions};
 
@@ -49,6 +50,7 @@ fn shapes() -> Vec<Shape> {
 const SOFTWARE_FLOP: u64 = 6_000_000_000;
 
 fn main() {
+    let start = SystemTime::now();
     let devices = common::devices();
     let mut criterion = common::criterion();
     let mut lines = Vec::new();
@@ -98,7 +100,7 @@ fn main() {
         lines.push((group_name, flop));
     }
     criterion.final_summary();
-    common::print_table("shape", &lines);
+    common::print_table("shape", start, &lines);
 }
 
 /// A wrong layer has no speed: the two devices agree before either is timed.

@@ -34,14 +34,21 @@ fn main() -> Result<ExitCode> {
     for adapter in &found {
         println!("{adapter}");
     }
-    let names: Vec<_> = if arguments.all {
-        found.iter().map(|adapter| Some(adapter.name.clone())).collect()
+    let options: Vec<_> = if arguments.all {
+        (0..found.len()).map(|index| GpuOptions { index: Some(index), ..GpuOptions::default() }).collect()
     } else {
-        vec![arguments.adapter]
+        vec![GpuOptions { adapter: arguments.adapter, ..GpuOptions::default() }]
     };
     let mut right = true;
-    for adapter in names {
-        right &= examine(&Device::gpu_with(&GpuOptions { adapter, ..GpuOptions::default() })?)?;
+    for options in options {
+        // One that fails keeps no other from being checked.
+        right &= match Device::gpu_with(&options).map_err(Into::into).and_then(|device| examine(&device)) {
+            Ok(right) => right,
+            Err(error) => {
+                println!("\nFAILED: {error:#}");
+                false
+            }
+        };
     }
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -96,8 +103,7 @@ fn examine_layer(device: &Device, config: RnnConfig, name: &str) -> Result<bool>
         reports.extend(rnn.check(x.view(), None, &call)?.comparisons);
     }
     let passed = reports.iter().all(check::Comparison::passed);
-    let ratio = |report: &check::Comparison| report.max_abs / report.tolerance;
-    let worst = reports.iter().max_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+    let worst = reports.iter().max_by(|a, b| a.severity().total_cmp(&b.severity()));
     let (error, tolerance) = worst.map_or((0.0, 0.0), |worst| (worst.max_abs, worst.tolerance));
     row(name, 2, error, tolerance, passed);
     for failure in reports.iter().filter(|report| !report.passed()) {

@@ -21,6 +21,7 @@ struct Params {
     h_out_stride: u32,
     final_stride: u32,
     y_stride: u32, // 0: no y wanted
+    y_offset: u32,
     aux_stride: u32,
     units_0: u32,
     panels_0: u32,
@@ -77,7 +78,7 @@ fn finish_{{ f }}(
 {%- if is_last %}
     if (p.y_stride != 0u) {
         let row = map[map_row + direction * p.map_direction + rank];
-        y[row * p.y_stride + direction * p.units_{{ f }} + unit] = value;
+        y[p.y_offset + row * p.y_stride + direction * p.units_{{ f }} + unit] = value;
     }
     if (ends) {
         h_final[state * p.final_stride + unit] = value;

@@ -81,6 +81,11 @@ impl Comparison {
         Ok(this)
     }
 
+    /// The largest difference in tolerances; 0 for none, whatever the tolerance.
+    pub fn severity(&self) -> f64 {
+        if self.max_abs == 0.0 { 0.0 } else { self.max_abs / self.tolerance }
+    }
+
     /// Whether every element is within the tolerance.
     pub fn passed(&self) -> bool {
         self.mismatches == 0
@@ -223,11 +228,10 @@ pub fn kernel(device: &Device, kernel: Kernel) -> Result<KernelReport> {
         }
         report.cases += 1;
         for comparison in compare_case(device, &case)? {
-            let ratio = |comparison: &Comparison| comparison.max_abs / comparison.tolerance;
             if !comparison.passed() {
                 report.failures.push(comparison.clone());
             }
-            if report.worst.as_ref().is_none_or(|worst| ratio(&comparison) > ratio(worst)) {
+            if report.worst.as_ref().is_none_or(|worst| comparison.severity() > worst.severity()) {
                 report.worst = Some(comparison);
             }
         }
@@ -240,7 +244,13 @@ pub fn kernel(device: &Device, kernel: Kernel) -> Result<KernelReport> {
 /// # Errors
 /// As [`kernel`].
 pub fn compare_case(device: &Device, case: &Case) -> Result<Vec<Comparison>> {
-    let (got, expected) = (case.run(device)?, case.run(&Device::cpu())?);
+    compare_outputs(case, case.run(device)?, case.run(&Device::cpu())?)
+}
+
+/// Written bindings by name.
+type Outputs = Vec<(&'static str, Vec<f32>)>;
+
+fn compare_outputs(case: &Case, got: Outputs, expected: Outputs) -> Result<Vec<Comparison>> {
     got.into_iter()
         .zip(expected)
         .map(|((binding, got), (_, expected))| {
@@ -249,4 +259,26 @@ pub fn compare_case(device: &Device, case: &Case) -> Result<Vec<Comparison>> {
             Comparison::new(name, got.view().into_dyn(), expected.mapv(f64::from).view().into_dyn(), case.tolerance)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a device gives that computes one input element wrongly: parity must see it in every case.
+    #[test]
+    fn a_device_that_is_wrong_in_one_input_fails_every_case() {
+        let device = Device::cpu();
+        for case in Kernel::ALL.iter().flat_map(|kernel| (kernel.row().cases)(&device)) {
+            if case.name == "argmax of 1x1" {
+                // One column is the largest whatever is in it.
+                continue;
+            }
+            let expected = case.run(&device).unwrap();
+            let right = compare_outputs(&case, case.run(&device).unwrap(), expected.clone()).unwrap();
+            assert!(right.iter().all(Comparison::passed), "{}", case.name);
+            let wrong = compare_outputs(&case, case.spoilt().run(&device).unwrap(), expected).unwrap();
+            assert!(!wrong.iter().all(Comparison::passed), "{}: a fault went unseen", case.name);
+        }
+    }
 }

@@ -14,6 +14,9 @@ pub mod reference;
 mod tensor;
 mod weights;
 
+pub use ndarray;
+pub use wgpu;
+
 pub use cells::{Activation, Cell, Reset};
 pub use device::{AdapterReport, Class, Device, Features, GpuOptions, Limits, adapters};
 pub use error::{Error, Result};
@@ -22,6 +25,6 @@ pub use layer::{
     SessionOptions, State, Stream,
 };
 pub use plan::{Plan, PlanBuilder};
-pub use program::{Bind, Program};
+pub use program::Program;
 pub use tensor::{Element, Tensor};
 pub use weights::{LayerWeights, RnnWeights};

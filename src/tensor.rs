@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use ndarray::{Array, ArrayD, ArrayView, Dimension, IxDyn};
 use std::fmt::{Debug, Formatter};
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What a tensor may hold: `f32` or `u32`.
 pub trait Element: bytemuck::Pod + Default + sealed::Sealed {}
@@ -18,11 +18,23 @@ mod sealed {
     impl Sealed for u32 {}
 }
 
+/// Words of the host, read by many programs or written by one.
+pub(crate) type Memory = Arc<RwLock<Vec<f32>>>;
+
+/// Locks that a panic elsewhere does not close: numbers have no invariant to break.
+pub(crate) fn read_lock(memory: &Memory) -> RwLockReadGuard<'_, Vec<f32>> {
+    memory.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn write_lock(memory: &Memory) -> RwLockWriteGuard<'_, Vec<f32>> {
+    memory.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Memory of a device: a wgpu buffer, or words of the host.
 #[derive(Clone)]
 pub(crate) enum Storage {
     Gpu(wgpu::Buffer),
-    Cpu(Arc<Mutex<Vec<f32>>>),
+    Cpu(Memory),
 }
 
 impl Storage {
@@ -35,7 +47,7 @@ impl Storage {
                 .try_reserve_exact(words)
                 .map_err(|error| Error::value(name, "a size that fits into memory", error))?;
             memory.resize(words, 0.0);
-            return Ok(Self::Cpu(Arc::new(Mutex::new(memory))));
+            return Ok(Self::Cpu(Arc::new(RwLock::new(memory))));
         };
         let limits = gpu.plan_limits();
         let size = 4 * words.max(1);
@@ -64,7 +76,7 @@ impl Storage {
     pub fn write(&self, device: &Device, words: &[u32]) -> Result<()> {
         match self {
             Self::Cpu(memory) => {
-                crate::device::locked(memory)[..words.len()].copy_from_slice(bytemuck::cast_slice(words));
+                write_lock(memory)[..words.len()].copy_from_slice(bytemuck::cast_slice(words));
                 Ok(())
             }
             Self::Gpu(buffer) => device.gpu_ref().map_or(Ok(()), |gpu| {
@@ -76,7 +88,7 @@ impl Storage {
     /// The first `count` words.
     pub async fn read(&self, device: &Device, count: usize) -> Result<Vec<u32>> {
         let buffer = match self {
-            Self::Cpu(memory) => return Ok(bytemuck::cast_slice(&crate::device::locked(memory)[..count]).to_vec()),
+            Self::Cpu(memory) => return Ok(bytemuck::cast_slice(&read_lock(memory)[..count]).to_vec()),
             Self::Gpu(buffer) => buffer,
         };
         let during = "reading a tensor";
@@ -197,7 +209,7 @@ impl<T: Element> Tensor<T> {
         pollster::block_on(self.read_async())
     }
 
-    /// The same as a future.
+    /// The same as a future, which waits for the GPU when it is first polled.
     ///
     /// # Errors
     /// As [`Tensor::read`].

@@ -4,7 +4,7 @@
 
 use criterion::Criterion;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use wgrnn::Device;
 
 /// The adapter and the CPU, as (name in ids, device).
@@ -27,23 +27,25 @@ pub fn criterion() -> Criterion {
         .configure_from_args()
 }
 
-/// Seconds of criterion's median for an id; none where it has not been measured.
-pub fn median(group: &str, id: &str) -> Option<f64> {
+/// Seconds of criterion's median for an id; none where this run has not measured it.
+pub fn median(start: SystemTime, group: &str, id: &str) -> Option<f64> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let file = target.join("criterion").join(group).join(id).join("new/estimates.json");
+    // A filtered run leaves older files alone.
+    file.metadata().and_then(|metadata| metadata.modified()).ok().filter(|&modified| modified >= start)?;
     let estimates: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     Some(estimates["median"]["point_estimate"].as_f64()? / 1e9)
 }
 
 /// One line for each group: both medians, FLOP/s, and how many times as long as the CPU the GPU takes.
-pub fn print_table(title: &str, lines: &[(String, u64)]) {
+pub fn print_table(title: &str, start: SystemTime, lines: &[(String, u64)]) {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
     println!("\n| {title} | gpu ms | cpu ms | gpu GFLOP/s | cpu GFLOP/s | gpu / cpu time |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
     for (group, flop) in lines {
-        if let (Some(gpu), Some(cpu)) = (median(group, "gpu"), median(group, "cpu")) {
+        if let (Some(gpu), Some(cpu)) = (median(start, group, "gpu"), median(start, group, "cpu")) {
             let rate = |seconds: f64| *flop as f64 / seconds / 1e9;
             println!(
                 "| {group} | {:.3} | {:.3} | {:.2} | {:.2} | {:.2} |",

@@ -2,70 +2,81 @@
 
 use super::Call;
 use super::rows::SharedRows;
+use super::threads;
 use crate::kernels::{GemmParams, Packed};
 use gemm::Parallelism;
-use rayon::prelude::*;
 
 /// Rows that a thread multiplies at once: enough to pay for packing B, few enough to share out.
 const ROWS: usize = 128;
+
+/// A thread's memory: rows of A that a map brought together, and their products.
+#[derive(Default)]
+pub(crate) struct Products {
+    gathered: Vec<f32>,
+    products: Vec<f32>,
+}
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let p: GemmParams = call.params();
     let width = call.variant.panel as usize;
     let (a, b, map) = (call.read(0), call.read(1), call.read_indices(2));
     let c = SharedRows::new(call.write(3));
-    let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
+    let (m, n, k, batches) = (p.m as usize, p.n as usize, p.k as usize, p.batch as usize);
     let layout = Packed { rows: k, columns: n, panel: width };
-    let batches = p.batch as usize;
     let tiles = m.div_ceil(ROWS);
+    let tasks = batches * tiles;
+    let threads = threads::count().min(tasks);
+    if call.scratch.products.len() < threads {
+        call.scratch.products.resize_with(threads, Products::default);
+    }
     let unpacked = unpack(&mut call.scratch.unpacked, b, &p, width, batches);
-    (0..batches * tiles).into_par_iter().for_each_init(
-        Default::default,
-        |(gathered, products): &mut (Vec<f32>, Vec<f32>), tile| {
-            let (batch, first) = (tile / tiles, tile % tiles * ROWS);
-            let rows = ROWS.min(m - first);
-            let b_at = (p.b_offset as usize + batch * p.b_batch as usize) * width;
-            let bias = &b[b_at + layout.panels() * layout.pitch() * width..][..n * width];
-            let b = match unpacked {
-                Some(plain) => &plain[batch * k * n..][..k * n],
-                None => &b[b_at..],
-            };
-            let row_of = |i: usize| {
-                let row = if p.mapped != 0 {
-                    map[p.map_offset as usize + batch * p.map_batch as usize + first + i] as usize
-                } else {
-                    first + i
-                };
-                p.a_offset as usize + batch * p.a_batch as usize + row * p.a_row as usize
-            };
-            let (a, row_stride, column_stride) = if p.mapped != 0 {
-                gathered.clear();
-                for i in 0..rows {
-                    let at = row_of(i);
-                    gathered.extend((0..k).map(|j| a[at + j * p.a_column as usize]));
-                }
-                (&gathered[..], k, 1)
+    let tile = |task: usize, Products { gathered, products }: &mut Products| {
+        let (batch, first) = (task / tiles, task % tiles * ROWS);
+        let rows = ROWS.min(m - first);
+        let b_at = (p.b_offset as usize + batch * p.b_batch as usize) * width;
+        let bias = &b[b_at + layout.panels() * layout.pitch() * width..][..n * width];
+        let b = match unpacked {
+            Some(plain) => &plain[batch * k * n..][..k * n],
+            None => &b[b_at..],
+        };
+        let row_of = |i: usize| {
+            let row = if p.mapped != 0 {
+                map[p.map_offset as usize + batch * p.map_batch as usize + first + i] as usize
             } else {
-                let last = row_of(rows - 1) + (k - 1) * p.a_column as usize;
-                (&a[row_of(0)..=last], p.a_row as usize, p.a_column as usize)
+                first + i
             };
-            products.clear();
-            for _ in 0..rows {
-                products.extend(bias.iter().step_by(width));
+            p.a_offset as usize + batch * p.a_batch as usize + row * p.a_row as usize
+        };
+        let (a, row_stride, column_stride) = if p.mapped != 0 {
+            gathered.clear();
+            for i in 0..rows {
+                let at = row_of(i);
+                gathered.extend((0..k).map(|j| a[at + j * p.a_column as usize]));
             }
-            multiply(rows, n, k, (a, row_stride, column_stride), (b, layout.pitch()), products);
-            for (i, products) in products.chunks_exact(n).enumerate() {
-                let at = p.c_offset as usize + batch * p.c_batch as usize + (first + i) * p.c_row as usize;
-                // SAFETY: a row of C belongs to one tile.
-                let c = unsafe { c.row(at, n) };
-                if p.accumulate != 0 {
-                    c.iter_mut().zip(products).for_each(|(c, product)| *c += product);
-                } else {
-                    c.copy_from_slice(products);
-                }
+            (&gathered[..], k, 1)
+        } else {
+            let last = row_of(rows - 1) + (k - 1) * p.a_column as usize;
+            (&a[row_of(0)..=last], p.a_row as usize, p.a_column as usize)
+        };
+        products.clear();
+        for _ in 0..rows {
+            products.extend(bias.iter().step_by(width));
+        }
+        multiply(rows, n, k, (a, row_stride, column_stride), (b, layout.pitch()), products);
+        for (i, products) in products.chunks_exact(n).enumerate() {
+            let at = p.c_offset as usize + batch * p.c_batch as usize + (first + i) * p.c_row as usize;
+            // SAFETY: a row of C belongs to one tile.
+            let c = unsafe { c.row(at, n) };
+            if p.accumulate != 0 {
+                c.iter_mut().zip(products).for_each(|(c, product)| *c += product);
+            } else {
+                c.copy_from_slice(products);
             }
-        },
-    );
+        }
+    };
+    threads::for_each(&mut call.scratch.products[..threads], |thread, products| {
+        (thread..tasks).step_by(threads).for_each(|task| tile(task, products));
+    });
 }
 
 /// C += A·B with C [m, n] row-major and contiguous, rows of B [k, n] strided, A strided in both.

@@ -12,6 +12,7 @@ pub(crate) mod recurrence;
 mod rows;
 pub(crate) mod sequence;
 pub(crate) mod step;
+pub(crate) mod threads;
 
 use crate::kernels::{MAX_BINDINGS, Variant};
 
@@ -36,6 +37,7 @@ pub(crate) enum View<'a> {
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub threads: Vec<recurrence::Workspace>,
+    pub products: Vec<gemm::Products>,
     pub unpacked: Vec<f32>,
 }
 

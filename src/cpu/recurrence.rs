@@ -260,7 +260,7 @@ impl<'a> Recurrence<'a> {
             }
             if self.p.y_stride != 0 {
                 let row = self.map[at.map_row + direction * self.p.map_direction as usize + rank] as usize;
-                let at = row * self.p.y_stride as usize + direction * units + some.start;
+                let at = self.p.y_offset as usize + row * self.p.y_stride as usize + direction * units + some.start;
                 // SAFETY: as above.
                 let y = unsafe { self.y.row(at, width) };
                 y.copy_from_slice(&workspace.value);

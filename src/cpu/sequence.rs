@@ -2,27 +2,23 @@
 
 use super::Call;
 use super::recurrence::{Part, Recurrence, StepRows, Workspace};
-use rayon::prelude::*;
+use super::threads;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let directions = call.params::<crate::kernels::RecurrenceParams>().directions as usize;
-    let mut threads = std::mem::take(&mut call.scratch.threads);
+    let mut workspaces = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
     let started = step_rows(&recurrence, 0).running;
     let rows = (call.variant.tile.rows as usize).max(1);
     let tiles = started.div_ceil(rows);
     let tasks = directions * tiles;
-    if threads.len() < tasks {
-        threads.resize_with(tasks, Workspace::default);
+    if workspaces.len() < tasks {
+        workspaces.resize_with(tasks, Workspace::default);
     }
-    let work = |(task, workspace): (usize, &mut Workspace)| {
+    threads::for_each(&mut workspaces[..tasks], |task, workspace| {
         tile(&recurrence, workspace, task / tiles, task % tiles * rows, rows.min(started - task % tiles * rows));
-    };
-    match &mut threads[..tasks] {
-        [one] => work((0, one)),
-        many => many.par_iter_mut().enumerate().for_each(work),
-    }
-    call.scratch.threads = threads;
+    });
+    call.scratch.threads = workspaces;
 }
 
 /// Where step `s` of this dispatch has its rows.

@@ -2,7 +2,7 @@
 
 use super::Call;
 use super::recurrence::{Part, Recurrence, StepRows, Workspace};
-use rayon::prelude::*;
+use super::threads;
 
 /// Fewer multiplications than this are done before a second thread has woken.
 const PARALLEL: usize = 1 << 18;
@@ -12,7 +12,7 @@ const UNITS: usize = 16;
 pub(crate) fn run(call: &mut Call<'_>) {
     let phase = call.variant.phase as usize;
     let directions = call.params::<crate::kernels::RecurrenceParams>().directions as usize;
-    let mut threads = std::mem::take(&mut call.scratch.threads);
+    let mut workspaces = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
     let p = recurrence.p;
     let sizes = recurrence.sizes(phase);
@@ -24,15 +24,15 @@ pub(crate) fn run(call: &mut Call<'_>) {
     };
     // Each thread takes some units of all sequences, so that all weights are read by one thread only.
     let parallel = directions * at.running * sizes.k * sizes.units >= PARALLEL;
-    let threads_each = if parallel { rayon::current_num_threads().div_ceil(directions) } else { 1 };
+    let threads_each = if parallel { threads::count().div_ceil(directions) } else { 1 };
     let width = sizes.units.div_ceil(threads_each).next_multiple_of(UNITS).min(sizes.units);
     let blocks = sizes.units.div_ceil(width);
     let tasks = directions * blocks;
-    if threads.len() < tasks {
-        threads.resize_with(tasks, Workspace::default);
+    if workspaces.len() < tasks {
+        workspaces.resize_with(tasks, Workspace::default);
     }
     let stride = 4 * p.h_in_stride as usize;
-    let work = |(task, workspace): (usize, &mut Workspace)| {
+    let work = |task: usize, workspace: &mut Workspace| {
         let unit = task % blocks * width;
         let part = Part { direction: task / blocks, ranks: 0..at.running, units: unit..sizes.units.min(unit + width) };
         recurrence.phase(
@@ -49,9 +49,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
         );
     };
     if parallel {
-        threads[..tasks].par_iter_mut().enumerate().for_each(work);
+        threads::for_each(&mut workspaces[..tasks], work);
     } else {
-        threads[..tasks].iter_mut().enumerate().for_each(work);
+        workspaces[..tasks].iter_mut().enumerate().for_each(|(task, workspace)| work(task, workspace));
     }
-    call.scratch.threads = threads;
+    call.scratch.threads = workspaces;
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub struct GpuOptions {
     /// Part of the adapter's name, in any case; else `WGPU_ADAPTER_NAME`.
     pub adapter: Option<String>,
+    /// Place in the list of [`adapters`]; then names do not matter.
+    pub index: Option<usize>,
     /// Use nothing beyond WebGPU's default limits and features: what runs then runs in every browser.
     pub portable: bool,
     /// Compile shaders with wgpu's bounds checks. Plans prove their bounds, so this finds faults of drivers only.
@@ -42,10 +44,20 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
     let name = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok()).unwrap_or_default();
     let adapters = find().await;
     let matches = |adapter: &&wgpu::Adapter| adapter.get_info().name.to_lowercase().contains(&name.to_lowercase());
-    let Some(adapter) = adapters.iter().find(matches) else {
+    let found = match options.index {
+        Some(index) => adapters.get(index),
+        None => adapters.iter().find(matches),
+    };
+    let Some(adapter) = found else {
         let names: Vec<_> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
         return Err(Error::NoAdapter {
-            wanted: if name.is_empty() { "found".to_owned() } else { format!("named '{name}'") },
+            wanted: if let Some(index) = options.index {
+                format!("with index {index}")
+            } else if name.is_empty() {
+                "found".to_owned()
+            } else {
+                format!("named '{name}'")
+            },
             reason: if names.is_empty() {
                 "there is none".to_owned()
             } else {

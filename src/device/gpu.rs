@@ -42,7 +42,7 @@ impl Faults {
     }
 }
 
-/// A lock that a panic elsewhere does not close: what these locks hold is valid at every moment.
+/// A lock that a panic elsewhere does not close: what these locks hold is replaced whole.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -50,7 +50,8 @@ impl Device {
         pollster::block_on(Self::gpu_async(options))
     }
 
-    /// The same without blocking, as browsers need it.
+    /// The same as a future. Creating the adapter and the device does not block; collecting wgpu's errors afterwards
+    /// does, which on native backends are there at once.
     ///
     /// # Errors
     /// As [`Device::gpu`].
@@ -62,13 +63,15 @@ impl Device {
     /// subgroups help where they are.
     ///
     /// # Errors
-    /// [`Limit`](crate::Error::Limit) where the device was made with less than WebGPU's default limits for compute.
+    /// [`Limit`](crate::Error::Limit) where the device was made for fewer than 8 storage buffers a stage or 64
+    /// invocations a workgroup. More is asked for only by the sizes that need it.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         let report = AdapterReport::of_device(&device);
         Ok(Self(Arc::new(Inner { gpu: Some(Gpu::new(device, queue, report, &GpuOptions::default())?), note: None })))
     }
 
-    /// The CPU, with the kernels' twins on all of its cores (rayon's global pool).
+    /// The CPU, with the kernels' twins on all of its cores, or as many as `RAYON_NUM_THREADS` says; on one where the caller is
+    /// itself a thread of a rayon pool.
     pub fn cpu() -> Self {
         Self(Arc::new(Inner { gpu: None, note: None }))
     }

@@ -16,8 +16,7 @@ use rand_mt::Mt;
 pub struct Case {
     /// What is special about it.
     pub name: String,
-    /// The kernel, and how it was composed.
-    pub variant: Variant,
+    pub(crate) variant: Variant,
     /// Largest absolute difference from the twin.
     pub tolerance: f64,
     params: Vec<u32>,
@@ -47,6 +46,11 @@ fn dot_tolerance(terms: usize) -> f64 {
 }
 
 impl Case {
+    /// The kernel, and how it was composed.
+    pub fn variant(&self) -> &Variant {
+        &self.variant
+    }
+
     /// Why this device can't run it, if it can't.
     pub fn left_out(&self, device: &Device) -> Option<String> {
         let report = device.report()?;
@@ -55,6 +59,37 @@ impl Case {
             return Some(format!("no subgroups of at least {}", tile.spread));
         }
         (tile.lanes > report.limits.invocations).then(|| format!("no workgroups of {}", tile.lanes))
+    }
+
+    /// The same with one input off, as a faulty device would read it: weights, what is copied, or what is searched.
+    #[cfg(test)]
+    pub(crate) fn spoilt(&self) -> Self {
+        let copy = |words: &Words| match words {
+            Words::Numbers(numbers) => Words::Numbers(numbers.clone()),
+            Words::Indices(indices) => Words::Indices(indices.clone()),
+        };
+        let mut buffers: Vec<_> = self.buffers.iter().map(copy).collect();
+        let spoil = |words: &mut Words| {
+            if let Words::Numbers(numbers) = words {
+                numbers.iter_mut().for_each(|number| *number += 0.25);
+            }
+        };
+        match self.variant.kernel {
+            Kernel::Gemm | Kernel::Step | Kernel::Sequence => spoil(&mut buffers[1]),
+            Kernel::Pack | Kernel::Gather => spoil(&mut buffers[0]),
+            Kernel::Argmax => {
+                if let Words::Numbers(values) = &mut buffers[0] {
+                    values.reverse();
+                }
+            }
+        }
+        Self {
+            name: self.name.clone(),
+            variant: self.variant.clone(),
+            tolerance: self.tolerance,
+            params: self.params.clone(),
+            buffers,
+        }
     }
 
     /// The plan of one dispatch.
@@ -74,7 +109,7 @@ impl Case {
             .collect();
         draft.dispatch(self.variant.clone(), ids.clone(), &self.params);
         let externals = ids.into_iter().enumerate();
-        let externals = externals.filter(|(_, id)| draft.plan.buffers[id.0].role == Role::External).collect();
+        let externals = externals.filter(|(_, id)| draft.plan.buffers()[id.0].role == Role::External).collect();
         (draft.plan, externals)
     }
 
@@ -86,7 +121,7 @@ impl Case {
     /// A program of it for benches: runs that dispatch over memory of its own.
     ///
     /// # Errors
-    /// What [`Program::new`] gives.
+    /// What [`PlanBuilder::build`](crate::PlanBuilder::build) gives.
     pub fn program(&self, device: &Device) -> Result<Program> {
         Ok(self.prepare(device)?.0)
     }
@@ -97,7 +132,7 @@ impl Case {
         let mut binds = Vec::new();
         for (binding, id) in externals {
             let words = self.buffers[binding].bits();
-            let storage = Storage::zeros(device, &plan.buffers[id.0].name, words.len() as u64)?;
+            let storage = Storage::zeros(device, &plan.buffers()[id.0].name, words.len() as u64)?;
             storage.write(device, words)?;
             binds.push(Bind::storage(id, &storage, device));
             storages.push((binding, storage));
@@ -501,6 +536,7 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
         h_out_stride: target_width as u32,
         final_stride: final_width as u32,
         y_stride: (directions * state) as u32,
+        y_offset: 2,
         aux_stride: (slots * hidden) as u32,
         units_0: first[0],
         panels_0: first[1],
@@ -526,7 +562,7 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
             Words::Numbers(h_in),
             poison(states * target_width),
             Words::Numbers(numbers.uniform((states * slots * hidden).max(1), 1.0)),
-            poison(rows * directions * state),
+            poison(2 + rows * directions * state),
             poison(states * final_width),
         ],
     }

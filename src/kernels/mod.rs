@@ -169,6 +169,11 @@ impl std::fmt::Display for Variant {
         if matches!(self.kernel, Kernel::Gemm | Kernel::Step | Kernel::Sequence) {
             write!(f, " {rows}x{columns}x{lanes}")?;
         }
+        match self.kernel {
+            Kernel::Gemm if !self.vector => write!(f, " by element")?,
+            Kernel::Sequence if self.width > 0 => write!(f, " rows of {}", self.width)?,
+            _ => {}
+        }
         if spread > 0 { write!(f, " spread {spread}") } else { Ok(()) }
     }
 }

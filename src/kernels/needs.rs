@@ -98,7 +98,7 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
     if p.y_stride != 0 {
         words[2] = words[2].max(u(p.map_row) + last * u(p.map_direction) + rows);
         let row = (0..=last).map(|d| maxima(2, u(p.map_row) + d * u(p.map_direction), rows)).max().unwrap_or(0);
-        words[6] = row * u(p.y_stride) + last * state_units + state_units;
+        words[6] = u(p.y_offset) + row * u(p.y_stride) + last * state_units + state_units;
     }
     words[7] = (states - 1) * u(p.final_stride) + state_units;
 }

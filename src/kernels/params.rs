@@ -38,7 +38,7 @@ params! {
     /// `step` and `sequence`.
     RecurrenceParams {
         batch, directions, state_row, x_row, x_direction, x_stride, map_row, map_direction, order, offsets, steps,
-        running, next_running, h_in_stride, h_out_stride, final_stride, y_stride, aux_stride,
+        running, next_running, h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride,
         units_0, panels_0, weights_0, weights_direction_0, gate_0,
         units_1, panels_1, weights_1, weights_direction_1, gate_1,
     }

@@ -7,7 +7,7 @@ use super::state::DeviceState;
 use super::{Rnn, packed, row_lanes};
 use crate::cells::Width;
 use crate::error::{Error, Result};
-use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, RecurrenceParams, Variant};
+use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, RecurrenceParams, Tile, Variant};
 use crate::plan::{BufferId, PlanBuilder, Value};
 
 /// Which part of the output is wanted.
@@ -22,7 +22,7 @@ pub enum Output {
 }
 
 /// How a layer is called.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RnnCall {
     /// Valid steps of each sequence, from 1 to T; T for all where there are none.
     pub lengths: Option<Vec<usize>>,
@@ -32,10 +32,17 @@ pub struct RnnCall {
     pub output: Output,
     /// How steps become dispatches.
     pub schedule: Schedule,
+    /// The input part of the gates, x·Wᵀ + b, is computed for as many steps at a time as fit into this many bytes; for
+    /// one at least.
+    pub input_part_bytes: usize,
 }
 
-/// The input part of the gates is computed for as many steps as fit into this many bytes.
-const INPUT_PART_BYTES: usize = 64 << 20;
+impl Default for RnnCall {
+    /// Full sequences from zeros, the whole output, any schedule, at most 64 MiB for the input part.
+    fn default() -> Self {
+        Self { lengths: None, carry: false, output: Output::All, schedule: Schedule::Auto, input_part_bytes: 64 << 20 }
+    }
+}
 
 /// Steps and sequences of an input's shape.
 pub(super) fn sequence_sizes(config: &RnnConfig, x: &[usize]) -> Result<(usize, usize)> {
@@ -89,8 +96,18 @@ pub(crate) fn emit(
     if out.shape() != expected {
         return Err(Error::shape("recurrent output", expected, out.shape()));
     }
-    if state.batch != batch || state.config != *config {
-        return Err(Error::shape("state", format!("the state of this layer for {batch} sequences"), state.batch));
+    let [expected, got] = [(config, batch), (&state.config, state.batch)].map(|(config, batch)| {
+        let rows = config.layers * config.directions();
+        let c = config.cell.has_cell_state().then_some([rows, batch, config.hidden]);
+        ([rows, batch, config.state_size()], c)
+    });
+    if expected != got {
+        return Err(Error::shape("state (h, c)", expected, got));
+    }
+    let schedule = call.schedule.resolve(plan.device(), config, batch);
+    let sequence = schedule::sequence_tile(plan.device(), config, batch).filter(|_| schedule == Schedule::Sequence);
+    if schedule == Schedule::Sequence && sequence.is_none() {
+        return Err(Error::value("schedule", "one whose state fits into workgroup memory", "Sequence"));
     }
     for (name, device) in [("layer", rnn.device()), ("state", state.device())] {
         if !device.is(plan.device()) {
@@ -102,8 +119,7 @@ pub(crate) fn emit(
         return Err(Error::Plan("a recurrent layer's input and output are one tensor".to_owned()));
     }
     let rows = RowMap::new(config, steps, batch, call.lengths.as_deref())?;
-    let schedule = call.schedule.resolve(plan.device(), config, batch);
-    let chunk = chunk_rows(plan, config, batch, &rows);
+    let chunk = chunk_rows(plan, config, batch, &rows, call.input_part_bytes);
     let states = config.layers * config.directions() * batch;
     let phases = config.cell.phases(config.projection.is_some());
     let h_width = config.state_size().next_multiple_of(4);
@@ -112,9 +128,9 @@ pub(crate) fn emit(
     let gates = config.cell.gates() * config.hidden;
 
     let h_state = plan.external("h", &state.h, (states * h_width) as u64);
-    let h = ["a", "b"].map(|name| plan.workspace(&format!("h {name}, {h_width} wide"), states * h_width));
+    let h = ["a", "b"].map(|name| plan.workspace(&format!("h {name}, {} wide", config.state_size()), states * h_width));
     let between = if phases.len() > 1 {
-        plan.workspace(&format!("between phases, {between_width} wide"), states * between_width)
+        plan.workspace(&format!("between phases, {} wide", config.hidden), states * between_width)
     } else {
         h[1]
     };
@@ -133,13 +149,13 @@ pub(crate) fn emit(
     if call.carry {
         plan.draft.copy(h_state, h[0], (states * h_width) as u64);
     } else {
-        plan.draft.clear(h[0]);
+        plan.draft.clear(h[0], 0, (states * h_width) as u64);
         if state.c.is_some() {
-            plan.draft.clear(aux);
+            plan.draft.clear(aux, 0, (states * config.hidden) as u64);
         }
     }
     if rows.padded && call.output == Output::All {
-        plan.draft.clear(out.buffer);
+        plan.draft.clear(out.buffer, out.offset as u64, (steps * batch * config.output_size()) as u64);
     }
 
     let width = config.output_size();
@@ -154,8 +170,8 @@ pub(crate) fn emit(
         } else {
             None
         };
-        let emitter = Layer { rnn, layer, batch, rows: &rows, schedule, chunk, buffers: &buffers, input, y, h_width };
-        emitter.emit(plan)?;
+        let emitter = Layer { rnn, layer, batch, rows: &rows, sequence, chunk, buffers: &buffers, input, y, h_width };
+        emitter.emit(plan);
         input = y.unwrap_or(input);
     }
     if call.output == Output::Last {
@@ -165,9 +181,9 @@ pub(crate) fn emit(
 }
 
 /// Rows of one chunk of the input part: as many whole steps as fit, at least one.
-fn chunk_rows(plan: &PlanBuilder, config: &RnnConfig, batch: usize, rows: &RowMap) -> usize {
+fn chunk_rows(plan: &PlanBuilder, config: &RnnConfig, batch: usize, rows: &RowMap, most: usize) -> usize {
     let limits = plan.device().plan_limits();
-    let bytes = INPUT_PART_BYTES.min(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX));
+    let bytes = most.min(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX));
     let row = 4 * config.directions() * config.cell.gates() * config.hidden;
     // `gemm` takes at least one row a workgroup along its second axis.
     let most = (bytes / row).min(usize::try_from(limits.workgroups).unwrap_or(usize::MAX));
@@ -210,7 +226,8 @@ struct Layer<'a> {
     layer: usize,
     batch: usize,
     rows: &'a RowMap,
-    schedule: Schedule,
+    /// Tile and row width of the `sequence` schedule; none: step by step.
+    sequence: Option<(Tile, u32)>,
     /// Rows of the input part at a time.
     chunk: usize,
     buffers: &'a Buffers,
@@ -220,22 +237,15 @@ struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    fn emit(&self, plan: &mut PlanBuilder) -> Result<()> {
+    fn emit(&self, plan: &mut PlanBuilder) {
         let config = self.rnn.config();
         let device = plan.device().clone();
-        let sequence =
-            match self.schedule {
-                Schedule::Sequence => Some(schedule::sequence_tile(&device, config, self.batch).ok_or_else(|| {
-                    Error::value("schedule", "one whose state fits into workgroup memory", "sequence")
-                })?),
-                _ => None,
-            };
         let mut h = 0;
         let mut from = 0;
         while from < self.rows.steps {
             let to = self.chunk_end(from);
-            self.input_part(plan, from, to)?;
-            match sequence {
+            self.input_part(plan, from, to);
+            match self.sequence {
                 Some((tile, width)) => {
                     let most = schedule::sequence_steps(&device, config, tile, width);
                     for at in (from..to).step_by(most) {
@@ -245,20 +255,19 @@ impl Layer<'_> {
                             h_out_stride: self.h_width as u32,
                             ..self.params(from, at)
                         };
-                        self.dispatch(plan, variant, [self.buffers.h[h], self.buffers.h[1 - h]], &params)?;
+                        self.dispatch(plan, variant, [self.buffers.h[h], self.buffers.h[1 - h]], &params);
                         h = 1 - h;
                     }
                 }
                 None => {
                     for at in from..to {
-                        self.step(plan, from, at, h)?;
+                        self.step(plan, from, at, h);
                         h = 1 - h;
                     }
                 }
             }
             from = to;
         }
-        Ok(())
     }
 
     /// The end of the chunk of steps that begins here.
@@ -269,7 +278,7 @@ impl Layer<'_> {
     }
 
     /// x·Wᵀ + b for the rows of some steps, both directions at once.
-    fn input_part(&self, plan: &mut PlanBuilder, from: usize, to: usize) -> Result<()> {
+    fn input_part(&self, plan: &mut PlanBuilder, from: usize, to: usize) {
         let config = self.rnn.config();
         let gates = config.cell.gates() * config.hidden;
         let k = config.input_of(self.layer);
@@ -297,11 +306,10 @@ impl Layer<'_> {
         };
         let tile = schedule::gemm_tile(plan.device(), m);
         plan.gemm(tile, [self.input.0, b, self.buffers.map, self.buffers.x_part], &params);
-        Ok(())
     }
 
     /// All phases of one step, from state `h` to the other one.
-    fn step(&self, plan: &mut PlanBuilder, from: usize, at: usize, h: usize) -> Result<()> {
+    fn step(&self, plan: &mut PlanBuilder, from: usize, at: usize, h: usize) {
         let config = self.rnn.config();
         let phases = config.cell.phases(config.projection.is_some());
         let [first, last] = [0, phases.len() - 1];
@@ -318,12 +326,11 @@ impl Layer<'_> {
                 h_out_stride: target_width as u32,
                 ..self.params(from, at)
             };
-            self.dispatch(plan, variant, [source, target], &params)?;
+            self.dispatch(plan, variant, [source, target], &params);
         }
-        Ok(())
     }
 
-    fn variant(&self, kernel: Kernel, tile: crate::kernels::Tile, plan: &PlanBuilder) -> Variant {
+    fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
         let config = self.rnn.config();
         let cell = Some((config.cell, config.projection.is_some()));
         Variant { cell, ..Variant::new(kernel, tile, plan.device().panel()) }
@@ -369,6 +376,7 @@ impl Layer<'_> {
             h_out_stride: self.h_width as u32,
             final_stride: self.h_width as u32,
             y_stride: self.y.map_or(0, |_| config.output_size() as u32),
+            y_offset: self.y.map_or(0, |(_, offset)| offset as u32),
             aux_stride: (has_slots * config.hidden) as u32,
             units_0: first[0],
             panels_0: first[1],
@@ -389,18 +397,13 @@ impl Layer<'_> {
         variant: Variant,
         [h_in, h_out]: [BufferId; 2],
         params: &RecurrenceParams,
-    ) -> Result<()> {
+    ) {
         let weights = self.rnn.recurrent_weights(self.layer);
         let words = self.rnn.recurrent_words(self.layer);
         let weights = plan.external(&format!("R of layer {}", self.layer), weights, words as u64);
-        let y = match self.y {
-            Some((y, 0)) => y,
-            Some((_, offset)) => return Err(Error::value("offset of a recurrent output", 0, offset)),
-            None => plan.workspace("no output", 1),
-        };
+        let y = self.y.map_or_else(|| plan.workspace("no output", 1), |(y, _)| y);
         let Buffers { map, x_part, aux, h_state, .. } = *self.buffers;
         let bindings = vec![x_part, weights, map, h_in, h_out, aux, y, h_state];
         plan.draft.dispatch(variant, bindings, &params.words());
-        Ok(())
     }
 }

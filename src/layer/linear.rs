@@ -36,3 +36,9 @@ impl Linear {
         Ok(Self { device: device.clone(), packed, inputs, outputs })
     }
 }
+
+impl std::fmt::Debug for Linear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Linear").field("inputs", &self.inputs).field("outputs", &self.outputs).finish_non_exhaustive()
+    }
+}

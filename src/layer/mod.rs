@@ -57,7 +57,7 @@ pub struct Rnn {
     weights: Arc<RnnWeights>,
     layers: Vec<DeviceLayer>,
     /// Sessions of the last calls' shapes, the latest at the end.
-    sessions: Mutex<Vec<Arc<Session>>>,
+    sessions: Mutex<Vec<Session>>,
 }
 
 /// The packed weights of a layer, both directions together.
@@ -117,29 +117,36 @@ impl Rnn {
     }
 
     /// With lengths, from an initial state, for the last step only, or with a schedule of the caller's choice.
-    /// Programs for the last few shapes are kept and replayed.
+    /// Programs for the last few shapes are kept and replayed; lengths are part of a shape, so that a new list of them
+    /// is a new program.
     ///
     /// # Errors
     /// As [`Rnn::forward`], and for lengths or a state that do not fit.
     pub fn forward_with(&self, x: ArrayView3<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<RnnOutput> {
         let call = RnnCall { carry: state.is_some(), ..call.clone() };
         let options = SessionOptions::of_input(&self.config, x.shape(), call)?;
-        // Held to the end: another thread must not write this session's input before the output is read.
-        let mut sessions = locked(&self.sessions);
-        let session = match sessions.iter().position(|session| *session.options() == options) {
-            Some(i) => sessions.remove(i),
-            None => Arc::new(self.session(options)?),
+        // Taken out while it is used: another thread that calls with this shape meanwhile makes a session of its own.
+        let kept = {
+            let mut sessions = locked(&self.sessions);
+            let place = sessions.iter().position(|session| *session.options() == options);
+            place.map(|place| sessions.remove(place))
         };
-        if sessions.len() == SESSIONS {
-            sessions.remove(0);
-        }
-        sessions.push(Arc::clone(&session));
+        let session = match kept {
+            Some(session) => session,
+            None => self.session(options)?,
+        };
         if let Some(state) = state {
             session.state().write(state)?;
         }
         session.input().write(x)?;
         session.run()?;
-        Ok(RnnOutput { y: session.output().read()?, state: session.state().read()? })
+        let output = RnnOutput { y: session.output().read()?, state: session.state().read()? };
+        let mut sessions = locked(&self.sessions);
+        if sessions.len() == SESSIONS {
+            sessions.remove(0);
+        }
+        sessions.push(session);
+        Ok(output)
     }
 
     /// A program for one shape, its input, output and state on the device.
@@ -212,5 +219,11 @@ impl DeviceLayer {
             recurrent: pack(device, &format!("R of layer {layer}"), &recurrent)?,
             recurrent_words,
         })
+    }
+}
+
+impl std::fmt::Debug for Rnn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rnn").field("config", &self.config).field("device", &self.device).finish_non_exhaustive()
     }
 }

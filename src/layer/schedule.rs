@@ -2,6 +2,7 @@
 
 use super::config::RnnConfig;
 use crate::cells::Width;
+use crate::cpu::threads;
 use crate::device::{Class, Device};
 use crate::kernels::{Kernel, Tile};
 use crate::plan::MAX_TRIPS;
@@ -142,7 +143,7 @@ pub(crate) fn sequence_tile(device: &Device, config: &RnnConfig, batch: usize) -
     // Few widths, few shaders.
     let width = if width <= 64 { width.next_power_of_two() } else { width.next_multiple_of(64) };
     if device.is_cpu() {
-        let tasks = rayon::current_num_threads().div_ceil(config.directions());
+        let tasks = threads::count().div_ceil(config.directions());
         let rows = batch.div_ceil(tasks).max(1) as u32;
         return Some((Tile { rows, columns: 1, lanes: 1, spread: 0 }, 0));
     }
@@ -187,7 +188,7 @@ impl Schedule {
         let work = config.state_size() * config.cell.gates() * config.hidden;
         let small = if device.is_cpu() {
             // One thread for each tile of the batch; a large product alone is better shared by all of them.
-            batch * config.directions() >= rayon::current_num_threads() || work < 1 << 18
+            batch * config.directions() >= threads::count() || work < 1 << 18
         } else {
             work <= tuning(device).sequence_work && sequence_tile(device, config, batch).is_some()
         };

@@ -58,7 +58,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where they don't fit, [`OtherDevice`](Error::OtherDevice), and what
-    /// [`Program::new`] gives.
+    /// [`PlanBuilder::build`](crate::PlanBuilder::build) gives.
     pub fn with_tensors(
         rnn: &Rnn,
         options: SessionOptions,
@@ -173,5 +173,11 @@ impl<'a> Stream<'a> {
     /// The state on the device: to read, to set, or to reset between sequences.
     pub fn state(&self) -> &DeviceState {
         &self.state
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("options", &self.options).finish_non_exhaustive()
     }
 }

@@ -124,3 +124,9 @@ impl DeviceState {
             .map_err(|_| Error::shape("state read", shape, got))
     }
 }
+
+impl std::fmt::Debug for DeviceState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeviceState").field("batch", &self.batch).field("device", &self.device).finish_non_exhaustive()
+    }
+}

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::kernels::{ArgmaxParams, FLAT, GatherParams, GemmParams, Kernel, Tile, Variant};
 use crate::layer::{self, DeviceState, Linear, Rnn, RnnCall};
 use crate::program::{Bind, Program};
-use crate::tensor::{Element, Storage, Tensor};
+use crate::tensor::{Element, Storage, Tensor, elements};
 
 /// An array inside of a plan: a part of one of its buffers.
 #[derive(Clone, Debug)]
@@ -107,8 +107,7 @@ impl PlanBuilder {
     /// Memory that is not the plan's own; the same memory is the same buffer.
     pub(crate) fn external(&mut self, name: &str, storage: &Storage, words: u64) -> BufferId {
         if let Some(bind) = self.binds.iter().find(|bind| bind.1.is(storage)) {
-            let buffer = &mut self.draft.plan.buffers[bind.0.0];
-            buffer.words = buffer.words.max(words);
+            self.draft.widen(bind.0, words);
             return bind.0;
         }
         let id = self.draft.buffer(name, words, Role::External);
@@ -121,7 +120,7 @@ impl PlanBuilder {
         let words = words.max(1) as u64;
         let same =
             |buffer: &super::Buffer| buffer.name == name && buffer.words == words && buffer.role == Role::Workspace;
-        match self.draft.plan.buffers.iter().position(same) {
+        match self.draft.plan.buffers().iter().position(same) {
             Some(i) => BufferId(i),
             None => self.draft.buffer(name, words, Role::Workspace),
         }
@@ -130,7 +129,7 @@ impl PlanBuilder {
     /// Indices known now; equal ones are kept once.
     pub(crate) fn constant(&mut self, name: &str, indices: &[u32]) -> BufferId {
         let same = |buffer: &super::Buffer| matches!(&buffer.role, Role::Constant(data) if data == indices);
-        match self.draft.plan.buffers.iter().position(same) {
+        match self.draft.plan.buffers().iter().position(same) {
             Some(i) => BufferId(i),
             None => self.draft.buffer(name, indices.len() as u64, Role::Constant(indices.to_vec())),
         }
@@ -140,11 +139,11 @@ impl PlanBuilder {
         &self.device
     }
 
-    /// `name` is a fresh array: memory that no other value shares.
-    fn fresh(&mut self, name: &str, shape: &[usize]) -> Value {
-        let name = format!("{name} {}", self.draft.plan.commands.len());
-        let words = shape.iter().product::<usize>();
-        Value { buffer: self.workspace(&name, words), offset: 0, shape: shape.to_vec(), is_index: false }
+    /// Memory that no other value shares.
+    fn fresh(&mut self, name: &str, shape: &[usize]) -> Result<Value> {
+        let words = elements(shape)? as u64;
+        let buffer = self.draft.buffer(name, words, Role::Workspace);
+        Ok(Value { buffer, offset: 0, shape: shape.to_vec(), is_index: false })
     }
 
     fn expect(value: &Value, name: &str, is_index: bool) -> Result<()> {
@@ -162,7 +161,7 @@ impl PlanBuilder {
         let &[rows, features] = &table.shape[..] else {
             return Err(Error::shape("embedding table", "[rows, features]", &table.shape));
         };
-        let out = self.fresh("embedding", &[&indices.shape[..], &[features]].concat());
+        let out = self.fresh("embedding", &[&indices.shape[..], &[features]].concat())?;
         let params = GatherParams {
             m: indices.len() as u32,
             columns: features as u32,
@@ -187,7 +186,7 @@ impl PlanBuilder {
     /// [`Shape`](Error::Shape) where that axis is not W's.
     pub fn linear(&mut self, linear: &Linear, x: &Value) -> Result<Value> {
         let rest = x.shape.split_last().map_or(&[][..], |(_, rest)| rest);
-        let out = self.fresh("linear", &[rest, &[linear.outputs]].concat());
+        let out = self.fresh("output of a linear layer", &[rest, &[linear.outputs]].concat())?;
         self.linear_into(linear, x, &out)?;
         Ok(out)
     }
@@ -272,7 +271,7 @@ impl PlanBuilder {
     /// [`Shape`](Error::Shape) and [`Value`](Error::Value) where input, lengths or state do not fit the layer.
     pub fn rnn(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
         let shape = layer::output_shape(rnn, x.shape(), call)?;
-        let out = self.fresh("output", &shape);
+        let out = self.fresh("output of a recurrent layer", &shape)?;
         self.rnn_into(rnn, x, state, call, &out)?;
         Ok(out)
     }
@@ -295,7 +294,8 @@ impl PlanBuilder {
     /// Makes it ready to run.
     ///
     /// # Errors
-    /// As [`Program::new`].
+    /// [`Plan`](Error::Plan) where a buffer is written that is also read, [`Limit`](Error::Limit) where the adapter allows
+    /// less than the plan needs, [`Value`](Error::Value) where a caller's buffer lacks a usage.
     pub fn build(self) -> Result<Program> {
         Program::new(&self.device, self.draft.plan, &self.binds)
     }

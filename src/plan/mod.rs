@@ -54,7 +54,14 @@ pub enum Command {
         words: u64,
     },
     /// Fill with zeros.
-    Clear(BufferId),
+    Clear {
+        /// This buffer,
+        buffer: BufferId,
+        /// from this word,
+        offset: u64,
+        /// this many words.
+        words: u64,
+    },
 }
 
 /// A kernel with its bindings and parameters.
@@ -64,8 +71,8 @@ pub struct Dispatch {
     pub variant: usize,
     /// Index into [`Plan::bindings`].
     pub bindings: usize,
-    /// Parameters: this range of [`Plan::params`].
-    pub params: std::ops::Range<usize>,
+    /// Which of the plan's parameters are its own.
+    pub(crate) params: std::ops::Range<usize>,
     /// Workgroups in x, y and z.
     pub grid: [u32; 3],
     /// Floating-point operations of its products.
@@ -74,22 +81,56 @@ pub struct Dispatch {
     pub bytes: u64,
 }
 
-/// Buffers and commands.
+/// Buffers and commands. Only a [`PlanBuilder`] makes one: what runs without bounds checks must not be changed after it
+/// was checked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The buffers.
-    pub buffers: Vec<Buffer>,
-    /// Each kernel variant that occurs.
-    pub variants: Vec<Variant>,
-    /// Each list of bindings that occurs.
-    pub bindings: Vec<Vec<BufferId>>,
-    /// All dispatches' parameters.
-    pub params: Vec<u32>,
-    /// What to do, in order.
-    pub commands: Vec<Command>,
+    buffers: Vec<Buffer>,
+    variants: Vec<Variant>,
+    bindings: Vec<Vec<BufferId>>,
+    params: Vec<u32>,
+    commands: Vec<Command>,
 }
 
 impl Plan {
+    /// The buffers, by [`BufferId`].
+    pub fn buffers(&self) -> &[Buffer] {
+        &self.buffers
+    }
+
+    /// Each kernel variant that occurs.
+    pub fn variants(&self) -> &[Variant] {
+        &self.variants
+    }
+
+    /// Each list of bindings that occurs.
+    pub fn bindings(&self) -> &[Vec<BufferId>] {
+        &self.bindings
+    }
+
+    /// What to do, in order.
+    pub fn commands(&self) -> &[Command] {
+        &self.commands
+    }
+
+    /// A dispatch's parameters.
+    pub fn params(&self, dispatch: &Dispatch) -> &[u32] {
+        &self.params[dispatch.params.clone()]
+    }
+
+    /// Whether some command writes a buffer.
+    pub(crate) fn writes(&self, id: BufferId) -> bool {
+        self.commands.iter().any(|command| match command {
+            Command::Clear { buffer, .. } => *buffer == id,
+            Command::Copy { to, .. } => *to == id,
+            Command::Dispatch(dispatch) => {
+                let bindings = self.variants[dispatch.variant].kernel.row().bindings.iter();
+                let mut bound = bindings.zip(&self.bindings[dispatch.bindings]);
+                bound.any(|((_, access), bound)| *access == kernels::Access::Write && *bound == id)
+            }
+        })
+    }
+
     /// Floating-point operations of all products.
     pub fn flop(&self) -> u64 {
         self.dispatches().map(|dispatch| dispatch.flop).sum()
@@ -137,6 +178,12 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// Lets a buffer be at least so long.
+    pub fn widen(&mut self, id: BufferId, words: u64) {
+        let buffer = &mut self.plan.buffers[id.0];
+        buffer.words = buffer.words.max(words);
+    }
+
     pub fn buffer(&mut self, name: impl Into<String>, words: u64, role: Role) -> BufferId {
         self.plan.buffers.push(Buffer { name: name.into(), words, role });
         BufferId(self.plan.buffers.len() - 1)
@@ -168,7 +215,7 @@ impl Draft {
         self.plan.commands.push(Command::Copy { from, to, words });
     }
 
-    pub fn clear(&mut self, buffer: BufferId) {
-        self.plan.commands.push(Command::Clear(buffer));
+    pub fn clear(&mut self, buffer: BufferId, offset: u64, words: u64) {
+        self.plan.commands.push(Command::Clear { buffer, offset, words });
     }
 }

@@ -4,83 +4,105 @@ use crate::cpu::{Call, Scratch, View};
 use crate::device::locked;
 use crate::kernels::{Access, MAX_BINDINGS};
 use crate::plan::{BufferId, Command, Dispatch, Plan};
-use crate::tensor::Storage;
-use std::sync::{Arc, Mutex};
-
-type Memory = Arc<Mutex<Vec<f32>>>;
+use crate::tensor::{Memory, Storage, read_lock, write_lock};
+use std::sync::{Arc, Mutex, RwLockReadGuard, RwLockWriteGuard};
 
 pub(super) struct Runner {
     memory: Vec<Memory>,
-    state: Mutex<State>,
+    /// Buffers in the order of their addresses, and whether the plan writes them: programs lock tensors in this order,
+    /// so that two of them can't wait for each other.
+    order: Vec<(usize, bool)>,
+    scratch: Mutex<Scratch>,
 }
 
-/// What one run needs; kept, so that a replay allocates nothing.
-#[derive(Default)]
-struct State {
-    /// Every buffer's words while the plan runs.
-    words: Vec<Vec<f32>>,
-    scratch: Scratch,
+/// A buffer while a plan runs: shared with other programs where it is only read, as weights are.
+enum Held<'a> {
+    Read(RwLockReadGuard<'a, Vec<f32>>),
+    Write(RwLockWriteGuard<'a, Vec<f32>>),
+}
+
+impl Held<'_> {
+    fn words(&self) -> &[f32] {
+        match self {
+            Self::Read(words) => words,
+            Self::Write(words) => words,
+        }
+    }
+
+    /// Takes the words out, to be put back by [`Self::put`].
+    fn take(&mut self) -> Vec<f32> {
+        match self {
+            Self::Read(_) => Vec::new(),
+            Self::Write(words) => std::mem::take(words),
+        }
+    }
+
+    fn put(&mut self, taken: Vec<f32>) {
+        if let Self::Write(words) = self {
+            **words = taken;
+        }
+    }
 }
 
 impl Runner {
-    pub fn new(memory: Vec<Storage>) -> Self {
-        let memory = memory
+    pub fn new(plan: &Plan, memory: Vec<Storage>) -> Self {
+        let memory: Vec<_> = memory
             .into_iter()
             .filter_map(|storage| match storage {
                 Storage::Cpu(memory) => Some(memory),
                 Storage::Gpu(_) => None,
             })
             .collect();
-        Self { memory, state: Mutex::default() }
+        let mut order: Vec<_> = (0..memory.len()).map(|i| (i, plan.writes(BufferId(i)))).collect();
+        order.sort_by_key(|&(i, _)| Arc::as_ptr(&memory[i]));
+        Self { memory, order, scratch: Mutex::default() }
     }
 
     pub fn run(&self, plan: &Plan) {
-        let State { words, scratch } = &mut *locked(&self.state);
-        // Held to the end: another program that shares a tensor waits. Programs lock tensors in the order of their
-        // addresses, so that two of them can't wait for each other.
-        let mut order: Vec<usize> = (0..self.memory.len()).collect();
-        order.sort_by_key(|&i| Arc::as_ptr(&self.memory[i]));
-        let mut guards: Vec<_> = order.iter().map(|&i| (i, locked(&self.memory[i]))).collect();
-        words.resize_with(self.memory.len(), Vec::new);
-        for (i, guard) in &mut guards {
-            words[*i] = std::mem::take(&mut **guard);
+        let scratch = &mut *locked(&self.scratch);
+        let mut held: Vec<_> = self.memory.iter().map(|_| None).collect();
+        for &(i, written) in &self.order {
+            let memory = &self.memory[i];
+            held[i] = Some(if written { Held::Write(write_lock(memory)) } else { Held::Read(read_lock(memory)) });
         }
-        for command in &plan.commands {
+        let mut held: Vec<_> = held.into_iter().flatten().collect();
+        for command in plan.commands() {
             match command {
-                Command::Dispatch(dispatch) => run_dispatch(plan, dispatch, words, scratch),
-                Command::Clear(id) => words[id.0][..plan.buffers[id.0].words as usize].fill(0.0),
-                Command::Copy { from, to, words: count } => {
-                    let source = std::mem::take(&mut words[from.0]);
-                    words[to.0][..*count as usize].copy_from_slice(&source[..*count as usize]);
-                    words[from.0] = source;
+                Command::Dispatch(dispatch) => run_dispatch(plan, dispatch, &mut held, scratch),
+                Command::Clear { buffer, offset, words } => {
+                    let mut memory = held[buffer.0].take();
+                    memory[*offset as usize..][..*words as usize].fill(0.0);
+                    held[buffer.0].put(memory);
+                }
+                Command::Copy { from, to, words } => {
+                    let mut target = held[to.0].take();
+                    target[..*words as usize].copy_from_slice(&held[from.0].words()[..*words as usize]);
+                    held[to.0].put(target);
                 }
             }
-        }
-        for (i, guard) in &mut guards {
-            **guard = std::mem::take(&mut words[*i]);
         }
     }
 }
 
-fn run_dispatch(plan: &Plan, dispatch: &Dispatch, words: &mut [Vec<f32>], scratch: &mut Scratch) {
-    let variant = &plan.variants[dispatch.variant];
+fn run_dispatch(plan: &Plan, dispatch: &Dispatch, held: &mut [Held<'_>], scratch: &mut Scratch) {
+    let variant = &plan.variants()[dispatch.variant];
     let row = variant.kernel.row();
-    let bindings = &plan.bindings[dispatch.bindings];
-    // Written buffers are taken out of the list for the call, since no two bindings of one dispatch share them.
+    let bindings = &plan.bindings()[dispatch.bindings];
+    // Written buffers are taken out for the call, since no two bindings of one dispatch share them.
     let mut written: [Vec<f32>; MAX_BINDINGS] = Default::default();
     let writes = |(i, id): (usize, &BufferId)| (row.bindings[i].1 == Access::Write).then_some((i, id.0));
     for (i, id) in bindings.iter().enumerate().filter_map(writes) {
-        written[i] = std::mem::take(&mut words[id]);
+        written[i] = held[id].take();
     }
     let mut views: [View<'_>; MAX_BINDINGS] = Default::default();
     for ((i, id), written) in bindings.iter().enumerate().zip(&mut written) {
         views[i] = match row.bindings[i].1 {
-            Access::Read => View::Read(&words[id.0]),
+            Access::Read => View::Read(held[id.0].words()),
             Access::Write => View::Write(written),
         };
     }
-    (row.twin)(&mut Call { variant, params: &plan.params[dispatch.params.clone()], views, scratch });
+    (row.twin)(&mut Call { variant, params: plan.params(dispatch), views, scratch });
     for (i, id) in bindings.iter().enumerate().filter_map(writes) {
-        words[id] = std::mem::take(&mut written[i]);
+        held[id].put(std::mem::take(&mut written[i]));
     }
 }

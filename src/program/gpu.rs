@@ -7,8 +7,22 @@ use crate::plan::{Command, Dispatch, Plan};
 use crate::tensor::Storage;
 use std::collections::HashMap;
 
-/// Commands of one submit: a plan longer than this is submitted in parts, so that no part runs into a driver's watchdog.
-const SUBMIT: usize = 4096;
+/// Most commands and most work of one submit. Drivers give up on work that takes some seconds: this much takes well
+/// under one wherever a GPU reaches a tenth of a TFLOP/s.
+const SUBMIT_COMMANDS: usize = 4096;
+const SUBMIT_FLOP: u64 = 1 << 36;
+
+/// How many of these commands go into one submit: at least one.
+fn submit_length(commands: &[Command]) -> usize {
+    let mut flop = 0;
+    let fits = |command: &&Command| {
+        if let Command::Dispatch(dispatch) = command {
+            flop += dispatch.flop;
+        }
+        flop <= SUBMIT_FLOP
+    };
+    commands.iter().take(SUBMIT_COMMANDS).take_while(fits).count().max(1)
+}
 
 pub(super) struct Recorder {
     buffers: Vec<wgpu::Buffer>,
@@ -27,11 +41,11 @@ impl Recorder {
                 Storage::Cpu(_) => None,
             })
             .collect();
-        let pipelines = plan.variants.iter().map(|variant| gpu.pipeline(variant)).collect::<Result<_>>()?;
+        let pipelines = plan.variants().iter().map(|variant| gpu.pipeline(variant)).collect::<Result<_>>()?;
         gpu.guarded("binding a plan's buffers", || {
             let mut groups = HashMap::new();
             for dispatch in plan.dispatches() {
-                let kernel = plan.variants[dispatch.variant].kernel;
+                let kernel = plan.variants()[dispatch.variant].kernel;
                 groups
                     .entry((kernel, dispatch.bindings))
                     .or_insert_with(|| bind_group(gpu, plan, kernel, dispatch.bindings, &buffers));
@@ -43,11 +57,13 @@ impl Recorder {
 
     pub fn submit(&self, gpu: &Gpu, plan: &Plan) -> Result<()> {
         gpu.guarded("running a plan", || {
-            let mut dispatched = 0;
-            for commands in plan.commands.chunks(SUBMIT) {
+            let (mut start, mut dispatched) = (0, 0);
+            while start < plan.commands().len() {
+                let commands = &plan.commands()[start..][..submit_length(&plan.commands()[start..])];
                 let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
                 self.record_from(plan, commands, dispatched, &mut encoder);
                 dispatched += commands.iter().filter(|command| matches!(command, Command::Dispatch(_))).count();
+                start += commands.len();
                 gpu.queue.submit([encoder.finish()]);
             }
         })
@@ -71,8 +87,8 @@ impl Recorder {
                     encoder.copy_buffer_to_buffer(&self.buffers[from.0], 0, &self.buffers[to.0], 0, 4 * words);
                     commands = rest;
                 }
-                Command::Clear(buffer) => {
-                    encoder.clear_buffer(&self.buffers[buffer.0], 0, Some(4 * plan.buffers[buffer.0].words));
+                Command::Clear { buffer, offset, words } => {
+                    encoder.clear_buffer(&self.buffers[buffer.0], 4 * offset, Some(4 * words));
                     commands = rest;
                 }
                 Command::Dispatch(_) => {
@@ -99,7 +115,7 @@ impl Recorder {
                 // Another kernel may have another layout, which unbinds what does not fit it.
                 group = None;
             }
-            let kernel = plan.variants[dispatch.variant].kernel;
+            let kernel = plan.variants()[dispatch.variant].kernel;
             let wanted = (kernel, dispatch.bindings);
             if group.replace(wanted) != Some(wanted) {
                 pass.set_bind_group(0, &self.groups[&wanted], &[]);
@@ -112,17 +128,23 @@ impl Recorder {
 
     fn set_params(&self, plan: &Plan, dispatch: &Dispatch, index: usize, pass: &mut wgpu::ComputePass<'_>) {
         match &self.uniforms {
-            None => pass.set_immediates(0, bytemuck::cast_slice(&plan.params[dispatch.params.clone()])),
+            None => pass.set_immediates(0, bytemuck::cast_slice(plan.params(dispatch))),
             Some(uniforms) => pass.set_bind_group(1, uniforms, &[(index as u64 * PARAMS_STRIDE) as u32]),
         }
     }
 }
 
 fn bind_group(gpu: &Gpu, plan: &Plan, kernel: Kernel, bindings: usize, buffers: &[wgpu::Buffer]) -> wgpu::BindGroup {
-    let entries: Vec<_> = plan.bindings[bindings]
+    let entries: Vec<_> = plan.bindings()[bindings]
         .iter()
         .zip(0..)
-        .map(|(id, binding)| wgpu::BindGroupEntry { binding, resource: buffers[id.0].as_entire_binding() })
+        .map(|(id, binding)| {
+            // No more than the plan needs: the rest of a caller's buffer may be beyond the limit of a binding.
+            let size = (4 * plan.buffers()[id.0].words).next_multiple_of(16).min(buffers[id.0].size());
+            let size = wgpu::BufferSize::new(size);
+            let part = wgpu::BufferBinding { buffer: &buffers[id.0], offset: 0, size };
+            wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(part) }
+        })
         .collect();
     gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some(kernel.row().name),
@@ -135,7 +157,7 @@ fn uniforms(gpu: &Gpu, plan: &Plan) -> wgpu::BindGroup {
     let stride = PARAMS_STRIDE as usize / 4;
     let mut words = vec![0_u32; stride * plan.dispatches().count().max(1)];
     for (place, dispatch) in words.chunks_exact_mut(stride).zip(plan.dispatches()) {
-        let params = &plan.params[dispatch.params.clone()];
+        let params = plan.params(dispatch);
         place[..params.len()].copy_from_slice(params);
     }
     let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {

@@ -5,7 +5,7 @@ mod gpu;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::plan::{BufferId, Plan, Role};
+use crate::plan::{BufferId, Command, Plan, Role};
 use crate::tensor::{Element, Storage, Tensor};
 
 /// A [`Plan`] with its memory on a device: pipelines, bind groups and workspaces are made once, then it is replayed.
@@ -20,16 +20,15 @@ enum Executor {
     Cpu(cpu::Runner),
 }
 
-/// A tensor for an external buffer of a plan.
-pub struct Bind(pub(crate) BufferId, pub(crate) Storage, Device);
+/// Memory for an external buffer of a plan.
+pub(crate) struct Bind(pub(crate) BufferId, pub(crate) Storage, Device);
 
 impl Bind {
-    /// This tensor as that buffer.
     pub fn new<T: Element>(buffer: BufferId, tensor: &Tensor<T>) -> Self {
         Self(buffer, tensor.storage.clone(), tensor.device().clone())
     }
 
-    pub(crate) fn storage(buffer: BufferId, storage: &Storage, device: &Device) -> Self {
+    pub fn storage(buffer: BufferId, storage: &Storage, device: &Device) -> Self {
         Self(buffer, storage.clone(), device.clone())
     }
 }
@@ -40,10 +39,10 @@ impl Program {
     /// # Errors
     /// [`Plan`](Error::Plan) where an external buffer has no tensor, a tensor is too small or is bound twice;
     /// [`OtherDevice`](Error::OtherDevice); [`Limit`](Error::Limit) where the adapter allows less than the plan needs.
-    pub fn new(device: &Device, plan: Plan, externals: &[Bind]) -> Result<Self> {
+    pub(crate) fn new(device: &Device, plan: Plan, externals: &[Bind]) -> Result<Self> {
         plan.check(&device.plan_limits())?;
-        let mut memory = Vec::with_capacity(plan.buffers.len());
-        for (i, buffer) in plan.buffers.iter().enumerate() {
+        let mut memory = Vec::with_capacity(plan.buffers().len());
+        for (i, buffer) in plan.buffers().iter().enumerate() {
             let storage = match &buffer.role {
                 Role::External => external(device, &plan, BufferId(i), externals)?,
                 Role::Workspace => Storage::zeros(device, &buffer.name, buffer.words)?,
@@ -55,12 +54,13 @@ impl Program {
             };
             memory.push(storage);
         }
+        check_usages(&plan, &memory)?;
         if let Some((a, b)) = aliased(&plan, &memory) {
-            return Err(Error::Plan(format!("'{a}' and '{b}' are one tensor, and one of them is written")));
+            return Err(Error::Plan(format!("'{a}' and '{b}' are one memory")));
         }
         let executor = match device.gpu_ref() {
             Some(gpu) => Executor::Gpu(gpu::Recorder::new(gpu, &plan, memory)?),
-            None => Executor::Cpu(cpu::Runner::new(memory)),
+            None => Executor::Cpu(cpu::Runner::new(&plan, memory)),
         };
         Ok(Self { plan, device: device.clone(), executor })
     }
@@ -92,7 +92,7 @@ impl Program {
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         match (&self.executor, self.device.gpu_ref()) {
             (Executor::Gpu(recorder), Some(gpu)) => gpu.guarded("recording a plan", || {
-                recorder.record(&self.plan, &self.plan.commands, encoder);
+                recorder.record(&self.plan, self.plan.commands(), encoder);
             }),
             _ => Err(Error::OtherDevice { tensor: "encoder".to_owned() }),
         }
@@ -100,7 +100,7 @@ impl Program {
 }
 
 fn external(device: &Device, plan: &Plan, id: BufferId, externals: &[Bind]) -> Result<Storage> {
-    let buffer = &plan.buffers[id.0];
+    let buffer = &plan.buffers()[id.0];
     let Some(Bind(_, storage, owner)) = externals.iter().find(|bind| bind.0 == id) else {
         return Err(Error::Plan(format!("no tensor for '{}'", buffer.name)));
     };
@@ -109,7 +109,7 @@ fn external(device: &Device, plan: &Plan, id: BufferId, externals: &[Bind]) -> R
     }
     let words = match storage {
         Storage::Gpu(buffer) => buffer.size() / 4,
-        Storage::Cpu(memory) => crate::device::locked(memory).len() as u64,
+        Storage::Cpu(memory) => crate::tensor::read_lock(memory).len() as u64,
     };
     if words < buffer.words {
         return Err(Error::Plan(format!("'{}' needs {} words, its tensor has {words}", buffer.name, buffer.words)));
@@ -117,12 +117,37 @@ fn external(device: &Device, plan: &Plan, id: BufferId, externals: &[Bind]) -> R
     Ok(storage.clone())
 }
 
+/// Copies and clears need usages that a caller's buffer may lack: wgpu would complain only when the encoder is finished,
+/// which may be the caller's doing.
+fn check_usages(plan: &Plan, memory: &[Storage]) -> Result<()> {
+    let check = |id: BufferId, usage: wgpu::BufferUsages| match &memory[id.0] {
+        Storage::Gpu(buffer) if !buffer.usage().contains(usage) => {
+            Err(Error::value(format!("usage of '{}'", plan.buffers()[id.0].name), format!("{usage:?}"), "less"))
+        }
+        _ => Ok(()),
+    };
+    plan.commands().iter().try_for_each(|command| match command {
+        Command::Copy { from, to, .. } => {
+            check(*from, wgpu::BufferUsages::COPY_SRC)?;
+            check(*to, wgpu::BufferUsages::COPY_DST)
+        }
+        Command::Clear { buffer, .. } => check(*buffer, wgpu::BufferUsages::COPY_DST),
+        Command::Dispatch(_) => Ok(()),
+    })
+}
+
 /// Two buffers of one memory: the CPU's runner can't hold both, and wgpu allows it only where both are read.
 fn aliased<'a>(plan: &'a Plan, memory: &[Storage]) -> Option<(&'a str, &'a str)> {
-    let external = |i: &usize| plan.buffers[*i].role == Role::External;
+    let external = |i: &usize| plan.buffers()[*i].role == Role::External;
     let indices: Vec<usize> = (0..memory.len()).filter(external).collect();
     indices.iter().enumerate().find_map(|(k, &i)| {
         let j = indices[k + 1..].iter().find(|&&j| memory[i].is(&memory[j]))?;
-        Some((plan.buffers[i].name.as_str(), plan.buffers[*j].name.as_str()))
+        Some((plan.buffers()[i].name.as_str(), plan.buffers()[*j].name.as_str()))
     })
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("device", &self.device).finish_non_exhaustive()
+    }
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod common;
+mod composition;
 mod device;
 mod extremes;
 mod golden;

@@ -3,6 +3,7 @@
 use crate::common::{Random, configs, gpu, rnn};
 use ndarray::{Array1, Array2, Array3, ArrayD, s};
 use wgrnn::kernels::Kernel;
+use wgrnn::plan::Command;
 use wgrnn::{
     Bias, Cell, Device, Direction, Error, Linear, Output, PlanBuilder, Reset, RnnCall, RnnConfig, Schedule, Session,
     SessionOptions, Tensor, reference,
@@ -173,7 +174,7 @@ fn a_layer_does_not_write_over_its_input() {
             let call = RnnCall { lengths, ..RnnCall::default() };
             let options = SessionOptions { steps: 4, batch: 2, call };
             let session = Session::with_tensors(&rnn, options, x.clone(), x, rnn.device_state(2).unwrap());
-            let error = session.err().expect("input and output are one tensor");
+            let error = session.expect_err("input and output are one tensor");
             assert!(matches!(error, Error::Plan(_)), "{error}");
         }
     }
@@ -209,9 +210,23 @@ fn no_dispatch_of_a_long_sequence_loops_longer_than_drivers_allow() {
     let session = rnn.session(SessionOptions { steps, batch: 1, call }).unwrap();
     let plan = session.plan();
     let at = Kernel::Sequence.row().params.iter().position(|&name| name == "steps").unwrap();
-    let sequence = plan.dispatches().filter(|dispatch| plan.variants[dispatch.variant].kernel == Kernel::Sequence);
-    let counts: Vec<usize> = sequence.map(|dispatch| plan.params[dispatch.params.start + at] as usize).collect();
+    let sequence = plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel == Kernel::Sequence);
+    let counts: Vec<usize> = sequence.map(|dispatch| plan.params(dispatch)[at] as usize).collect();
     assert_eq!(counts.iter().sum::<usize>(), steps);
-    // Each step loops over its units and, for each, over the vectors of h.
-    assert!(counts.iter().all(|count| count * (1 + 1 + hidden / 4) < 65_535), "{counts:?}");
+    // Each step is a trip, with one more for its units, one for each vector of h and one for each sequence of a tile.
+    assert!(counts.iter().all(|count| count * (1 + 1 + hidden / 4 + 1) < 65_535), "{counts:?}");
+}
+
+#[test]
+fn a_sequence_is_one_compute_pass() {
+    for schedule in [Schedule::Step, Schedule::Sequence] {
+        let config = RnnConfig::new(Cell::Lstm, 3, 4).layers(2).direction(Direction::Bidirectional);
+        let rnn = rnn(&gpu(), &config);
+        let call = RnnCall { lengths: Some(vec![5, 2]), carry: true, schedule, ..RnnCall::default() };
+        let session = rnn.session(SessionOptions { steps: 5, batch: 2, call }).unwrap();
+        let mut commands = session.plan().commands().iter();
+        // A copy or a clear would end the pass: all of them come first.
+        let before = commands.by_ref().take_while(|command| !matches!(command, Command::Dispatch(_))).count();
+        assert!(before > 0 && commands.all(|command| matches!(command, Command::Dispatch(_))), "{schedule:?}");
+    }
 }

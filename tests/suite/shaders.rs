@@ -5,8 +5,8 @@ use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
-use wgrnn::{Cell, Device};
 use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, compose};
+use wgrnn::{Cell, Device};
 
 /// What other shaders include.
 const PARTIALS: [&str; 3] = ["math", "tile", "recurrence"];
@@ -51,7 +51,8 @@ fn every_cell_file_is_a_phase_of_a_cell() {
 fn variants() -> Vec<Variant> {
     let mut seen = std::collections::HashSet::new();
     let cases = Kernel::ALL.into_iter().flat_map(|kernel| (kernel.row().cases)(&Device::cpu()));
-    let variants: Vec<_> = cases.map(|case| case.variant).filter(|variant| seen.insert(variant.clone())).collect();
+    let variants: Vec<_> =
+        cases.map(|case| case.variant().clone()).filter(|variant| seen.insert(variant.clone())).collect();
     for kernel in Kernel::ALL {
         assert!(variants.iter().any(|variant| variant.kernel == kernel), "{kernel:?}");
     }

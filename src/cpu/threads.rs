@@ -1,0 +1,25 @@
+//! Work shared out to threads.
+//!
+//! A pool of our own: a program holds its tensors' locks while it runs, and a thread of a pool that waits for its part
+//! may take up any other work of that pool, such as a caller's loop that wants the same tensors. Ours only ever has
+//! parts of kernels. For the same reason nothing is shared out from within somebody else's pool.
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::sync::LazyLock;
+
+static POOL: LazyLock<Option<ThreadPool>> =
+    LazyLock::new(|| ThreadPoolBuilder::new().thread_name(|i| format!("wgrnn {i}")).build().ok());
+
+/// Threads that work is shared out to.
+pub(crate) fn count() -> usize {
+    POOL.as_ref().map_or(1, ThreadPool::current_num_threads)
+}
+
+/// Calls `work` for each item, with its index.
+pub(crate) fn for_each<T: Send>(items: &mut [T], work: impl Fn(usize, &mut T) + Send + Sync) {
+    match POOL.as_ref().filter(|_| items.len() > 1 && rayon::current_thread_index().is_none()) {
+        Some(pool) => pool.install(|| items.par_iter_mut().enumerate().for_each(|(i, item)| work(i, item))),
+        None => items.iter_mut().enumerate().for_each(|(i, item)| work(i, item)),
+    }
+}
