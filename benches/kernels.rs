@@ -17,18 +17,20 @@ fn main() {
     let mut criterion = common::criterion();
     let mut lines = Vec::new();
     for kernel in Kernel::ALL {
-        for case in kernel.bench(&devices[0].1) {
+        // Each device has its own packing; all else is the same.
+        let [on_gpu, on_cpu] = devices.each_ref().map(|(_, device)| kernel.bench(device));
+        for (on_gpu, on_cpu) in on_gpu.iter().zip(&on_cpu) {
             // A wrong kernel has no speed.
-            for comparison in check::compare_case(&devices[0].1, &case).expect("the case runs") {
+            for comparison in check::compare_case(&devices[0].1, on_gpu).expect("the case runs") {
                 assert!(comparison.passed(), "{comparison}");
             }
-            let group_name = case.name.replace(['/', ','], " ");
+            let group_name = on_gpu.name.replace(['/', ','], " ");
             let mut group = criterion.benchmark_group(&group_name);
             // 2 · rows · columns · terms for products; a copy has none.
-            if case.flop() > 0 {
-                group.throughput(Throughput::Elements(case.flop()));
+            if on_gpu.flop() > 0 {
+                group.throughput(Throughput::Elements(on_gpu.flop()));
             }
-            for (name, device) in &devices {
+            for ((name, device), case) in devices.iter().zip([on_gpu, on_cpu]) {
                 let program = case.program(device).expect("the case runs");
                 group.bench_function(*name, |bencher| {
                     bencher.iter(|| {
@@ -38,7 +40,7 @@ fn main() {
                 });
             }
             group.finish();
-            lines.push((group_name, case.flop()));
+            lines.push((group_name, on_gpu.flop()));
         }
     }
     criterion.final_summary();

@@ -1,7 +1,7 @@
 //! Inputs on which every kernel is compared with its twin: awkward sizes, strides, maps, all cells, all tiles.
 
 use super::{
-    Access, ArgmaxParams, FLAT, GatherParams, GemmParams, Kernel, PackParams, RecurrenceParams, Tile, Variant,
+    Access, ArgmaxParams, FLAT, GatherParams, GemmParams, Kernel, PackParams, Packed, RecurrenceParams, Tile, Variant,
 };
 use crate::cells::{Cell, Width};
 use crate::device::Device;
@@ -185,33 +185,18 @@ fn poison(count: usize) -> Words {
     Words::Numbers(vec![f32::NAN; count])
 }
 
-/// A random packed matrix: `k` rows, padded with zeros, then a panel with the bias. Scaled so that a dot with numbers up
-/// to 1 stays near 1.
-fn packed(numbers: &mut Numbers, k: usize, columns: usize, batches: usize) -> Vec<f32> {
-    let bound = 1.0 / (k as f32).sqrt();
-    let mut words = Vec::new();
-    for _ in 0..batches {
-        let rows = numbers.uniform(k * columns, bound);
-        let bias = numbers.uniform(columns, 0.5);
-        for panel in 0..=k.div_ceil(4) {
-            for j in 0..columns {
-                words.extend((0..4).map(|i| match (panel == k.div_ceil(4), 4 * panel + i) {
-                    (true, _) => {
-                        if i == 0 {
-                            bias[j]
-                        } else {
-                            0.0
-                        }
-                    }
-                    (false, row) => {
-                        if row < k {
-                            rows[row * columns + j]
-                        } else {
-                            0.0
-                        }
-                    }
-                }));
-            }
+/// Random packed matrices. Scaled so that a dot with numbers up to 1 stays near 1.
+fn packed(numbers: &mut Numbers, layout: Packed, batches: usize) -> Vec<f32> {
+    let Packed { rows, columns, panel } = layout;
+    let bound = 1.0 / (rows as f32).sqrt();
+    let mut words = vec![0.0; batches * layout.words()];
+    for words in words.chunks_exact_mut(layout.words()) {
+        for (i, value) in numbers.uniform(rows * columns, bound).into_iter().enumerate() {
+            let (k, j) = (i / columns, i % columns);
+            words[(k / panel * layout.pitch() + j) * panel + k % panel] = value;
+        }
+        for (j, value) in numbers.uniform(columns, 0.5).into_iter().enumerate() {
+            words[(layout.panels() * layout.pitch() + j) * panel] = value;
         }
     }
     words
@@ -224,7 +209,7 @@ pub(super) fn gemm(device: &Device) -> Vec<Case> {
         for (i, &(m, n, k)) in sizes.iter().enumerate() {
             // Each form of A and C beside each size, in turn.
             for form in [GemmForm::Plain, GemmForm::Mapped, GemmForm::Transposed, GemmForm::Accumulated] {
-                cases.push(gemm_case(tile, (m, n, k), form, 1 + i % 2));
+                cases.push(gemm_case(tile, 4, (m, n, k), form, 1 + i % 2));
             }
         }
     }
@@ -239,7 +224,7 @@ enum GemmForm {
     Accumulated,
 }
 
-fn gemm_case(tile: Tile, (m, n, k): (usize, usize, usize), form: GemmForm, batch: usize) -> Case {
+fn gemm_case(tile: Tile, panel: u32, (m, n, k): (usize, usize, usize), form: GemmForm, batch: usize) -> Case {
     let mut numbers = Numbers::new(m * 1000 + n * 10 + k);
     let transposed = form == GemmForm::Transposed;
     let mapped = form == GemmForm::Mapped;
@@ -258,8 +243,8 @@ fn gemm_case(tile: Tile, (m, n, k): (usize, usize, usize), form: GemmForm, batch
             }
         }
     }
-    let panels = k.div_ceil(4) + 1;
-    let b = packed(&mut numbers, k, n, batch);
+    let layout = Packed { rows: k, columns: n, panel: panel as usize };
+    let b = packed(&mut numbers, layout, batch);
     let map = numbers.below(batch * m, m);
     let (c_row, c_batch) = (n + 2, m * (n + 2) + 5);
     let c_words = 1 + batch * c_batch;
@@ -275,7 +260,7 @@ fn gemm_case(tile: Tile, (m, n, k): (usize, usize, usize), form: GemmForm, batch
         a_column: a_column as u32,
         a_batch: a_batch as u32,
         b_offset: 0,
-        b_batch: (panels * n) as u32,
+        b_batch: layout.vectors() as u32,
         c_offset: 1,
         c_row: c_row as u32,
         c_batch: c_batch as u32,
@@ -285,7 +270,7 @@ fn gemm_case(tile: Tile, (m, n, k): (usize, usize, usize), form: GemmForm, batch
         accumulate: accumulate.into(),
     };
     let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
-    let variant = Variant { vector, ..Variant::new(Kernel::Gemm, tile, 4) };
+    let variant = Variant { vector, ..Variant::new(Kernel::Gemm, tile, panel) };
     Case {
         name: format!("{variant} of {batch}x{m}x{n}x{k} {form:?}"),
         variant,
@@ -498,8 +483,9 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
     for (sizes, phase) in sizes.iter_mut().zip(phases) {
         let (units, k) = (size(phase.units), size(phase.source));
         let columns = phase.gates * units;
-        *sizes = [units, k.div_ceil(4), weights.len() / 4, (k.div_ceil(4) + 1) * columns, gate];
-        weights.extend(packed(&mut numbers, k, columns, directions));
+        let layout = Packed { rows: k, columns, panel: variant.panel as usize };
+        *sizes = [units, layout.panels(), weights.len() / layout.panel, layout.vectors(), gate];
+        weights.extend(packed(&mut numbers, layout, directions));
         gate += columns;
     }
     let [first, second] = sizes.map(|sizes| sizes.map(|size| size as u32));
@@ -568,21 +554,23 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
     }
 }
 
-/// Cases large enough to time, with the tiles that the device's class uses.
+/// Cases large enough to time, with the tiles and the packing that the device uses.
 pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
     let cell = Some((Cell::Lstm, false));
     match kernel {
-        Kernel::Gemm => vec![gemm_case(layer::gemm_tile(device, 512), (512, 1024, 256), GemmForm::Plain, 1)],
+        Kernel::Gemm => {
+            vec![gemm_case(layer::gemm_tile(device, 512), device.panel(), (512, 1024, 256), GemmForm::Plain, 1)]
+        }
         Kernel::Pack => vec![pack_case((256, 1024), (4, true, true), 1 << 15)],
         Kernel::Gather => vec![gather_case((2048, 256), true, 1 << 15)],
         Kernel::Argmax => vec![argmax_case((64, 1000))],
         Kernel::Step => {
             let tile = layer::step_tile(device, 4, 32);
-            vec![recurrence_case(Variant { cell, ..Variant::new(kernel, tile, 4) }, 32, 256, 1)]
+            vec![recurrence_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
         }
         Kernel::Sequence => {
             let tile = Tile { rows: 8, ..layer::own_tiles(device, kernel)[0] };
-            vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, 4) }, 8, 64, 64)]
+            vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]
         }
     }
 }

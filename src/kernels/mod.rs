@@ -89,7 +89,7 @@ impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.
     pub const ALL: [Self; 6] = [Self::Gemm, Self::Pack, Self::Gather, Self::Argmax, Self::Step, Self::Sequence];
 
-    /// A case large enough to time, tiled as for this device.
+    /// Cases large enough to time, tiled and packed as for this device.
     pub fn bench(self, device: &Device) -> Vec<Case> {
         cases::bench(self, device)
     }
