@@ -1,4 +1,4 @@
-//! Whether a device computes what it should: a layer against the [reference](crate::reference), every kernel against
+//! Whether a device computes what it should: a layer against the [reference](mod@crate::reference), every kernel against
 //! its CPU twin. Drivers have bugs; this lets you trust your own.
 
 use crate::device::Device;

@@ -488,7 +488,6 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
         weights.extend(packed(&mut numbers, layout, directions));
         gate += columns;
     }
-    let [first, second] = sizes.map(|sizes| sizes.map(|size| size as u32));
 
     let (source, target) = if variant.kernel == Kernel::Step {
         let phase = &phases[variant.phase as usize];
@@ -524,16 +523,7 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
         y_stride: (directions * state) as u32,
         y_offset: 2,
         aux_stride: (slots * hidden) as u32,
-        units_0: first[0],
-        panels_0: first[1],
-        weights_0: first[2],
-        weights_direction_0: first[3],
-        gate_0: first[4],
-        units_1: second[0],
-        panels_1: second[1],
-        weights_1: second[2],
-        weights_direction_1: second[3],
-        gate_1: second[4],
+        ..RecurrenceParams::of_phases(sizes)
     };
     let tolerance = dot_tolerance(hidden) * steps as f64;
     Case {

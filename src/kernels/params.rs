@@ -43,3 +43,24 @@ params! {
         units_1, panels_1, weights_1, weights_direction_1, gate_1,
     }
 }
+
+impl RecurrenceParams {
+    /// Those of the phases, all else 0. For each phase: units, panels, first vector of its weights, vectors of a
+    /// direction, first gate.
+    pub fn of_phases(sizes: [[usize; 5]; 2]) -> Self {
+        let [first, second] = sizes.map(|sizes| sizes.map(|size| size as u32));
+        Self {
+            units_0: first[0],
+            panels_0: first[1],
+            weights_0: first[2],
+            weights_direction_0: first[3],
+            gate_0: first[4],
+            units_1: second[0],
+            panels_1: second[1],
+            weights_1: second[2],
+            weights_direction_1: second[3],
+            gate_1: second[4],
+            ..Self::default()
+        }
+    }
+}

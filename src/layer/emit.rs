@@ -356,7 +356,6 @@ impl Layer<'_> {
             weights += config.directions() * layout.vectors();
             gate += columns;
         }
-        let [first, second] = sizes.map(|sizes| sizes.map(|size| size as u32));
         let has_slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
         RecurrenceParams {
             batch: self.batch as u32,
@@ -378,16 +377,7 @@ impl Layer<'_> {
             y_stride: self.y.map_or(0, |_| config.output_size() as u32),
             y_offset: self.y.map_or(0, |(_, offset)| offset as u32),
             aux_stride: (has_slots * config.hidden) as u32,
-            units_0: first[0],
-            panels_0: first[1],
-            weights_0: first[2],
-            weights_direction_0: first[3],
-            gate_0: first[4],
-            units_1: second[0],
-            panels_1: second[1],
-            weights_1: second[2],
-            weights_direction_1: second[3],
-            gate_1: second[4],
+            ..RecurrenceParams::of_phases(sizes)
         }
     }
 

@@ -239,7 +239,7 @@ impl PlanBuilder {
         self.draft.dispatch(variant, bindings.to_vec(), &p.words());
     }
 
-    /// The column of the largest element of each row of `values` [rows, columns], into `out` [rows].
+    /// The column of the largest element of each row of `values`, `[rows, columns]`, into `out`, `[rows]`.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the rows differ.
