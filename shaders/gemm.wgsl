@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import load_rows, multiply_add -%}
+{%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add -%}
 // C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
 //
 // A lane owns COLUMNS columns, LANES apart, of ROWS rows. A is strided and its rows may be looked up in a map; B is packed
@@ -44,12 +44,7 @@ fn a_term(row: u32, k: u32) -> f32 {
 }
 {% endif %}
 @compute @workgroup_size({{ LANES }})
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-{%- if SPREAD %}
-    @builtin(subgroup_invocation_id) sublane: u32,
-{%- endif %}
+fn main({{ invocation() }}
 ) {
     let batch = group.z;
     let first = group.y * {{ ROWS }}u;
@@ -69,11 +64,7 @@ fn main(
     let row{{ r }} = row_of(batch, min(first + {{ r }}u, p.m - 1u)){{ " / 4u" if VECTOR }};
 {%- endfor %}
 {%- endif %}
-{%- for r in range(ROWS) %}
-{%- for c in range(COLUMNS) %}
-    var s{{ r }}_{{ c }} = bias{{ c }};
-{%- endfor %}
-{%- endfor %}
+    {{- begin_sums(COLUMNS) }}
     for (var k = 0u; k < panels; k++) {
 {%- for c in range(COLUMNS) %}
         let w{{ c }} = b[from{{ c }} + k * p.n];
@@ -88,12 +79,7 @@ fn main(
 {%- endif %}
         {{- multiply_add(COLUMNS) }}
     }
-    // One piece of code for all rows: unrolled, a large tile would take a driver seconds to compile.
-    var sums = array<array<f32, {{ COLUMNS }}>, {{ ROWS }}>(
-{%- for r in range(ROWS) %}
-        array<f32, {{ COLUMNS }}>({% for c in range(COLUMNS) %}s{{ r }}_{{ c }}, {% endfor %}),
-{%- endfor %}
-    );
+    {{- collect_sums(COLUMNS) }}
     for (var r = 0u; r < min({{ ROWS }}u, p.m - first); r++) {
         let at = p.c_offset + batch * p.c_batch + (first + r) * p.c_row;
 {%- for c in range(COLUMNS) %}

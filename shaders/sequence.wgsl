@@ -1,3 +1,4 @@
+{%- from "tile.wgsl" import begin_sums, collect_sums -%}
 // Many time steps in one dispatch: a workgroup takes ROWS sequences of one direction, with their state in its memory.
 //
 // Two copies of the state take turns, one read and one written in a phase, so one barrier a phase is enough. Scalars, not
@@ -24,11 +25,7 @@ fn phase_{{ f }}(
         let from{{ g }} = base + {{ g }}u * units + unit;
         let bias{{ g }} = weights[from{{ g }} + p.panels_{{ f }} * columns].x;
 {%- endfor %}
-{%- for r in range(ROWS) %}
-{%- for g in range(phase.gates) %}
-        var s{{ r }}_{{ g }} = bias{{ g }};
-{%- endfor %}
-{%- endfor %}
+        {{- begin_sums(phase.gates) }}
         for (var k = 0u; k < p.panels_{{ f }}; k++) {
 {%- for g in range(phase.gates) %}
             let w{{ g }} = weights[from{{ g }} + k * columns];
@@ -43,11 +40,7 @@ fn phase_{{ f }}(
 {%- endfor %}
 {%- endfor %}
         }
-        var sums = array<array<f32, {{ phase.gates }}>, {{ ROWS }}>(
-{%- for r in range(ROWS) %}
-            array<f32, {{ phase.gates }}>({% for g in range(phase.gates) %}s{{ r }}_{{ g }}, {% endfor %}),
-{%- endfor %}
-        );
+        {{- collect_sums(phase.gates) }}
         for (var r = 0u; r < min({{ ROWS }}u, running - first); r++) {
             let at = r * WIDTH + unit;
             state[(1u - now) * COPY + at] = finish_{{ f }}(

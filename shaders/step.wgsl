@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import load_rows, multiply_add -%}
+{%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add -%}
 // One phase of one time step, all directions: h·Rᵀ + b, the gates, and the new state, in one dispatch.
 //
 // A lane owns UNITS units, LANES apart, with all their gates, of ROWS sequences.
@@ -10,12 +10,7 @@ fn sequence_of(rank: u32) -> u32 {
 }
 
 @compute @workgroup_size({{ LANES }})
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-{%- if SPREAD %}
-    @builtin(subgroup_invocation_id) sublane: u32,
-{%- endif %}
+fn main({{ invocation() }}
 ) {
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;
@@ -40,11 +35,7 @@ fn main(
     let own{{ i }} = (state_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u)) * p.h_in_stride;
 {%- endfor %}
 {%- endif %}
-{%- for r in range(ROWS) %}
-{%- for c in range(columns) %}
-    var s{{ r }}_{{ c }} = bias{{ c }};
-{%- endfor %}
-{%- endfor %}
+    {{- begin_sums(columns) }}
     for (var k = 0u; k < panels; k++) {
 {%- for c in range(columns) %}
         let w{{ c }} = weights[from{{ c }} + k * columns];
@@ -52,12 +43,7 @@ fn main(
         {{- load_rows("h_in") }}
         {{- multiply_add(columns) }}
     }
-    // One piece of code for all sums: unrolled, a large tile would take a driver seconds to compile.
-    var sums = array<array<f32, {{ columns }}>, {{ ROWS }}>(
-{%- for r in range(ROWS) %}
-        array<f32, {{ columns }}>({% for c in range(columns) %}s{{ r }}_{{ c }}, {% endfor %}),
-{%- endfor %}
-    );
+    {{- collect_sums(columns) }}
     for (var r = 0u; r < min({{ ROWS }}u, p.running - first); r++) {
         let n = sequence_of(first + r);
 {%- for u in range(UNITS) %}

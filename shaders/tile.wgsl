@@ -26,3 +26,31 @@
 {%- endfor %}
 {%- endfor %}
 {%- endmacro -%}
+
+{#- What an invocation knows of itself. -#}
+{%- macro invocation() %}
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+{%- if SPREAD %}
+    @builtin(subgroup_invocation_id) sublane: u32,
+{%- endif %}
+{%- endmacro -%}
+
+{#- Every sum begins with its column's bias. -#}
+{%- macro begin_sums(columns) %}
+{%- for r in range(ROWS) %}
+{%- for c in range(columns) %}
+    var s{{ r }}_{{ c }} = bias{{ c }};
+{%- endfor %}
+{%- endfor %}
+{%- endmacro -%}
+
+{#- The sums as an array, so that what follows can be a loop: unrolled, a large tile would take a driver seconds to
+    compile. -#}
+{%- macro collect_sums(columns) %}
+    var sums = array<array<f32, {{ columns }}>, {{ ROWS }}>(
+{%- for r in range(ROWS) %}
+        array<f32, {{ columns }}>({% for c in range(columns) %}s{{ r }}_{{ c }}, {% endfor %}),
+{%- endfor %}
+    );
+{%- endmacro -%}

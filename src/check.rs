@@ -197,7 +197,7 @@ pub struct KernelReport {
     pub kernel: &'static str,
     /// Cases run.
     pub cases: usize,
-    /// Cases that this device has no lanes or memory for, with the reason: they were not run.
+    /// Cases that this device has no lanes for, with the reason: they were not run.
     pub left_out: Vec<(String, String)>,
     /// The case with the largest error relative to its tolerance.
     pub worst: Option<Comparison>,

@@ -62,6 +62,16 @@ pub enum Width {
     State,
 }
 
+impl Width {
+    /// This one of two widths.
+    pub(crate) fn of<T>(self, hidden: T, state: T) -> T {
+        match self {
+            Self::Hidden => hidden,
+            Self::State => state,
+        }
+    }
+}
+
 /// One recurrent product with the gates that follow it: the part of a step that one dispatch can do.
 #[derive(Debug)]
 pub struct Phase {

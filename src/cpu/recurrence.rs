@@ -3,7 +3,7 @@
 use super::Call;
 use super::gemm::{multiply, unpack_panels};
 use super::rows::SharedRows;
-use crate::cells::{Phase, Width};
+use crate::cells::Phase;
 use crate::kernels::{Packed, RecurrenceParams};
 use std::ops::Range;
 
@@ -140,12 +140,9 @@ impl<'a> Recurrence<'a> {
     pub fn new(call: &mut Call<'a>) -> Self {
         let p: RecurrenceParams = call.params();
         let phases = call.variant.phases();
-        let state = phases.last().map_or(0, |_| if phases.len() > 1 { p.units_1 } else { p.units_0 }) as usize;
+        let state = if phases.len() > 1 { p.units_1 } else { p.units_0 } as usize;
         let hidden = p.units_0 as usize;
-        let k = |phase: Option<&Phase>| match phase.map(|phase| phase.source) {
-            Some(Width::Hidden) => hidden,
-            _ => state,
-        };
+        let k = |phase: Option<&Phase>| phase.map_or(0, |phase| phase.source.of(hidden, state));
         let sizes = [
             PhaseSizes {
                 units: p.units_0 as usize,

@@ -5,13 +5,12 @@ use super::recurrence::{Part, Recurrence, StepRows, Workspace};
 use super::threads;
 
 pub(crate) fn run(call: &mut Call<'_>) {
-    let directions = call.params::<crate::kernels::RecurrenceParams>().directions as usize;
     let mut workspaces = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
     let started = step_rows(&recurrence, 0).running;
     let rows = (call.variant.tile.rows as usize).max(1);
     let tiles = started.div_ceil(rows);
-    let tasks = directions * tiles;
+    let tasks = recurrence.p.directions as usize * tiles;
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, Workspace::default);
     }

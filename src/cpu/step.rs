@@ -11,10 +11,10 @@ const UNITS: usize = 16;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let phase = call.variant.phase as usize;
-    let directions = call.params::<crate::kernels::RecurrenceParams>().directions as usize;
     let mut workspaces = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
     let p = recurrence.p;
+    let directions = p.directions as usize;
     let sizes = recurrence.sizes(phase);
     let at = StepRows {
         x_row: p.x_row as usize,

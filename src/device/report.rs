@@ -77,6 +77,11 @@ impl AdapterReport {
         Self::new(device.adapter_info(), &device.limits(), device.features())
     }
 
+    /// Whether every subgroup has at least so many lanes.
+    pub(crate) fn has_subgroups_of(&self, lanes: u32) -> bool {
+        self.features.subgroups && self.subgroup.0 >= lanes
+    }
+
     fn new(info: wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
         Self {
             name: info.name,

@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::layer;
 use crate::plan::{Draft, Plan, Role};
-use crate::program::{Bind, Program};
+use crate::program::Program;
 use crate::tensor::Storage;
 use rand_mt::Mt;
 
@@ -55,7 +55,7 @@ impl Case {
     pub fn left_out(&self, device: &Device) -> Option<String> {
         let report = device.report()?;
         let tile = self.variant.tile;
-        if tile.spread > 0 && !(device_has_subgroups(device) && report.subgroup.0 >= tile.spread) {
+        if tile.spread > 0 && !report.has_subgroups_of(tile.spread) {
             return Some(format!("no subgroups of at least {}", tile.spread));
         }
         (tile.lanes > report.limits.invocations).then(|| format!("no workgroups of {}", tile.lanes))
@@ -134,7 +134,7 @@ impl Case {
             let words = self.buffers[binding].bits();
             let storage = Storage::zeros(device, &plan.buffers()[id.0].name, words.len() as u64)?;
             storage.write(device, words)?;
-            binds.push(Bind::storage(id, &storage, device));
+            binds.push((id, storage.clone()));
             storages.push((binding, storage));
         }
         Ok((Program::new(device, plan, &binds)?, storages))
@@ -157,10 +157,6 @@ impl Case {
             })
             .collect()
     }
-}
-
-fn device_has_subgroups(device: &Device) -> bool {
-    device.report().is_some_and(|report| report.features.subgroups)
 }
 
 /// Seeded numbers.
@@ -456,7 +452,7 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
     let (cell, projected) = variant.cell.unwrap_or((Cell::Lstm, false));
     let phases = variant.phases();
     let state = if projected { hidden.div_ceil(2) } else { hidden };
-    let size = |width| if width == Width::Hidden { hidden } else { state };
+    let size = |width: Width| width.of(hidden, state);
     let directions = 2;
     let state_row = directions * batch;
     let states = state_row + directions * batch;

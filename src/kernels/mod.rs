@@ -9,7 +9,7 @@ mod params;
 
 pub use cases::Case;
 pub use compose::{Dialect, compose};
-pub(crate) use needs::{flop, grid, needs, trips};
+pub(crate) use needs::{flop, grid, needs, sequence_trips, state_width, trips};
 pub(crate) use packed::Packed;
 pub(crate) use params::{ArgmaxParams, GatherParams, GemmParams, PackParams, RecurrenceParams};
 
@@ -146,6 +146,11 @@ impl Variant {
     /// A variant without what only some kernels have.
     pub const fn new(kernel: Kernel, tile: Tile, panel: u32) -> Self {
         Self { kernel, tile, cell: None, phase: 0, vector: false, width: 0, panel }
+    }
+
+    /// Bytes of workgroup memory for two copies of the state: `sequence` only.
+    pub(crate) const fn workgroup_bytes(&self) -> u64 {
+        8 * self.tile.rows as u64 * self.width as u64
     }
 
     /// The phases of its cell; none where there is no cell.

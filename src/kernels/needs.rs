@@ -2,9 +2,8 @@
 //! buffers it reaches. Shaders run without bounds checks, so a plan is refused where one reaches beyond its buffer.
 
 use super::{
-    ArgmaxParams, GatherParams, GemmParams, Kernel, MAX_BINDINGS, PackParams, Packed, RecurrenceParams, Variant,
+    ArgmaxParams, GatherParams, GemmParams, Kernel, MAX_BINDINGS, PackParams, Packed, RecurrenceParams, Tile, Variant,
 };
-use crate::cells::Width;
 
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
 pub(crate) type Maxima<'a> = &'a dyn Fn(usize, u64, u64) -> u64;
@@ -89,12 +88,13 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
     }
     words[2] = words[2].max(u(p.order) + running);
     words[3] = states * 4 * u(p.h_in_stride);
-    let out_units = match (variant.kernel, phases[variant.phase as usize].units) {
-        (Kernel::Step, Width::Hidden) => units[0],
-        _ => state_units,
+    // A step writes the units of its phase, a sequence whole rows.
+    let out_words = if variant.kernel == Kernel::Step {
+        phases[variant.phase as usize].units.of(units[0], state_units)
+    } else {
+        state_units.max(u(p.h_out_stride))
     };
-    words[4] = (states - 1) * u(p.h_out_stride)
-        + out_units.max(if variant.kernel == Kernel::Step { 0 } else { u(p.h_out_stride) });
+    words[4] = (states - 1) * u(p.h_out_stride) + out_words;
     if p.y_stride != 0 {
         words[2] = words[2].max(u(p.map_row) + last * u(p.map_direction) + rows);
         let row = (0..=last).map(|d| maxima(2, u(p.map_row) + d * u(p.map_direction), rows)).max().unwrap_or(0);
@@ -160,11 +160,27 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
             if variant.kernel == Kernel::Step {
                 return phases[variant.phase as usize].1 + rows;
             }
-            let step: u64 = phases.iter().map(|(units, panels)| units.div_ceil(lanes) * (panels + 1 + rows)).sum();
-            let edges = 3 * u64::from(tile.rows * variant.width).div_ceil(lanes);
-            edges + u64::from(p.steps) * (step + 1)
+            let (edges, step) = sequence_trips(tile, variant.width, phases);
+            edges + u64::from(p.steps) * step
         }
     }
+}
+
+/// Loop trips of `sequence`: around its steps, and in each of them. Phases are units and panels.
+pub(crate) fn sequence_trips(tile: Tile, width: u32, phases: impl IntoIterator<Item = (u64, u64)>) -> (u64, u64) {
+    let [rows, lanes] = [tile.rows, tile.lanes].map(u64::from);
+    let edges = 3 * u64::from(tile.rows * width).div_ceil(lanes);
+    let phases = phases.into_iter().map(|(units, panels)| units.div_ceil(lanes) * (panels + 1 + rows));
+    (edges, phases.sum::<u64>() + 1)
+}
+
+/// Words that a row of the state in workgroup memory has to hold: `sequence` only.
+pub(crate) fn state_width(variant: &Variant, params: &[u32]) -> u64 {
+    if variant.kernel != Kernel::Sequence {
+        return 0;
+    }
+    let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
+    u64::from(p.units_0).max(4 * u64::from(p.h_in_stride))
 }
 
 /// Floating-point operations of the products: two for each multiplication with its addition.
@@ -180,10 +196,7 @@ pub(crate) fn flop(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> u64
             let phases = variant.phases();
             let units = [u64::from(p.units_0), u64::from(p.units_1)];
             let product = |phase: usize| {
-                let k = match phases[phase].source {
-                    Width::Hidden => units[0],
-                    Width::State => units[phases.len() - 1],
-                };
+                let k = phases[phase].source.of(units[0], units[phases.len() - 1]);
                 2 * phases[phase].gates as u64 * units[phase] * k * u64::from(p.directions)
             };
             if variant.kernel == Kernel::Step {

@@ -46,7 +46,6 @@ impl Default for RnnCall {
 
 /// Steps and sequences of an input's shape.
 pub(super) fn sequence_sizes(config: &RnnConfig, x: &[usize]) -> Result<(usize, usize)> {
-    let expected = config.sequence_shape(0, 0, config.input);
     match *x {
         [a, b, features] if a > 0 && b > 0 && features == config.input => {
             // Before anything of that size is asked for.
@@ -55,7 +54,7 @@ pub(super) fn sequence_sizes(config: &RnnConfig, x: &[usize]) -> Result<(usize, 
         }
         _ => {
             let axes = if config.batch_first { "[N, T, " } else { "[T, N, " };
-            Err(Error::shape("input", format!("{axes}{}], none of them 0", expected[2]), x))
+            Err(Error::shape("input", format!("{axes}{}], none of them 0", config.input), x))
         }
     }
 }
@@ -170,8 +169,19 @@ pub(crate) fn emit(
         } else {
             None
         };
-        let emitter = Layer { rnn, layer, batch, rows: &rows, sequence, chunk, buffers: &buffers, input, y, h_width };
-        emitter.emit(plan);
+        let recurrent = plan.external(
+            &format!("R of layer {layer}"),
+            rnn.recurrent_weights(layer),
+            rnn.recurrent_words(layer) as u64,
+        );
+        let (y_buffer, y_offset) = y.unwrap_or_else(|| (plan.workspace("no output", 1), 0));
+        let params = RecurrenceParams {
+            y_stride: if y.is_some() { width as u32 } else { 0 },
+            y_offset: y_offset as u32,
+            ..layer_params(rnn, layer, batch, &rows, chunk)
+        };
+        let bindings = [buffers.x_part, recurrent, buffers.map, y_buffer];
+        Layer { rnn, layer, rows: &rows, sequence, chunk, buffers: &buffers, input, bindings, params }.emit(plan);
         input = y.unwrap_or(input);
     }
     if call.output == Output::Last {
@@ -224,7 +234,6 @@ fn gather_last(
 struct Layer<'a> {
     rnn: &'a Rnn,
     layer: usize,
-    batch: usize,
     rows: &'a RowMap,
     /// Tile and row width of the `sequence` schedule; none: step by step.
     sequence: Option<(Tile, u32)>,
@@ -232,8 +241,10 @@ struct Layer<'a> {
     chunk: usize,
     buffers: &'a Buffers,
     input: (BufferId, usize),
-    y: Option<(BufferId, usize)>,
-    h_width: usize,
+    /// Input part, weights, map and output of every recurrent dispatch.
+    bindings: [BufferId; 4],
+    /// What all of its recurrent dispatches share.
+    params: RecurrenceParams,
 }
 
 impl Layer<'_> {
@@ -250,11 +261,7 @@ impl Layer<'_> {
                     let most = schedule::sequence_steps(&device, config, tile, width);
                     for at in (from..to).step_by(most) {
                         let variant = Variant { width, ..self.variant(Kernel::Sequence, tile, plan) };
-                        let params = RecurrenceParams {
-                            steps: most.min(to - at) as u32,
-                            h_out_stride: self.h_width as u32,
-                            ..self.params(from, at)
-                        };
+                        let params = RecurrenceParams { steps: most.min(to - at) as u32, ..self.params(from, at) };
                         self.dispatch(plan, variant, [self.buffers.h[h], self.buffers.h[1 - h]], &params);
                         h = 1 - h;
                     }
@@ -313,19 +320,17 @@ impl Layer<'_> {
         let config = self.rnn.config();
         let phases = config.cell.phases(config.projection.is_some());
         let [first, last] = [0, phases.len() - 1];
-        let between = config.hidden.next_multiple_of(4);
+        let h_width = self.params.h_out_stride;
+        let between = config.hidden.next_multiple_of(4) as u32;
         for (i, phase) in phases.iter().enumerate() {
             let tile = schedule::step_tile(plan.device(), phase.gates, self.rows.running(at));
             let variant = Variant { phase: i as u32, ..self.variant(Kernel::Step, tile, plan) };
             let (source, source_width) =
-                if i == first { (self.buffers.h[h], self.h_width) } else { (self.buffers.between, between) };
+                if i == first { (self.buffers.h[h], h_width) } else { (self.buffers.between, between) };
             let (target, target_width) =
-                if i == last { (self.buffers.h[1 - h], self.h_width) } else { (self.buffers.between, between) };
-            let params = RecurrenceParams {
-                h_in_stride: (source_width / 4) as u32,
-                h_out_stride: target_width as u32,
-                ..self.params(from, at)
-            };
+                if i == last { (self.buffers.h[1 - h], h_width) } else { (self.buffers.between, between) };
+            let params =
+                RecurrenceParams { h_in_stride: source_width / 4, h_out_stride: target_width, ..self.params(from, at) };
             self.dispatch(plan, variant, [source, target], &params);
         }
     }
@@ -336,48 +341,15 @@ impl Layer<'_> {
         Variant { cell, ..Variant::new(kernel, tile, plan.device().panel()) }
     }
 
-    /// What every dispatch of this layer shares, for step `at` of the chunk that begins with step `from`.
+    /// The parameters for step `at` of the chunk that begins with step `from`.
     fn params(&self, from: usize, at: usize) -> RecurrenceParams {
-        let config = self.rnn.config();
-        let phases = config.cell.phases(config.projection.is_some());
-        let gates = config.cell.gates() * config.hidden;
-        let size = |width| match width {
-            Width::Hidden => config.hidden,
-            Width::State => config.state_size(),
-        };
-        // Per phase: units, panels, first vector of the weights, vectors of a direction, first gate.
-        let mut sizes = [[0; 5]; 2];
-        let (mut weights, mut gate) = (0, 0);
-        for (sizes, phase) in sizes.iter_mut().zip(phases) {
-            let k = size(phase.source);
-            let columns = phase.gates * size(phase.units);
-            let layout = packed(self.rnn.device(), k, columns);
-            *sizes = [size(phase.units), layout.panels(), weights, layout.vectors(), gate];
-            weights += config.directions() * layout.vectors();
-            gate += columns;
-        }
-        let has_slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
         RecurrenceParams {
-            batch: self.batch as u32,
-            directions: config.directions() as u32,
-            state_row: (self.layer * config.directions() * self.batch) as u32,
             x_row: (self.rows.offset(at) - self.rows.offset(from)) as u32,
-            x_direction: (self.chunk * gates) as u32,
-            x_stride: gates as u32,
             map_row: self.rows.offset(at) as u32,
-            map_direction: self.rows.rows as u32,
-            order: self.rows.order as u32,
             offsets: (self.rows.offsets + at) as u32,
-            steps: 1,
             running: self.rows.running(at) as u32,
             next_running: self.rows.running(at + 1) as u32,
-            h_in_stride: (self.h_width / 4) as u32,
-            h_out_stride: self.h_width as u32,
-            final_stride: self.h_width as u32,
-            y_stride: self.y.map_or(0, |_| config.output_size() as u32),
-            y_offset: self.y.map_or(0, |(_, offset)| offset as u32),
-            aux_stride: (has_slots * config.hidden) as u32,
-            ..RecurrenceParams::of_phases(sizes)
+            ..self.params
         }
     }
 
@@ -388,12 +360,43 @@ impl Layer<'_> {
         [h_in, h_out]: [BufferId; 2],
         params: &RecurrenceParams,
     ) {
-        let weights = self.rnn.recurrent_weights(self.layer);
-        let words = self.rnn.recurrent_words(self.layer);
-        let weights = plan.external(&format!("R of layer {}", self.layer), weights, words as u64);
-        let y = self.y.map_or_else(|| plan.workspace("no output", 1), |(y, _)| y);
-        let Buffers { map, x_part, aux, h_state, .. } = *self.buffers;
-        let bindings = vec![x_part, weights, map, h_in, h_out, aux, y, h_state];
+        let [x_part, weights, map, y] = self.bindings;
+        let bindings = vec![x_part, weights, map, h_in, h_out, self.buffers.aux, y, self.buffers.h_state];
         plan.draft.dispatch(variant, bindings, &params.words());
+    }
+}
+
+/// The parameters that all recurrent dispatches of a layer share; no output.
+fn layer_params(rnn: &Rnn, layer: usize, batch: usize, rows: &RowMap, chunk: usize) -> RecurrenceParams {
+    let config = rnn.config();
+    let phases = config.cell.phases(config.projection.is_some());
+    let gates = config.cell.gates() * config.hidden;
+    let h_width = config.state_size().next_multiple_of(4);
+    let size = |width: Width| width.of(config.hidden, config.state_size());
+    // Per phase: units, panels, first vector of the weights, vectors of a direction, first gate.
+    let mut sizes = [[0; 5]; 2];
+    let (mut weights, mut gate) = (0, 0);
+    for (sizes, phase) in sizes.iter_mut().zip(phases) {
+        let columns = phase.gates * size(phase.units);
+        let layout = packed(rnn.device(), size(phase.source), columns);
+        *sizes = [size(phase.units), layout.panels(), weights, layout.vectors(), gate];
+        weights += config.directions() * layout.vectors();
+        gate += columns;
+    }
+    let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
+    RecurrenceParams {
+        batch: batch as u32,
+        directions: config.directions() as u32,
+        state_row: (layer * config.directions() * batch) as u32,
+        x_direction: (chunk * gates) as u32,
+        x_stride: gates as u32,
+        map_direction: rows.rows as u32,
+        order: rows.order as u32,
+        steps: 1,
+        h_in_stride: (h_width / 4) as u32,
+        h_out_stride: h_width as u32,
+        final_stride: h_width as u32,
+        aux_stride: (slots * config.hidden) as u32,
+        ..RecurrenceParams::of_phases(sizes)
     }
 }

@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, PackParams, Packed, Variant};
 use crate::plan::{Draft, Role};
-use crate::program::{Bind, Program};
+use crate::program::Program;
 use crate::tensor::{Storage, Tensor};
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -40,14 +40,14 @@ pub(crate) fn pack(device: &Device, name: &str, matrices: &[Matrix<'_>]) -> Resu
     let storage = Storage::zeros(device, name, words as u64)?;
     let mut draft = Draft::default();
     let target = draft.buffer(name, words as u64, Role::External);
-    let mut binds = vec![Bind::storage(target, &storage, device)];
+    let mut binds = vec![(target, storage.clone())];
     let none = draft.buffer("no bias", 1, Role::Workspace);
     let mut offset = 0;
     for matrix in matrices {
         let (rows, columns) = (matrix.rows(), matrix.columns());
         let mut upload = |name: &str, tensor: &Tensor| {
             let id = draft.buffer(name, (tensor.shape().iter().product::<usize>()) as u64, Role::External);
-            binds.push(Bind::new(id, tensor));
+            binds.push((id, tensor.storage.clone()));
             id
         };
         let source = upload(&matrix.name, &Tensor::from_array(device, matrix.weight)?);

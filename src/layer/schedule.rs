@@ -4,7 +4,7 @@ use super::config::RnnConfig;
 use crate::cells::Width;
 use crate::cpu::threads;
 use crate::device::{Class, Device};
-use crate::kernels::{Kernel, Tile};
+use crate::kernels::{Kernel, Tile, Variant, sequence_trips};
 use crate::plan::MAX_TRIPS;
 
 /// How the steps of a sequence become dispatches.
@@ -43,7 +43,7 @@ const SOFTWARE: Tuning = Tuning {
     spread: true,
 };
 
-/// Mesa before 24 loads with a loop over the lanes, 50 times as dear as an addition: tiles as large as may be.
+/// Mesa before 24 loads with a loop over the lanes, far dearer than arithmetic: tiles as large as may be.
 const OLD_MESA: Tuning = Tuning {
     gemm: Tile { rows: 64, columns: 4, lanes: 32, spread: 8 },
     step: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
@@ -121,8 +121,7 @@ pub(crate) fn tiles(device: &Device, kernel: Kernel) -> Vec<Tile> {
 /// The part of a tile that `rows` rows fill, and sharing of loads only where lanes for it are.
 fn fit(device: &Device, tile: Tile, rows: usize) -> Tile {
     let report = device.report();
-    let shares = tuning(device).spread
-        && report.is_some_and(|report| report.features.subgroups && report.subgroup.0 >= tile.spread);
+    let shares = tuning(device).spread && report.is_some_and(|report| report.has_subgroups_of(tile.spread));
     let rows = u32::try_from(rows.next_power_of_two()).unwrap_or(u32::MAX).min(tile.rows);
     let spread = if shares && tile.spread > 0 && rows.is_multiple_of(tile.spread) { tile.spread } else { 0 };
     Tile { rows, spread, lanes: tile.lanes.min(report.map_or(u32::MAX, |report| report.limits.invocations)), ..tile }
@@ -143,19 +142,20 @@ pub(crate) fn step_tile(device: &Device, gates: usize, batch: usize) -> Tile {
 pub(crate) fn sequence_tile(device: &Device, config: &RnnConfig, batch: usize) -> Option<(Tile, u32)> {
     let width = config.hidden.max(config.state_size().next_multiple_of(4));
     // Few widths, few shaders.
-    let width = if width <= 64 { width.next_power_of_two() } else { width.next_multiple_of(64) };
+    let width = if width <= 64 { width.next_power_of_two() } else { width.next_multiple_of(64) } as u32;
     if device.is_cpu() {
         let tasks = threads::count().div_ceil(config.directions());
         let rows = batch.div_ceil(tasks).max(1) as u32;
-        return Some((Tile { rows, columns: 1, lanes: 1, spread: 0 }, 0));
+        return Some((Tile { rows, columns: 1, lanes: 1, spread: 0 }, width));
     }
+    let most = device.plan_limits().workgroup_bytes.min(16 << 10);
+    let fits = |tile: &Tile| Variant { width, ..Variant::new(Kernel::Sequence, *tile, 4) }.workgroup_bytes() <= most;
     let mut tile = fit(device, tuning(device).sequence, batch);
-    let bytes = device.plan_limits().workgroup_bytes.min(16 << 10);
-    while tile.rows > 1 && 8 * u64::from(tile.rows) * width as u64 > bytes {
+    while tile.rows > 1 && !fits(&tile) {
         tile.rows /= 2;
     }
-    let fits = 8 * u64::from(tile.rows) * width as u64 <= bytes && 2 * step_trips(config, tile) < MAX_TRIPS;
-    fits.then_some((tile, width as u32))
+    let (_, step) = trips(config, tile, width);
+    (fits(&tile) && 2 * step < MAX_TRIPS).then_some((tile, width))
 }
 
 /// Steps that one dispatch of `sequence` may take.
@@ -163,22 +163,15 @@ pub(crate) fn sequence_steps(device: &Device, config: &RnnConfig, tile: Tile, wi
     if device.is_cpu() {
         return usize::MAX;
     }
-    let edges = 3 * u64::from(tile.rows * width).div_ceil(u64::from(tile.lanes));
-    let steps = MAX_TRIPS.saturating_sub(edges) / step_trips(config, tile);
-    usize::try_from(steps).unwrap_or(usize::MAX).max(1)
+    let (edges, step) = trips(config, tile, width);
+    usize::try_from(MAX_TRIPS.saturating_sub(edges) / step).unwrap_or(usize::MAX).max(1)
 }
 
-/// Loop trips of one step of `sequence`, as the plan's check counts them.
-fn step_trips(config: &RnnConfig, tile: Tile) -> u64 {
-    let width = |width| match width {
-        Width::Hidden => config.hidden,
-        Width::State => config.state_size(),
-    };
-    let phases = config.cell.phases(config.projection.is_some());
-    let trips = |phase: &crate::cells::Phase| {
-        width(phase.units).div_ceil(tile.lanes as usize) * (width(phase.source).div_ceil(4) + 1 + tile.rows as usize)
-    };
-    phases.iter().map(trips).sum::<usize>() as u64 + 1
+/// Loop trips of `sequence` for a configuration: around its steps, and in each of them.
+fn trips(config: &RnnConfig, tile: Tile, width: u32) -> (u64, u64) {
+    let size = |width: Width| width.of(config.hidden, config.state_size()) as u64;
+    let phases = config.cell.phases(config.projection.is_some()).iter();
+    sequence_trips(tile, width, phases.map(|phase| (size(phase.units), size(phase.source).div_ceil(4))))
 }
 
 impl Schedule {

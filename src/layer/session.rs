@@ -31,6 +31,14 @@ impl SessionOptions {
         let (steps, batch) = sequence_sizes(config, x)?;
         Ok(Self { steps, batch, call })
     }
+
+    fn input_shape(&self, config: &RnnConfig) -> [usize; 3] {
+        config.sequence_shape(self.steps, self.batch, config.input)
+    }
+
+    fn output_shape(&self, rnn: &Rnn) -> Result<Vec<usize>> {
+        output_shape(rnn, &self.input_shape(rnn.config()), &self.call)
+    }
 }
 
 /// A layer's program for one shape. Input, output and state stay on the device between runs.
@@ -44,14 +52,18 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(rnn: &Rnn, options: SessionOptions) -> Result<Self> {
-        let config = rnn.config();
-        let shape = config.sequence_shape(options.steps, options.batch, config.input);
-        // Whether the shape can be, before memory is asked for.
-        let output = output_shape(rnn, &shape, &options.call)?;
+        // Whether the shape and the lengths can be, before memory is asked for.
+        options.output_shape(rnn)?;
         super::check_lengths(options.steps, options.batch, options.call.lengths.as_deref())?;
-        let input = Tensor::zeros(rnn.device(), &shape)?;
-        let output = Tensor::zeros(rnn.device(), &output)?;
-        Self::with_tensors(rnn, options, input, output, rnn.device_state(shape[usize::from(!config.batch_first)])?)
+        let state = rnn.device_state(options.batch)?;
+        Self::with_state(rnn, options, state)
+    }
+
+    /// With input and output of its own, from and to this state.
+    fn with_state(rnn: &Rnn, options: SessionOptions, state: DeviceState) -> Result<Self> {
+        let output = Tensor::zeros(rnn.device(), &options.output_shape(rnn)?)?;
+        let input = Tensor::zeros(rnn.device(), &options.input_shape(rnn.config()))?;
+        Self::with_tensors(rnn, options, input, output, state)
     }
 
     /// Over tensors and a state of the caller's.
@@ -67,7 +79,7 @@ impl Session {
         state: DeviceState,
     ) -> Result<Self> {
         let mut plan = PlanBuilder::new(rnn.device());
-        let shape = rnn.config().sequence_shape(options.steps, options.batch, rnn.config().input);
+        let shape = options.input_shape(rnn.config());
         if input.shape() != shape {
             return Err(Error::shape("input", shape, input.shape()));
         }
@@ -153,10 +165,7 @@ impl<'a> Stream<'a> {
         let at = match self.sessions.iter().position(|session| *session.options() == options) {
             Some(at) => at,
             None => {
-                let output = output_shape(self.rnn, x.shape(), &options.call)?;
-                let input = Tensor::zeros(self.rnn.device(), x.shape())?;
-                let output = Tensor::zeros(self.rnn.device(), &output)?;
-                let session = Session::with_tensors(self.rnn, options, input, output, self.state.clone())?;
+                let session = Session::with_state(self.rnn, options, self.state.clone())?;
                 if self.sessions.len() == SESSIONS {
                     self.sessions.remove(0);
                 }

@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{ArgmaxParams, FLAT, GatherParams, GemmParams, Kernel, Tile, Variant};
 use crate::layer::{self, DeviceState, Linear, Rnn, RnnCall};
-use crate::program::{Bind, Program};
+use crate::program::Program;
 use crate::tensor::{Element, Storage, Tensor, elements};
 
 /// An array inside of a plan: a part of one of its buffers.
@@ -47,9 +47,8 @@ impl Value {
     /// # Errors
     /// [`Shape`](Error::Shape) where it has another number of elements.
     pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
-        let reshaped = Self { shape: shape.to_vec(), ..self.clone() };
-        if reshaped.len() == self.len() {
-            Ok(reshaped)
+        if elements(shape)? == self.len() {
+            Ok(Self { shape: shape.to_vec(), ..self.clone() })
         } else {
             Err(Error::shape("reshaped value", &self.shape, shape))
         }
@@ -80,7 +79,7 @@ impl Value {
 pub struct PlanBuilder {
     device: Device,
     pub(crate) draft: Draft,
-    binds: Vec<Bind>,
+    binds: Vec<(BufferId, Storage)>,
 }
 
 impl PlanBuilder {
@@ -111,7 +110,7 @@ impl PlanBuilder {
             return bind.0;
         }
         let id = self.draft.buffer(name, words, Role::External);
-        self.binds.push(Bind::storage(id, storage, &self.device));
+        self.binds.push((id, storage.clone()));
         id
     }
 
@@ -233,7 +232,7 @@ impl PlanBuilder {
     pub(crate) fn gemm(&mut self, tile: Tile, bindings: [BufferId; 4], p: &GemmParams) {
         let vector = p.a_column == 1 && [p.k, p.a_row, p.a_offset, p.a_batch].iter().all(|words| words % 4 == 0);
         let variant = Variant {
-            vector: vector || self.device.is_cpu(),
+            vector,
             ..Variant::new(Kernel::Gemm, if vector { tile } else { Tile { spread: 0, ..tile } }, self.device.panel())
         };
         self.draft.dispatch(variant, bindings.to_vec(), &p.words());

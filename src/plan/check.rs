@@ -3,7 +3,7 @@
 
 use super::{Command, Dispatch, Plan, Role};
 use crate::error::{Error, Result};
-use crate::kernels::{self, Access, Kernel, Variant};
+use crate::kernels::{self, Access};
 
 /// What an executor can do.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +18,6 @@ pub(crate) struct PlanLimits {
     pub workgroup_bytes: u64,
     /// Invocations of a workgroup.
     pub invocations: u64,
-}
-
-impl PlanLimits {
-    /// Whether this is a GPU, whose workgroup memory has rows of a fixed width.
-    fn is_gpu(&self) -> bool {
-        self.workgroup_bytes < u64::MAX
-    }
 }
 
 /// Drivers are known that end loops silently after 65,535 trips; this keeps well away.
@@ -98,22 +91,15 @@ impl Plan {
             limit(&what(), groups, "max_compute_workgroups_per_dimension", limits.workgroups)?;
         }
         limit(&what(), kernels::trips(variant, params), "loop trips of an invocation", limits.trips)?;
-        let widths = [dispatch_word(variant, params, "units_0"), 4 * dispatch_word(variant, params, "h_in_stride")];
-        if variant.kernel == Kernel::Sequence && widths.iter().any(|&width| width > variant.width) && limits.is_gpu() {
-            return Err(Error::Plan(format!("{variant}: rows of {} words do not hold {widths:?}", variant.width)));
+        let state = kernels::state_width(variant, params);
+        if state > variant.width.into() {
+            return Err(Error::Plan(format!("{variant}: its rows do not hold a state of {state} words")));
         }
-        let workgroup = 8 * u64::from(variant.tile.rows) * u64::from(variant.width);
-        limit(&what(), workgroup, "max_compute_workgroup_storage_size", limits.workgroup_bytes)?;
+        limit(&what(), variant.workgroup_bytes(), "max_compute_workgroup_storage_size", limits.workgroup_bytes)?;
         limit(&what(), variant.tile.lanes.into(), "max_compute_invocations_per_workgroup", limits.invocations)
     }
 }
 
 fn limit(what: &str, needed: u64, limit: &'static str, allowed: u64) -> Result<()> {
     if needed <= allowed { Ok(()) } else { Err(Error::Limit { what: what.to_owned(), needed, limit, allowed }) }
-}
-
-/// A parameter by its name; 0 where the kernel has none of that name.
-fn dispatch_word(variant: &Variant, params: &[u32], name: &str) -> u32 {
-    let at = variant.kernel.row().params.iter().position(|field| *field == name);
-    at.and_then(|at| params.get(at)).copied().unwrap_or(0)
 }

@@ -61,7 +61,7 @@ impl Recorder {
             while start < plan.commands().len() {
                 let commands = &plan.commands()[start..][..submit_length(&plan.commands()[start..])];
                 let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                self.record_from(plan, commands, dispatched, &mut encoder);
+                self.record(plan, commands, dispatched, &mut encoder);
                 dispatched += commands.iter().filter(|command| matches!(command, Command::Dispatch(_))).count();
                 start += commands.len();
                 gpu.queue.submit([encoder.finish()]);
@@ -69,12 +69,8 @@ impl Recorder {
         })
     }
 
-    pub fn record(&self, plan: &Plan, commands: &[Command], encoder: &mut wgpu::CommandEncoder) {
-        self.record_from(plan, commands, 0, encoder);
-    }
-
     /// Commands that follow `dispatched` dispatches: neighbours share a pass, which a copy or a clear ends.
-    fn record_from(
+    pub fn record(
         &self,
         plan: &Plan,
         mut commands: &[Command],

@@ -5,8 +5,8 @@ mod gpu;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::plan::{BufferId, Command, Plan, Role};
-use crate::tensor::{Element, Storage, Tensor};
+use crate::plan::{Buffer, BufferId, Command, Plan, Role};
+use crate::tensor::Storage;
 
 /// A [`Plan`] with its memory on a device: pipelines, bind groups and workspaces are made once, then it is replayed.
 pub struct Program {
@@ -20,31 +20,19 @@ enum Executor {
     Cpu(cpu::Runner),
 }
 
-/// Memory for an external buffer of a plan.
-pub(crate) struct Bind(pub(crate) BufferId, pub(crate) Storage, Device);
-
-impl Bind {
-    pub fn new<T: Element>(buffer: BufferId, tensor: &Tensor<T>) -> Self {
-        Self(buffer, tensor.storage.clone(), tensor.device().clone())
-    }
-
-    pub fn storage(buffer: BufferId, storage: &Storage, device: &Device) -> Self {
-        Self(buffer, storage.clone(), device.clone())
-    }
-}
-
 impl Program {
-    /// Allocates what the plan needs and compiles its kernels.
+    /// Allocates what the plan needs and compiles its kernels. `externals` is the memory of the external buffers, each on
+    /// this device and no two the same, which is up to whoever builds the plan.
     ///
     /// # Errors
-    /// [`Plan`](Error::Plan) where an external buffer has no tensor, a tensor is too small or is bound twice;
-    /// [`OtherDevice`](Error::OtherDevice); [`Limit`](Error::Limit) where the adapter allows less than the plan needs.
-    pub(crate) fn new(device: &Device, plan: Plan, externals: &[Bind]) -> Result<Self> {
+    /// [`Plan`](Error::Plan) where an external buffer has no memory or too little of it, [`Limit`](Error::Limit) where the
+    /// adapter allows less than the plan needs.
+    pub(crate) fn new(device: &Device, plan: Plan, externals: &[(BufferId, Storage)]) -> Result<Self> {
         plan.check(&device.plan_limits())?;
         let mut memory = Vec::with_capacity(plan.buffers().len());
         for (i, buffer) in plan.buffers().iter().enumerate() {
             let storage = match &buffer.role {
-                Role::External => external(device, &plan, BufferId(i), externals)?,
+                Role::External => external(buffer, BufferId(i), externals)?,
                 Role::Workspace => Storage::zeros(device, &buffer.name, buffer.words)?,
                 Role::Constant(data) => {
                     let storage = Storage::zeros(device, &buffer.name, buffer.words)?;
@@ -55,9 +43,6 @@ impl Program {
             memory.push(storage);
         }
         check_usages(&plan, &memory)?;
-        if let Some((a, b)) = aliased(&plan, &memory) {
-            return Err(Error::Plan(format!("'{a}' and '{b}' are one memory")));
-        }
         let executor = match device.gpu_ref() {
             Some(gpu) => Executor::Gpu(gpu::Recorder::new(gpu, &plan, memory)?),
             None => Executor::Cpu(cpu::Runner::new(&plan, memory)),
@@ -92,21 +77,17 @@ impl Program {
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         match (&self.executor, self.device.gpu_ref()) {
             (Executor::Gpu(recorder), Some(gpu)) => gpu.guarded("recording a plan", || {
-                recorder.record(&self.plan, self.plan.commands(), encoder);
+                recorder.record(&self.plan, self.plan.commands(), 0, encoder);
             }),
             _ => Err(Error::OtherDevice { tensor: "encoder".to_owned() }),
         }
     }
 }
 
-fn external(device: &Device, plan: &Plan, id: BufferId, externals: &[Bind]) -> Result<Storage> {
-    let buffer = &plan.buffers()[id.0];
-    let Some(Bind(_, storage, owner)) = externals.iter().find(|bind| bind.0 == id) else {
+fn external(buffer: &Buffer, id: BufferId, externals: &[(BufferId, Storage)]) -> Result<Storage> {
+    let Some((_, storage)) = externals.iter().find(|external| external.0 == id) else {
         return Err(Error::Plan(format!("no tensor for '{}'", buffer.name)));
     };
-    if !owner.is(device) {
-        return Err(Error::OtherDevice { tensor: buffer.name.clone() });
-    }
     let words = match storage {
         Storage::Gpu(buffer) => buffer.size() / 4,
         Storage::Cpu(memory) => crate::tensor::read_lock(memory).len() as u64,
@@ -133,16 +114,6 @@ fn check_usages(plan: &Plan, memory: &[Storage]) -> Result<()> {
         }
         Command::Clear { buffer, .. } => check(*buffer, wgpu::BufferUsages::COPY_DST),
         Command::Dispatch(_) => Ok(()),
-    })
-}
-
-/// Two buffers of one memory: the CPU's runner can't hold both, and wgpu allows it only where both are read.
-fn aliased<'a>(plan: &'a Plan, memory: &[Storage]) -> Option<(&'a str, &'a str)> {
-    let external = |i: &usize| plan.buffers()[*i].role == Role::External;
-    let indices: Vec<usize> = (0..memory.len()).filter(external).collect();
-    indices.iter().enumerate().find_map(|(k, &i)| {
-        let j = indices[k + 1..].iter().find(|&&j| memory[i].is(&memory[j]))?;
-        Some((plan.buffers()[i].name.as_str(), plan.buffers()[*j].name.as_str()))
     })
 }
 

@@ -198,6 +198,8 @@ fn operations_refuse_indices_for_numbers_and_numbers_for_indices() {
         }
         assert!(matches!(plan.argmax(&numbers, &more).err(), Some(Error::Shape { .. })));
         assert!(matches!(numbers.reshape(&[5, 3]), Err(Error::Shape { .. })));
+        // A product that wraps around to the right number is not that number.
+        assert!(matches!(numbers.reshape(&[(1 << 62) + 3, 4]), Err(Error::Value { .. })));
         assert!(numbers.at(4).is_err() && numbers.at(3).unwrap().shape() == [3]);
     }
 }
