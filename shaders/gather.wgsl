@@ -1,4 +1,4 @@
-// out[m, j] = table[index[m], j], or row m itself where there is no index: embedding lookup and strided copies.
+// out[m, j] (+)= table[index[m], j], or row m itself where there is no index: embedding lookup, strided copies and sums.
 // An index beyond the table gives NaN, never another row.
 
 struct Params {
@@ -12,6 +12,7 @@ struct Params {
     out_offset: u32,
     out_row: u32,
     nan: u32, // the bits of NaN: WGSL has no literal for it
+    accumulate: u32,
     row_lanes: u32, // lanes in a row of the grid: longer arrays wrap into grid y
 }
 {{ params }}
@@ -36,5 +37,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (row < p.table_rows) {
         value = table[p.table_offset + row * p.table_row + j];
     }
-    out[p.out_offset + m * p.out_row + j] = value;
+    let place = p.out_offset + m * p.out_row + j;
+    if (p.accumulate != 0u) {
+        value += out[place];
+    }
+    out[place] = value;
 }

@@ -1,8 +1,8 @@
 {%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add -%}
 // C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
 //
-// A lane owns COLUMNS columns, LANES apart, of ROWS rows. A is strided and its rows may be looked up in a map; B is packed
-// by `pack`: four rows of a column in a vector, then one row with the bias.
+// A lane owns COLUMNS columns, LANES apart, of ROWS rows. A is strided; rows of A or of C may be looked up in a map, where
+// a part of it may be theirs; B is packed by `pack`: four rows of a column in a vector, then one row with the bias.
 
 struct Params {
     m: u32,
@@ -18,22 +18,33 @@ struct Params {
     c_offset: u32,
     c_row: u32,
     c_batch: u32,
-    mapped: u32,
+    mapped: u32, // 0: no map; 1: rows of A; 2: rows of C
     map_offset: u32,
     map_batch: u32,
     accumulate: u32,
+    first: u32, // where `map` has the first row of the part,
+    end:  u32,   // and its end; the same: all m rows
 }
 {{ params }}
 
 @group(0) @binding(0) var<storage, read> a: array<{{ "vec4<f32>" if VECTOR else "f32" }}>; // [batch, rows, k], strided
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;      // [batch, ceil(k/4) + 1, n]
-@group(0) @binding(2) var<storage, read> map: array<u32>;          // [batch, m], row of A
+@group(0) @binding(2) var<storage, read> map: array<u32>;          // [batch, m], row of A or C
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;      // [batch, m, n], strided
 
-fn row_of(batch: u32, m: u32) -> u32 {
+// Rows that there are, and the place of the first of them in the map.
+fn part() -> vec2<u32> {
+    if (p.first == p.end) {
+        return vec2<u32>(p.m, p.map_offset);
+    }
+    let first = map[p.first];
+    return vec2<u32>(min(p.m, map[p.end] - first), p.map_offset + first);
+}
+
+fn row_of(batch: u32, m: u32, place: u32) -> u32 {
     var row = m;
-    if (p.mapped != 0u) {
-        row = map[p.map_offset + batch * p.map_batch + m];
+    if (p.mapped == 1u) {
+        row = map[place + batch * p.map_batch + m];
     }
     return p.a_offset + batch * p.a_batch + row * p.a_row;
 }
@@ -48,6 +59,11 @@ fn main({{ invocation() }}
 ) {
     let batch = group.z;
     let first = group.y * {{ ROWS }}u;
+    let rows = part();
+    let m = rows.x;
+    if (first >= m) {
+        return;
+    }
     let panels = (p.k + 3u) / 4u;
     let weights = p.b_offset + batch * p.b_batch;
 {%- for c in range(COLUMNS) %}
@@ -57,11 +73,11 @@ fn main({{ invocation() }}
 {%- endfor %}
 {%- if SPREAD %}
 {%- for i in range(ROWS // SPREAD) %}
-    let own{{ i }} = row_of(batch, min(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, p.m - 1u)) / 4u;
+    let own{{ i }} = row_of(batch, min(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, m - 1u), rows.y) / 4u;
 {%- endfor %}
 {%- else %}
 {%- for r in range(ROWS) %}
-    let row{{ r }} = row_of(batch, min(first + {{ r }}u, p.m - 1u)){{ " / 4u" if VECTOR }};
+    let row{{ r }} = row_of(batch, min(first + {{ r }}u, m - 1u), rows.y){{ " / 4u" if VECTOR }};
 {%- endfor %}
 {%- endif %}
     {{- begin_sums(COLUMNS) }}
@@ -80,8 +96,12 @@ fn main({{ invocation() }}
         {{- multiply_add(COLUMNS) }}
     }
     {{- collect_sums(COLUMNS) }}
-    for (var r = 0u; r < min({{ ROWS }}u, p.m - first); r++) {
-        let at = p.c_offset + batch * p.c_batch + (first + r) * p.c_row;
+    for (var r = 0u; r < min({{ ROWS }}u, m - first); r++) {
+        var row = first + r;
+        if (p.mapped == 2u) {
+            row = map[rows.y + batch * p.map_batch + row];
+        }
+        let at = p.c_offset + batch * p.c_batch + row * p.c_row;
 {%- for c in range(COLUMNS) %}
         if (column{{ c }} < p.n) {
             store(at + column{{ c }}, sums[r][{{ c }}]);

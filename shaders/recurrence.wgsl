@@ -2,27 +2,30 @@
 
 A phase is one recurrent product and the gates that follow it. Most cells have one. Ranks number the sequences of a batch
 by falling length, so that those still running at a step are the first `running` of them; all rows of a step lie together,
-ranks in order, and `map` says where each belongs in the caller's arrays. -#}
+ranks in order, and `map` says where each belongs in the caller's arrays.
+
+With KEEP, a row of `x` becomes the reserve of a row: what the backward pass needs takes the place of the gates' input
+part, and the vectors that were multiplied follow it. -#}
 struct Params {
     batch: u32,
     directions: u32,
     state_row: u32, // first row of this layer's states: layer · directions · batch
-    x_row: u32,     // first row of this step in `x`
     x_direction: u32,
     x_stride: u32,
-    map_row: u32,   // first row of this step in `map`
     map_direction: u32,
-    order: u32,     // where `map` has the sequence of each rank
-    offsets: u32,   // where `map` has the first row of each step; `sequence` only
-    steps: u32,     // `sequence` only
-    running: u32,      // `step` only
-    next_running: u32, // `step` only: a rank from here on ends with this step
+    order: u32,   // where `map` has the sequence of each rank
+    offsets: u32, // where `map` has the first row of this dispatch's first step
+    chunk: u32,   // where `map` has the first row that `x` holds
+    steps: u32,   // `sequence` only
+    running: u32, // most sequences that take part: the grid
     h_in_stride: u32, // in vectors
     h_out_stride: u32,
     final_stride: u32,
     y_stride: u32, // 0: no y wanted
     y_offset: u32,
     aux_stride: u32,
+    source: u32,  // KEEP: column of the old h
+    between: u32, // KEEP: column of what the first phase gives to the second
     units_0: u32,
     panels_0: u32,
     weights_0: u32,           // in vectors
@@ -36,9 +39,9 @@ struct Params {
 }
 {{ params }}
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;              // [D, rows, G·H], x·Wᵀ + b
+@group(0) @binding(0) var<storage, read_write> x: array<f32>;        // [D, rows, G·H], x·Wᵀ + b; KEEP: the reserve
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;  // each phase: [D, panels + 1, gates · units], packed
-@group(0) @binding(2) var<storage, read> map: array<u32>;            // rows of y [D, rows]; order [N]; offsets [T + 1]
+@group(0) @binding(2) var<storage, read> map: array<u32>;            // rows of y [D, rows]; order [N]; offsets [T + 2]
 @group(0) @binding(3) var<storage, read> h_in: array<vec4<f32>>;     // [L·D·N, h_in_stride]
 @group(0) @binding(4) var<storage, read_write> h_out: array<f32>;    // [L·D·N, h_out_stride]
 @group(0) @binding(5) var<storage, read_write> aux: array<f32>;      // [L·D·N, slots · units]
@@ -46,6 +49,20 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> h_final: array<f32>;  // [L·D·N, final_stride]
 
 {% include "math.wgsl" %}
+
+// A step's rows: the first of them, and how many sequences take part in it and in the next step.
+struct Step {
+    row: u32,
+    x_row: u32, // of those that `x` holds
+    running: u32,
+    next_running: u32,
+}
+
+fn step_at(s: u32) -> Step {
+    let row = map[p.offsets + s];
+    let next = map[p.offsets + s + 1u];
+    return Step(row, row - map[p.chunk], next - row, map[p.offsets + s + 2u] - next);
+}
 {% for phase in PHASES %}
 {% include phase.file %}
 {%- set f = loop.index0 %}
@@ -53,12 +70,15 @@ struct Params {
 
 // Ends a step for one unit of one sequence: gates, slots and, in the last phase, the outputs.
 fn finish_{{ f }}(
-    direction: u32, rank: u32, n: u32, unit: u32, x_row: u32, map_row: u32, ends: bool,
-    h: f32, r: array<f32, {{ phase.gates }}>,
+    direction: u32, rank: u32, n: u32, unit: u32, step: Step, h: f32, r: array<f32, {{ phase.gates }}>,
 ) -> f32 {
     var g: array<f32, {{ phase.gates }}>;
+    var kept: array<f32, {{ phase.kept or 1 }}>;
+{%- if phase.input or KEEP %}
+    let row = direction * p.x_direction + (step.x_row + rank) * p.x_stride;
+{%- endif %}
 {%- if phase.input %}
-    let at = direction * p.x_direction + (x_row + rank) * p.x_stride + p.gate_{{ f }} + unit;
+    let at = row + p.gate_{{ f }} + unit;
 {%- for i in range(phase.gates) %}
     g[{{ i }}] = x[at{{ " + %su * p.units_%s" | format(i, f) if i else "" }}];
 {%- endfor %}
@@ -71,16 +91,29 @@ fn finish_{{ f }}(
     slots[{{ i }}] = aux[slot + {{ i }}u * p.units_{{ f }}];
 {%- endfor %}
 {%- endif %}
-    let value = {{ phase.name }}(g, r, h, &slots);
+    let value = {{ phase.name }}(g, r, h, &slots, &kept);
 {%- for i in range(phase.slots) %}
     aux[slot + {{ i }}u * p.units_{{ f }}] = slots[{{ i }}];
 {%- endfor %}
+{%- if KEEP %}
+{%- for i in range(phase.kept) %}
+    x[at + {{ i }}u * p.units_{{ f }}] = kept[{{ i }}];
+{%- endfor %}
+{%- if f == 0 %}
+    if (unit < p.units_{{ PHASES | length - 1 }}) {
+        x[row + p.source + unit] = h;
+    }
+{%- endif %}
+{%- if not is_last %}
+    x[row + p.between + unit] = value;
+{%- endif %}
+{%- endif %}
 {%- if is_last %}
     if (p.y_stride != 0u) {
-        let row = map[map_row + direction * p.map_direction + rank];
-        y[p.y_offset + row * p.y_stride + direction * p.units_{{ f }} + unit] = value;
+        let y_row = map[step.row + direction * p.map_direction + rank];
+        y[p.y_offset + y_row * p.y_stride + direction * p.units_{{ f }} + unit] = value;
     }
-    if (ends) {
+    if (rank >= step.next_running) {
         h_final[state * p.final_stride + unit] = value;
     }
 {%- endif %}

@@ -15,7 +15,7 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
 {% for phase in PHASES %}
 {%- set f = loop.index0 %}
 fn phase_{{ f }}(
-    direction: u32, first: u32, lane: u32, running: u32, next_running: u32, x_row: u32, map_row: u32, now: u32,
+    direction: u32, first: u32, lane: u32, step: Step, now: u32,
 ) {
     let units = p.units_{{ f }};
     let columns = {{ phase.gates }}u * units;
@@ -41,11 +41,10 @@ fn phase_{{ f }}(
 {%- endfor %}
         }
         {{- collect_sums(phase.gates) }}
-        for (var r = 0u; r < min({{ ROWS }}u, running - first); r++) {
+        for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
             let at = r * WIDTH + unit;
             state[(1u - now) * COPY + at] = finish_{{ f }}(
-                direction, first + r, sequence_of(first + r, running), unit, x_row, map_row,
-                first + r >= next_running, state[now * COPY + at], sums[r]);
+                direction, first + r, sequence_of(first + r, step.running), unit, step, state[now * COPY + at], sums[r]);
         }
     }
 }
@@ -55,8 +54,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;
     let state_row = p.state_row + direction * p.batch;
-    let start = map[p.offsets];
-    let started = map[p.offsets + 1u] - start;
+    let started = step_at(0u).running;
+    if (started <= first) {
+        return;
+    }
     // The state with its padding, which is 0 in `h_in`, or made 0 here: products run over whole vectors.
     for (var i = lane; i < 2u * COPY; i += {{ LANES }}u) {
         let k = i % WIDTH;
@@ -69,15 +70,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     var now = 0u;
     for (var s = 0u; s < p.steps; s++) {
-        let here = map[p.offsets + s];
-        let running = map[p.offsets + s + 1u] - here;
-        let next_running = map[p.offsets + s + 2u] - map[p.offsets + s + 1u];
-        if (running <= first) {
+        let step = step_at(s);
+        if (step.running <= first) {
             break;
         }
 {%- for phase in PHASES %}
-        phase_{{ loop.index0 }}(direction, first, lane, running, next_running, p.x_row + here - start,
-            p.map_row + here - start, now);
+        phase_{{ loop.index0 }}(direction, first, lane, step, now);
         workgroupBarrier();
         now = 1u - now;
 {%- endfor %}

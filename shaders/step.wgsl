@@ -5,15 +5,19 @@
 {% include "recurrence.wgsl" %}
 {%- set phase = PHASES[PHASE] %}
 {%- set columns = UNITS * phase.gates %}
-fn sequence_of(rank: u32) -> u32 {
-    return map[p.order + min(rank, p.running - 1u)];
+fn sequence_of(rank: u32, running: u32) -> u32 {
+    return map[p.order + min(rank, running - 1u)];
 }
 
 @compute @workgroup_size({{ LANES }})
 fn main({{ invocation() }}
 ) {
+    let step = step_at(0u);
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;
+    if (first >= step.running) {
+        return;
+    }
     let units = p.units_{{ PHASE }};
     let panels = p.panels_{{ PHASE }};
     let columns = {{ phase.gates }}u * units;
@@ -28,11 +32,11 @@ fn main({{ invocation() }}
 {%- endfor %}
 {%- endfor %}
 {%- for r in range(0 if SPREAD else ROWS) %}
-    let row{{ r }} = (state_row + sequence_of(first + {{ r }}u)) * p.h_in_stride;
+    let row{{ r }} = (state_row + sequence_of(first + {{ r }}u, step.running)) * p.h_in_stride;
 {%- endfor %}
 {%- if SPREAD %}
 {%- for i in range(ROWS // SPREAD) %}
-    let own{{ i }} = (state_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u)) * p.h_in_stride;
+    let own{{ i }} = (state_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, step.running)) * p.h_in_stride;
 {%- endfor %}
 {%- endif %}
     {{- begin_sums(columns) }}
@@ -44,24 +48,24 @@ fn main({{ invocation() }}
         {{- multiply_add(columns) }}
     }
     {{- collect_sums(columns) }}
-    for (var r = 0u; r < min({{ ROWS }}u, p.running - first); r++) {
-        let n = sequence_of(first + r);
+    for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
+        let n = sequence_of(first + r, step.running);
 {%- for u in range(UNITS) %}
         if (unit{{ u }} < units) {
-            finish(direction, first + r, n, unit{{ u }}, array<f32, {{ phase.gates }}>(
+            finish(direction, first + r, n, unit{{ u }}, step, array<f32, {{ phase.gates }}>(
 {%- for g in range(phase.gates) %}sums[r][{{ u * phase.gates + g }}], {% endfor %}));
         }
 {%- endfor %}
     }
 }
 
-fn finish(direction: u32, rank: u32, n: u32, unit: u32, r: array<f32, {{ phase.gates }}>) {
+fn finish(direction: u32, rank: u32, n: u32, unit: u32, step: Step, r: array<f32, {{ phase.gates }}>) {
     let state = p.state_row + direction * p.batch + n;
-{%- if phase.hidden %}
-    let h = h_in[state * p.h_in_stride + unit / 4u][unit % 4u];
+{%- if phase.hidden or KEEP and PHASE == 0 %}
+    let vector = min(unit / 4u, p.h_in_stride - 1u);
+    let h = h_in[state * p.h_in_stride + vector][unit % 4u];
 {%- else %}
     let h = 0.0;
 {%- endif %}
-    h_out[state * p.h_out_stride + unit] =
-        finish_{{ PHASE }}(direction, rank, n, unit, p.x_row, p.map_row, rank >= p.next_running, h, r);
+    h_out[state * p.h_out_stride + unit] = finish_{{ PHASE }}(direction, rank, n, unit, step, h, r);
 }

@@ -45,6 +45,15 @@
 {%- endfor %}
 {%- endmacro -%}
 
+{#- Or with nothing. -#}
+{%- macro zero_sums(columns) %}
+{%- for r in range(ROWS) %}
+{%- for c in range(columns) %}
+    var s{{ r }}_{{ c }} = 0.0;
+{%- endfor %}
+{%- endfor %}
+{%- endmacro -%}
+
 {#- The sums as an array, so that what follows can be a loop: unrolled, a large tile would take a driver seconds to
     compile. -#}
 {%- macro collect_sums(columns) %}

@@ -8,6 +8,7 @@ mod device;
 mod error;
 pub mod kernels;
 mod layer;
+mod parameters;
 pub mod plan;
 mod program;
 pub mod reference;
@@ -21,9 +22,10 @@ pub use cells::{Activation, Cell, Reset};
 pub use device::{AdapterReport, Class, Device, Features, GpuOptions, Limits, adapters};
 pub use error::{Error, Result};
 pub use layer::{
-    Bias, DeviceState, Direction, Linear, Output, Rnn, RnnCall, RnnConfig, RnnOutput, Schedule, Session,
+    Bias, DeviceState, Direction, Embedding, Linear, Output, Rnn, RnnCall, RnnConfig, RnnOutput, Schedule, Session,
     SessionOptions, State, Stream,
 };
+pub use parameters::Parameters;
 pub use plan::{Plan, PlanBuilder};
 pub use program::Program;
 pub use tensor::{Element, Tensor};

@@ -1,4 +1,16 @@
-// h' = σ(x + r)
-fn elman_sigmoid(x: array<f32, 1>, r: array<f32, 1>, h: f32, slots: ptr<function, array<f32, 1>>) -> f32 {
-    return sigmoid(x[0] + r[0]);
+// h' = σ(x + r). Keeps h'.
+fn elman_sigmoid(
+    x: array<f32, 1>, r: array<f32, 1>, h: f32, slots: ptr<function, array<f32, 1>>, kept: ptr<function, array<f32, 1>>,
+) -> f32 {
+    let value = sigmoid(x[0] + r[0]);
+    (*kept)[0] = value;
+    return value;
+}
+
+fn elman_sigmoid_backward(
+    k: ptr<function, array<f32, 1>>, h: f32, d: f32, dh: ptr<function, f32>, dc: ptr<function, f32>,
+) -> array<f32, 1> {
+    (*k)[0] = d * (*k)[0] * (1.0 - (*k)[0]);
+    *dh = 0.0;
+    return array<f32, 1>((*k)[0]);
 }

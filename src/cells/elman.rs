@@ -1,5 +1,8 @@
 //! h' = f(W·x + b + R·h + b_R), with f tanh, relu or the logistic function (Elman, "Finding structure in time", 1990).
+//!
+//! The derivatives need h' only: f' is 1 − h'², 1 where h' > 0, and h'(1 − h').
 
+use crate::cpu::backward::{Derivative, Gradient};
 use crate::cpu::math::{relu, sigmoid, tanh};
 use crate::cpu::recurrence::Gates;
 
@@ -10,23 +13,53 @@ pub(super) struct ElmanRelu;
 /// f = σ.
 pub(super) struct ElmanSigmoid;
 
-impl Gates<1, 0> for ElmanTanh {
+impl Gates<1, 0, 1> for ElmanTanh {
     #[inline(always)]
-    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0]) -> f32 {
-        tanh(x[0] + r[0])
+    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+        kept[0] = tanh(x[0] + r[0]);
+        kept[0]
     }
 }
 
-impl Gates<1, 0> for ElmanRelu {
+impl Derivative<1, 1> for ElmanTanh {
     #[inline(always)]
-    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0]) -> f32 {
-        relu(x[0] + r[0])
+    fn backward(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+        k[0] = d * (1.0 - k[0] * k[0]);
+        carry.h = 0.0;
+        *k
     }
 }
 
-impl Gates<1, 0> for ElmanSigmoid {
+impl Gates<1, 0, 1> for ElmanRelu {
     #[inline(always)]
-    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0]) -> f32 {
-        sigmoid(x[0] + r[0])
+    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+        kept[0] = relu(x[0] + r[0]);
+        kept[0]
+    }
+}
+
+impl Derivative<1, 1> for ElmanRelu {
+    #[inline(always)]
+    fn backward(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+        k[0] = if k[0] > 0.0 { d } else { 0.0 };
+        carry.h = 0.0;
+        *k
+    }
+}
+
+impl Gates<1, 0, 1> for ElmanSigmoid {
+    #[inline(always)]
+    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+        kept[0] = sigmoid(x[0] + r[0]);
+        kept[0]
+    }
+}
+
+impl Derivative<1, 1> for ElmanSigmoid {
+    #[inline(always)]
+    fn backward(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+        k[0] = d * k[0] * (1.0 - k[0]);
+        carry.h = 0.0;
+        *k
     }
 }

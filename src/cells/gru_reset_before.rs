@@ -3,8 +3,11 @@
 //! ρ, z = σ(W·x + b + R·h + b_R), n = tanh(Wₙ·x + bₙ + Rₙ·(ρ⊙h) + b_Rn), h' = (1 − z)⊙n + z⊙h.
 //!
 //! The second product needs the first one's gates, so a step has two phases: ρ and z, which give ρ⊙h, then n and h'.
-//! Slots 0 and 1 carry z and z⊙h from one to the other.
+//! Slots 0 and 1 carry z and z⊙h from one to the other. Backwards the second phase comes first: with d the gradient of h',
+//! those of the gates' sums are n: d⊙(1 − z)⊙(1 − n²), z: d⊙(h − n)⊙z⊙(1 − z); the product of n's with Rₙ is q, the
+//! gradient of ρ⊙h, and gives ρ: q⊙h⊙ρ⊙(1 − ρ). z⊙d + ρ⊙q goes to h past the product.
 
+use crate::cpu::backward::{Derivative, Gradient};
 use crate::cpu::math::{sigmoid, tanh};
 use crate::cpu::recurrence::Gates;
 
@@ -13,21 +16,43 @@ pub(super) struct ResetGates;
 /// Second phase: h'.
 pub(super) struct NewState;
 
-impl Gates<2, 2> for ResetGates {
+impl Gates<2, 2, 2> for ResetGates {
     #[inline(always)]
-    fn forward(x: [f32; 2], r: [f32; 2], h: f32, slots: &mut [f32; 2]) -> f32 {
+    fn forward(x: [f32; 2], r: [f32; 2], h: f32, slots: &mut [f32; 2], kept: &mut [f32; 2]) -> f32 {
         let reset = sigmoid(x[0] + r[0]);
         let z = sigmoid(x[1] + r[1]);
-        slots[0] = z;
-        slots[1] = z * h;
+        *slots = [z, z * h];
+        *kept = [reset, z];
         reset * h
     }
 }
 
-impl Gates<1, 2> for NewState {
+impl Derivative<2, 3> for ResetGates {
     #[inline(always)]
-    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, slots: &mut [f32; 2]) -> f32 {
+    fn backward(k: &mut [f32; 3], h: f32, d: f32, carry: &mut Gradient) -> [f32; 2] {
+        let reset = k[0];
+        k[0] = d * h * reset * (1.0 - reset);
+        carry.h += d * reset;
+        [k[0], k[1]]
+    }
+}
+
+impl Gates<1, 2, 1> for NewState {
+    #[inline(always)]
+    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, slots: &mut [f32; 2], kept: &mut [f32; 1]) -> f32 {
         let n = tanh(x[0] + r[0]);
+        kept[0] = n;
         (1.0 - slots[0]) * n + slots[1]
+    }
+}
+
+impl Derivative<1, 3> for NewState {
+    #[inline(always)]
+    fn backward(k: &mut [f32; 3], h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+        let [_, z, n] = *k;
+        k[1] = d * (h - n) * z * (1.0 - z);
+        k[2] = d * (1.0 - z) * (1.0 - n * n);
+        carry.h = d * z;
+        [k[2]]
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Letters: x input, h hidden state, c cell state, y output; W input weights [G·H, I], R recurrent weights [G·H, H],
 //! b biases; σ the logistic function, ⊙ the element-wise product. A cell is a WGSL file in `shaders/cells` and the Rust
-//! file of the same name here, which mirrors it; [`Cell::phases`] lists them.
+//! file of the same name here, which mirrors it, each with the step forward and its derivative; [`Cell::phases`] lists
+//! them.
 
 mod elman;
 mod gru_reset_after;
@@ -10,6 +11,7 @@ mod gru_reset_before;
 mod lstm;
 mod projection;
 
+use crate::cpu::backward::{BackwardTwin, derivative};
 use crate::cpu::recurrence::{PhaseTwin, pointwise};
 
 /// The activation of an Elman cell.
@@ -91,17 +93,36 @@ pub struct Phase {
     pub units: Width,
     /// Length of the vector that it multiplies.
     pub source: Width,
+    /// Numbers a unit that training keeps, the gates first: columns of the reserve.
+    pub kept: usize,
+    /// Columns of the reserve that its derivative sees and leaves gradients in: its own, or all of its cell's gates.
+    pub fields: usize,
+    /// Where the derivative leaves the gradients of the recurrent parts of the gates: (column, columns) among those.
+    pub recurrent: &'static [(usize, usize)],
+    /// Whether the derivative needs the old h of the unit.
+    pub hidden_backward: bool,
+    /// Whether the derivative takes and leaves a part of the gradient of h that passes by the product.
+    pub carries_h: bool,
+    /// Whether there is a gradient of c to carry.
+    pub carries_c: bool,
     pub(crate) twin: PhaseTwin,
+    pub(crate) backward: BackwardTwin,
 }
 
 macro_rules! phase {
-    ($name:ident = $type:ty, gates $gates:literal, slots $slots:literal $(, $field:ident: $value:expr)* $(,)?) => {
+    (
+        $name:ident = $type:ty, gates $gates:literal, slots $slots:literal, kept $kept:literal, fields $fields:literal
+        $(, $field:ident: $value:expr)* $(,)?
+    ) => {
         Phase {
             name: stringify!($name),
             wgsl: include_str!(concat!("../../shaders/cells/", stringify!($name), ".wgsl")),
             gates: $gates,
             slots: $slots,
-            twin: pointwise::<$gates, $slots, $type>,
+            kept: $kept,
+            fields: $fields,
+            twin: pointwise::<$gates, $slots, $kept, $type>,
+            backward: derivative::<$gates, $fields, $type>,
             $($field: $value,)*
             ..PLAIN
         }
@@ -118,22 +139,40 @@ const PLAIN: Phase = Phase {
     hidden: false,
     units: Width::Hidden,
     source: Width::State,
+    kept: 0,
+    fields: 0,
+    recurrent: &[],
+    hidden_backward: false,
+    carries_h: true,
+    carries_c: false,
     twin: |_| {},
+    backward: |_| {},
 };
 
-static ELMAN_TANH: [Phase; 1] = [phase!(elman_tanh = elman::ElmanTanh, gates 1, slots 0)];
-static ELMAN_RELU: [Phase; 1] = [phase!(elman_relu = elman::ElmanRelu, gates 1, slots 0)];
-static ELMAN_SIGMOID: [Phase; 1] = [phase!(elman_sigmoid = elman::ElmanSigmoid, gates 1, slots 0)];
-static LSTM: [Phase; 1] = [phase!(lstm = lstm::Lstm, gates 4, slots 1)];
+static ELMAN_TANH: [Phase; 1] = [phase!(elman_tanh = elman::ElmanTanh, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
+static ELMAN_RELU: [Phase; 1] = [phase!(elman_relu = elman::ElmanRelu, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
+static ELMAN_SIGMOID: [Phase; 1] = [phase!(elman_sigmoid = elman::ElmanSigmoid, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
+static LSTM: [Phase; 1] = [phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_c: true)];
 static LSTM_PROJECTED: [Phase; 2] = [
-    phase!(lstm = lstm::Lstm, gates 4, slots 1),
-    phase!(projection = projection::Projection, gates 1, slots 0, input: false, units: Width::State, source: Width::Hidden),
+    phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_h: false, carries_c: true),
+    phase!(
+        projection = projection::Projection, gates 1, slots 0, kept 0, fields 1,
+        recurrent: &[(0, 1)], input: false, units: Width::State, source: Width::Hidden,
+    ),
 ];
-static GRU_RESET_AFTER: [Phase; 1] =
-    [phase!(gru_reset_after = gru_reset_after::GruResetAfter, gates 3, slots 0, hidden: true)];
+static GRU_RESET_AFTER: [Phase; 1] = [phase!(
+    gru_reset_after = gru_reset_after::GruResetAfter, gates 3, slots 0, kept 4, fields 4,
+    recurrent: &[(0, 2), (3, 1)], hidden: true, hidden_backward: true,
+)];
 static GRU_RESET_BEFORE: [Phase; 2] = [
-    phase!(gru_reset_before_gates = gru_reset_before::ResetGates, gates 2, slots 2, hidden: true),
-    phase!(gru_reset_before_state = gru_reset_before::NewState, gates 1, slots 2),
+    phase!(
+        gru_reset_before_gates = gru_reset_before::ResetGates, gates 2, slots 2, kept 2, fields 3,
+        recurrent: &[(0, 2)], hidden: true, hidden_backward: true,
+    ),
+    phase!(
+        gru_reset_before_state = gru_reset_before::NewState, gates 1, slots 2, kept 1, fields 3,
+        recurrent: &[(2, 1)], hidden_backward: true,
+    ),
 ];
 
 impl Cell {

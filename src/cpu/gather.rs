@@ -1,4 +1,4 @@
-//! out[m, j] = table[index[m], j], or row m where there is no index; NaN where the index is beyond the table.
+//! out[m, j] (+)= table[index[m], j], or row m where there is no index; NaN where the index is beyond the table.
 
 use super::Call;
 use crate::kernels::GatherParams;
@@ -11,7 +11,12 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let row = if p.indexed != 0 { index[p.index_offset as usize + m] as usize } else { m };
         let out = &mut out[p.out_offset as usize + m * p.out_row as usize..][..p.columns as usize];
         if row < p.table_rows as usize {
-            out.copy_from_slice(&table[p.table_offset as usize + row * p.table_row as usize..][..p.columns as usize]);
+            let row = &table[p.table_offset as usize + row * p.table_row as usize..][..p.columns as usize];
+            if p.accumulate != 0 {
+                out.iter_mut().zip(row).for_each(|(out, value)| *out += value);
+            } else {
+                out.copy_from_slice(row);
+            }
         } else {
             out.fill(f32::from_bits(p.nan));
         }

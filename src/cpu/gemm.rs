@@ -13,7 +13,7 @@ const ROWS: usize = 128;
 #[derive(Default)]
 pub(crate) struct Products {
     gathered: Vec<f32>,
-    products: Vec<f32>,
+    pub products: Vec<f32>,
 }
 
 pub(crate) fn run(call: &mut Call<'_>) {
@@ -21,7 +21,14 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let width = call.variant.panel as usize;
     let (a, b, map) = (call.read(0), call.read(1), call.read_indices(2));
     let c = SharedRows::new(call.write(3));
-    let (m, n, k, batches) = (p.m as usize, p.n as usize, p.k as usize, p.batch as usize);
+    let (n, k, batches) = (p.n as usize, p.k as usize, p.batch as usize);
+    let (m, place) = if p.first == p.end {
+        (p.m as usize, p.map_offset as usize)
+    } else {
+        let first = map[p.first as usize] as usize;
+        ((p.m as usize).min(map[p.end as usize] as usize - first), p.map_offset as usize + first)
+    };
+    let mapped = |batch: usize, i: usize| map[place + batch * p.map_batch as usize + i] as usize;
     let layout = Packed { rows: k, columns: n, panel: width };
     let tiles = m.div_ceil(ROWS);
     let tasks = batches * tiles;
@@ -40,14 +47,10 @@ pub(crate) fn run(call: &mut Call<'_>) {
             None => &b[b_at..],
         };
         let row_of = |i: usize| {
-            let row = if p.mapped != 0 {
-                map[p.map_offset as usize + batch * p.map_batch as usize + first + i] as usize
-            } else {
-                first + i
-            };
+            let row = if p.mapped == 1 { mapped(batch, first + i) } else { first + i };
             p.a_offset as usize + batch * p.a_batch as usize + row * p.a_row as usize
         };
-        let (a, row_stride, column_stride) = if p.mapped != 0 {
+        let (a, row_stride, column_stride) = if p.mapped == 1 {
             gathered.clear();
             for i in 0..rows {
                 let at = row_of(i);
@@ -64,8 +67,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
         }
         multiply(rows, n, k, (a, row_stride, column_stride), (b, layout.pitch()), products);
         for (i, products) in products.chunks_exact(n).enumerate() {
-            let at = p.c_offset as usize + batch * p.c_batch as usize + (first + i) * p.c_row as usize;
-            // SAFETY: a row of C belongs to one tile.
+            let row = if p.mapped == 2 { mapped(batch, first + i) } else { first + i };
+            let at = p.c_offset as usize + batch * p.c_batch as usize + row * p.c_row as usize;
+            // SAFETY: a row of C belongs to one tile: where a map gives rows of C, they are different ones.
             let c = unsafe { c.row(at, n) };
             if p.accumulate != 0 {
                 c.iter_mut().zip(products).for_each(|(c, product)| *c += product);

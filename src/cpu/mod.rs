@@ -4,14 +4,18 @@
 //! parameters, not the grid.
 
 pub(crate) mod argmax;
+pub(crate) mod backward;
 pub(crate) mod gather;
 pub(crate) mod gemm;
 pub(crate) mod math;
+pub(crate) mod outer;
 pub(crate) mod pack;
 pub(crate) mod recurrence;
 mod rows;
 pub(crate) mod sequence;
+pub(crate) mod sequence_backward;
 pub(crate) mod step;
+pub(crate) mod step_backward;
 pub(crate) mod threads;
 
 use crate::kernels::{MAX_BINDINGS, Variant};
@@ -37,6 +41,7 @@ pub(crate) enum View<'a> {
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub threads: Vec<recurrence::Workspace>,
+    pub backward: Vec<backward::Workspace>,
     pub products: Vec<gemm::Products>,
     pub unpacked: Vec<f32>,
 }

@@ -7,16 +7,18 @@ use crate::cells::Phase;
 use crate::kernels::{Packed, RecurrenceParams};
 use std::ops::Range;
 
-/// A cell's mathematics for one unit: G gates' input and recurrent parts, the old h, S slots; gives the new value.
-pub(crate) trait Gates<const G: usize, const S: usize> {
-    fn forward(x: [f32; G], r: [f32; G], h: f32, slots: &mut [f32; S]) -> f32;
+/// A cell's mathematics for one unit: G gates' input and recurrent parts, the old h, S slots; gives the new value, and K
+/// numbers that the derivative needs.
+pub(crate) trait Gates<const G: usize, const S: usize, const K: usize> {
+    fn forward(x: [f32; G], r: [f32; G], h: f32, slots: &mut [f32; S], kept: &mut [f32; K]) -> f32;
 }
 
 /// Some units of one sequence in a phase: `out.len()` of them.
 pub(crate) struct PhaseRow<'a> {
-    /// Input parts, and how far one gate's are from the next one's.
-    pub x: (&'a [f32], usize),
-    /// Recurrent parts, likewise.
+    /// Input parts of the gates, none where the phase has no input; what is kept takes their place.
+    pub x: [&'a mut [f32]; MAX_FIELDS],
+    pub keep: bool,
+    /// Recurrent parts, and how far one gate's are from the next one's.
     pub r: (&'a [f32], usize),
     pub h: &'a [f32],
     pub slots: [&'a mut [f32]; MAX_SLOTS],
@@ -25,44 +27,51 @@ pub(crate) struct PhaseRow<'a> {
 
 /// No cell has more.
 pub(crate) const MAX_SLOTS: usize = 2;
+/// Nor more columns in the reserve.
+pub(crate) const MAX_FIELDS: usize = 5;
 
 /// A phase's gates over a row.
 pub(crate) type PhaseTwin = fn(PhaseRow<'_>);
 
 /// Applies a cell to each unit of a row, in vector code for the best instruction set that this CPU has.
-pub(crate) fn pointwise<const G: usize, const S: usize, C: Gates<G, S>>(row: PhaseRow<'_>) {
+pub(crate) fn pointwise<const G: usize, const S: usize, const K: usize, C: Gates<G, S, K>>(row: PhaseRow<'_>) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
-        || units::<G, S, C>(row),
+        || if row.keep { units::<G, S, K, true, C>(row) } else { units::<G, S, K, false, C>(row) },
     );
 }
 
 /// Units at a time. They are copied to local arrays first, which can't overlap: so the loop over them becomes vector
 /// code however the rows lie in memory.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
+
+/// `count` numbers from `first` on, the rest 0.
+#[inline(always)]
+pub(super) fn load(from: &[f32], first: usize, count: usize) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    if let Some(whole) = from[first..].first_chunk::<LANES>().filter(|_| count == LANES) {
+        lanes = *whole;
+    } else {
+        lanes[..count].copy_from_slice(&from[first..][..count]);
+    }
+    lanes
+}
 
 #[inline(always)]
-fn units<const G: usize, const S: usize, C: Gates<G, S>>(mut row: PhaseRow<'_>) {
+fn units<const G: usize, const S: usize, const K: usize, const KEEP: bool, C: Gates<G, S, K>>(mut row: PhaseRow<'_>) {
     let units = row.out.len();
     let mut first = 0;
     while first < units {
         let count = LANES.min(units - first);
-        let load = |from: &[f32]| {
-            let mut lanes = [0.0; LANES];
-            if let Some(whole) = from[first..].first_chunk::<LANES>().filter(|_| count == LANES) {
-                lanes = *whole;
-            } else {
-                lanes[..count].copy_from_slice(&from[first..][..count]);
-            }
-            lanes
-        };
-        let x: [_; G] = std::array::from_fn(|g| load(&row.x.0[g * row.x.1..]));
-        let r: [_; G] = std::array::from_fn(|g| load(&row.r.0[g * row.r.1..]));
-        let h = load(row.h);
-        let mut slots: [_; S] = std::array::from_fn(|s| load(row.slots[s]));
+        let x: [_; G] =
+            std::array::from_fn(|g| if row.x[g].is_empty() { [0.0; LANES] } else { load(row.x[g], first, count) });
+        let r: [_; G] = std::array::from_fn(|g| load(&row.r.0[g * row.r.1..], first, count));
+        let h = load(row.h, first, count);
+        let mut slots: [_; S] = std::array::from_fn(|s| load(row.slots[s], first, count));
         let mut out = [0.0; LANES];
+        let mut kept = [[0.0; LANES]; K];
         for j in 0..LANES {
-            let (mut xs, mut rs, mut ss) = ([0.0; G], [0.0; G], [0.0; S]);
+            let (mut xs, mut rs, mut ss, mut ks) = ([0.0; G], [0.0; G], [0.0; S], [0.0; K]);
             for g in 0..G {
                 xs[g] = x[g][j];
                 rs[g] = r[g][j];
@@ -70,14 +79,24 @@ fn units<const G: usize, const S: usize, C: Gates<G, S>>(mut row: PhaseRow<'_>) 
             for s in 0..S {
                 ss[s] = slots[s][j];
             }
-            out[j] = C::forward(xs, rs, h[j], &mut ss);
+            out[j] = C::forward(xs, rs, h[j], &mut ss, &mut ks);
             for s in 0..S {
                 slots[s][j] = ss[s];
+            }
+            if KEEP {
+                for k in 0..K {
+                    kept[k][j] = ks[k];
+                }
             }
         }
         row.out[first..][..count].copy_from_slice(&out[..count]);
         for (kept, slot) in row.slots.iter_mut().zip(&slots) {
             kept[first..][..count].copy_from_slice(&slot[..count]);
+        }
+        if KEEP {
+            for (x, kept) in row.x.iter_mut().zip(&kept) {
+                x[first..][..count].copy_from_slice(&kept[..count]);
+            }
         }
         first += count;
     }
@@ -108,8 +127,11 @@ pub(crate) struct PhaseSizes {
 pub(crate) struct Recurrence<'a> {
     pub p: RecurrenceParams,
     pub phases: &'static [Phase],
+    keep: bool,
+    /// Width of h.
+    state_units: usize,
     sizes: [PhaseSizes; 2],
-    x: &'a [f32],
+    x: SharedRows<'a>,
     weights: &'a [f32],
     pub map: &'a [u32],
     pub h_in: &'a [f32],
@@ -123,8 +145,10 @@ pub(crate) struct Recurrence<'a> {
 /// A step's place among the rows, and how many sequences take part.
 #[derive(Clone, Copy)]
 pub(crate) struct StepRows {
+    /// The first of them, in the map.
+    pub row: usize,
+    /// The first of them, in `x`.
     pub x_row: usize,
-    pub map_row: usize,
     pub running: usize,
     pub next_running: usize,
 }
@@ -162,8 +186,10 @@ impl<'a> Recurrence<'a> {
         Self {
             p,
             phases,
+            keep: call.variant.keep,
+            state_units: state,
             sizes,
-            x: call.read(0),
+            x: SharedRows::new(call.write(0)),
             weights: call.read(1),
             map: call.read_indices(2),
             h_in: call.read(3),
@@ -177,6 +203,17 @@ impl<'a> Recurrence<'a> {
 
     pub fn sizes(&self, phase: usize) -> PhaseSizes {
         self.sizes[phase]
+    }
+
+    /// The rows of step `s` of this dispatch.
+    pub fn step(&self, s: usize) -> StepRows {
+        let offset = |s: usize| self.map[self.p.offsets as usize + s] as usize;
+        StepRows {
+            row: offset(s),
+            x_row: offset(s) - self.map[self.p.chunk as usize] as usize,
+            running: offset(s + 1) - offset(s),
+            next_running: offset(s + 2) - offset(s + 1),
+        }
     }
 
     /// Row of the states of the sequence with this rank.
@@ -237,26 +274,35 @@ impl<'a> Recurrence<'a> {
         for (i, rank) in ranks.clone().enumerate() {
             let state = self.state(direction, rank);
             let r = (&workspace.products[i * row_stride..], gate_stride);
-            let x = if cell.input {
-                let row = direction * self.p.x_direction as usize + (at.x_row + rank) * self.p.x_stride as usize;
-                (&self.x[row + gate + some.start..], units)
-            } else {
-                r
-            };
+            let row = direction * self.p.x_direction as usize + (at.x_row + rank) * self.p.x_stride as usize;
+            // SAFETY: state rows and map rows are different for different ranks and directions, and a unit of a rank and
+            // direction is worked on by one thread at a time.
+            let column = |at: usize, len| unsafe { self.x.row(row + at + some.start, len) };
+            let columns = cell.gates.max(if self.keep { cell.kept } else { 0 });
+            let x = std::array::from_fn(|i| {
+                if cell.input && i < columns { column(gate + i * units, width) } else { Default::default() }
+            });
             let slots = std::array::from_fn(|s| {
                 let (at, len) = if s < cell.slots { (s * units + some.start, width) } else { (0, 0) };
-                // SAFETY: state rows and map rows are different for different ranks and directions, and a unit of a
-                // rank and direction is worked on by one thread at a time.
+                // SAFETY: as above.
                 unsafe { self.aux.row(state * self.p.aux_stride as usize + at, len) }
             });
             let h = if cell.hidden { &source(i, state)[some.start..] } else { r.0 };
-            (cell.twin)(PhaseRow { x, r, h, slots, out: &mut workspace.value });
+            if self.keep && phase == 0 && some.start < self.state_units {
+                let width = width.min(self.state_units - some.start);
+                let h = &source(i, state)[some.start..][..width];
+                column(self.p.source as usize, width).copy_from_slice(h);
+            }
+            (cell.twin)(PhaseRow { x, keep: self.keep, r, h, slots, out: &mut workspace.value });
+            if self.keep && phase + 1 < self.phases.len() {
+                column(self.p.between as usize, width).copy_from_slice(&workspace.value);
+            }
             out(i, state, &workspace.value);
             if phase + 1 < self.phases.len() {
                 continue;
             }
             if self.p.y_stride != 0 {
-                let row = self.map[at.map_row + direction * self.p.map_direction as usize + rank] as usize;
+                let row = self.map[at.row + direction * self.p.map_direction as usize + rank] as usize;
                 let at = self.p.y_offset as usize + row * self.p.y_stride as usize + direction * units + some.start;
                 // SAFETY: as above.
                 let y = unsafe { self.y.row(at, width) };

@@ -1,13 +1,13 @@
 //! Many time steps, each thread with sequences of its own.
 
 use super::Call;
-use super::recurrence::{Part, Recurrence, StepRows, Workspace};
+use super::recurrence::{Part, Recurrence, Workspace};
 use super::threads;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let mut workspaces = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
-    let started = step_rows(&recurrence, 0).running;
+    let started = recurrence.step(0).running;
     let rows = (call.variant.tile.rows as usize).max(1);
     let tiles = started.div_ceil(rows);
     let tasks = recurrence.p.directions as usize * tiles;
@@ -18,18 +18,6 @@ pub(crate) fn run(call: &mut Call<'_>) {
         tile(&recurrence, workspace, task / tiles, task % tiles * rows, rows.min(started - task % tiles * rows));
     });
     call.scratch.threads = workspaces;
-}
-
-/// Where step `s` of this dispatch has its rows.
-fn step_rows(recurrence: &Recurrence<'_>, s: usize) -> StepRows {
-    let p = &recurrence.p;
-    let offset = |s: usize| recurrence.map[p.offsets as usize + s] as usize;
-    StepRows {
-        x_row: p.x_row as usize + offset(s) - offset(0),
-        map_row: p.map_row as usize + offset(s) - offset(0),
-        running: offset(s + 1) - offset(s),
-        next_running: offset(s + 2) - offset(s + 1),
-    }
 }
 
 /// All steps of `count` sequences of one direction.
@@ -45,7 +33,7 @@ fn tile(recurrence: &Recurrence<'_>, workspace: &mut Workspace, direction: usize
         now[i * width..][..stride].copy_from_slice(&recurrence.h_in[state * stride..][..stride]);
     }
     for s in 0..p.steps as usize {
-        let at = step_rows(recurrence, s);
+        let at = recurrence.step(s);
         if at.running <= first {
             break;
         }

@@ -1,13 +1,13 @@
 //! One phase of one time step, all directions.
 
 use super::Call;
-use super::recurrence::{Part, Recurrence, StepRows, Workspace};
+use super::recurrence::{Part, Recurrence, Workspace};
 use super::threads;
 
 /// Fewer multiplications than this are done before a second thread has woken.
-const PARALLEL: usize = 1 << 18;
+pub(super) const PARALLEL: usize = 1 << 18;
 /// Units are shared out in multiples of this: whole vectors.
-const UNITS: usize = 16;
+pub(super) const UNITS: usize = 16;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let phase = call.variant.phase as usize;
@@ -16,12 +16,11 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p = recurrence.p;
     let directions = p.directions as usize;
     let sizes = recurrence.sizes(phase);
-    let at = StepRows {
-        x_row: p.x_row as usize,
-        map_row: p.map_row as usize,
-        running: p.running as usize,
-        next_running: p.next_running as usize,
-    };
+    let at = recurrence.step(0);
+    if at.running == 0 {
+        call.scratch.threads = workspaces;
+        return;
+    }
     // Each thread takes some units of all sequences, so that all weights are read by one thread only.
     let parallel = directions * at.running * sizes.k * sizes.units >= PARALLEL;
     let threads_each = if parallel { threads::count().div_ceil(directions) } else { 1 };

@@ -1,7 +1,8 @@
 //! Inputs on which every kernel is compared with its twin: awkward sizes, strides, maps, all cells, all tiles.
 
 use super::{
-    Access, ArgmaxParams, FLAT, GatherParams, GemmParams, Kernel, PackParams, Packed, RecurrenceParams, Tile, Variant,
+    Access, ArgmaxParams, BackwardParams, FLAT, GatherParams, GemmParams, Kernel, OuterParams, PackParams, Packed,
+    PhaseParams, RecurrenceParams, Tile, Variant,
 };
 use crate::cells::{Cell, Width};
 use crate::device::Device;
@@ -76,6 +77,7 @@ impl Case {
         };
         match self.variant.kernel {
             Kernel::Gemm | Kernel::Step | Kernel::Sequence => spoil(&mut buffers[1]),
+            Kernel::Outer | Kernel::StepBackward | Kernel::SequenceBackward => spoil(&mut buffers[1]),
             Kernel::Pack | Kernel::Gather => spoil(&mut buffers[0]),
             Kernel::Argmax => {
                 if let Words::Numbers(values) = &mut buffers[0] {
@@ -204,7 +206,7 @@ pub(super) fn gemm(device: &Device) -> Vec<Case> {
     for tile in layer::tiles(device, Kernel::Gemm) {
         for (i, &(m, n, k)) in sizes.iter().enumerate() {
             // Each form of A and C beside each size, in turn.
-            for form in [GemmForm::Plain, GemmForm::Mapped, GemmForm::Transposed, GemmForm::Accumulated] {
+            for form in GemmForm::ALL {
                 cases.push(gemm_case(tile, 4, (m, n, k), form, 1 + i % 2));
             }
         }
@@ -215,9 +217,16 @@ pub(super) fn gemm(device: &Device) -> Vec<Case> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum GemmForm {
     Plain,
+    /// Rows of A by a map.
     Mapped,
+    /// Rows of C by a part of a map.
+    Scattered,
     Transposed,
     Accumulated,
+}
+
+impl GemmForm {
+    const ALL: [Self; 5] = [Self::Plain, Self::Mapped, Self::Scattered, Self::Transposed, Self::Accumulated];
 }
 
 fn gemm_case(tile: Tile, panel: u32, (m, n, k): (usize, usize, usize), form: GemmForm, batch: usize) -> Case {
@@ -241,7 +250,16 @@ fn gemm_case(tile: Tile, panel: u32, (m, n, k): (usize, usize, usize), form: Gem
     }
     let layout = Packed { rows: k, columns: n, panel: panel as usize };
     let b = packed(&mut numbers, layout, batch);
-    let map = numbers.below(batch * m, m);
+    let scattered = form == GemmForm::Scattered;
+    // The part of the map that holds the rows begins with its third word: its ends are told after the rows.
+    let mut map = if scattered {
+        let rows = (0..batch).flat_map(|b| [0; 2].into_iter().chain((0..m).map(move |i| (i + b) % m)).map(|i| i as u32));
+        rows.collect()
+    } else {
+        numbers.below(batch * m, m)
+    };
+    let ends = map.len();
+    map.extend([2, 2 + m as u32]);
     let (c_row, c_batch) = (n + 2, m * (n + 2) + 5);
     let c_words = 1 + batch * c_batch;
     let accumulate = form == GemmForm::Accumulated;
@@ -260,10 +278,12 @@ fn gemm_case(tile: Tile, panel: u32, (m, n, k): (usize, usize, usize), form: Gem
         c_offset: 1,
         c_row: c_row as u32,
         c_batch: c_batch as u32,
-        mapped: mapped.into(),
+        mapped: if scattered { 2 } else { mapped.into() },
         map_offset: 0,
-        map_batch: m as u32,
+        map_batch: (m + if scattered { 2 } else { 0 }) as u32,
         accumulate: accumulate.into(),
+        first: ends as u32,
+        end: (ends + usize::from(scattered)) as u32,
     };
     let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
     let variant = Variant { vector, ..Variant::new(Kernel::Gemm, tile, panel) };
@@ -321,11 +341,12 @@ fn pack_case(
 
 pub(super) fn gather(_: &Device) -> Vec<Case> {
     let sizes = [(2, 1), (5, 3), (64, 65), (130, 29)];
-    let case = |(size, indexed)| gather_case(size, indexed, 2 * FLAT.lanes);
-    sizes.into_iter().flat_map(|size| [true, false].map(|indexed| (size, indexed))).map(case).collect()
+    let forms = [(true, false), (false, false), (false, true)];
+    let case = |(size, form)| gather_case(size, form, 2 * FLAT.lanes);
+    sizes.into_iter().flat_map(|size| forms.map(|form| (size, form))).map(case).collect()
 }
 
-fn gather_case((m, columns): (usize, usize), indexed: bool, row_lanes: u32) -> Case {
+fn gather_case((m, columns): (usize, usize), (indexed, accumulate): (bool, bool), row_lanes: u32) -> Case {
     let mut numbers = Numbers::new(m + columns);
     let table_rows = if indexed { 29 } else { m };
     // The last index is beyond the table.
@@ -343,18 +364,20 @@ fn gather_case((m, columns): (usize, usize), indexed: bool, row_lanes: u32) -> C
         out_offset: 1,
         out_row: out_row as u32,
         nan: f32::NAN.to_bits(),
+        accumulate: accumulate.into(),
         row_lanes,
     };
+    let words = 1 + m * out_row;
     Case {
-        name: format!("gather of {m}x{columns}, indexed {indexed}"),
+        name: format!("gather of {m}x{columns}, indexed {indexed}, accumulated {accumulate}"),
         variant: Variant::new(Kernel::Gather, FLAT, 4),
-        // Copies.
+        // Copies, or one sum.
         tolerance: 0.0,
         params: params.words(),
         buffers: vec![
             Words::Numbers(numbers.uniform(2 + table_rows * table_row, 1.0)),
             Words::Indices(index),
-            poison(1 + m * out_row),
+            if accumulate { Words::Numbers(numbers.uniform(words, 1.0)) } else { poison(words) },
         ],
     }
 }
@@ -403,20 +426,65 @@ fn tiles(device: &Device, kernel: Kernel, cell: Cell) -> Vec<Tile> {
     tiles
 }
 
-pub(super) fn step(device: &Device) -> Vec<Case> {
-    let mut cases = Vec::new();
+/// Every phase of every cell by `step` or its backward half.
+fn steps(device: &Device, kernel: Kernel) -> Vec<Variant> {
+    let mut variants = Vec::new();
     for (cell, projected) in forms() {
         for (phase, form) in cell.phases(projected).iter().enumerate() {
-            for tile in tiles(device, Kernel::Step, cell) {
-                let columns = (tile.columns / form.gates as u32).max(1);
-                for (batch, units) in [(1, 1), (3, 63), (33, 65)] {
-                    let variant = Variant {
-                        cell: Some((cell, projected)),
-                        phase: phase as u32,
-                        ..Variant::new(Kernel::Step, Tile { columns, ..tile }, 4)
-                    };
-                    cases.push(recurrence_case(variant, batch, units, 1));
+            for tile in tiles(device, kernel, cell) {
+                let sums = if kernel == Kernel::Step { form.gates as u32 } else { 1 };
+                variants.push(Variant {
+                    cell: Some((cell, projected)),
+                    phase: phase as u32,
+                    ..Variant::new(kernel, Tile { columns: (tile.columns / sums).max(1), ..tile }, 4)
+                });
+            }
+        }
+    }
+    variants
+}
+
+/// A variant, and the same keeping what training needs, which is tried with one tile only: the two are apart too.
+fn keeps(device: &Device, variant: Variant) -> Vec<Variant> {
+    let own = layer::own_tiles(device, variant.kernel)[0];
+    let keep = (variant.tile.lanes, variant.tile.spread) == (own.lanes, own.spread);
+    let keeping = Variant { keep, ..variant.clone() };
+    if keep { vec![variant, keeping] } else { vec![variant] }
+}
+
+pub(super) fn step(device: &Device) -> Vec<Case> {
+    let sizes = [(1, 1), (3, 63), (33, 65)];
+    let variants = steps(device, Kernel::Step).into_iter().flat_map(|variant| keeps(device, variant));
+    variants.flat_map(|v| sizes.map(|(batch, units)| recurrence_case(v.clone(), batch, units, 1))).collect()
+}
+
+pub(super) fn step_backward(device: &Device) -> Vec<Case> {
+    let sizes = [(1, 1), (3, 63), (33, 65)];
+    let variants = steps(device, Kernel::StepBackward).into_iter();
+    variants.flat_map(|v| sizes.map(|(batch, units)| backward_case(v.clone(), batch, units, 1))).collect()
+}
+
+/// Every cell, by tiles and sizes: variant, batch, units, steps.
+fn sequences(device: &Device, kernel: Kernel) -> Vec<(Variant, usize, usize, usize)> {
+    let mut cases = Vec::new();
+    for (cell, projected) in forms() {
+        for tile in tiles(device, kernel, cell) {
+            for (batch, units, steps, wide) in [(1, 1, 1, false), (3, 33, 5, false), (9, 130, 3, true)] {
+                // A row of gates' gradients is as wide as the most gates of a phase.
+                let gates = if kernel == Kernel::Sequence { 1 } else { cell.gates() as u32 };
+                let width = if wide { 192 } else { 64 } * gates;
+                // Each width is a shader of its own: the wider one for full tiles only.
+                if wide && tile.rows == 1 && tile.lanes < 256 {
+                    continue;
                 }
+                // Within the workgroup memory that every adapter has.
+                let rows = tile.rows.min(1 << (2048 / width).ilog2());
+                let variant = Variant {
+                    cell: Some((cell, projected)),
+                    width,
+                    ..Variant::new(kernel, Tile { rows, ..tile }, 4)
+                };
+                cases.push((variant, batch, units, steps));
             }
         }
     }
@@ -424,27 +492,138 @@ pub(super) fn step(device: &Device) -> Vec<Case> {
 }
 
 pub(super) fn sequence(device: &Device) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for (cell, projected) in forms() {
-        for tile in tiles(device, Kernel::Sequence, cell) {
-            for (batch, units, steps, width) in [(1, 1, 1, 64), (3, 33, 5, 64), (9, 130, 3, 192)] {
-                // Each width is a shader of its own: the wider one for full tiles only.
-                if width > 64 && tile.rows == 1 && tile.lanes < 256 {
-                    continue;
-                }
-                // Within the workgroup memory that every adapter has.
-                let rows = tile.rows.min(2048 / width);
-                let variant = Variant {
-                    cell: Some((cell, projected)),
-                    width,
-                    ..Variant::new(Kernel::Sequence, Tile { rows, ..tile }, 4)
-                };
-                cases.push(recurrence_case(variant, batch, units, steps));
+    let case = |(variant, batch, units, steps): (Variant, usize, usize, usize)| {
+        keeps(device, variant).into_iter().map(move |variant| recurrence_case(variant, batch, units, steps))
+    };
+    sequences(device, Kernel::Sequence).into_iter().flat_map(case).collect()
+}
+
+pub(super) fn sequence_backward(device: &Device) -> Vec<Case> {
+    let cases = sequences(device, Kernel::SequenceBackward).into_iter();
+    cases.map(|(variant, batch, units, steps)| backward_case(variant, batch, units, steps)).collect()
+}
+
+pub(super) fn outer(device: &Device) -> Vec<Case> {
+    let sizes = [(1, 1, 1), (1, 64, 5), (4, 4, 3), (33, 65, 64), (64, 128, 130), (68, 132, 65)];
+    let tiles = layer::tiles(device, Kernel::Outer);
+    let forms = [(false, false), (true, false), (false, true)];
+    let case = |tile, size| forms.map(|form| outer_case(tile, size, form, 2));
+    tiles.into_iter().flat_map(|tile| sizes.map(|size| case(tile, size))).flatten().collect()
+}
+
+/// C [m, n] from `rows` rows, of which those from the second on are this dispatch's; B's by a part of a map, or added to
+/// what C holds.
+fn outer_case(
+    tile: Tile,
+    (m, n, rows): (usize, usize, usize),
+    (mapped, accumulate): (bool, bool),
+    batch: usize,
+) -> Case {
+    let mut numbers = Numbers::new(m * 1000 + n * 10 + rows);
+    let vector = n.is_multiple_of(4) && (tile.rows == 1 || m.is_multiple_of(4));
+    // Strides leave gaps, which are NaN: nothing there may be read into a sum.
+    let gap = if vector { 4 } else { 3 };
+    let strided = |numbers: &mut Numbers, columns: usize| {
+        let (row, batch_words) = (columns + gap, rows * (columns + gap) + 4 * gap);
+        let mut words = vec![f32::NAN; gap + batch * batch_words];
+        for b in 0..batch {
+            for r in 0..rows {
+                let at = gap + b * batch_words + r * row;
+                words[at..][..columns].copy_from_slice(&numbers.uniform(columns, 1.0 / (rows as f32).sqrt()));
             }
         }
+        (words, row, batch_words)
+    };
+    let (a, a_row, a_batch) = strided(&mut numbers, m);
+    let (b, b_row, b_batch) = strided(&mut numbers, n);
+    let mut map: Vec<u32> =
+        (0..batch).flat_map(|_| [u32::MAX; 3].into_iter().chain((0..rows).rev().map(|r| r as u32))).collect();
+    let ends = map.len();
+    map.extend([3, 3 + rows as u32]);
+    let (c_row, c_batch) = (n + 2, m * (n + 2) + 5);
+    let words = 1 + batch * c_batch;
+    let params = OuterParams {
+        m: m as u32,
+        n: n as u32,
+        batch: batch as u32,
+        a_offset: gap as u32,
+        a_row: a_row as u32,
+        a_batch: a_batch as u32,
+        b_offset: gap as u32,
+        b_row: b_row as u32,
+        b_batch: b_batch as u32,
+        c_offset: 1,
+        c_row: c_row as u32,
+        c_batch: c_batch as u32,
+        mapped: mapped.into(),
+        map_offset: 0,
+        map_batch: (3 + rows) as u32,
+        first: ends as u32,
+        end: (ends + usize::from(mapped)) as u32,
+        start: u32::from(rows > 1),
+        // A part has as many rows as it has.
+        to: (rows + if mapped { 7 } else { 0 }) as u32,
+        accumulate: accumulate.into(),
+    };
+    let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
+    let variant = Variant { vector, ..Variant::new(Kernel::Outer, tile, 4) };
+    Case {
+        name: format!("{variant} of {batch}x{m}x{n} from {rows}, mapped {mapped}, accumulated {accumulate}"),
+        variant,
+        tolerance: dot_tolerance(rows),
+        params: params.words(),
+        buffers: vec![
+            Words::Numbers(a),
+            Words::Numbers(b),
+            Words::Indices(map),
+            if accumulate { Words::Numbers(numbers.uniform(words, 1.0)) } else { poison(words) },
+        ],
     }
-    cases
 }
+
+/// Rows of a batch of sequences of falling lengths in `directions` directions, with as many rows before them that belong to
+/// no one.
+struct Rows {
+    /// Rows of the caller's array, a direction after the other; the sequence of each rank; first rows of the steps.
+    map: Vec<u32>,
+    rows: usize,
+    order: usize,
+    offsets: usize,
+    running: usize,
+}
+
+/// Rows that the chunk has before the first step of the dispatch.
+const EARLIER: usize = 2;
+
+impl Rows {
+    fn new(batch: usize, steps: usize, directions: usize) -> Self {
+        // Rank r runs for steps − r % 2 steps where there are several; in a single step two of three end.
+        let lengths: Vec<usize> =
+            (0..batch).map(|rank| if 2 * rank >= batch { steps.div_ceil(2) } else { steps }).collect();
+        let mut offsets = vec![EARLIER];
+        for s in 0..steps {
+            offsets.push(offsets[s] + lengths.iter().filter(|&&length| length > s).count());
+        }
+        let rows = offsets[steps];
+        let next_running = if steps == 1 { batch / 3 } else { 0 };
+        offsets.push(rows + next_running);
+        let mut map: Vec<usize> = (0..rows).collect();
+        for direction in 1..directions {
+            map.extend((0..rows).map(|row| (row + direction) % rows));
+        }
+        let (order, at) = (map.len(), map.len() + batch);
+        map.extend((0..batch).rev().chain(offsets).chain([0]));
+        let map = map.into_iter().map(|index| index as u32).collect();
+        Self { map, rows, order, offsets: at, running: batch }
+    }
+
+    /// Where the map tells the first row of the chunk: 0.
+    fn chunk(&self) -> usize {
+        self.map.len() - 1
+    }
+}
+
+const DIRECTIONS: usize = 2;
 
 /// A layer's second of two directions' worth of states, sequences of falling lengths, all outputs wanted.
 fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) -> Case {
@@ -453,36 +632,25 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
     let phases = variant.phases();
     let state = if projected { hidden.div_ceil(2) } else { hidden };
     let size = |width: Width| width.of(hidden, state);
-    let directions = 2;
-    let state_row = directions * batch;
-    let states = state_row + directions * batch;
-    let gates = cell.gates() * hidden;
-
-    // Rank r runs for steps − r % 2 steps where there are several; in a single step two of three end.
-    let lengths: Vec<usize> =
-        (0..batch).map(|rank| if 2 * rank >= batch { steps.div_ceil(2) } else { steps }).collect();
-    let mut offsets = vec![0];
-    for s in 0..steps {
-        offsets.push(offsets[s] + lengths.iter().filter(|&&length| length > s).count());
-    }
-    let rows = offsets[steps];
-    offsets.push(rows);
-    let next_running = if steps == 1 { batch / 3 } else { 0 };
-    let order = (0..batch).rev();
-    let mut map: Vec<usize> = (0..rows).chain((0..rows).rev()).collect();
-    let (order_at, offsets_at) = (map.len(), map.len() + batch);
-    map.extend(order.chain(offsets));
+    let state_row = DIRECTIONS * batch;
+    let states = state_row + DIRECTIONS * batch;
+    let reserve = layer::Columns::new(cell, projected, hidden, state);
+    let stride = if variant.keep { reserve.width } else { cell.gates() * hidden };
+    let rows = Rows::new(batch, steps, DIRECTIONS);
 
     let mut weights = Vec::new();
-    let mut sizes = [[0_usize; 5]; 2];
-    let mut gate = 0;
-    for (sizes, phase) in sizes.iter_mut().zip(phases) {
+    let mut sizes = [PhaseParams::default(); 2];
+    for (i, phase) in phases.iter().enumerate() {
         let (units, k) = (size(phase.units), size(phase.source));
-        let columns = phase.gates * units;
-        let layout = Packed { rows: k, columns, panel: variant.panel as usize };
-        *sizes = [units, layout.panels(), weights.len() / layout.panel, layout.vectors(), gate];
-        weights.extend(packed(&mut numbers, layout, directions));
-        gate += columns;
+        let layout = Packed { rows: k, columns: phase.gates * units, panel: variant.panel as usize };
+        sizes[i] = PhaseParams {
+            units,
+            panels: layout.panels(),
+            weights: weights.len() / layout.panel,
+            weights_direction: layout.vectors(),
+            column: reserve.gates[i],
+        };
+        weights.extend(packed(&mut numbers, layout, DIRECTIONS));
     }
 
     let (source, target) = if variant.kernel == Kernel::Step {
@@ -501,24 +669,24 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
     let final_width = state.next_multiple_of(4);
     let params = RecurrenceParams {
         batch: batch as u32,
-        directions: directions as u32,
+        directions: DIRECTIONS as u32,
         state_row: state_row as u32,
-        x_row: 1,
-        x_direction: ((rows + 1) * gates) as u32,
-        x_stride: gates as u32,
-        map_row: 0,
-        map_direction: rows as u32,
-        order: order_at as u32,
-        offsets: offsets_at as u32,
+        x_direction: (rows.rows * stride) as u32,
+        x_stride: stride as u32,
+        map_direction: rows.rows as u32,
+        order: rows.order as u32,
+        offsets: rows.offsets as u32,
+        chunk: rows.chunk() as u32,
         steps: steps as u32,
-        running: batch as u32,
-        next_running: next_running as u32,
+        running: rows.running as u32,
         h_in_stride: (source_width / 4) as u32,
         h_out_stride: target_width as u32,
         final_stride: final_width as u32,
-        y_stride: (directions * state) as u32,
+        y_stride: (DIRECTIONS * state) as u32,
         y_offset: 2,
         aux_stride: (slots * hidden) as u32,
+        source: reserve.source as u32,
+        between: reserve.between as u32,
         ..RecurrenceParams::of_phases(sizes)
     };
     let tolerance = dot_tolerance(hidden) * steps as f64;
@@ -528,14 +696,95 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
         tolerance,
         params: params.words(),
         buffers: vec![
-            Words::Numbers(numbers.uniform((1 + directions * (rows + 1)) * gates, 1.0)),
+            Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0)),
             Words::Numbers(weights),
-            Words::Indices(map.into_iter().map(|index| index as u32).collect()),
+            Words::Indices(rows.map),
             Words::Numbers(h_in),
             poison(states * target_width),
             Words::Numbers(numbers.uniform((states * slots * hidden).max(1), 1.0)),
-            poison(2 + rows * directions * state),
+            poison(2 + rows.rows * DIRECTIONS * state),
             poison(states * final_width),
+        ],
+    }
+}
+
+/// The same backwards: what a forward pass might have kept, and gradients of every output.
+fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) -> Case {
+    let mut numbers = Numbers::new(batch * 1000 + hidden);
+    let (cell, projected) = variant.cell.unwrap_or((Cell::Lstm, false));
+    let phases = variant.phases();
+    let state = if projected { hidden.div_ceil(2) } else { hidden };
+    let gates = |phase: usize| phases[phase].gates * phases[phase].units.of(hidden, state);
+    let state_row = DIRECTIONS * batch;
+    let states = state_row + DIRECTIONS * batch;
+    let reserve = layer::Columns::new(cell, projected, hidden, state);
+    let rows = Rows::new(batch, steps, DIRECTIONS);
+
+    let mut weights = Vec::new();
+    let mut sizes = [PhaseParams::default(); 2];
+    for (i, phase) in phases.iter().enumerate() {
+        let units = phase.units.of(hidden, state);
+        let k = gates((i + 1) % phases.len());
+        let layout = Packed { rows: k, columns: units, panel: variant.panel as usize };
+        sizes[i] = PhaseParams {
+            units,
+            panels: layout.panels(),
+            weights: weights.len() / layout.panel,
+            weights_direction: layout.vectors(),
+            column: reserve.fields[i],
+        };
+        weights.extend(packed(&mut numbers, layout, DIRECTIONS));
+    }
+    let (source, target) = if variant.kernel == Kernel::StepBackward {
+        (gates((variant.phase as usize + 1) % phases.len()), gates(variant.phase as usize))
+    } else {
+        (gates(0), gates(0))
+    };
+    let [source_width, target_width] = [source, target].map(|width| width.next_multiple_of(4));
+    let mut d_in = numbers.uniform(states * source_width, 1.0);
+    for row in d_in.chunks_exact_mut(source_width) {
+        row[source..].fill(0.0);
+    }
+    let dh_width = state.next_multiple_of(4);
+    let params = BackwardParams {
+        batch: batch as u32,
+        directions: DIRECTIONS as u32,
+        state_row: state_row as u32,
+        x_direction: (rows.rows * reserve.width) as u32,
+        x_stride: reserve.width as u32,
+        map_direction: rows.rows as u32,
+        order: rows.order as u32,
+        offsets: rows.offsets as u32,
+        chunk: rows.chunk() as u32,
+        steps: steps as u32,
+        running: rows.running as u32,
+        d_in_stride: (source_width / 4) as u32,
+        d_out_stride: target_width as u32,
+        dh_stride: dh_width as u32,
+        dc_stride: hidden as u32,
+        dy_stride: (DIRECTIONS * state) as u32,
+        dy_offset: 2,
+        source: reserve.source as u32,
+        ..BackwardParams::of_phases(sizes)
+    };
+    // Gates are from 0 to 1 where they are sigmoids, and nothing here is far from that.
+    let kept: Vec<f32> = numbers.uniform(DIRECTIONS * rows.rows * reserve.width, 0.5).into_iter().map(|k| k + 0.5).collect();
+    let terms = gates(0).max(gates(phases.len() - 1));
+    Case {
+        name: format!("{variant} of N {batch}, H {hidden}, T {steps}"),
+        // Gradients pass through products of up to `terms` terms, and grow by a small factor in each step.
+        tolerance: dot_tolerance(terms) * 4.0 * steps as f64,
+        variant,
+        params: params.words(),
+        buffers: vec![
+            Words::Numbers(kept),
+            Words::Numbers(weights),
+            Words::Indices(rows.map),
+            Words::Numbers(d_in),
+            poison(states * target_width),
+            Words::Numbers(numbers.uniform(states * dh_width, 1.0)),
+            Words::Numbers(numbers.uniform(states * hidden, 1.0)),
+            Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * state, 1.0)),
         ],
     }
 }
@@ -548,7 +797,7 @@ pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
             vec![gemm_case(layer::gemm_tile(device, 512), device.panel(), (512, 1024, 256), GemmForm::Plain, 1)]
         }
         Kernel::Pack => vec![pack_case((256, 1024), (4, true, true), 1 << 15)],
-        Kernel::Gather => vec![gather_case((2048, 256), true, 1 << 15)],
+        Kernel::Gather => vec![gather_case((2048, 256), (true, false), 1 << 15)],
         Kernel::Argmax => vec![argmax_case((64, 1000))],
         Kernel::Step => {
             let tile = layer::step_tile(device, 4, 32);
@@ -557,6 +806,18 @@ pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Sequence => {
             let tile = Tile { rows: 8, ..layer::own_tiles(device, kernel)[0] };
             vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]
+        }
+        Kernel::Outer => {
+            // The gradient of R of a character model: 2,048 rows of gates, times those of the state.
+            vec![outer_case(layer::outer_tile(device, 1024), (1024, 256, 2048), (false, true), 1)]
+        }
+        Kernel::StepBackward => {
+            let tile = layer::step_tile(device, 1, 32);
+            vec![backward_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
+        }
+        Kernel::SequenceBackward => {
+            let tile = Tile { rows: 4, ..layer::own_tiles(device, kernel)[0] };
+            vec![backward_case(Variant { cell, width: 256, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]
         }
     }
 }
@@ -573,7 +834,7 @@ mod tests {
             let unfinished = variant.kernel == Kernel::Step && variant.phase as usize + 1 < variant.phases().len();
             for (binding, words) in case.run(&Device::cpu()).unwrap() {
                 // Only a step's last phase has an output.
-                if unfinished && ["y", "h_final"].contains(&binding) {
+                if variant.kernel == Kernel::Step && unfinished && ["y", "h_final"].contains(&binding) {
                     continue;
                 }
                 assert!(words.iter().any(|word| !word.is_nan()), "{}: {binding} is NaN all over", case.name);

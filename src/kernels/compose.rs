@@ -15,10 +15,11 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 3] = [
+const PARTIALS: [(&str, &str); 4] = [
     ("math.wgsl", include_str!("../../shaders/math.wgsl")),
     ("tile.wgsl", include_str!("../../shaders/tile.wgsl")),
     ("recurrence.wgsl", include_str!("../../shaders/recurrence.wgsl")),
+    ("backward.wgsl", include_str!("../../shaders/backward.wgsl")),
 ];
 
 static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
@@ -48,12 +49,15 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
         .map(|phase| {
             context! {
                 name => phase.name, file => phase.name, gates => phase.gates, slots => phase.slots,
-                input => phase.input, hidden => phase.hidden,
+                input => phase.input, hidden => phase.hidden, kept => phase.kept, fields => phase.fields,
+                hidden_backward => phase.hidden_backward, carries_h => phase.carries_h, carries_c => phase.carries_c,
             }
         })
         .collect();
     let tile = variant.tile;
-    if tile.spread != 0 && !tile.rows.is_multiple_of(tile.spread) {
+    // `outer` shares vectors of rows, the others rows.
+    let shared = if variant.kernel == Kernel::Outer { tile.rows / 4 } else { tile.rows };
+    if tile.spread != 0 && !shared.is_multiple_of(tile.spread) {
         return Err(Error::Plan(format!("{variant}: rows are not a multiple of the lanes that share them")));
     }
     let text = TEMPLATES.as_ref().map_err(fault)?.get_template(variant.kernel.row().name).and_then(|template| {
@@ -65,6 +69,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             },
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
             SPREAD => tile.spread, VECTOR => variant.vector, WIDTH => variant.width, PHASE => variant.phase,
+            KEEP => variant.keep,
             PHASES => phases,
         })
     });

@@ -11,7 +11,9 @@ pub use cases::Case;
 pub use compose::{Dialect, compose};
 pub(crate) use needs::{flop, grid, needs, sequence_trips, state_width, trips};
 pub(crate) use packed::Packed;
-pub(crate) use params::{ArgmaxParams, GatherParams, GemmParams, PackParams, RecurrenceParams};
+pub(crate) use params::{
+    ArgmaxParams, BackwardParams, GatherParams, GemmParams, OuterParams, PackParams, PhaseParams, RecurrenceParams,
+};
 
 use crate::cells::{Cell, Phase};
 use crate::cpu::{self, Call};
@@ -35,6 +37,12 @@ pub enum Kernel {
     Step,
     /// Many time steps at once.
     Sequence,
+    /// Gradient of a matrix: rows times rows, summed over them.
+    Outer,
+    /// One phase of one time step backwards.
+    StepBackward,
+    /// Many time steps backwards.
+    SequenceBackward,
 }
 
 /// How a kernel uses a buffer.
@@ -79,15 +87,32 @@ static PACK: Row = row!(pack, PackParams, [Read source, Read bias, Write packed]
 static GATHER: Row = row!(gather, GatherParams, [Read table, Read index, Write out]);
 static ARGMAX: Row = row!(argmax, ArgmaxParams, [Read values, Write out]);
 static STEP: Row = row!(step, RecurrenceParams, [
-    Read x, Read weights, Read map, Read h_in, Write h_out, Write aux, Write y, Write h_final,
+    Write x, Read weights, Read map, Read h_in, Write h_out, Write aux, Write y, Write h_final,
 ]);
 static SEQUENCE: Row = row!(sequence, RecurrenceParams, [
-    Read x, Read weights, Read map, Read h_in, Write h_out, Write aux, Write y, Write h_final,
+    Write x, Read weights, Read map, Read h_in, Write h_out, Write aux, Write y, Write h_final,
+]);
+static OUTER: Row = row!(outer, OuterParams, [Read a, Read b, Read map, Write c]);
+static STEP_BACKWARD: Row = row!(step_backward, BackwardParams, [
+    Write reserve, Read weights, Read map, Read d_in, Write d_out, Write dh, Write dc, Read dy,
+]);
+static SEQUENCE_BACKWARD: Row = row!(sequence_backward, BackwardParams, [
+    Write reserve, Read weights, Read map, Read d_in, Write d_out, Write dh, Write dc, Read dy,
 ]);
 
 impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 6] = [Self::Gemm, Self::Pack, Self::Gather, Self::Argmax, Self::Step, Self::Sequence];
+    pub const ALL: [Self; 9] = [
+        Self::Gemm,
+        Self::Pack,
+        Self::Gather,
+        Self::Argmax,
+        Self::Step,
+        Self::Sequence,
+        Self::Outer,
+        Self::StepBackward,
+        Self::SequenceBackward,
+    ];
 
     /// Cases large enough to time, tiled and packed as for this device.
     pub fn bench(self, device: &Device) -> Vec<Case> {
@@ -103,6 +128,9 @@ impl Kernel {
             Self::Argmax => &ARGMAX,
             Self::Step => &STEP,
             Self::Sequence => &SEQUENCE,
+            Self::Outer => &OUTER,
+            Self::StepBackward => &STEP_BACKWARD,
+            Self::SequenceBackward => &SEQUENCE_BACKWARD,
         }
     }
 }
@@ -110,9 +138,9 @@ impl Kernel {
 /// The part of an output that one invocation or workgroup takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
-    /// Rows (`gemm`), or sequences (`step`, `sequence`), of an invocation or a workgroup.
+    /// Rows (`gemm`, `outer`), or sequences (`step`, `sequence` and their backward halves), of an invocation or a workgroup.
     pub rows: u32,
-    /// Columns (`gemm`), or units (`step`), of an invocation.
+    /// Columns (`gemm`), or units (`step`), of an invocation; `outer` always takes four columns.
     pub columns: u32,
     /// Invocations of a workgroup.
     pub lanes: u32,
@@ -130,13 +158,15 @@ pub struct Variant {
     pub kernel: Kernel,
     /// Its tile.
     pub tile: Tile,
-    /// `step`, `sequence`: the cell, and whether it has a projection.
+    /// `step`, `sequence` and backward: the cell, and whether it has a projection.
     pub cell: Option<(Cell, bool)>,
-    /// `step`: which phase of the cell.
+    /// `step` and `step_backward`: which phase of the cell.
     pub phase: u32,
-    /// `gemm`: whether rows of A can be read four elements at a time.
+    /// `step`, `sequence`: whether what the backward pass needs is kept.
+    pub keep: bool,
+    /// `gemm`, `outer`: whether rows can be read four elements at a time.
     pub vector: bool,
-    /// `sequence`: width of a state row in workgroup memory.
+    /// `sequence` and backward: width of a row in workgroup memory.
     pub width: u32,
     /// Rows of a packed matrix that lie together: 4 in shaders; 1 lets the twins read plain rows.
     pub panel: u32,
@@ -145,10 +175,10 @@ pub struct Variant {
 impl Variant {
     /// A variant without what only some kernels have.
     pub const fn new(kernel: Kernel, tile: Tile, panel: u32) -> Self {
-        Self { kernel, tile, cell: None, phase: 0, vector: false, width: 0, panel }
+        Self { kernel, tile, cell: None, phase: 0, keep: false, vector: false, width: 0, panel }
     }
 
-    /// Bytes of workgroup memory for two copies of the state: `sequence` only.
+    /// Bytes of workgroup memory for two copies of a row's state: `sequence` and `sequence_backward` only.
     pub(crate) const fn workgroup_bytes(&self) -> u64 {
         8 * self.tile.rows as u64 * self.width as u64
     }
@@ -163,7 +193,7 @@ impl std::fmt::Display for Variant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.kernel.row().name)?;
         match (self.kernel, self.phases().get(self.phase as usize)) {
-            (Kernel::Step, Some(phase)) => write!(f, " {}", phase.name)?,
+            (Kernel::Step | Kernel::StepBackward, Some(phase)) => write!(f, " {}", phase.name)?,
             (_, Some(_)) => {
                 let (cell, projected) = self.cell.unwrap_or((Cell::Lstm, false));
                 write!(f, " {}{}", cell.name(), if projected { " projected" } else { "" })?;
@@ -171,12 +201,17 @@ impl std::fmt::Display for Variant {
             _ => {}
         }
         let Tile { rows, columns, lanes, spread } = self.tile;
-        if matches!(self.kernel, Kernel::Gemm | Kernel::Step | Kernel::Sequence) {
-            write!(f, " {rows}x{columns}x{lanes}")?;
+        if self.keep {
+            write!(f, " keeping")?;
         }
         match self.kernel {
-            Kernel::Gemm if !self.vector => write!(f, " by element")?,
-            Kernel::Sequence if self.width > 0 => write!(f, " rows of {}", self.width)?,
+            Kernel::Pack | Kernel::Gather | Kernel::Argmax => {}
+            Kernel::Outer => write!(f, " {rows}x4x{lanes}")?,
+            _ => write!(f, " {rows}x{columns}x{lanes}")?,
+        }
+        match self.kernel {
+            Kernel::Gemm | Kernel::Outer if !self.vector => write!(f, " by element")?,
+            Kernel::Sequence | Kernel::SequenceBackward if self.width > 0 => write!(f, " rows of {}", self.width)?,
             _ => {}
         }
         if spread > 0 { write!(f, " spread {spread}") } else { Ok(()) }

@@ -2,7 +2,8 @@
 //! buffers it reaches. Shaders run without bounds checks, so a plan is refused where one reaches beyond its buffer.
 
 use super::{
-    ArgmaxParams, GatherParams, GemmParams, Kernel, MAX_BINDINGS, PackParams, Packed, RecurrenceParams, Tile, Variant,
+    ArgmaxParams, BackwardParams, GatherParams, GemmParams, Kernel, MAX_BINDINGS, OuterParams, PackParams, Packed,
+    RecurrenceParams, Tile, Variant,
 };
 
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
@@ -14,20 +15,30 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
     let mut words = [0; MAX_BINDINGS];
     match variant.kernel {
         Kernel::Gemm => {
-            let p = wide::<GemmParams, 17>(params);
-            let [m, n, k, batch, a_offset, a_row, a_column, a_batch, b_offset, b_batch, c_offset, c_row, c_batch, ..] =
-                p;
-            let [.., mapped, map_offset, map_batch, _] = p;
-            let last = batch.saturating_sub(1);
-            let rows = if mapped != 0 {
-                words[2] = map_offset + last * map_batch + m;
-                (0..batch).map(|b| maxima(2, map_offset + b * map_batch, m)).max().unwrap_or(0)
-            } else {
-                m.saturating_sub(1)
+            let p: GemmParams = read(params);
+            let last = u(p.batch).saturating_sub(1);
+            let map = Map { mapped: p.mapped, offset: p.map_offset, batch: p.map_batch, part: (p.first, p.end) };
+            let (rows, largest) = map.rows(u(p.m), last, maxima, &mut words[2]);
+            let (a_rows, c_rows) = match p.mapped {
+                0 => (rows, rows),
+                1 => (largest, rows),
+                _ => (rows, largest),
             };
-            words[0] = a_offset + last * a_batch + rows * a_row + k.saturating_sub(1) * a_column + 1;
-            words[1] = (b_offset + last * b_batch + packed_vectors(k, n, width)) * width;
-            words[3] = c_offset + last * c_batch + m.saturating_sub(1) * c_row + n;
+            let [k, n] = [u(p.k), u(p.n)];
+            words[0] =
+                u(p.a_offset) + last * u(p.a_batch) + a_rows * u(p.a_row) + k.saturating_sub(1) * u(p.a_column) + 1;
+            words[1] = (u(p.b_offset) + last * u(p.b_batch) + packed_vectors(k, n, width)) * width;
+            words[3] = u(p.c_offset) + last * u(p.c_batch) + c_rows * u(p.c_row) + n;
+        }
+        Kernel::Outer => {
+            let p: OuterParams = read(params);
+            let last = u(p.batch).saturating_sub(1);
+            let map = Map { mapped: p.mapped, offset: p.map_offset, batch: p.map_batch, part: (p.first, p.end) };
+            let (rows, largest) = map.rows(u(p.to), last, maxima, &mut words[2]);
+            let b_rows = if p.mapped == 0 { rows } else { largest };
+            words[0] = u(p.a_offset) + last * u(p.a_batch) + rows * u(p.a_row) + u(p.m);
+            words[1] = u(p.b_offset) + last * u(p.b_batch) + b_rows * u(p.b_row) + u(p.n);
+            words[3] = u(p.c_offset) + last * u(p.c_batch) + u(p.m).saturating_sub(1) * u(p.c_row) + u(p.n);
         }
         Kernel::Pack => {
             let p = wide::<PackParams, 11>(params);
@@ -37,7 +48,7 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             words[2] = packed_offset + (rows.div_ceil(width.max(1)) + 1) * pitch.max(columns) * width;
         }
         Kernel::Gather => {
-            let p = wide::<GatherParams, 11>(params);
+            let p = wide::<GatherParams, 12>(params);
             let [m, columns, table_rows, offset, row, indexed, index_offset, out_offset, out_row, ..] = p;
             words[0] = offset + table_rows.saturating_sub(1) * row + columns;
             words[1] = if indexed != 0 { index_offset + m } else { 0 };
@@ -49,58 +60,170 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             words[1] = out_offset + m;
         }
         Kernel::Step | Kernel::Sequence => recurrence(variant, params, maxima, &mut words),
+        Kernel::StepBackward | Kernel::SequenceBackward => backward(variant, params, maxima, &mut words),
     }
     words
 }
 
+/// A parameter as a 64-bit word, so that sums and products do not overflow.
+fn u(word: u32) -> u64 {
+    word.into()
+}
+
+fn read<P: bytemuck::Pod>(params: &[u32]) -> P {
+    bytemuck::pod_read_unaligned(bytemuck::cast_slice(params))
+}
+
+/// How rows are looked up: `gemm` and `outer`.
+struct Map {
+    mapped: u32,
+    offset: u32,
+    batch: u32,
+    part: (u32, u32),
+}
+
+impl Map {
+    /// The last of at most `rows` rows, and the largest that the map gives for them in any batch up to `last`; `words` takes
+    /// how far into the map they reach.
+    fn rows(&self, rows: u64, last: u64, maxima: Maxima<'_>, words: &mut u64) -> (u64, u64) {
+        let (first, end) = self.part;
+        let mut start = u(self.offset);
+        let mut rows = rows;
+        if first != end {
+            *words = u(first.max(end)) + 1;
+            let from = maxima(2, u(first), 1);
+            start += from;
+            rows = rows.min(maxima(2, u(end), 1).saturating_sub(from));
+        }
+        if self.mapped == 0 {
+            return (rows.saturating_sub(1), 0);
+        }
+        *words = (*words).max(start + last * u(self.batch) + rows);
+        let largest = (0..=last).map(|b| maxima(2, start + b * u(self.batch), rows)).max().unwrap_or(0);
+        (rows.saturating_sub(1), largest)
+    }
+}
+
+/// The rows that a recurrent dispatch reaches: in the map, among those of the chunk, and the sequences that take part.
+struct Rows {
+    first: u64,
+    count: u64,
+    in_chunk: u64,
+    running: u64,
+}
+
+impl Rows {
+    fn new(one_step: bool, [offsets, chunk, steps]: [u32; 3], maxima: Maxima<'_>) -> Self {
+        let offset = |at: u64| maxima(2, u(offsets) + at, 1);
+        let first = offset(0);
+        let end = offset(if one_step { 1 } else { u(steps) });
+        // A chunk that begins later than its first step reaches nowhere.
+        let in_chunk = first.checked_sub(maxima(2, u(chunk), 1)).unwrap_or(u64::from(u32::MAX));
+        Self { first, count: end.saturating_sub(first), in_chunk, running: offset(1).saturating_sub(first) }
+    }
+}
+
 fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64; MAX_BINDINGS]) {
-    let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
-    let u = |word: u32| u64::from(word);
+    let p: RecurrenceParams = read(params);
     let phases = variant.phases();
-    // Rows of x and map that this dispatch reaches, and the sequences that take part.
-    let (rows, running) = if variant.kernel == Kernel::Step {
-        (u(p.running), u(p.running))
-    } else {
-        let offsets = |at: u64| maxima(2, u(p.offsets) + at, 1);
-        words[2] = u(p.offsets) + u(p.steps) + 2;
-        let start = offsets(0);
-        (offsets(u(p.steps)) - start, offsets(1) - start)
-    };
+    let one_step = variant.kernel == Kernel::Step;
+    let rows = Rows::new(one_step, [p.offsets, p.chunk, p.steps], maxima);
+    let steps = if one_step { 1 } else { u(p.steps) };
+    words[2] = (u(p.offsets) + steps + 2).max(u(p.chunk) + 1);
     let last = u(p.directions).saturating_sub(1);
-    let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), running) + 1;
+    let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), rows.running) + 1;
     let units = [u(p.units_0), u(p.units_1)];
     let state_units = units[phases.len() - 1];
-    words[0] = last * u(p.x_direction) + (u(p.x_row) + rows).saturating_sub(1) * u(p.x_stride);
+    // The columns of a row that it reaches.
+    let mut columns = 0;
     for (i, phase) in phases.iter().enumerate() {
         let (panels, weights, direction, gate) = if i == 0 {
             (p.panels_0, p.weights_0, p.weights_direction_0, p.gate_0)
         } else {
             (p.panels_1, p.weights_1, p.weights_direction_1, p.gate_1)
         };
-        let columns = phase.gates as u64 * units[i];
+        let wide = phase.gates as u64 * units[i];
         let rows = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
-        let end = u(weights) + last * u(direction) + packed_vectors(rows, columns, u64::from(variant.panel));
+        let end = u(weights) + last * u(direction) + packed_vectors(rows, wide, u(variant.panel));
         words[1] = words[1].max(end * u(variant.panel));
         if phase.input {
-            words[0] += if i == phases.len() - 1 || !phases[i + 1].input { u(gate) + columns } else { 0 };
+            columns = columns.max(u(gate) + wide);
+        }
+        if variant.keep {
+            columns = columns.max(u(gate) + phase.kept as u64 * units[i]).max(u(p.source) + state_units);
+            columns = columns.max(if i + 1 < phases.len() { u(p.between) + units[i] } else { 0 });
         }
         words[5] = words[5].max((states - 1) * u(p.aux_stride) + phase.slots as u64 * units[i]);
     }
-    words[2] = words[2].max(u(p.order) + running);
+    let x_rows = (rows.in_chunk + rows.count).saturating_sub(1);
+    words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
+    words[2] = words[2].max(u(p.order) + rows.running);
     words[3] = states * 4 * u(p.h_in_stride);
     // A step writes the units of its phase, a sequence whole rows.
-    let out_words = if variant.kernel == Kernel::Step {
+    let out_words = if one_step {
         phases[variant.phase as usize].units.of(units[0], state_units)
     } else {
         state_units.max(u(p.h_out_stride))
     };
     words[4] = (states - 1) * u(p.h_out_stride) + out_words;
     if p.y_stride != 0 {
-        words[2] = words[2].max(u(p.map_row) + last * u(p.map_direction) + rows);
-        let row = (0..=last).map(|d| maxima(2, u(p.map_row) + d * u(p.map_direction), rows)).max().unwrap_or(0);
+        let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);
         words[6] = u(p.y_offset) + row * u(p.y_stride) + last * state_units + state_units;
     }
     words[7] = (states - 1) * u(p.final_stride) + state_units;
+}
+
+/// The largest row of the caller's array, over all directions.
+fn image(rows: &Rows, direction: u32, last: u64, maxima: Maxima<'_>, words: &mut u64) -> u64 {
+    *words = (*words).max(rows.first + last * u(direction) + rows.count);
+    (0..=last).map(|d| maxima(2, rows.first + d * u(direction), rows.count)).max().unwrap_or(0)
+}
+
+fn backward(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64; MAX_BINDINGS]) {
+    let p: BackwardParams = read(params);
+    let phases = variant.phases();
+    let one_step = variant.kernel == Kernel::StepBackward;
+    let rows = Rows::new(one_step, [p.offsets, p.chunk, p.steps], maxima);
+    let steps = if one_step { 1 } else { u(p.steps) };
+    words[2] = (u(p.offsets) + steps + 1).max(u(p.chunk) + 1);
+    let last = u(p.directions).saturating_sub(1);
+    let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), rows.running) + 1;
+    let units = [u(p.units_0), u(p.units_1)];
+    let state_units = units[phases.len() - 1];
+    let mut columns = 0;
+    let mut gates = 0;
+    for (i, phase) in phases.iter().enumerate() {
+        let (panels, weights, direction, fields) = if i == 0 {
+            (p.panels_0, p.weights_0, p.weights_direction_0, p.fields_0)
+        } else {
+            (p.panels_1, p.weights_1, p.weights_direction_1, p.fields_1)
+        };
+        let k = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
+        let end = u(weights) + last * u(direction) + packed_vectors(k, units[i], u(variant.panel));
+        words[1] = words[1].max(end * u(variant.panel));
+        columns = columns.max(u(fields) + phase.fields as u64 * units[i]);
+        if phase.hidden_backward {
+            columns = columns.max(u(p.source) + units[i]);
+        }
+        if phase.carries_h {
+            words[5] = words[5].max((states - 1) * u(p.dh_stride) + units[i]);
+        }
+        if phase.carries_c {
+            words[6] = words[6].max((states - 1) * u(p.dc_stride) + units[i]);
+        }
+        if i == variant.phase as usize {
+            gates = phase.gates as u64 * units[i];
+        }
+    }
+    let x_rows = (rows.in_chunk + rows.count).saturating_sub(1);
+    words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
+    words[2] = words[2].max(u(p.order) + rows.running);
+    words[3] = states * 4 * u(p.d_in_stride);
+    words[4] = (states - 1) * u(p.d_out_stride) + if one_step { gates } else { u(p.d_out_stride) };
+    if p.dy_stride != 0 {
+        let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);
+        words[7] = u(p.dy_offset) + row * u(p.dy_stride) + last * state_units + state_units;
+    }
 }
 
 /// Vectors of a packed matrix.
@@ -122,27 +245,51 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
     let flat = |elements: u64, row_lanes: u64| [row_lanes / lanes, elements.div_ceil(row_lanes.max(1)), 1];
     match variant.kernel {
         Kernel::Gemm => {
-            let [m, n, _, batch, ..] = wide::<GemmParams, 17>(params);
-            [n.div_ceil(across), m.div_ceil(rows), batch]
+            let p: GemmParams = read(params);
+            [u(p.n).div_ceil(across), u(p.m).div_ceil(rows), u(p.batch)]
+        }
+        Kernel::Outer => {
+            let p: OuterParams = read(params);
+            [u(p.n).div_ceil(4 * lanes), u(p.m).div_ceil(rows), u(p.batch)]
         }
         Kernel::Pack => {
             let [rows, _, pitch, width, .., row_lanes] = wide::<PackParams, 11>(params);
             flat((rows.div_ceil(width.max(1)) + 1) * pitch * width, row_lanes)
         }
         Kernel::Gather => {
-            let [m, columns, .., row_lanes] = wide::<GatherParams, 11>(params);
+            let [m, columns, .., row_lanes] = wide::<GatherParams, 12>(params);
             flat(m * columns, row_lanes)
         }
         Kernel::Argmax => [wide::<ArgmaxParams, 5>(params)[0], 1, 1],
         Kernel::Step => {
-            let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
+            let p: RecurrenceParams = read(params);
             let units = if variant.phase == 0 { p.units_0 } else { p.units_1 };
-            [u64::from(units).div_ceil(across), u64::from(p.running).div_ceil(rows), u64::from(p.directions)]
+            [u(units).div_ceil(across), u(p.running).div_ceil(rows), u(p.directions)]
+        }
+        Kernel::StepBackward => {
+            let p: BackwardParams = read(params);
+            let units = if variant.phase == 0 { p.units_0 } else { p.units_1 };
+            [u(units).div_ceil(across), u(p.running).div_ceil(rows), u(p.directions)]
         }
         Kernel::Sequence => {
-            let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
-            [1, u64::from(p.running).div_ceil(rows), u64::from(p.directions)]
+            let p: RecurrenceParams = read(params);
+            [1, u(p.running).div_ceil(rows), u(p.directions)]
         }
+        Kernel::SequenceBackward => {
+            let p: BackwardParams = read(params);
+            [1, u(p.running).div_ceil(rows), u(p.directions)]
+        }
+    }
+}
+
+/// Units and panels of a recurrent dispatch's phases, and its steps.
+fn phases(variant: &Variant, params: &[u32]) -> ([(u64, u64); 2], u64) {
+    if matches!(variant.kernel, Kernel::Step | Kernel::Sequence) {
+        let p: RecurrenceParams = read(params);
+        ([(p.units_0, p.panels_0), (p.units_1, p.panels_1)].map(|(a, b)| (u(a), u(b))), u(p.steps))
+    } else {
+        let p: BackwardParams = read(params);
+        ([(p.units_0, p.panels_0), (p.units_1, p.panels_1)].map(|(a, b)| (u(a), u(b))), u(p.steps))
     }
 }
 
@@ -151,17 +298,18 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
     let tile = variant.tile;
     let [rows, lanes] = [tile.rows, tile.lanes].map(u64::from);
     match variant.kernel {
-        Kernel::Gemm => wide::<GemmParams, 17>(params)[2].div_ceil(4) + rows,
+        Kernel::Gemm => u(read::<GemmParams>(params).k).div_ceil(4) + rows,
+        Kernel::Outer => {
+            let p: OuterParams = read(params);
+            u(p.to).saturating_sub(u(p.start)) + rows
+        }
         Kernel::Pack | Kernel::Gather => 0,
         Kernel::Argmax => wide::<ArgmaxParams, 5>(params)[1].div_ceil(lanes) + 32,
-        Kernel::Step | Kernel::Sequence => {
-            let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
-            let phases = [(p.units_0, p.panels_0), (p.units_1, p.panels_1)].map(|(u, k)| (u64::from(u), u64::from(k)));
-            if variant.kernel == Kernel::Step {
-                return phases[variant.phase as usize].1 + rows;
-            }
+        Kernel::Step | Kernel::StepBackward => phases(variant, params).0[variant.phase as usize].1 + rows,
+        Kernel::Sequence | Kernel::SequenceBackward => {
+            let (phases, steps) = phases(variant, params);
             let (edges, step) = sequence_trips(tile, variant.width, phases);
-            edges + u64::from(p.steps) * step
+            edges + steps * step
         }
     }
 }
@@ -174,37 +322,64 @@ pub(crate) fn sequence_trips(tile: Tile, width: u32, phases: impl IntoIterator<I
     (edges, phases.sum::<u64>() + 1)
 }
 
-/// Words that a row of the state in workgroup memory has to hold: `sequence` only.
+/// Words that a row of the state in workgroup memory has to hold: `sequence` and `sequence_backward` only.
 pub(crate) fn state_width(variant: &Variant, params: &[u32]) -> u64 {
-    if variant.kernel != Kernel::Sequence {
-        return 0;
+    match variant.kernel {
+        Kernel::Sequence => {
+            let p: RecurrenceParams = read(params);
+            u(p.units_0).max(4 * u(p.h_in_stride))
+        }
+        Kernel::SequenceBackward => {
+            let p: BackwardParams = read(params);
+            let units = [u(p.units_0), u(p.units_1)];
+            let gates = variant.phases().iter().zip(units).map(|(phase, units)| phase.gates as u64 * units);
+            gates.map(|words| words.next_multiple_of(4)).max().unwrap_or(0).max(4 * u(p.d_in_stride))
+        }
+        _ => 0,
     }
-    let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
-    u64::from(p.units_0).max(4 * u64::from(p.h_in_stride))
 }
 
 /// Floating-point operations of the products: two for each multiplication with its addition.
 pub(crate) fn flop(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> u64 {
     match variant.kernel {
         Kernel::Gemm => {
-            let [m, n, k, batch, ..] = wide::<GemmParams, 17>(params);
-            2 * m * n * k * batch
+            let p: GemmParams = read(params);
+            2 * u(p.m) * u(p.n) * u(p.k) * u(p.batch)
+        }
+        Kernel::Outer => {
+            let p: OuterParams = read(params);
+            2 * u(p.m) * u(p.n) * u(p.to).saturating_sub(u(p.start)) * u(p.batch)
         }
         Kernel::Pack | Kernel::Gather | Kernel::Argmax => 0,
         Kernel::Step | Kernel::Sequence => {
-            let p: RecurrenceParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(params));
-            let phases = variant.phases();
-            let units = [u64::from(p.units_0), u64::from(p.units_1)];
-            let product = |phase: usize| {
-                let k = phases[phase].source.of(units[0], units[phases.len() - 1]);
-                2 * phases[phase].gates as u64 * units[phase] * k * u64::from(p.directions)
-            };
-            if variant.kernel == Kernel::Step {
-                return product(variant.phase as usize) * u64::from(p.running);
-            }
-            let at = u64::from(p.offsets);
-            let rows = maxima(2, at + u64::from(p.steps), 1) - maxima(2, at, 1);
-            (0..phases.len()).map(product).sum::<u64>() * rows
+            let p: RecurrenceParams = read(params);
+            recurrent_flop(variant, [p.units_0, p.units_1], p.directions, [p.offsets, p.steps], maxima)
         }
+        Kernel::StepBackward | Kernel::SequenceBackward => {
+            let p: BackwardParams = read(params);
+            recurrent_flop(variant, [p.units_0, p.units_1], p.directions, [p.offsets, p.steps], maxima)
+        }
+    }
+}
+
+/// Backwards a phase's product is the transpose of the next one's, so that all of them together come to the same.
+fn recurrent_flop(
+    variant: &Variant,
+    units: [u32; 2],
+    directions: u32,
+    [offsets, steps]: [u32; 2],
+    maxima: Maxima<'_>,
+) -> u64 {
+    let phases = variant.phases();
+    let units = units.map(u);
+    let product = |phase: usize| {
+        let k = phases[phase].source.of(units[0], units[phases.len() - 1]);
+        2 * phases[phase].gates as u64 * units[phase] * k * u(directions)
+    };
+    let rows = |steps: u64| maxima(2, u(offsets) + steps, 1).saturating_sub(maxima(2, u(offsets), 1));
+    match variant.kernel {
+        Kernel::Step => product(variant.phase as usize) * rows(1),
+        Kernel::StepBackward => product((variant.phase as usize + 1) % phases.len()) * rows(1),
+        _ => (0..phases.len()).map(product).sum::<u64>() * rows(u(steps)),
     }
 }

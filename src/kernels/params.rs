@@ -23,7 +23,7 @@ params! {
     /// C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n].
     GemmParams {
         m, n, k, batch, a_offset, a_row, a_column, a_batch, b_offset, b_batch, c_offset, c_row, c_batch, mapped,
-        map_offset, map_batch, accumulate,
+        map_offset, map_batch, accumulate, first, end,
     }
     /// Panels of `width` rows, then the bias.
     PackParams {
@@ -31,36 +31,68 @@ params! {
     }
     /// out[m, j] = table[index[m], j].
     GatherParams {
-        m, columns, table_rows, table_offset, table_row, indexed, index_offset, out_offset, out_row, nan, row_lanes,
+        m, columns, table_rows, table_offset, table_row, indexed, index_offset, out_offset, out_row, nan, accumulate,
+        row_lanes,
     }
     /// out[m] = argmax over columns.
     ArgmaxParams { m, columns, values_offset, values_row, out_offset }
+    /// C[b, i, j] (+)= Σr A[b, r, i] · B[b, row(r), j].
+    OuterParams {
+        m, n, batch, a_offset, a_row, a_batch, b_offset, b_row, b_batch, c_offset, c_row, c_batch, mapped, map_offset,
+        map_batch, first, end, start, to, accumulate,
+    }
     /// `step` and `sequence`.
     RecurrenceParams {
-        batch, directions, state_row, x_row, x_direction, x_stride, map_row, map_direction, order, offsets, steps,
-        running, next_running, h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride,
+        batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
+        h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride, source, between,
         units_0, panels_0, weights_0, weights_direction_0, gate_0,
         units_1, panels_1, weights_1, weights_direction_1, gate_1,
     }
-}
-
-impl RecurrenceParams {
-    /// Those of the phases, all else 0. For each phase: units, panels, first vector of its weights, vectors of a
-    /// direction, first gate.
-    pub fn of_phases(sizes: [[usize; 5]; 2]) -> Self {
-        let [first, second] = sizes.map(|sizes| sizes.map(|size| size as u32));
-        Self {
-            units_0: first[0],
-            panels_0: first[1],
-            weights_0: first[2],
-            weights_direction_0: first[3],
-            gate_0: first[4],
-            units_1: second[0],
-            panels_1: second[1],
-            weights_1: second[2],
-            weights_direction_1: second[3],
-            gate_1: second[4],
-            ..Self::default()
-        }
+    /// `step_backward` and `sequence_backward`.
+    BackwardParams {
+        batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
+        d_in_stride, d_out_stride, dh_stride, dc_stride, dy_stride, dy_offset, source,
+        units_0, panels_0, weights_0, weights_direction_0, fields_0,
+        units_1, panels_1, weights_1, weights_direction_1, fields_1,
     }
 }
+
+/// The sizes of a phase among the parameters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PhaseParams {
+    pub units: usize,
+    /// Vectors of the packed weights' columns.
+    pub panels: usize,
+    /// Its first vector among the weights.
+    pub weights: usize,
+    /// Vectors of a direction.
+    pub weights_direction: usize,
+    /// Its first column in a row of the gates: `gate` forwards, `fields` backwards.
+    pub column: usize,
+}
+
+macro_rules! of_phases {
+    ($name:ident, $first:ident, $second:ident) => {
+        impl $name {
+            /// Those of the phases, all else 0.
+            pub fn of_phases([first, second]: [PhaseParams; 2]) -> Self {
+                Self {
+                    units_0: first.units as u32,
+                    panels_0: first.panels as u32,
+                    weights_0: first.weights as u32,
+                    weights_direction_0: first.weights_direction as u32,
+                    $first: first.column as u32,
+                    units_1: second.units as u32,
+                    panels_1: second.panels as u32,
+                    weights_1: second.weights as u32,
+                    weights_direction_1: second.weights_direction as u32,
+                    $second: second.column as u32,
+                    ..Self::default()
+                }
+            }
+        }
+    };
+}
+
+of_phases!(RecurrenceParams, gate_0, gate_1);
+of_phases!(BackwardParams, fields_0, fields_1);

@@ -1,13 +1,14 @@
 //! A stack of recurrent layers as commands of a plan.
 
 use super::config::RnnConfig;
+use super::reserve::Columns;
 use super::rows::RowMap;
 use super::schedule::{self, Schedule};
 use super::state::DeviceState;
 use super::{Rnn, packed, row_lanes};
 use crate::cells::Width;
 use crate::error::{Error, Result};
-use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, RecurrenceParams, Tile, Variant};
+use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, PhaseParams, RecurrenceParams, Tile, Variant};
 use crate::plan::{BufferId, PlanBuilder, Value};
 
 /// Which part of the output is wanted.
@@ -169,11 +170,7 @@ pub(crate) fn emit(
         } else {
             None
         };
-        let recurrent = plan.external(
-            &format!("R of layer {layer}"),
-            rnn.recurrent_weights(layer),
-            rnn.recurrent_words(layer) as u64,
-        );
+        let recurrent = rnn.recurrent_weights(layer).buffer(plan);
         let (y_buffer, y_offset) = y.unwrap_or_else(|| (plan.workspace("no output", 1), 0));
         let params = RecurrenceParams {
             y_stride: if y.is_some() { width as u32 } else { 0 },
@@ -291,9 +288,7 @@ impl Layer<'_> {
         let k = config.input_of(self.layer);
         let (start, m) = (self.rows.offset(from), self.rows.offset(to) - self.rows.offset(from));
         let layout = packed(plan.device(), k, gates);
-        let weights = self.rnn.input_weights(self.layer);
-        let words = config.directions() * layout.words();
-        let b = plan.external(&format!("W of layer {}", self.layer), weights, words as u64);
+        let b = self.rnn.input_weights(self.layer).buffer(plan);
         let (mapped, offset) = if self.rows.identity { (0, start * k) } else { (1, 0) };
         let params = GemmParams {
             m: m as u32,
@@ -344,11 +339,9 @@ impl Layer<'_> {
     /// The parameters for step `at` of the chunk that begins with step `from`.
     fn params(&self, from: usize, at: usize) -> RecurrenceParams {
         RecurrenceParams {
-            x_row: (self.rows.offset(at) - self.rows.offset(from)) as u32,
-            map_row: self.rows.offset(at) as u32,
             offsets: (self.rows.offsets + at) as u32,
+            chunk: (self.rows.offsets + from) as u32,
             running: self.rows.running(at) as u32,
-            next_running: self.rows.running(at + 1) as u32,
             ..self.params
         }
     }
@@ -373,15 +366,19 @@ fn layer_params(rnn: &Rnn, layer: usize, batch: usize, rows: &RowMap, chunk: usi
     let gates = config.cell.gates() * config.hidden;
     let h_width = config.state_size().next_multiple_of(4);
     let size = |width: Width| width.of(config.hidden, config.state_size());
-    // Per phase: units, panels, first vector of the weights, vectors of a direction, first gate.
-    let mut sizes = [[0; 5]; 2];
-    let (mut weights, mut gate) = (0, 0);
-    for (sizes, phase) in sizes.iter_mut().zip(phases) {
-        let columns = phase.gates * size(phase.units);
-        let layout = packed(rnn.device(), size(phase.source), columns);
-        *sizes = [size(phase.units), layout.panels(), weights, layout.vectors(), gate];
+    let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
+    let mut sizes = [PhaseParams::default(); 2];
+    let mut weights = 0;
+    for (i, phase) in phases.iter().enumerate() {
+        let layout = packed(rnn.device(), size(phase.source), phase.gates * size(phase.units));
+        sizes[i] = PhaseParams {
+            units: size(phase.units),
+            panels: layout.panels(),
+            weights,
+            weights_direction: layout.vectors(),
+            column: columns.gates[i],
+        };
         weights += config.directions() * layout.vectors();
-        gate += columns;
     }
     let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
     RecurrenceParams {

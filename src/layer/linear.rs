@@ -1,17 +1,28 @@
 //! A dense layer on the device: the head of a model.
 
-use super::pack::{Matrix, pack};
+use super::pack::{Matrix, PackedMatrices, pack};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::parameters::Parameters;
 use crate::tensor::Storage;
 use ndarray::{ArrayView1, ArrayView2};
 
 /// y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it.
 pub struct Linear {
     pub(crate) device: Device,
-    pub(crate) packed: Storage,
+    pub(crate) packed: PackedMatrices,
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
+    pub(crate) training: Option<LinearTraining>,
+}
+
+/// What a trainable layer has besides.
+pub(crate) struct LinearTraining {
+    pub parameters: Parameters,
+    /// Whether there is a bias, which follows W in the block.
+    pub biased: bool,
+    /// W as the gradient multiplies it.
+    pub transposed: PackedMatrices,
 }
 
 impl Linear {
@@ -20,21 +31,77 @@ impl Linear {
     /// # Errors
     /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and what allocating memory may give.
     pub fn new(device: &Device, weight: ArrayView2<'_, f32>, bias: Option<ArrayView1<'_, f32>>) -> Result<Self> {
-        let (outputs, inputs) = weight.dim();
-        if outputs == 0 || inputs == 0 {
-            return Err(Error::shape("linear weight", "[outputs, inputs], neither 0", weight.shape()));
-        }
-        crate::weights::check_finite("linear weight", weight.iter())?;
-        if let Some(bias) = bias {
-            if bias.len() != outputs {
-                return Err(Error::shape("linear bias", [outputs], bias.shape()));
-            }
-            crate::weights::check_finite("linear bias", bias.iter())?;
-        }
-        let matrix = Matrix { name: "linear weight".to_owned(), weight, bias };
-        let packed = pack(device, "linear", &[matrix])?;
-        Ok(Self { device: device.clone(), packed, inputs, outputs })
+        check(weight, bias)?;
+        let words: Vec<u32> = weight.iter().chain(bias.iter().flatten()).map(|value| value.to_bits()).collect();
+        let block = Storage::zeros(device, "linear weight", words.len() as u64)?;
+        block.write(device, &words)?;
+        let linear = Self::over(device, weight.dim(), bias.is_some())?;
+        pack(device, &block, words.len(), [&linear.packed])?;
+        Ok(linear)
     }
+
+    /// The same, whose weights training may change: `weight` and `bias` among its [`Parameters`].
+    ///
+    /// # Errors
+    /// As [`Linear::new`].
+    pub fn trainable(device: &Device, weight: ArrayView2<'_, f32>, bias: Option<ArrayView1<'_, f32>>) -> Result<Self> {
+        check(weight, bias)?;
+        let arrays = [("weight".to_owned(), weight.into_dyn())].into_iter();
+        let parameters = Parameters::new(device, arrays.chain(bias.map(|b| ("bias".to_owned(), b.into_dyn()))))?;
+        Self::of_parameters(parameters, weight.dim(), bias.is_some())
+    }
+
+    /// A layer without a bias over the table of an embedding, [symbols, features]: features to a score for each symbol.
+    ///
+    /// # Errors
+    /// What allocating memory may give.
+    pub fn tied(embedding: &super::Embedding) -> Result<Self> {
+        let shape = (embedding.symbols(), embedding.features());
+        Self::of_parameters(embedding.parameters().clone(), shape, false)
+    }
+
+    fn of_parameters(parameters: Parameters, (outputs, inputs): (usize, usize), biased: bool) -> Result<Self> {
+        let device = parameters.device().clone();
+        let matrix = Matrix::transposed(0, outputs, inputs);
+        let transposed = PackedMatrices::new(&device, "linear weight, transposed".to_owned(), vec![matrix])?;
+        let training = Some(LinearTraining { parameters, biased, transposed });
+        let linear = Self { training, ..Self::over(&device, (outputs, inputs), biased)? };
+        linear.refresh()?;
+        Ok(linear)
+    }
+
+    fn over(device: &Device, (outputs, inputs): (usize, usize), biased: bool) -> Result<Self> {
+        let matrix = Matrix::of_weight(0, outputs, inputs, biased.then_some(outputs * inputs));
+        let packed = PackedMatrices::new(device, "linear weight".to_owned(), vec![matrix])?;
+        Ok(Self { device: device.clone(), packed, inputs, outputs, training: None })
+    }
+
+    /// Its trainable weights; none where it was made by [`Linear::new`].
+    pub fn parameters(&self) -> Option<&Parameters> {
+        self.training.as_ref().map(|training| &training.parameters)
+    }
+
+    /// Takes over what was written into its [`Parameters`]; nothing where it has none.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where the driver fails.
+    pub fn refresh(&self) -> Result<()> {
+        let Some(LinearTraining { parameters, transposed, .. }) = &self.training else { return Ok(()) };
+        pack(&self.device, parameters.values(), parameters.len(), [&self.packed, transposed])
+    }
+}
+
+fn check(weight: ArrayView2<'_, f32>, bias: Option<ArrayView1<'_, f32>>) -> Result<()> {
+    let (outputs, inputs) = weight.dim();
+    if outputs == 0 || inputs == 0 {
+        return Err(Error::shape("linear weight", "[outputs, inputs], neither 0", weight.shape()));
+    }
+    crate::weights::check_finite("linear weight", weight.iter())?;
+    let Some(bias) = bias else { return Ok(()) };
+    if bias.len() != outputs {
+        return Err(Error::shape("linear bias", [outputs], bias.shape()));
+    }
+    crate::weights::check_finite("linear bias", bias.iter())
 }
 
 impl std::fmt::Debug for Linear {

@@ -1,32 +1,38 @@
 //! Stacks of recurrent layers: configuration, weights on a device, and the ways to call them.
 
 mod config;
+mod embedding;
 mod emit;
 mod linear;
 mod pack;
+mod reserve;
 mod rows;
 mod schedule;
 mod session;
 mod state;
 
 pub use config::{Bias, Direction, RnnConfig};
+pub use embedding::Embedding;
 pub use emit::{Output, RnnCall};
 pub(crate) use emit::{emit, output_shape};
 pub use linear::Linear;
 pub(crate) use pack::{packed, row_lanes};
+pub(crate) use reserve::Columns;
 pub(crate) use rows::check_lengths;
 pub use schedule::Schedule;
-pub(crate) use schedule::{gemm_tile, own_tiles, step_tile, tiles};
+pub(crate) use schedule::{gemm_tile, outer_tile, own_tiles, step_tile, tiles};
 pub use session::{Session, SessionOptions, Stream};
 pub use state::{DeviceState, State};
 
 use crate::cells::Width;
 use crate::device::{Device, locked};
 use crate::error::{Error, Result};
+use crate::parameters::Parameters;
+use crate::plan::PlanBuilder;
 use crate::tensor::Storage;
-use crate::weights::RnnWeights;
+use crate::weights::{RnnWeights, offsets};
 use ndarray::{ArrayD, ArrayView3};
-use pack::{Matrix, pack};
+use pack::{Matrix, PackedMatrices, pack};
 use std::sync::{Arc, Mutex};
 
 /// What a call gives: the output sequence, or its last valid step, and the final state.
@@ -54,19 +60,27 @@ pub struct RnnOutput {
 pub struct Rnn {
     config: RnnConfig,
     device: Device,
-    weights: Arc<RnnWeights>,
+    weights: Weights,
     layers: Vec<DeviceLayer>,
     /// Sessions of the last calls' shapes, the latest at the end.
     sessions: Mutex<Vec<Session>>,
 }
 
+/// Weights on the host, or where training changes them.
+enum Weights {
+    Fixed(Arc<RnnWeights>),
+    Trainable(Parameters),
+}
+
 /// The packed weights of a layer, both directions together.
 struct DeviceLayer {
     /// W with the first bias: [D, panels + 1, G·H].
-    input: Storage,
+    input: PackedMatrices,
     /// R with the second bias, a phase after the other: [D, panels + 1, gates · units] each.
-    recurrent: Storage,
-    recurrent_words: usize,
+    recurrent: PackedMatrices,
+    /// Where training needs them, W and R as gradients multiply them: [D, panels + 1, I] and, for each phase,
+    /// [D, panels + 1, units] with the R of the phase that follows it.
+    backward: Option<[PackedMatrices; 2]>,
 }
 
 /// Shapes that a layer keeps programs for.
@@ -82,14 +96,58 @@ impl Rnn {
     pub fn new(device: &Device, config: &RnnConfig, weights: RnnWeights) -> Result<Self> {
         config.validate()?;
         weights.check(config)?;
-        let layers = (0..config.layers).map(|layer| DeviceLayer::new(device, config, &weights, layer));
-        Ok(Self {
+        let words: Vec<u32> = weights.named().flat_map(|(_, array)| array.into_iter()).map(|w| w.to_bits()).collect();
+        let block = Storage::zeros(device, "weights", words.len() as u64)?;
+        block.write(device, &words)?;
+        let layers = DeviceLayer::stack(device, config, false)?;
+        pack(device, &block, words.len(), layers.iter().flat_map(DeviceLayer::matrices))?;
+        let weights = Weights::Fixed(Arc::new(weights));
+        Ok(Self { config: config.clone(), device: device.clone(), layers, weights, sessions: Mutex::default() })
+    }
+
+    /// The same, whose weights training may change: its [`Parameters`], with PyTorch's names.
+    ///
+    /// # Errors
+    /// As [`Rnn::new`].
+    pub fn trainable(device: &Device, config: &RnnConfig, weights: &RnnWeights) -> Result<Self> {
+        config.validate()?;
+        weights.check(config)?;
+        let parameters = Parameters::new(device, weights.named())?;
+        let rnn = Self {
             config: config.clone(),
             device: device.clone(),
-            layers: layers.collect::<Result<_>>()?,
-            weights: Arc::new(weights),
+            layers: DeviceLayer::stack(device, config, true)?,
+            weights: Weights::Trainable(parameters),
             sessions: Mutex::default(),
-        })
+        };
+        rnn.refresh()?;
+        Ok(rnn)
+    }
+
+    /// Its trainable weights; none where it was made by [`Rnn::new`].
+    pub fn parameters(&self) -> Option<&Parameters> {
+        match &self.weights {
+            Weights::Fixed(_) => None,
+            Weights::Trainable(parameters) => Some(parameters),
+        }
+    }
+
+    /// Takes over what was written into its [`Parameters`]; nothing where it has none.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where the driver fails.
+    pub fn refresh(&self) -> Result<()> {
+        let Some(parameters) = self.parameters() else { return Ok(()) };
+        let matrices = self.layers.iter().flat_map(DeviceLayer::matrices);
+        pack(&self.device, parameters.values(), parameters.len(), matrices)
+    }
+
+    /// The same as commands of a plan.
+    pub(crate) fn emit_refresh(&self, plan: &mut PlanBuilder) {
+        if let Some(parameters) = self.parameters() {
+            let block = plan.external("parameters", parameters.values(), parameters.len() as u64);
+            self.layers.iter().flat_map(DeviceLayer::matrices).for_each(|matrices| matrices.emit(plan, block));
+        }
     }
 
     /// The configuration.
@@ -102,9 +160,17 @@ impl Rnn {
         &self.device
     }
 
-    /// The weights, as they are on the host.
-    pub fn weights(&self) -> &RnnWeights {
-        &self.weights
+    /// The weights: as they were given, or as training has made them so far, read from the device.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where the device was lost, [`NotFinite`](Error::NotFinite) where training has spoilt them.
+    pub fn weights(&self) -> Result<Arc<RnnWeights>> {
+        match &self.weights {
+            Weights::Fixed(weights) => Ok(weights.clone()),
+            Weights::Trainable(parameters) => {
+                RnnWeights::from_named(&self.config, &parameters.read()?).map(Arc::new)
+            }
+        }
     }
 
     /// All sequences at full length, from a state of zeros: [T, N, I] or [N, T, I] as the configuration says.
@@ -173,52 +239,70 @@ impl Rnn {
         DeviceState::new(&self.device, &self.config, batch)
     }
 
-    pub(crate) fn input_weights(&self, layer: usize) -> &Storage {
+    pub(crate) fn input_weights(&self, layer: usize) -> &PackedMatrices {
         &self.layers[layer].input
     }
 
-    pub(crate) fn recurrent_weights(&self, layer: usize) -> &Storage {
+    pub(crate) fn recurrent_weights(&self, layer: usize) -> &PackedMatrices {
         &self.layers[layer].recurrent
     }
 
-    pub(crate) fn recurrent_words(&self, layer: usize) -> usize {
-        self.layers[layer].recurrent_words
+    /// W and R as gradients multiply them; an error where the layer can't be trained.
+    pub(crate) fn backward_weights(&self, layer: usize) -> Result<&[PackedMatrices; 2]> {
+        let weights = self.layers[layer].backward.as_ref();
+        weights.ok_or_else(|| Error::value("layer", "one made by Rnn::trainable", "one made by Rnn::new"))
     }
 }
 
 impl DeviceLayer {
-    fn new(device: &Device, config: &RnnConfig, weights: &RnnWeights, layer: usize) -> Result<Self> {
-        let directions = &weights.layers()[layer];
-        let input: Vec<_> = directions
-            .iter()
-            .map(|w| Matrix { name: "W".to_owned(), weight: w.w.view(), bias: w.b_w.as_ref().map(|b| b.view()) })
-            .collect();
-        let mut recurrent = Vec::new();
+    fn stack(device: &Device, config: &RnnConfig, trainable: bool) -> Result<Vec<Self>> {
+        (0..config.layers).map(|layer| Self::new(device, config, layer, trainable)).collect()
+    }
+
+    /// Memory for the packed weights of a layer.
+    fn new(device: &Device, config: &RnnConfig, layer: usize, trainable: bool) -> Result<Self> {
+        let offsets = offsets(config, layer);
+        let gates = config.cell.gates() * config.hidden;
+        let inputs = config.input_of(layer);
+        let size = |width: Width| width.of(config.hidden, config.state_size());
+        let phases = config.cell.phases(config.projection.is_some());
+        let directions = || (0..config.directions()).map(|direction| direction * offsets.words);
+
+        let input = directions().map(|at| Matrix::of_weight(at + offsets.w, gates, inputs, offsets.b_w.map(|b| at + b)));
         let mut gate = 0;
-        for phase in config.cell.phases(config.projection.is_some()) {
-            for w in directions {
-                let rows = gate * config.hidden..(gate + phase.gates) * config.hidden;
-                let matrix = if phase.source == Width::Hidden {
-                    let projection = w.w_hr.as_ref().ok_or_else(|| Error::MissingWeight("weight_hr".to_owned()))?;
-                    Matrix { name: "projection".to_owned(), weight: projection.view(), bias: None }
-                } else {
-                    Matrix {
-                        name: "R".to_owned(),
-                        weight: w.r.slice(ndarray::s![rows.clone(), ..]),
-                        bias: w.b_r.as_ref().map(|b| b.slice(ndarray::s![rows])),
-                    }
-                };
-                recurrent.push(matrix);
-            }
-            gate += phase.gates;
+        let mut recurrent = Vec::new();
+        // Where each phase's weight begins, without its direction's part: [gates · units, source].
+        let mut starts = Vec::new();
+        for phase in phases {
+            let projects = phase.source == Width::Hidden;
+            let start = if projects { offsets.w_hr.unwrap_or(0) } else { offsets.r + gate * size(phase.source) };
+            let bias = offsets.b_r.filter(|_| !projects).map(|b| b + gate);
+            let columns = phase.gates * size(phase.units);
+            recurrent.extend(
+                directions().map(|at| Matrix::of_weight(at + start, columns, size(phase.source), bias.map(|b| at + b))),
+            );
+            starts.push(start);
+            gate += columns;
         }
-        let words = |matrix: &Matrix<'_>| packed(device, matrix.weight.ncols(), matrix.weight.nrows()).words();
-        let recurrent_words = recurrent.iter().map(words).sum();
-        Ok(Self {
-            input: pack(device, &format!("W of layer {layer}"), &input)?,
-            recurrent: pack(device, &format!("R of layer {layer}"), &recurrent)?,
-            recurrent_words,
-        })
+        let pack = |name, matrices| PackedMatrices::new(device, format!("{name} of layer {layer}"), matrices);
+        let backward = if trainable {
+            let input = directions().map(|at| Matrix::transposed(at + offsets.w, gates, inputs));
+            let mut recurrent = Vec::new();
+            for i in 0..phases.len() {
+                let next = (i + 1) % phases.len();
+                let rows = phases[next].gates * size(phases[next].units);
+                let columns = size(phases[next].source);
+                recurrent.extend(directions().map(|at| Matrix::transposed(at + starts[next], rows, columns)));
+            }
+            Some([pack("W transposed", input.collect())?, pack("R transposed", recurrent)?])
+        } else {
+            None
+        };
+        Ok(Self { input: pack("W", input.collect())?, recurrent: pack("R", recurrent)?, backward })
+    }
+
+    fn matrices(&self) -> impl Iterator<Item = &PackedMatrices> {
+        [&self.input, &self.recurrent].into_iter().chain(self.backward.iter().flatten())
     }
 }
 

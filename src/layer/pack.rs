@@ -3,25 +3,30 @@
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, PackParams, Packed, Variant};
-use crate::plan::{Draft, Role};
-use crate::program::Program;
-use crate::tensor::{Storage, Tensor};
-use ndarray::{ArrayView1, ArrayView2};
+use crate::plan::{BufferId, PlanBuilder};
+use crate::tensor::Storage;
 
-/// A matrix to pack, [columns, rows] as weights are stored, and its bias [columns].
-pub(crate) struct Matrix<'a> {
-    pub name: String,
-    pub weight: ArrayView2<'a, f32>,
-    pub bias: Option<ArrayView1<'a, f32>>,
+/// A matrix to pack out of a block of weights: element [k, j] is at offset + k · row + j · column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix {
+    pub rows: usize,
+    pub columns: usize,
+    pub offset: usize,
+    pub row: usize,
+    pub column: usize,
+    /// Where the bias begins.
+    pub bias: Option<usize>,
 }
 
-impl Matrix<'_> {
-    fn columns(&self) -> usize {
-        self.weight.nrows()
+impl Matrix {
+    /// A weight stored as [columns, rows], as x·Wᵀ multiplies it.
+    pub const fn of_weight(offset: usize, columns: usize, rows: usize, bias: Option<usize>) -> Self {
+        Self { rows, columns, offset, row: 1, column: rows, bias }
     }
 
-    fn rows(&self) -> usize {
-        self.weight.ncols()
+    /// A weight stored as [rows, columns], as the gradient dy·W multiplies it.
+    pub const fn transposed(offset: usize, rows: usize, columns: usize) -> Self {
+        Self { rows, columns, offset, row: columns, column: 1, bias: None }
     }
 }
 
@@ -30,51 +35,69 @@ pub(crate) fn packed(device: &Device, rows: usize, columns: usize) -> Packed {
     Packed { rows, columns, panel: device.panel() as usize }
 }
 
-/// Packs matrices one after another into memory of the device.
-pub(crate) fn pack(device: &Device, name: &str, matrices: &[Matrix<'_>]) -> Result<Storage> {
-    let words: usize = matrices.iter().map(|matrix| packed(device, matrix.rows(), matrix.columns()).words()).sum();
-    if u32::try_from(words).is_err() {
-        let allowed = 4 * u64::from(u32::MAX);
-        return Err(Error::Limit { what: name.to_owned(), needed: 4 * words as u64, limit: "32-bit indices", allowed });
+/// Matrices packed one after another into memory of the device.
+pub(crate) struct PackedMatrices {
+    name: String,
+    matrices: Vec<Matrix>,
+    pub storage: Storage,
+    pub words: usize,
+}
+
+impl PackedMatrices {
+    /// Memory for them, which [`Self::emit`] fills.
+    pub fn new(device: &Device, name: String, matrices: Vec<Matrix>) -> Result<Self> {
+        let words: usize = matrices.iter().map(|matrix| packed(device, matrix.rows, matrix.columns).words()).sum();
+        if u32::try_from(words).is_err() {
+            let allowed = 4 * u64::from(u32::MAX);
+            return Err(Error::Limit { what: name, needed: 4 * words as u64, limit: "32-bit indices", allowed });
+        }
+        let storage = Storage::zeros(device, &name, words as u64)?;
+        Ok(Self { name, matrices, storage, words })
     }
-    let storage = Storage::zeros(device, name, words as u64)?;
-    let mut draft = Draft::default();
-    let target = draft.buffer(name, words as u64, Role::External);
-    let mut binds = vec![(target, storage.clone())];
-    let none = draft.buffer("no bias", 1, Role::Workspace);
-    let mut offset = 0;
-    for matrix in matrices {
-        let (rows, columns) = (matrix.rows(), matrix.columns());
-        let mut upload = |name: &str, tensor: &Tensor| {
-            let id = draft.buffer(name, (tensor.shape().iter().product::<usize>()) as u64, Role::External);
-            binds.push((id, tensor.storage.clone()));
-            id
-        };
-        let source = upload(&matrix.name, &Tensor::from_array(device, matrix.weight)?);
-        let bias = match matrix.bias {
-            Some(bias) => upload(&format!("{} bias", matrix.name), &Tensor::from_array(device, bias)?),
-            None => none,
-        };
-        let layout = packed(device, rows, columns);
-        let words = layout.words();
-        let params = PackParams {
-            rows: rows as u32,
-            columns: columns as u32,
-            pitch: layout.pitch() as u32,
-            width: device.panel(),
-            source_row: 1,
-            source_column: rows as u32,
-            biased: matrix.bias.is_some().into(),
-            packed_offset: offset as u32,
-            row_lanes: row_lanes(words),
-            ..Default::default()
-        };
-        let variant = Variant::new(Kernel::Pack, FLAT, device.panel());
-        draft.dispatch(variant, vec![source, bias, target], &params.words());
-        offset += words;
+
+    pub fn buffer(&self, plan: &mut PlanBuilder) -> BufferId {
+        plan.external(&self.name, &self.storage, self.words as u64)
     }
-    Program::new(device, draft.plan, &binds)?.run()?;
-    Ok(storage)
+
+    /// Packs them out of the block that holds them.
+    pub fn emit(&self, plan: &mut PlanBuilder, block: BufferId) {
+        let target = self.buffer(plan);
+        let device = plan.device().clone();
+        let mut offset = 0;
+        for matrix in &self.matrices {
+            let layout = packed(&device, matrix.rows, matrix.columns);
+            let words = layout.words();
+            let params = PackParams {
+                rows: matrix.rows as u32,
+                columns: matrix.columns as u32,
+                pitch: layout.pitch() as u32,
+                width: device.panel(),
+                source_offset: matrix.offset as u32,
+                source_row: matrix.row as u32,
+                source_column: matrix.column as u32,
+                biased: matrix.bias.is_some().into(),
+                bias_offset: matrix.bias.unwrap_or(0) as u32,
+                packed_offset: offset as u32,
+                row_lanes: row_lanes(words),
+            };
+            let variant = Variant::new(Kernel::Pack, FLAT, device.panel());
+            plan.draft.dispatch(variant, vec![block, block, target], &params.words());
+            offset += words;
+        }
+    }
+}
+
+/// Packs matrices of a block now.
+pub(crate) fn pack<'a>(
+    device: &Device,
+    block: &Storage,
+    words: usize,
+    all: impl IntoIterator<Item = &'a PackedMatrices>,
+) -> Result<()> {
+    let mut plan = PlanBuilder::new(device);
+    let source = plan.external("weights", block, words as u64);
+    all.into_iter().for_each(|matrices| matrices.emit(&mut plan, source));
+    plan.build()?.run()
 }
 
 /// Lanes along x of a kernel that takes one element a lane, in a grid no axis of which is too long.

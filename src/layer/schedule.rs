@@ -23,6 +23,8 @@ pub enum Schedule {
 struct Tuning {
     /// Largest register tile of `gemm`.
     gemm: Tile,
+    /// Largest register tile of `outer`: rows, always by four columns; as many lanes share as there are vectors of rows.
+    outer: Tile,
     /// Largest register tile of `step`; its columns are sums: gates times units.
     step: Tile,
     /// Lanes of a workgroup of `sequence`, and most sequences it takes.
@@ -37,6 +39,7 @@ struct Tuning {
 /// GPUs in software run a few lanes as one vector; sharing loads between them saves most gathers.
 const SOFTWARE: Tuning = Tuning {
     gemm: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
+    outer: Tile { rows: 16, columns: 4, lanes: 32, spread: 4 },
     step: Tile { rows: 8, columns: 4, lanes: 32, spread: 8 },
     sequence: Tile { rows: 8, columns: 1, lanes: 64, spread: 0 },
     sequence_work: 1 << 15,
@@ -46,6 +49,7 @@ const SOFTWARE: Tuning = Tuning {
 /// Mesa before 24 loads with a loop over the lanes, far dearer than arithmetic: tiles as large as may be.
 const OLD_MESA: Tuning = Tuning {
     gemm: Tile { rows: 64, columns: 4, lanes: 32, spread: 8 },
+    outer: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
     step: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
     sequence_work: 1 << 13,
     ..SOFTWARE
@@ -54,6 +58,7 @@ const OLD_MESA: Tuning = Tuning {
 /// Few cores with a small register file.
 const INTEGRATED: Tuning = Tuning {
     gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
+    outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
     step: Tile { rows: 4, columns: 4, lanes: 64, spread: 0 },
     sequence: Tile { rows: 4, columns: 1, lanes: 128, spread: 0 },
     sequence_work: 1 << 14,
@@ -63,6 +68,7 @@ const INTEGRATED: Tuning = Tuning {
 /// Many cores: smaller tiles fill more of them.
 const DISCRETE: Tuning = Tuning {
     gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
+    outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
     step: Tile { rows: 4, columns: 4, lanes: 32, spread: 0 },
     sequence: Tile { rows: 1, columns: 1, lanes: 256, spread: 0 },
     sequence_work: 1 << 16,
@@ -92,7 +98,8 @@ impl Tuning {
     fn tiles(&self, kernel: Kernel) -> [Tile; 3] {
         let tile = match kernel {
             Kernel::Gemm => self.gemm,
-            Kernel::Step => self.step,
+            Kernel::Outer => self.outer,
+            Kernel::Step | Kernel::StepBackward => self.step,
             _ => self.sequence,
         };
         [tile, Tile { rows: 1, spread: 0, ..tile }, Tile { spread: 0, ..tile }]
@@ -130,6 +137,17 @@ fn fit(device: &Device, tile: Tile, rows: usize) -> Tile {
 /// The tile of a product with `rows` rows.
 pub(crate) fn gemm_tile(device: &Device, rows: usize) -> Tile {
     fit(device, tuning(device).gemm, rows)
+}
+
+/// The tile of a gradient of a matrix with `rows` rows.
+pub(crate) fn outer_tile(device: &Device, rows: usize) -> Tile {
+    let largest = tuning(device).outer;
+    // Whole vectors of rows, or a row alone.
+    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+    let rows = if rows < 4 { 1 } else { (rows / 4).next_power_of_two().saturating_mul(4).min(largest.rows) };
+    let tile = fit(device, Tile { spread: 0, ..largest }, largest.rows as usize);
+    let shares = tuning(device).spread && device.report().is_some_and(|report| report.has_subgroups_of(rows / 4));
+    Tile { rows, spread: if shares && rows > 4 { rows / 4 } else { 0 }, ..tile }
 }
 
 /// The tile of a step of a phase with `gates` gates.

@@ -208,8 +208,7 @@ impl PlanBuilder {
             return Err(Error::shape("linear output", expected, &out.shape));
         }
         let m = rest.iter().product::<usize>();
-        let words = layer::packed(&self.device, inputs, linear.outputs).words() as u64;
-        let b = self.external("linear weight", &linear.packed, words);
+        let b = linear.packed.buffer(self);
         let none = self.workspace("no map", 1);
         let params = GemmParams {
             m: m as u32,

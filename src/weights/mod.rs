@@ -1,11 +1,11 @@
 //! Weights on the host: from arrays, from a seed, from and to safetensors.
 
-mod files;
+pub(crate) mod files;
 mod init;
 
 use crate::error::{Error, Result};
 use crate::layer::{Bias, RnnConfig};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 
 /// The weights of one direction of one layer. Rows hold the gates in PyTorch's order: i, f, g, o of an LSTM, r, z, n of
 /// a GRU.
@@ -40,6 +40,60 @@ impl RnnWeights {
         &self.layers
     }
 
+    /// All tensors by PyTorch's names, in its order: the block of a trainable layer.
+    pub fn named(&self) -> impl Iterator<Item = (String, ndarray::ArrayViewD<'_, f32>)> {
+        self.layers.iter().enumerate().flat_map(|(layer, directions)| {
+            directions.iter().enumerate().flat_map(move |(direction, weights)| {
+                let tensors = weights.tensors().into_iter();
+                tensors.filter_map(move |(kind, array)| array.map(|array| (tensor_name(kind, layer, direction), array)))
+            })
+        })
+    }
+
+    /// The weights of a configuration out of tensors with PyTorch's names; others are left alone.
+    ///
+    /// # Errors
+    /// [`MissingWeight`](Error::MissingWeight), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
+    pub fn from_named(config: &RnnConfig, tensors: &[(String, ArrayD<f32>)]) -> Result<Self> {
+        let weights = Self::collect(config, |name| {
+            Ok(tensors.iter().find(|tensor| tensor.0 == name).map(|tensor| tensor.1.clone()))
+        })?;
+        weights.check(config)?;
+        Ok(weights)
+    }
+
+    /// Weights out of what `tensor` finds by name, with the shapes that it has them in.
+    pub(crate) fn collect(
+        config: &RnnConfig,
+        tensor: impl Fn(&str) -> Result<Option<ArrayD<f32>>>,
+    ) -> Result<Self> {
+        config.validate()?;
+        let direction = |layer, direction| {
+            let [w, r, b_w, b_r, w_hr] = tensor_shapes(config, layer).map(|(kind, shape)| {
+                let name = tensor_name(kind, layer, direction);
+                match (tensor(&name)?, shape) {
+                    (Some(array), Some(shape)) if array.shape() == shape => Ok(Some(array)),
+                    (Some(array), Some(shape)) => Err(Error::shape(name, shape, array.shape())),
+                    // A bias that the configuration says is not there would be left out silently.
+                    (Some(array), None) => Err(Error::shape(name, "none", array.shape())),
+                    (None, Some(_)) => Err(Error::MissingWeight(name)),
+                    (None, None) => Ok(None),
+                }
+            });
+            let matrix = |array: Option<ArrayD<f32>>| array.and_then(|array| array.into_dimensionality::<Ix2>().ok());
+            let vector = |array: Option<ArrayD<f32>>| array.and_then(|array| array.into_dimensionality::<Ix1>().ok());
+            Ok(LayerWeights {
+                w: matrix(w?).unwrap_or_default(),
+                r: matrix(r?).unwrap_or_default(),
+                b_w: vector(b_w?),
+                b_r: vector(b_r?),
+                w_hr: matrix(w_hr?),
+            })
+        };
+        let layer = |layer| (0..config.directions()).map(|d| direction(layer, d)).collect::<Result<_>>();
+        Ok(Self::new((0..config.layers).map(layer).collect::<Result<_>>()?))
+    }
+
     /// Whether they are a configuration's, and finite.
     pub(crate) fn check(&self, config: &RnnConfig) -> Result<()> {
         if self.layers.len() != config.layers {
@@ -66,6 +120,32 @@ impl RnnWeights {
         }
         Ok(())
     }
+}
+
+/// Where the tensors of one direction of a layer begin in the block of all weights, and how long they are together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Offsets {
+    pub w: usize,
+    pub r: usize,
+    pub b_w: Option<usize>,
+    pub b_r: Option<usize>,
+    pub w_hr: Option<usize>,
+    pub words: usize,
+}
+
+/// The offsets of a layer's first direction; the next one's are `words` further.
+pub(crate) fn offsets(config: &RnnConfig, layer: usize) -> Offsets {
+    let words = |layer| -> usize {
+        tensor_shapes(config, layer).iter().filter_map(|(_, shape)| shape.as_ref()).map(|s| s.iter().product::<usize>()).sum()
+    };
+    let mut at: usize = (0..layer).map(|layer| config.directions() * words(layer)).sum();
+    let [w, r, b_w, b_r, w_hr] = tensor_shapes(config, layer).map(|(_, shape)| {
+        shape.map(|shape| {
+            at += shape.iter().product::<usize>();
+            at - shape.iter().product::<usize>()
+        })
+    });
+    Offsets { w: w.unwrap_or(0), r: r.unwrap_or(0), b_w, b_r, w_hr, words: words(layer) }
 }
 
 /// PyTorch's names of a direction's tensors, in its order.

@@ -113,7 +113,7 @@ fn a_whole_model_runs_in_one_plan() {
         let x = Array3::from_shape_fn((steps, batch, features), |(t, n, i)| {
             f64::from(table[[indices[[t, n]] as usize, i]])
         });
-        let y = reference::forward(&config, rnn.weights(), x.view(), None, None).unwrap().y;
+        let y = reference::forward(&config, &rnn.weights().unwrap(), x.view(), None, None).unwrap().y;
         let y = y.to_shape((steps * batch, 2 * hidden)).unwrap().into_owned();
         let logits = y.dot(&weight.t().mapv(f64::from)) + bias.mapv(f64::from);
         let expected: Vec<u32> = logits

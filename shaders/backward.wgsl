@@ -1,0 +1,106 @@
+{#- What `step_backward` and `sequence_backward` share: bindings, and the cell's derivative for each of its phases.
+
+A phase's backward half multiplies the gate gradients of the phase that comes after it in time (the next phase of this
+step, or the first phase of the next step) with that phase's weights, which gives the gradient of the phase's value; then
+the cell's derivative turns what the reserve kept of the gates into their gradients, in place. A sequence takes part from
+its last step on, with the gradient of its final state in `dh` and `dc`; in the end they hold those of its initial state,
+but for the product with the first step's gates. -#}
+struct Params {
+    batch: u32,
+    directions: u32,
+    state_row: u32, // first row of this layer's states: layer · directions · batch
+    x_direction: u32,
+    x_stride: u32,
+    map_direction: u32,
+    order: u32,   // where `map` has the sequence of each rank
+    offsets: u32, // where `map` has the first row of this dispatch's first step
+    chunk: u32,   // where `map` has the first row that `reserve` holds
+    steps: u32,   // `sequence_backward` only
+    running: u32, // most sequences that take part: the grid
+    d_in_stride: u32, // in vectors
+    d_out_stride: u32,
+    dh_stride: u32,
+    dc_stride: u32,
+    dy_stride: u32, // 0: no gradient of y
+    dy_offset: u32,
+    source: u32, // column of the old h in the reserve
+    units_0: u32,
+    panels_0: u32,            // of the product that gives this phase's gradient
+    weights_0: u32,           // in vectors
+    weights_direction_0: u32, // in vectors
+    fields_0: u32,            // first column that this phase sees
+    units_1: u32,
+    panels_1: u32,
+    weights_1: u32,
+    weights_direction_1: u32,
+    fields_1: u32,
+}
+{{ params }}
+
+@group(0) @binding(0) var<storage, read_write> reserve: array<f32>; // [D, rows, x_stride]
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>; // each phase: [D, panels + 1, units], packed
+@group(0) @binding(2) var<storage, read> map: array<u32>;           // rows of y [D, rows]; order [N]; offsets [T + 2]
+@group(0) @binding(3) var<storage, read> d_in: array<vec4<f32>>;    // [L·D·N, d_in_stride], gate gradients
+@group(0) @binding(4) var<storage, read_write> d_out: array<f32>;   // [L·D·N, d_out_stride]
+@group(0) @binding(5) var<storage, read_write> dh: array<f32>;      // [L·D·N, dh_stride]
+@group(0) @binding(6) var<storage, read_write> dc: array<f32>;      // [L·D·N, dc_stride]
+@group(0) @binding(7) var<storage, read> dy: array<f32>;            // [T·N, D·H]
+
+{% include "math.wgsl" %}
+
+// A step's rows: the first of them, the first among those of the reserve, and how many sequences take part.
+struct Step {
+    row: u32,
+    x_row: u32,
+    running: u32,
+}
+
+fn step_at(s: u32) -> Step {
+    let row = map[p.offsets + s];
+    return Step(row, row - map[p.chunk], map[p.offsets + s + 1u] - row);
+}
+{% for phase in PHASES %}
+{% include phase.file %}
+{%- set f = loop.index0 %}
+
+// Ends this phase's half for one unit of one sequence: r is the product. Gives its gates' gradients.
+fn finish_{{ f }}(
+    direction: u32, rank: u32, n: u32, unit: u32, step: Step, r: f32,
+) -> array<f32, {{ phase.gates }}> {
+    let row = direction * p.x_direction + (step.x_row + rank) * p.x_stride;
+    let at = row + p.fields_{{ f }} + unit;
+    let state = p.state_row + direction * p.batch + n;
+    var k: array<f32, {{ phase.fields }}>;
+{%- for i in range(phase.fields) %}
+    k[{{ i }}] = reserve[at{{ " + %su * p.units_%s" | format(i, f) if i else "" }}];
+{%- endfor %}
+    let h = {{ "reserve[row + p.source + unit]" if phase.hidden_backward else "0.0" }};
+    var d = r;
+    var d_h = 0.0;
+    var d_c = 0.0;
+{%- if phase.carries_h %}
+    d_h = dh[state * p.dh_stride + unit];
+{%- endif %}
+{%- if phase.carries_c %}
+    d_c = dc[state * p.dc_stride + unit];
+{%- endif %}
+{%- if loop.last %}
+    d += d_h;
+    if (p.dy_stride != 0u) {
+        let y_row = map[step.row + direction * p.map_direction + rank];
+        d += dy[p.dy_offset + y_row * p.dy_stride + direction * p.units_{{ f }} + unit];
+    }
+{%- endif %}
+    let gates = {{ phase.name }}_backward(&k, h, d, &d_h, &d_c);
+{%- for i in range(phase.fields) %}
+    reserve[at{{ " + %su * p.units_%s" | format(i, f) if i else "" }}] = k[{{ i }}];
+{%- endfor %}
+{%- if phase.carries_h %}
+    dh[state * p.dh_stride + unit] = d_h;
+{%- endif %}
+{%- if phase.carries_c %}
+    dc[state * p.dc_stride + unit] = d_c;
+{%- endif %}
+    return gates;
+}
+{% endfor %}

@@ -1,0 +1,57 @@
+{%- from "tile.wgsl" import collect_sums, invocation, load_rows, multiply_add, zero_sums -%}
+// One phase of one time step backwards, all directions: the product with R (transposed) and the cell's derivative, in one
+// dispatch.
+//
+// A lane owns UNITS units, LANES apart, of ROWS sequences.
+{% include "backward.wgsl" %}
+{%- set phase = PHASES[PHASE] %}
+fn sequence_of(rank: u32, running: u32) -> u32 {
+    return map[p.order + min(rank, running - 1u)];
+}
+
+@compute @workgroup_size({{ LANES }})
+fn main({{ invocation() }}
+) {
+    let step = step_at(0u);
+    let direction = group.z;
+    let first = group.y * {{ ROWS }}u;
+    if (first >= step.running) {
+        return;
+    }
+    let units = p.units_{{ PHASE }};
+    let state_row = p.state_row + direction * p.batch;
+    let base = p.weights_{{ PHASE }} + direction * p.weights_direction_{{ PHASE }};
+{%- for u in range(UNITS) %}
+    let unit{{ u }} = group.x * {{ LANES * UNITS }}u + {{ u * LANES }}u + lane;
+    let from{{ u }} = base + min(unit{{ u }}, units - 1u);
+{%- endfor %}
+{%- for r in range(0 if SPREAD else ROWS) %}
+    let row{{ r }} = (state_row + sequence_of(first + {{ r }}u, step.running)) * p.d_in_stride;
+{%- endfor %}
+{%- if SPREAD %}
+{%- for i in range(ROWS // SPREAD) %}
+    let own{{ i }} = (state_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, step.running)) * p.d_in_stride;
+{%- endfor %}
+{%- endif %}
+    {{- zero_sums(UNITS) }}
+    for (var k = 0u; k < p.panels_{{ PHASE }}; k++) {
+{%- for u in range(UNITS) %}
+        let w{{ u }} = weights[from{{ u }} + k * units];
+{%- endfor %}
+        {{- load_rows("d_in") }}
+        {{- multiply_add(UNITS) }}
+    }
+    {{- collect_sums(UNITS) }}
+    for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
+        let n = sequence_of(first + r, step.running);
+        let out = (state_row + n) * p.d_out_stride;
+{%- for u in range(UNITS) %}
+        if (unit{{ u }} < units) {
+            let gates = finish_{{ PHASE }}(direction, first + r, n, unit{{ u }}, step, sums[r][{{ u }}]);
+{%- for g in range(phase.gates) %}
+            d_out[out + {{ g }}u * units + unit{{ u }}] = gates[{{ g }}];
+{%- endfor %}
+        }
+{%- endfor %}
+    }
+}

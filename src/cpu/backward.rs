@@ -1,0 +1,271 @@
+//! What the twins of `step_backward` and `sequence_backward` share: a phase's backward half, as `backward.wgsl`.
+
+use super::Call;
+use super::gemm::{multiply, unpack_panels};
+use super::recurrence::{LANES, MAX_FIELDS, Part, load};
+use super::rows::SharedRows;
+use crate::cells::{Phase, Width};
+use crate::kernels::{BackwardParams, Packed};
+
+/// Gradients of a unit's state that pass from step to step beside the products.
+#[derive(Clone, Copy)]
+pub(crate) struct Gradient {
+    pub h: f32,
+    pub c: f32,
+}
+
+/// A cell's derivative for one unit: F fields of the reserve, of which it makes gradients, the old h, the gradient d of the
+/// phase's value; gives the gradients of G gates' recurrent parts.
+pub(crate) trait Derivative<const G: usize, const F: usize> {
+    fn backward(k: &mut [f32; F], h: f32, d: f32, carry: &mut Gradient) -> [f32; G];
+}
+
+/// Some units of one sequence in a phase's backward half.
+pub(crate) struct BackwardRow<'a> {
+    pub fields: [&'a mut [f32]; MAX_FIELDS],
+    /// Empty where the derivative does not need it.
+    pub h: &'a [f32],
+    pub d: &'a [f32],
+    /// Empty where there is none to carry.
+    pub dh: &'a mut [f32],
+    pub dc: &'a mut [f32],
+    /// Gates' gradients, and how far one gate's are from the next one's.
+    pub out: (&'a mut [f32], usize),
+}
+
+/// A phase's derivative over a row.
+pub(crate) type BackwardTwin = fn(BackwardRow<'_>);
+
+/// Applies a derivative to each unit of a row, in vector code for the best instruction set that this CPU has.
+pub(crate) fn derivative<const G: usize, const F: usize, C: Derivative<G, F>>(row: BackwardRow<'_>) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || units::<G, F, C>(row),
+    );
+}
+
+#[inline(always)]
+fn units<const G: usize, const F: usize, C: Derivative<G, F>>(mut row: BackwardRow<'_>) {
+    let units = row.d.len();
+    let mut first = 0;
+    while first < units {
+        let count = LANES.min(units - first);
+        let some = |from: &[f32]| if from.is_empty() { [0.0; LANES] } else { load(from, first, count) };
+        let mut fields: [_; F] = std::array::from_fn(|f| load(row.fields[f], first, count));
+        let (h, d) = (some(row.h), load(row.d, first, count));
+        let (mut dh, mut dc) = (some(row.dh), some(row.dc));
+        let mut out = [[0.0; LANES]; G];
+        for j in 0..LANES {
+            let mut k = [0.0; F];
+            for f in 0..F {
+                k[f] = fields[f][j];
+            }
+            let mut carry = Gradient { h: dh[j], c: dc[j] };
+            let gates = C::backward(&mut k, h[j], d[j], &mut carry);
+            for f in 0..F {
+                fields[f][j] = k[f];
+            }
+            for g in 0..G {
+                out[g][j] = gates[g];
+            }
+            (dh[j], dc[j]) = (carry.h, carry.c);
+        }
+        for (field, lanes) in row.fields.iter_mut().zip(&fields) {
+            field[first..][..count].copy_from_slice(&lanes[..count]);
+        }
+        for (to, lanes) in [(&mut row.dh, &dh), (&mut row.dc, &dc)] {
+            if !to.is_empty() {
+                to[first..][..count].copy_from_slice(&lanes[..count]);
+            }
+        }
+        for (g, lanes) in out.iter().enumerate() {
+            row.out.0[g * row.out.1 + first..][..count].copy_from_slice(&lanes[..count]);
+        }
+        first += count;
+    }
+}
+
+/// A thread's memory.
+#[derive(Default)]
+pub(crate) struct Workspace {
+    source: Vec<f32>,
+    products: Vec<f32>,
+    gates: Vec<f32>,
+    /// Two copies of the tile's gate gradients, which take turns.
+    pub state: [Vec<f32>; 2],
+}
+
+/// Sizes of one phase.
+#[derive(Clone, Copy)]
+pub(crate) struct PhaseSizes {
+    pub units: usize,
+    weights: usize,
+    weights_direction: usize,
+    fields: usize,
+    /// Gate gradients that it multiplies.
+    pub k: usize,
+}
+
+/// A dispatch of `step_backward` or `sequence_backward`, unpacked from its call.
+pub(crate) struct Backward<'a> {
+    pub p: BackwardParams,
+    pub phases: &'static [Phase],
+    sizes: [PhaseSizes; 2],
+    reserve: SharedRows<'a>,
+    weights: &'a [f32],
+    map: &'a [u32],
+    pub d_in: &'a [f32],
+    pub d_out: SharedRows<'a>,
+    dh: SharedRows<'a>,
+    dc: SharedRows<'a>,
+    dy: &'a [f32],
+    width: usize,
+}
+
+/// A step's rows: the first in the map, the first in the reserve, and how many sequences take part.
+#[derive(Clone, Copy)]
+pub(crate) struct StepRows {
+    row: usize,
+    x_row: usize,
+    pub running: usize,
+}
+
+impl<'a> Backward<'a> {
+    pub fn new(call: &mut Call<'a>) -> Self {
+        let p: BackwardParams = call.params();
+        let phases = call.variant.phases();
+        let state = if phases.len() > 1 { p.units_1 } else { p.units_0 } as usize;
+        let wide = |width: Width| width.of(p.units_0 as usize, state);
+        // A phase multiplies the gate gradients of the one that follows it.
+        let k = |phase: usize| {
+            let next = &phases[(phase + 1) % phases.len()];
+            next.gates * wide(next.units)
+        };
+        let sizes = [
+            PhaseSizes {
+                units: p.units_0 as usize,
+                weights: p.weights_0 as usize,
+                weights_direction: p.weights_direction_0 as usize,
+                fields: p.fields_0 as usize,
+                k: k(0),
+            },
+            PhaseSizes {
+                units: p.units_1 as usize,
+                weights: p.weights_1 as usize,
+                weights_direction: p.weights_direction_1 as usize,
+                fields: p.fields_1 as usize,
+                k: k(1),
+            },
+        ];
+        Self {
+            p,
+            phases,
+            sizes,
+            reserve: SharedRows::new(call.write(0)),
+            weights: call.read(1),
+            map: call.read_indices(2),
+            d_in: call.read(3),
+            d_out: SharedRows::new(call.write(4)),
+            dh: SharedRows::new(call.write(5)),
+            dc: SharedRows::new(call.write(6)),
+            dy: call.read(7),
+            width: call.variant.panel as usize,
+        }
+    }
+
+    pub fn sizes(&self, phase: usize) -> PhaseSizes {
+        self.sizes[phase]
+    }
+
+    /// The rows of step `s` of this dispatch.
+    pub fn step(&self, s: usize) -> StepRows {
+        let offset = |s: usize| self.map[self.p.offsets as usize + s] as usize;
+        StepRows {
+            row: offset(s),
+            x_row: offset(s) - self.map[self.p.chunk as usize] as usize,
+            running: offset(s + 1) - offset(s),
+        }
+    }
+
+    /// Row of the states of the sequence with this rank.
+    pub fn state(&self, direction: usize, rank: usize) -> usize {
+        let n = self.map[self.p.order as usize + rank] as usize;
+        self.p.state_row as usize + direction * self.p.batch as usize + n
+    }
+
+    /// The product and the derivative, for some ranks and units. `source` gives the gate gradients that a rank's row
+    /// multiplies, `out` takes the units' own: (row in this part, state row, gate, values).
+    pub fn phase<'s>(
+        &self,
+        workspace: &mut Workspace,
+        phase: usize,
+        part: &Part,
+        at: StepRows,
+        source: impl Fn(usize, usize) -> &'s [f32],
+        mut out: impl FnMut(usize, usize, usize, &[f32]),
+    ) {
+        let PhaseSizes { units, weights, weights_direction, fields, k } = self.sizes[phase];
+        let Part { direction, ref ranks, units: ref some } = *part;
+        let cell = &self.phases[phase];
+        let (count, width) = (ranks.len(), some.len());
+        let layout = Packed { rows: k, columns: units, panel: self.width };
+        let base = (weights + direction * weights_direction) * self.width;
+        let packed = &self.weights[base..][..layout.words()];
+        let mut unpacked = Vec::new();
+        let matrix = if self.width == 1 {
+            packed
+        } else {
+            // Weights of a plan made for a GPU: only parity checks come here.
+            unpack_panels(&mut unpacked, packed, k, units, self.width);
+            &unpacked
+        };
+
+        workspace.source.clear();
+        for (i, rank) in ranks.clone().enumerate() {
+            workspace.source.extend_from_slice(&source(i, self.state(direction, rank))[..k]);
+        }
+        workspace.products.clear();
+        workspace.products.resize(count * width, 0.0);
+        let b = (&matrix[some.start..], layout.pitch());
+        multiply(count, width, k, (&workspace.source, k, 1), b, &mut workspace.products);
+
+        workspace.gates.resize(cell.gates * width, 0.0);
+        for (i, rank) in ranks.clone().enumerate() {
+            let state = self.state(direction, rank);
+            let row = direction * self.p.x_direction as usize + (at.x_row + rank) * self.p.x_stride as usize;
+            // SAFETY: state rows and map rows are different for different ranks and directions, and a unit of a rank and
+            // direction is worked on by one thread at a time.
+            let column = |at: usize, len| unsafe { self.reserve.row(row + at + some.start, len) };
+            let carried = |of: &SharedRows<'a>, stride: u32, carries: bool| {
+                let at = if carries { state * stride as usize + some.start } else { 0 };
+                // SAFETY: as above.
+                unsafe { of.row(at, if carries { width } else { 0 }) }
+            };
+            let dh = carried(&self.dh, self.p.dh_stride, cell.carries_h);
+            let dc = carried(&self.dc, self.p.dc_stride, cell.carries_c);
+            let d = &mut workspace.products[i * width..][..width];
+            if phase + 1 == self.phases.len() {
+                d.iter_mut().zip(&*dh).for_each(|(d, dh)| *d += dh);
+                if self.p.dy_stride != 0 {
+                    let row = self.map[at.row + direction * self.p.map_direction as usize + rank] as usize;
+                    let at = self.p.dy_offset as usize + row * self.p.dy_stride as usize + direction * units + some.start;
+                    d.iter_mut().zip(&self.dy[at..]).for_each(|(d, dy)| *d += dy);
+                }
+            }
+            let h = if cell.hidden_backward { &*column(self.p.source as usize, width) } else { &[] };
+            (cell.backward)(BackwardRow {
+                fields: std::array::from_fn(|f| {
+                    if f < cell.fields { column(fields + f * units, width) } else { Default::default() }
+                }),
+                h,
+                d,
+                dh,
+                dc,
+                out: (&mut workspace.gates, width),
+            });
+            for (gate, gradients) in workspace.gates.chunks_exact(width).enumerate() {
+                out(i, state, gate, gradients);
+            }
+        }
+    }
+}

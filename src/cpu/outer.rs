@@ -1,0 +1,74 @@
+//! C[b, i, j] (+)= Σr A[b, r, i] · B[b, row(r), j]
+
+use super::Call;
+use super::gemm::Products;
+use super::gemm::multiply;
+use super::rows::SharedRows;
+use super::threads;
+use crate::kernels::OuterParams;
+
+/// Rows of C that a thread computes at once.
+const ROWS: usize = 64;
+
+pub(crate) fn run(call: &mut Call<'_>) {
+    let p: OuterParams = call.params();
+    let (a, b, map) = (call.read(0), call.read(1), call.read_indices(2));
+    let c = SharedRows::new(call.write(3));
+    let (m, n, batches) = (p.m as usize, p.n as usize, p.batch as usize);
+    let (rows, place) = if p.first == p.end {
+        (p.to as usize, p.map_offset as usize)
+    } else {
+        let start = map[p.first as usize] as usize;
+        ((p.to as usize).min(map[p.end as usize] as usize - start), p.map_offset as usize + start)
+    };
+    let start = (p.start as usize).min(rows);
+    let k = rows - start;
+    // Rows of B brought together once, for all tiles.
+    let mut gathered = std::mem::take(&mut call.scratch.unpacked);
+    gathered.clear();
+    if p.mapped != 0 {
+        for batch in 0..batches {
+            for t in start..rows {
+                let row = map[place + batch * p.map_batch as usize + t] as usize;
+                let at = p.b_offset as usize + batch * p.b_batch as usize + row * p.b_row as usize;
+                gathered.extend_from_slice(&b[at..][..n]);
+            }
+        }
+    }
+    let tiles = m.div_ceil(ROWS);
+    let tasks = batches * tiles;
+    let threads = threads::count().min(tasks);
+    if call.scratch.products.len() < threads {
+        call.scratch.products.resize_with(threads, Products::default);
+    }
+    let tile = |task: usize, products: &mut Vec<f32>| {
+        let (batch, first) = (task / tiles, task % tiles * ROWS);
+        let count = ROWS.min(m - first);
+        products.clear();
+        products.resize(count * n, 0.0);
+        if k > 0 {
+            let a_at = p.a_offset as usize + batch * p.a_batch as usize + start * p.a_row as usize + first;
+            let (b, b_row) = if p.mapped != 0 {
+                (&gathered[batch * k * n..], n)
+            } else {
+                let at = p.b_offset as usize + batch * p.b_batch as usize + start * p.b_row as usize;
+                (&b[at..], p.b_row as usize)
+            };
+            multiply(count, n, k, (&a[a_at..], 1, p.a_row as usize), (b, b_row), products);
+        }
+        for (i, products) in products.chunks_exact(n).enumerate() {
+            let at = p.c_offset as usize + batch * p.c_batch as usize + (first + i) * p.c_row as usize;
+            // SAFETY: a row of C belongs to one tile.
+            let c = unsafe { c.row(at, n) };
+            if p.accumulate != 0 {
+                c.iter_mut().zip(products).for_each(|(c, product)| *c += *product);
+            } else {
+                c.copy_from_slice(products);
+            }
+        }
+    };
+    threads::for_each(&mut call.scratch.products[..threads], |thread, memory| {
+        (thread..tasks).step_by(threads).for_each(|task| tile(task, &mut memory.products));
+    });
+    call.scratch.unpacked = gathered;
+}

@@ -1,0 +1,66 @@
+//! Many time steps backwards, each thread with sequences of its own.
+
+use super::Call;
+use super::backward::{Backward, Workspace};
+use super::recurrence::Part;
+use super::threads;
+
+pub(crate) fn run(call: &mut Call<'_>) {
+    let mut workspaces = std::mem::take(&mut call.scratch.backward);
+    let backward = Backward::new(call);
+    // The first step has the most sequences.
+    let started = backward.step(0).running;
+    let rows = (call.variant.tile.rows as usize).max(1);
+    let tiles = started.div_ceil(rows);
+    let tasks = backward.p.directions as usize * tiles;
+    if workspaces.len() < tasks {
+        workspaces.resize_with(tasks, Workspace::default);
+    }
+    threads::for_each(&mut workspaces[..tasks], |task, workspace| {
+        tile(&backward, workspace, task / tiles, task % tiles * rows, rows.min(started - task % tiles * rows));
+    });
+    call.scratch.backward = workspaces;
+}
+
+/// All steps of `count` sequences of one direction.
+fn tile(backward: &Backward<'_>, workspace: &mut Workspace, direction: usize, first: usize, count: usize) {
+    let p = &backward.p;
+    let stride = 4 * p.d_in_stride as usize;
+    let width = (0..backward.phases.len()).map(|phase| backward.sizes(phase).k).fold(stride, usize::max);
+    let [mut now, mut next] = std::mem::take(&mut workspace.state);
+    for copy in [&mut now, &mut next] {
+        // A sequence that has not begun has zeros.
+        copy.clear();
+        copy.resize(count * width, 0.0);
+    }
+    for i in 0..count {
+        let state = backward.state(direction, first + i);
+        now[i * width..][..stride].copy_from_slice(&backward.d_in[state * stride..][..stride]);
+    }
+    for s in (0..p.steps as usize).rev() {
+        let at = backward.step(s);
+        if at.running <= first {
+            continue;
+        }
+        for phase in (0..backward.phases.len()).rev() {
+            let units = backward.sizes(phase).units;
+            backward.phase(
+                workspace,
+                phase,
+                &Part { direction, ranks: first..at.running.min(first + count), units: 0..units },
+                at,
+                |i, _| &now[i * width..][..width],
+                |i, _, gate, gradients| next[i * width + gate * units..][..units].copy_from_slice(gradients),
+            );
+            std::mem::swap(&mut now, &mut next);
+        }
+    }
+    let out = p.d_out_stride as usize;
+    for i in 0..count {
+        let state = backward.state(direction, first + i);
+        // SAFETY: states of different sequences are different rows, and each is one tile's.
+        let d = unsafe { backward.d_out.row(state * out, out) };
+        d.copy_from_slice(&now[i * width..][..out]);
+    }
+    workspace.state = [now, next];
+}

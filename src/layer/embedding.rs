@@ -1,0 +1,44 @@
+//! A trainable table of vectors, one for each symbol.
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::parameters::Parameters;
+use ndarray::ArrayView2;
+
+/// x = E[symbol], with E [symbols, features].
+#[derive(Debug)]
+pub struct Embedding {
+    parameters: Parameters,
+    symbols: usize,
+    features: usize,
+}
+
+impl Embedding {
+    /// Copies the table to the device: `weight` among its [`Parameters`].
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and what allocating memory may give.
+    pub fn trainable(device: &Device, table: ArrayView2<'_, f32>) -> Result<Self> {
+        let (symbols, features) = table.dim();
+        if symbols == 0 || features == 0 {
+            return Err(Error::shape("embedding table", "[symbols, features], neither 0", table.shape()));
+        }
+        let parameters = Parameters::new(device, [("weight".to_owned(), table.into_dyn())])?;
+        Ok(Self { parameters, symbols, features })
+    }
+
+    /// Rows of the table.
+    pub fn symbols(&self) -> usize {
+        self.symbols
+    }
+
+    /// Length of a vector.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// The table.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+}

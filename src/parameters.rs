@@ -1,0 +1,157 @@
+//! What training changes: named arrays in one block of device memory, and their gradients in another.
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::tensor::Storage;
+use crate::weights::check_finite;
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use std::sync::Arc;
+
+/// One array of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub name: String,
+    pub shape: Vec<usize>,
+    /// First word in the block.
+    pub offset: usize,
+}
+
+impl Entry {
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// The trainable arrays of a layer, on its device, with their gradients. Clones are handles of the same memory.
+#[derive(Clone)]
+pub struct Parameters(Arc<Block>);
+
+struct Block {
+    device: Device,
+    entries: Vec<Entry>,
+    words: usize,
+    values: Storage,
+    gradients: Storage,
+}
+
+impl Parameters {
+    /// Copies arrays to a device, with gradients of zero.
+    ///
+    /// # Errors
+    /// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where two have one name, and what allocating memory may
+    /// give.
+    pub fn new<'a>(
+        device: &Device,
+        arrays: impl IntoIterator<Item = (String, ArrayViewD<'a, f32>)>,
+    ) -> Result<Self> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut words = Vec::new();
+        for (name, array) in arrays {
+            check_finite(&name, array.iter())?;
+            if entries.iter().any(|entry| entry.name == name) {
+                return Err(Error::value("parameters", "a name of its own for each", name));
+            }
+            entries.push(Entry { name, shape: array.shape().to_vec(), offset: words.len() });
+            words.extend(array.iter().map(|value| value.to_bits()));
+        }
+        let count = crate::tensor::elements(&[words.len()])?;
+        let [values, gradients] =
+            ["parameters", "gradients"].map(|name| Storage::zeros(device, name, count as u64));
+        let block = Block { device: device.clone(), entries, words: count, values: values?, gradients: gradients? };
+        block.values.write(device, &words)?;
+        Ok(Self(Arc::new(block)))
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.0.device
+    }
+
+    /// Numbers in all.
+    pub fn len(&self) -> usize {
+        self.0.words
+    }
+
+    /// Whether there are none, which can't be.
+    pub fn is_empty(&self) -> bool {
+        self.0.words == 0
+    }
+
+    /// Names and shapes, in the order of the block.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.0.entries.iter().map(|entry| (&*entry.name, &*entry.shape))
+    }
+
+    /// Copies the arrays to the host.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where the device was lost.
+    pub fn read(&self) -> Result<Vec<(String, ArrayD<f32>)>> {
+        self.read_from(&self.0.values)
+    }
+
+    /// Copies the gradients to the host.
+    ///
+    /// # Errors
+    /// As [`Parameters::read`].
+    pub fn gradients(&self) -> Result<Vec<(String, ArrayD<f32>)>> {
+        self.read_from(&self.0.gradients)
+    }
+
+    /// Replaces arrays by name; all of them are looked at before the first is changed. Layers that were made with these
+    /// parameters see them after [`Rnn::refresh`](crate::Rnn::refresh) and [`Linear::refresh`](crate::Linear::refresh).
+    ///
+    /// # Errors
+    /// [`MissingWeight`](Error::MissingWeight), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
+    pub fn write(&self, arrays: &[(String, ArrayD<f32>)]) -> Result<()> {
+        let mut words = Vec::with_capacity(self.0.words);
+        for entry in &self.0.entries {
+            let array = arrays.iter().find(|array| array.0 == entry.name);
+            let (_, array) = array.ok_or_else(|| Error::MissingWeight(entry.name.clone()))?;
+            if array.shape() != entry.shape {
+                return Err(Error::shape(&entry.name, &entry.shape, array.shape()));
+            }
+            check_finite(&entry.name, array.iter())?;
+            words.extend(array.iter().map(|value| value.to_bits()));
+        }
+        self.0.values.write(&self.0.device, &words)
+    }
+
+    /// Sets the gradients to zero.
+    ///
+    /// # Errors
+    /// As [`Parameters::read`].
+    pub fn clear_gradients(&self) -> Result<()> {
+        self.0.gradients.write(&self.0.device, &vec![0; self.0.words])
+    }
+
+    fn read_from(&self, storage: &Storage) -> Result<Vec<(String, ArrayD<f32>)>> {
+        let words = pollster::block_on(storage.read(&self.0.device, self.0.words))?;
+        let array = |entry: &Entry| {
+            let values = words[entry.offset..][..entry.len()].iter().copied().map(f32::from_bits).collect();
+            ArrayD::from_shape_vec(IxDyn(&entry.shape), values)
+                .map(|array| (entry.name.clone(), array))
+                .map_err(|_| Error::shape(&entry.name, &entry.shape, entry.len()))
+        };
+        self.0.entries.iter().map(array).collect()
+    }
+
+    pub(crate) fn values(&self) -> &Storage {
+        &self.0.values
+    }
+
+    pub(crate) fn gradient_storage(&self) -> &Storage {
+        &self.0.gradients
+    }
+
+    /// Whether two handles are one block.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parameters").field("entries", &self.0.entries).field("device", &self.0.device).finish()
+    }
+}
