@@ -62,7 +62,7 @@ def make_module(spec):
     return torch.nn.RNN(spec["I"], spec["H"], nonlinearity=cell.removeprefix("elman_"), **options)
 
 
-def draw_specs(rng):
+def draw_specs(rng, sizes, max_parameters):
     """Two cases for each cell, number of layers and number of directions; the
     second has every switch the other way, so each is seen on and off there."""
     specs = []
@@ -80,16 +80,17 @@ def draw_specs(rng):
                 else:
                     on["lengths"] = None
                 specs.append(dict(cell=cell, layers=layers, bidirectional=bidirectional,
-                                  T=T, N=N, **draw_sizes(rng, cell, layers, bidirectional), **on))
-    return specs + CORNERS
+                                  T=T, N=N, **on, **draw_sizes(rng, cell, layers, bidirectional,
+                                                              sizes, max_parameters)))
+    return specs
 
 
-def draw_sizes(rng, cell, layers, bidirectional):
+def draw_sizes(rng, cell, layers, bidirectional, sizes, max_parameters):
     while True:
-        I, H = (int(n) for n in rng.choice(SIZES, 2))
+        I, H = (int(n) for n in rng.choice(sizes, 2))
         P = 0
         if cell == "lstm_proj":
-            smaller = [n for n in SIZES if n < H]  # as PyTorch requires
+            smaller = [n for n in sizes if n < H]  # as PyTorch requires
             if not smaller:
                 continue
             P = int(rng.choice(smaller))
@@ -98,11 +99,11 @@ def draw_sizes(rng, cell, layers, bidirectional):
         state = P or H
         inputs = I + (layers - 1) * directions * state
         parameters = directions * (gates * H * (inputs + layers * (state + 2)) + layers * P * H)
-        if parameters <= MAX_PARAMETERS:
+        if parameters <= max_parameters:
             return dict(I=I, H=H, P=P)
 
 
-def check_coverage(specs):
+def check_coverage(specs, sizes):
     features = [{"cell": s["cell"], "layers": s["layers"], "bidirectional": s["bidirectional"],
                  "bias": s["bias"], "batch_first": s["batch_first"],
                  "lengths": s["lengths"] is not None, "state": s["state"]} for s in specs]
@@ -112,53 +113,77 @@ def check_coverage(specs):
     for cell in CELLS:
         for a, b in itertools.combinations(SWITCHES, 2):
             assert len({(f[a], f[b]) for f in features if f["cell"] == cell}) == 4, (cell, a, b)
-    assert {s["H"] for s in specs} == {s["I"] for s in specs} == set(SIZES)
+    assert {s["H"] for s in specs} == {s["I"] for s in specs} == set(sizes)
     assert {s["T"] for s in specs} == set(range(1, 13))
     assert {s["N"] for s in specs} == set(range(1, 8))
 
 
-def run_case(rng, spec):
-    """The case's tensors, all float32 but the lengths."""
-    tensors = {}
+def draw_tensors(rng, spec):
+    """The case's module and what goes into it, all float32 but the lengths."""
     module = make_module(spec)
-
-    def draw(name, values):
-        tensors[name] = values.astype(np.float32)
-        return torch.from_numpy(tensors[name].astype(np.float64))
-
+    tensors = {}
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             # Wider than PyTorch's own, which lets a deep LSTM's output fade to nothing.
             bound = 1.5 * parameter.shape[-1] ** -0.5 if name.startswith("weight") else 0.5
-            parameter.copy_(draw(name, rng.uniform(-bound, bound, tuple(parameter.shape))))
+            tensors[name] = rng.uniform(-bound, bound, tuple(parameter.shape)).astype(np.float32)
+            parameter.copy_(torch.from_numpy(tensors[name]))
 
     T, N, I, H = spec["T"], spec["N"], spec["I"], spec["H"]
-    x = draw("input", rng.standard_normal((N, T, I) if spec["batch_first"] else (T, N, I)))
-    is_lstm = spec["cell"].startswith("lstm")
-    state = None
+    shape = (N, T, I) if spec["batch_first"] else (T, N, I)
+    tensors["input"] = rng.standard_normal(shape).astype(np.float32)
     if spec["state"]:
-        rows = spec["layers"] * (1 + spec["bidirectional"])
-        state = draw("h0", rng.uniform(-1, 1, (rows, N, spec["P"] or H)))
-        if is_lstm:
-            state = state, draw("c0", rng.uniform(-1, 1, (rows, N, H)))
+        for name, shape in state_shapes(spec).items():
+            tensors[name] = rng.uniform(-1, 1, shape).astype(np.float32)
+    if spec["lengths"] is not None:
+        tensors["lengths"] = np.array(spec["lengths"], dtype=np.uint32)
+    return module, tensors
 
-    with torch.no_grad():
-        if spec["lengths"] is None:
-            output, last = module(x, state)
-        else:
-            tensors["lengths"] = np.array(spec["lengths"], dtype=np.uint32)
-            packed = pack_padded_sequence(x, torch.tensor(spec["lengths"]),
-                                          batch_first=spec["batch_first"], enforce_sorted=False)
-            output, last = module(packed, state)
-            # Without total_length the output would end at the longest sequence.
-            output, _ = pad_packed_sequence(output, batch_first=spec["batch_first"], total_length=T)
-    results = {"output": output, "hn": last}
-    if is_lstm:
+
+def state_shapes(spec):
+    rows = spec["layers"] * (1 + spec["bidirectional"])
+    shapes = {"h0": (rows, spec["N"], spec["P"] or spec["H"])}
+    if spec["cell"].startswith("lstm"):
+        shapes["c0"] = (rows, spec["N"], spec["H"])
+    return shapes
+
+
+def forward(module, spec, x, h0=None, c0=None):
+    """What PyTorch gives for float64 tensors: output, hn and, for LSTM, cn."""
+    state = h0 if c0 is None else (h0, c0)
+    if spec["lengths"] is None:
+        output, last = module(x, state)
+    else:
+        packed = pack_padded_sequence(x, torch.tensor(spec["lengths"]),
+                                      batch_first=spec["batch_first"], enforce_sorted=False)
+        output, last = module(packed, state)
+        # Without total_length the output would end at the longest sequence.
+        output, _ = pad_packed_sequence(output, batch_first=spec["batch_first"],
+                                        total_length=spec["T"])
+    results = {"output": output}
+    if spec["cell"].startswith("lstm"):
         results["hn"], results["cn"] = last
-    for name, value in results.items():
-        assert value.dtype == torch.float64
-        tensors[name] = np.ascontiguousarray(value.numpy().astype(np.float32))
-    return tensors
+    else:
+        results["hn"] = last
+    assert all(value.dtype == torch.float64 for value in results.values())
+    return results
+
+
+def double(array):
+    return torch.from_numpy(array.astype(np.float64))
+
+
+def single(tensor):
+    return np.ascontiguousarray(tensor.detach().numpy().astype(np.float32))
+
+
+def run_case(rng, spec):
+    """The case's tensors, all float32 but the lengths."""
+    module, tensors = draw_tensors(rng, spec)
+    inputs = [double(tensors[name]) for name in ("input", "h0", "c0") if name in tensors]
+    with torch.no_grad():
+        results = forward(module, spec, *inputs)
+    return tensors | {name: single(value) for name, value in results.items()}
 
 
 def draw_case(rng, spec):
@@ -182,32 +207,37 @@ def write(path, tensors, metadata):
     return len(data)
 
 
+def entry(name, spec):
+    """The case in the list under the metadata key `cases`."""
+    return {
+        "name": name,
+        "cell": "lstm" if spec["cell"] == "lstm_proj" else spec["cell"],
+        "input_size": spec["I"],
+        "hidden_size": spec["H"],
+        "proj_size": spec["P"],
+        "layers": spec["layers"],
+        "bidirectional": spec["bidirectional"],
+        "bias": spec["bias"],
+        "batch_first": spec["batch_first"],
+    }
+
+
+def made_by(script):
+    return {"made_by": f"scripts/{Path(script).name}", "torch": torch.__version__.split("+")[0]}
+
+
 def main():
     torch.set_num_threads(1)
     rng = np.random.default_rng(SEED)
-    specs = draw_specs(rng)
-    check_coverage(specs)
+    specs = draw_specs(rng, SIZES, MAX_PARAMETERS) + CORNERS
+    check_coverage(specs, SIZES)
 
     tensors, cases = {}, []
     for number, spec in enumerate(specs):
         name = f"case_{number:02}"
         tensors |= {f"{name}/{key}": value for key, value in draw_case(rng, spec).items()}
-        cases.append({
-            "name": name,
-            "cell": "lstm" if spec["cell"] == "lstm_proj" else spec["cell"],
-            "input_size": spec["I"],
-            "hidden_size": spec["H"],
-            "proj_size": spec["P"],
-            "layers": spec["layers"],
-            "bidirectional": spec["bidirectional"],
-            "bias": spec["bias"],
-            "batch_first": spec["batch_first"],
-        })
-    metadata = {
-        "cases": json.dumps(cases),
-        "made_by": "scripts/make_pytorch_golden.py",
-        "torch": torch.__version__.split("+")[0],
-    }
+        cases.append(entry(name, spec))
+    metadata = {"cases": json.dumps(cases)} | made_by(__file__)
     size = write(OUT, tensors, metadata)
     assert size < MAX_BYTES, size
     print(f"{OUT.name}: {len(cases)} cases, {size} bytes")
