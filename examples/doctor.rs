@@ -99,7 +99,7 @@ fn examine_layer(device: &Device, config: RnnConfig, name: &str) -> Result<bool>
     let x = Array3::from_shape_fn((6, 3, 20), |(t, n, i)| ((t * 31 + n * 17 + i * 7) % 23) as f32 / 11.5 - 1.0);
     let mut reports = Vec::new();
     for schedule in [Schedule::Step, Schedule::Sequence] {
-        let call = RnnCall { lengths: Some(vec![6, 2, 5]), schedule, ..RnnCall::default() };
+        let call = RnnCall { lengths: Lengths::Fixed(vec![6, 2, 5]), schedule, ..RnnCall::default() };
         reports.extend(rnn.check(x.view(), None, &call)?.comparisons);
     }
     let passed = reports.iter().all(check::Comparison::passed);

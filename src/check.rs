@@ -155,7 +155,8 @@ impl Rnn {
     /// ```
     pub fn check(&self, x: ArrayView3<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<LayerReport> {
         let got = self.forward_with(x, state, call)?;
-        let lengths = call.lengths.as_deref();
+        let lengths = call.lengths.list();
+        let lengths = lengths.as_deref();
         let (config, weights) = (self.config(), &*self.weights()?);
         let single = reference::forward::<f32>(config, weights, x, lengths, state)?;
         let double = reference::forward::<f64>(config, weights, x.mapv(f64::from).view(), lengths, state)?;

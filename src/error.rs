@@ -96,6 +96,10 @@ pub enum Error {
     #[error("plan: {0}")]
     Plan(String),
 
+    /// A backward pass without a forward pass since the last one.
+    #[error("backward pass: no forward pass has filled its reserve since the last backward pass")]
+    NoForward,
+
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
     File {

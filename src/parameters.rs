@@ -40,10 +40,7 @@ impl Parameters {
     /// # Errors
     /// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where two have one name, and what allocating memory may
     /// give.
-    pub fn new<'a>(
-        device: &Device,
-        arrays: impl IntoIterator<Item = (String, ArrayViewD<'a, f32>)>,
-    ) -> Result<Self> {
+    pub fn new<'a>(device: &Device, arrays: impl IntoIterator<Item = (String, ArrayViewD<'a, f32>)>) -> Result<Self> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut words = Vec::new();
         for (name, array) in arrays {
@@ -55,8 +52,7 @@ impl Parameters {
             words.extend(array.iter().map(|value| value.to_bits()));
         }
         let count = crate::tensor::elements(&[words.len()])?;
-        let [values, gradients] =
-            ["parameters", "gradients"].map(|name| Storage::zeros(device, name, count as u64));
+        let [values, gradients] = ["parameters", "gradients"].map(|name| Storage::zeros(device, name, count as u64));
         let block = Block { device: device.clone(), entries, words: count, values: values?, gradients: gradients? };
         block.values.write(device, &words)?;
         Ok(Self(Arc::new(block)))

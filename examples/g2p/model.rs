@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array2, Array3};
 use safetensors::SafeTensors;
-use wgrnn::{Cell, Device, Linear, Output, PlanBuilder, Program, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tensor};
+use wgrnn::{
+    Cell, Device, Lengths, Linear, Output, PlanBuilder, Program, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tensor,
+};
 
 /// The longest pronunciation that the network is asked for.
 pub const STEPS: usize = 20;
@@ -154,7 +156,7 @@ impl G2p {
             [plan.tensor(&self.encoder_embedding)?, plan.tensor(&self.decoder_embedding)?];
 
         let x = plan.embedding(&letter_table, &letters)?;
-        let read = RnnCall { lengths: Some(lengths), output: Output::Last, ..RnnCall::default() };
+        let read = RnnCall { lengths: Lengths::Fixed(lengths), output: Output::Last, ..RnnCall::default() };
         plan.rnn(&self.encoder, &x, &state, &read)?;
         // The decoder goes on from the encoder's state, and reads what it wrote.
         let write = RnnCall { carry: true, output: Output::Last, ..RnnCall::default() };

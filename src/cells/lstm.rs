@@ -33,12 +33,7 @@ impl Derivative<4, 5> for Lstm {
         let [i, f, g, o, c] = *k;
         let t = tanh(f * c + i * g);
         let d_c = carry.c + d * o * (1.0 - t * t);
-        let gates = [
-            d_c * g * i * (1.0 - i),
-            d_c * c * f * (1.0 - f),
-            d_c * i * (1.0 - g * g),
-            d * t * o * (1.0 - o),
-        ];
+        let gates = [d_c * g * i * (1.0 - i), d_c * c * f * (1.0 - f), d_c * i * (1.0 - g * g), d * t * o * (1.0 - o)];
         *k = [gates[0], gates[1], gates[2], gates[3], c];
         *carry = Gradient { h: 0.0, c: d_c * f };
         gates

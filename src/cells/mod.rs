@@ -149,10 +149,14 @@ const PLAIN: Phase = Phase {
     backward: |_| {},
 };
 
-static ELMAN_TANH: [Phase; 1] = [phase!(elman_tanh = elman::ElmanTanh, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
-static ELMAN_RELU: [Phase; 1] = [phase!(elman_relu = elman::ElmanRelu, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
-static ELMAN_SIGMOID: [Phase; 1] = [phase!(elman_sigmoid = elman::ElmanSigmoid, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
-static LSTM: [Phase; 1] = [phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_c: true)];
+static ELMAN_TANH: [Phase; 1] =
+    [phase!(elman_tanh = elman::ElmanTanh, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
+static ELMAN_RELU: [Phase; 1] =
+    [phase!(elman_relu = elman::ElmanRelu, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
+static ELMAN_SIGMOID: [Phase; 1] =
+    [phase!(elman_sigmoid = elman::ElmanSigmoid, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
+static LSTM: [Phase; 1] =
+    [phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_c: true)];
 static LSTM_PROJECTED: [Phase; 2] = [
     phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_h: false, carries_c: true),
     phase!(

@@ -248,7 +248,8 @@ impl<'a> Backward<'a> {
                 d.iter_mut().zip(&*dh).for_each(|(d, dh)| *d += dh);
                 if self.p.dy_stride != 0 {
                     let row = self.map[at.row + direction * self.p.map_direction as usize + rank] as usize;
-                    let at = self.p.dy_offset as usize + row * self.p.dy_stride as usize + direction * units + some.start;
+                    let at =
+                        self.p.dy_offset as usize + row * self.p.dy_stride as usize + direction * units + some.start;
                     d.iter_mut().zip(&self.dy[at..]).for_each(|(d, dy)| *d += dy);
                 }
             }

@@ -253,7 +253,8 @@ fn gemm_case(tile: Tile, panel: u32, (m, n, k): (usize, usize, usize), form: Gem
     let scattered = form == GemmForm::Scattered;
     // The part of the map that holds the rows begins with its third word: its ends are told after the rows.
     let mut map = if scattered {
-        let rows = (0..batch).flat_map(|b| [0; 2].into_iter().chain((0..m).map(move |i| (i + b) % m)).map(|i| i as u32));
+        let rows =
+            (0..batch).flat_map(|b| [0; 2].into_iter().chain((0..m).map(move |i| (i + b) % m)).map(|i| i as u32));
         rows.collect()
     } else {
         numbers.below(batch * m, m)
@@ -479,11 +480,8 @@ fn sequences(device: &Device, kernel: Kernel) -> Vec<(Variant, usize, usize, usi
                 }
                 // Within the workgroup memory that every adapter has.
                 let rows = tile.rows.min(1 << (2048 / width).ilog2());
-                let variant = Variant {
-                    cell: Some((cell, projected)),
-                    width,
-                    ..Variant::new(kernel, Tile { rows, ..tile }, 4)
-                };
+                let variant =
+                    Variant { cell: Some((cell, projected)), width, ..Variant::new(kernel, Tile { rows, ..tile }, 4) };
                 cases.push((variant, batch, units, steps));
             }
         }
@@ -768,7 +766,8 @@ fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) ->
         ..BackwardParams::of_phases(sizes)
     };
     // Gates are from 0 to 1 where they are sigmoids, and nothing here is far from that.
-    let kept: Vec<f32> = numbers.uniform(DIRECTIONS * rows.rows * reserve.width, 0.5).into_iter().map(|k| k + 0.5).collect();
+    let kept: Vec<f32> =
+        numbers.uniform(DIRECTIONS * rows.rows * reserve.width, 0.5).into_iter().map(|k| k + 0.5).collect();
     let terms = gates(0).max(gates(phases.len() - 1));
     Case {
         name: format!("{variant} of N {batch}, H {hidden}, T {steps}"),

@@ -1,8 +1,8 @@
 //! A stack of recurrent layers as commands of a plan.
 
 use super::config::RnnConfig;
-use super::reserve::Columns;
-use super::rows::RowMap;
+use super::reserve::{Columns, Reserve};
+use super::rows::{Lengths, RowMap};
 use super::schedule::{self, Schedule};
 use super::state::DeviceState;
 use super::{Rnn, packed, row_lanes};
@@ -25,8 +25,8 @@ pub enum Output {
 /// How a layer is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RnnCall {
-    /// Valid steps of each sequence, from 1 to T; T for all where there are none.
-    pub lengths: Option<Vec<usize>>,
+    /// Valid steps of each sequence.
+    pub lengths: Lengths,
     /// Whether to begin with the state as it is; else with zeros.
     pub carry: bool,
     /// Which part of the output is wanted.
@@ -36,12 +36,22 @@ pub struct RnnCall {
     /// The input part of the gates, x·Wᵀ + b, is computed for as many steps at a time as fit into this many bytes; for
     /// one at least.
     pub input_part_bytes: usize,
+    /// Training only. None: all that the backward pass needs is kept. `Some(k)`: only the state before every k-th step is,
+    /// and steps are computed again, k at a time: for k near √T memory grows with √T, and the gradients are the same.
+    pub keep_every: Option<usize>,
 }
 
 impl Default for RnnCall {
-    /// Full sequences from zeros, the whole output, any schedule, at most 64 MiB for the input part.
+    /// Full sequences from zeros, the whole output, any schedule, at most 64 MiB for the input part, all kept.
     fn default() -> Self {
-        Self { lengths: None, carry: false, output: Output::All, schedule: Schedule::Auto, input_part_bytes: 64 << 20 }
+        Self {
+            lengths: Lengths::Full,
+            carry: false,
+            output: Output::All,
+            schedule: Schedule::Auto,
+            input_part_bytes: 64 << 20,
+            keep_every: None,
+        }
     }
 }
 
@@ -70,18 +80,141 @@ pub(crate) fn output_shape(rnn: &Rnn, x: &[usize], call: &RnnCall) -> Result<Vec
     })
 }
 
-/// Buffers of the layers' common memory.
-struct Buffers {
-    map: BufferId,
-    x_part: BufferId,
-    h: [BufferId; 2],
-    between: BufferId,
-    aux: BufferId,
-    h_state: BufferId,
+/// Whether a state, or its gradient, is one of a layer and a batch, and on the plan's device.
+pub(super) fn check_state(plan: &PlanBuilder, name: &str, rnn: &Rnn, batch: usize, state: &DeviceState) -> Result<()> {
+    let [expected, got] = [(rnn.config(), batch), (&state.config, state.batch)].map(|(config, batch)| {
+        let rows = config.layers * config.directions();
+        let c = config.cell.has_cell_state().then_some([rows, batch, config.hidden]);
+        ([rows, batch, config.state_size()], c)
+    });
+    if expected != got {
+        return Err(Error::shape(format!("{name} (h, c)"), expected, got));
+    }
+    for (name, device) in [("layer", rnn.device()), (name, state.device())] {
+        if !device.is(plan.device()) {
+            return Err(Error::OtherDevice { tensor: name.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// A layer called with a shape: what all of its passes share.
+pub(super) struct Pass<'a> {
+    pub rnn: &'a Rnn,
+    pub batch: usize,
+    pub rows: RowMap,
+    pub map: BufferId,
+    /// Tile and row width of the `sequence` schedule; none: step by step.
+    pub sequence: Option<(Tile, u32)>,
+    pub columns: Columns,
+}
+
+impl<'a> Pass<'a> {
+    pub fn new(plan: &mut PlanBuilder, rnn: &'a Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
+        let config = rnn.config();
+        let schedule = call.schedule.resolve(plan.device(), config, batch);
+        let sequence = schedule::sequence_tile(plan.device(), config, batch).filter(|_| schedule == Schedule::Sequence);
+        if schedule == Schedule::Sequence && sequence.is_none() {
+            return Err(Error::value("schedule", "one whose state fits into workgroup memory", "Sequence"));
+        }
+        let rows = RowMap::of_call(config, steps, batch, &call.lengths)?;
+        let map = rows.buffer(plan)?;
+        let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
+        Ok(Self { rnn, batch, rows, map, sequence, columns })
+    }
+
+    fn config(&self) -> &RnnConfig {
+        self.rnn.config()
+    }
+
+    /// Width of a row of the gates' input part.
+    pub fn gates(&self) -> usize {
+        self.config().cell.gates() * self.config().hidden
+    }
+
+    pub fn h_width(&self) -> usize {
+        self.config().state_size().next_multiple_of(4)
+    }
+
+    pub fn projected(&self) -> bool {
+        self.config().projection.is_some()
+    }
+
+    /// Rows of the states of all layers, and of one.
+    pub fn states(&self) -> usize {
+        self.config().layers * self.layer_states()
+    }
+
+    pub fn layer_states(&self) -> usize {
+        self.config().directions() * self.batch
+    }
+}
+
+/// The buffers that a layer's steps forward work on.
+#[derive(Clone, Copy)]
+pub(super) struct Buffers {
+    /// The input part of the gates, or the reserve.
+    pub x: BufferId,
+    /// Words of a row there, and rows of a direction.
+    pub stride: usize,
+    pub rows: usize,
+    /// Whether the reserve is written.
+    pub keep: bool,
+    /// Two states that take turns.
+    pub h: [BufferId; 2],
+    pub between: BufferId,
+    /// c, or what phases pass on.
+    pub aux: BufferId,
+    pub h_final: BufferId,
+}
+
+impl Buffers {
+    /// The layers' common memory, for `rows` rows of the input part.
+    fn new(plan: &mut PlanBuilder, pass: &Pass<'_>, state: &DeviceState, rows: usize) -> Self {
+        let config = pass.config();
+        let h = Self::states(plan, pass, "h");
+        let stride = pass.gates();
+        Self {
+            x: plan.workspace("input part of the gates", config.directions() * rows * stride),
+            stride,
+            rows,
+            keep: false,
+            h,
+            between: Self::between(plan, pass, h[1]),
+            aux: match &state.c {
+                Some(c) => plan.external("c", c, (pass.states() * config.hidden) as u64),
+                None => Self::slots(plan, pass),
+            },
+            h_final: plan.external("h", &state.h, (pass.states() * pass.h_width()) as u64),
+        }
+    }
+
+    /// Two states that take turns.
+    pub fn states(plan: &mut PlanBuilder, pass: &Pass<'_>, name: &str) -> [BufferId; 2] {
+        let words = pass.states() * pass.h_width();
+        ["a", "b"].map(|copy| plan.workspace(&format!("{name} {copy}, {} wide", pass.config().state_size()), words))
+    }
+
+    /// What the first phase gives to the second; else any other buffer.
+    pub fn between(plan: &mut PlanBuilder, pass: &Pass<'_>, other: BufferId) -> BufferId {
+        let hidden = pass.config().hidden;
+        if pass.config().cell.phases(pass.projected()).len() > 1 {
+            plan.workspace(&format!("between phases, {hidden} wide"), pass.states() * hidden.next_multiple_of(4))
+        } else {
+            other
+        }
+    }
+
+    /// Slots of a cell without c.
+    pub fn slots(plan: &mut PlanBuilder, pass: &Pass<'_>) -> BufferId {
+        let phases = pass.config().cell.phases(pass.projected());
+        let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
+        plan.workspace("slots", pass.states() * slots * pass.config().hidden)
+    }
 }
 
 /// Appends the layer to a plan: first what can't be in a compute pass, then for each layer the input part of its gates
-/// and its steps, chunk by chunk.
+/// and its steps, chunk by chunk. With a reserve, what the backward pass needs goes there.
 pub(crate) fn emit(
     plan: &mut PlanBuilder,
     rnn: &Rnn,
@@ -89,6 +222,7 @@ pub(crate) fn emit(
     state: &DeviceState,
     call: &RnnCall,
     out: &Value,
+    reserve: Option<&Reserve>,
 ) -> Result<()> {
     let config = rnn.config();
     let (steps, batch) = sequence_sizes(config, x.shape())?;
@@ -96,164 +230,152 @@ pub(crate) fn emit(
     if out.shape() != expected {
         return Err(Error::shape("recurrent output", expected, out.shape()));
     }
-    let [expected, got] = [(config, batch), (&state.config, state.batch)].map(|(config, batch)| {
-        let rows = config.layers * config.directions();
-        let c = config.cell.has_cell_state().then_some([rows, batch, config.hidden]);
-        ([rows, batch, config.state_size()], c)
-    });
-    if expected != got {
-        return Err(Error::shape("state (h, c)", expected, got));
-    }
-    let schedule = call.schedule.resolve(plan.device(), config, batch);
-    let sequence = schedule::sequence_tile(plan.device(), config, batch).filter(|_| schedule == Schedule::Sequence);
-    if schedule == Schedule::Sequence && sequence.is_none() {
-        return Err(Error::value("schedule", "one whose state fits into workgroup memory", "Sequence"));
-    }
-    for (name, device) in [("layer", rnn.device()), ("state", state.device())] {
-        if !device.is(plan.device()) {
-            return Err(Error::OtherDevice { tensor: name.to_owned() });
-        }
-    }
+    check_state(plan, "state", rnn, batch, state)?;
     if x.buffer == out.buffer {
         // The output is cleared and written while later steps of the input are still to be read.
         return Err(Error::Plan("a recurrent layer's input and output are one tensor".to_owned()));
     }
-    let rows = RowMap::new(config, steps, batch, call.lengths.as_deref())?;
-    let chunk = chunk_rows(plan, config, batch, &rows, call.input_part_bytes);
-    let states = config.layers * config.directions() * batch;
-    let phases = config.cell.phases(config.projection.is_some());
-    let h_width = config.state_size().next_multiple_of(4);
-    let between_width = config.hidden.next_multiple_of(4);
-    let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
-    let gates = config.cell.gates() * config.hidden;
-
-    let h_state = plan.external("h", &state.h, (states * h_width) as u64);
-    let h = ["a", "b"].map(|name| plan.workspace(&format!("h {name}, {} wide", config.state_size()), states * h_width));
-    let between = if phases.len() > 1 {
-        plan.workspace(&format!("between phases, {} wide", config.hidden), states * between_width)
-    } else {
-        h[1]
-    };
-    let aux = match &state.c {
-        Some(c) => plan.external("c", c, (states * config.hidden) as u64),
-        None => plan.workspace("slots", states * slots * config.hidden),
-    };
-    let buffers = Buffers {
-        map: plan.constant("rows, ranks, offsets", &rows.indices),
-        x_part: plan.workspace("input part of the gates", config.directions() * chunk * gates),
-        h,
-        between,
-        aux,
-        h_state,
-    };
+    if let Some(reserve) = reserve {
+        reserve.check(rnn, steps, batch, call)?;
+    }
+    let pass = Pass::new(plan, rnn, steps, batch, call)?;
+    let chunk = chunk_rows(plan, &pass, call.input_part_bytes);
+    let common = Buffers::new(plan, &pass, state, if reserve.is_some_and(Reserve::is_whole) { 1 } else { chunk });
+    let (h, width) = (pass.h_width(), config.output_size());
     if call.carry {
-        plan.draft.copy(h_state, h[0], (states * h_width) as u64);
+        plan.draft.copy(common.h_final, common.h[0], (pass.states() * h) as u64);
     } else {
-        plan.draft.clear(h[0], 0, (states * h_width) as u64);
+        plan.draft.clear(common.h[0], 0, (pass.states() * h) as u64);
         if state.c.is_some() {
-            plan.draft.clear(aux, 0, (states * config.hidden) as u64);
+            plan.draft.clear(common.aux, 0, (pass.states() * config.hidden) as u64);
         }
     }
-    if rows.padded && call.output == Output::All {
-        plan.draft.clear(out.buffer, out.offset as u64, (steps * batch * config.output_size()) as u64);
+    if pass.rows.padded && call.output == Output::All {
+        plan.draft.clear(out.buffer, out.offset as u64, (steps * batch * width) as u64);
     }
 
-    let width = config.output_size();
     let mut input = (x.buffer, x.offset);
     for layer in 0..config.layers {
         let last = layer + 1 == config.layers;
-        // Layers alternate between two buffers; the last one writes the caller's.
-        let y = if !last {
-            Some((plan.workspace(&format!("output of a layer, {}", layer % 2), steps * batch * width), 0))
-        } else if call.output == Output::All {
-            Some((out.buffer, out.offset))
-        } else {
-            None
+        // Layers alternate between two buffers, unless what they read is still needed; the last one writes the caller's.
+        let y = match reserve {
+            _ if last => (call.output == Output::All).then_some((out.buffer, out.offset)),
+            Some(reserve) => Some((reserve.output(plan, layer), 0)),
+            None => Some((plan.workspace(&format!("output of a layer, {}", layer % 2), steps * batch * width), 0)),
         };
-        let recurrent = rnn.recurrent_weights(layer).buffer(plan);
-        let (y_buffer, y_offset) = y.unwrap_or_else(|| (plan.workspace("no output", 1), 0));
-        let params = RecurrenceParams {
-            y_stride: if y.is_some() { width as u32 } else { 0 },
-            y_offset: y_offset as u32,
-            ..layer_params(rnn, layer, batch, &rows, chunk)
+        let buffers = match reserve {
+            Some(reserve) if reserve.is_whole() => Buffers {
+                x: reserve.rows(plan, layer),
+                stride: pass.columns.width,
+                rows: pass.rows.rows,
+                keep: true,
+                ..common
+            },
+            _ => common,
         };
-        let bindings = [buffers.x_part, recurrent, buffers.map, y_buffer];
-        Layer { rnn, layer, rows: &rows, sequence, chunk, buffers: &buffers, input, bindings, params }.emit(plan);
+        let recurrence = Layer::new(&pass, layer, plan, &buffers, input, y);
+        recurrence.emit(plan, 0..pass.rows.steps, reserve);
         input = y.unwrap_or(input);
     }
     if call.output == Output::Last {
-        gather_last(plan, config, batch, h_width, h_state, out);
+        gather_last(plan, &pass, common.h_final, out);
     }
     Ok(())
 }
 
 /// Rows of one chunk of the input part: as many whole steps as fit, at least one.
-fn chunk_rows(plan: &PlanBuilder, config: &RnnConfig, batch: usize, rows: &RowMap, most: usize) -> usize {
+fn chunk_rows(plan: &PlanBuilder, pass: &Pass<'_>, most: usize) -> usize {
     let limits = plan.device().plan_limits();
     let bytes = most.min(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX));
-    let row = 4 * config.directions() * config.cell.gates() * config.hidden;
+    let row = 4 * pass.config().directions() * pass.gates();
     // `gemm` takes at least one row a workgroup along its second axis.
     let most = (bytes / row).min(usize::try_from(limits.workgroups).unwrap_or(usize::MAX));
-    (most / batch * batch).max(batch).min(rows.rows)
+    (most / pass.batch * pass.batch).max(pass.batch).min(pass.rows.rows)
+}
+
+/// Where the last layer's final h of each direction begins in rows of states, and in a row of the output.
+pub(super) fn last_states(config: &RnnConfig, batch: usize) -> impl Iterator<Item = (usize, usize)> {
+    let (first, width) = ((config.layers - 1) * config.directions(), config.state_size());
+    (0..config.directions()).map(move |direction| ((first + direction) * batch, direction * width))
 }
 
 /// The final h of the last layer, from [D, N, ·] to [N, D·H].
-fn gather_last(
-    plan: &mut PlanBuilder,
-    config: &RnnConfig,
-    batch: usize,
-    h_width: usize,
-    h_state: BufferId,
-    out: &Value,
-) {
-    let none = plan.workspace("no index", 1);
-    let width = config.state_size();
-    for direction in 0..config.directions() {
-        let row = ((config.layers - 1) * config.directions() + direction) * batch;
+fn gather_last(plan: &mut PlanBuilder, pass: &Pass<'_>, h_state: BufferId, out: &Value) {
+    let config = pass.config();
+    for (row, column) in last_states(config, pass.batch) {
         let params = GatherParams {
-            m: batch as u32,
-            columns: width as u32,
-            table_rows: batch as u32,
-            table_offset: (row * h_width) as u32,
-            table_row: h_width as u32,
-            out_offset: (out.offset + direction * width) as u32,
+            m: pass.batch as u32,
+            columns: config.state_size() as u32,
+            table_rows: pass.batch as u32,
+            table_offset: (row * pass.h_width()) as u32,
+            table_row: pass.h_width() as u32,
+            out_offset: (out.offset + column) as u32,
             out_row: config.output_size() as u32,
-            nan: f32::NAN.to_bits(),
-            row_lanes: row_lanes(batch * width),
             ..Default::default()
         };
-        let variant = Variant::new(Kernel::Gather, FLAT, plan.device().panel());
-        plan.draft.dispatch(variant, vec![h_state, none, out.buffer], &params.words());
+        copy_rows(plan, h_state, out.buffer, params);
     }
 }
 
-/// One layer to emit.
-struct Layer<'a> {
-    rnn: &'a Rnn,
+/// Rows from one buffer to another, inside of a compute pass.
+pub(super) fn copy_rows(plan: &mut PlanBuilder, from: BufferId, to: BufferId, params: GatherParams) {
+    let none = plan.workspace("no index", 1);
+    let row_lanes = row_lanes((params.m * params.columns) as usize);
+    let params = GatherParams { nan: f32::NAN.to_bits(), row_lanes, ..params };
+    let variant = Variant::new(Kernel::Gather, FLAT, plan.device().panel());
+    plan.draft.dispatch(variant, vec![from, none, to], &params.words());
+}
+
+/// The steps of one layer.
+pub(super) struct Layer<'a> {
+    pass: &'a Pass<'a>,
     layer: usize,
-    rows: &'a RowMap,
-    /// Tile and row width of the `sequence` schedule; none: step by step.
-    sequence: Option<(Tile, u32)>,
-    /// Rows of the input part at a time.
-    chunk: usize,
     buffers: &'a Buffers,
     input: (BufferId, usize),
-    /// Input part, weights, map and output of every recurrent dispatch.
-    bindings: [BufferId; 4],
+    weights: BufferId,
+    y: BufferId,
     /// What all of its recurrent dispatches share.
     params: RecurrenceParams,
 }
 
-impl Layer<'_> {
-    fn emit(&self, plan: &mut PlanBuilder) {
-        let config = self.rnn.config();
+impl<'a> Layer<'a> {
+    pub fn new(
+        pass: &'a Pass<'a>,
+        layer: usize,
+        plan: &mut PlanBuilder,
+        buffers: &'a Buffers,
+        input: (BufferId, usize),
+        y: Option<(BufferId, usize)>,
+    ) -> Self {
+        let (y_buffer, y_offset) = y.unwrap_or_else(|| (plan.workspace("no output", 1), 0));
+        let params = RecurrenceParams {
+            y_stride: if y.is_some() { pass.config().output_size() as u32 } else { 0 },
+            y_offset: y_offset as u32,
+            ..layer_params(pass, layer, buffers)
+        };
+        let weights = pass.rnn.recurrent_weights(layer).buffer(plan);
+        Self { pass, layer, buffers, input, weights, y: y_buffer, params }
+    }
+
+    /// Some steps, from the state in the first of the two that take turns; with a reserve that keeps only every so many
+    /// states, those too.
+    pub fn emit(&self, plan: &mut PlanBuilder, steps: std::ops::Range<usize>, reserve: Option<&Reserve>) {
+        let config = self.pass.config();
         let device = plan.device().clone();
         let mut h = 0;
-        let mut from = 0;
-        while from < self.rows.steps {
-            let to = self.chunk_end(from);
+        let mut from = steps.start;
+        while from < steps.end {
+            let mut to = self.chunk_end(from, steps.end);
+            if let Some(reserve) = reserve.filter(|reserve| !reserve.is_whole()) {
+                let every = reserve.every();
+                if from.is_multiple_of(every) {
+                    let from = from / every;
+                    reserve.save(plan, self.pass, self.layer, from, self.buffers.h[h], self.buffers.aux);
+                }
+                to = to.min((from / every + 1) * every);
+            }
             self.input_part(plan, from, to);
-            match self.sequence {
+            match self.pass.sequence {
                 Some((tile, width)) => {
                     let most = schedule::sequence_steps(&device, config, tile, width);
                     for at in (from..to).step_by(most) {
@@ -275,50 +397,48 @@ impl Layer<'_> {
     }
 
     /// The end of the chunk of steps that begins here.
-    fn chunk_end(&self, from: usize) -> usize {
-        let start = self.rows.offset(from);
-        let fits = |to: &usize| self.rows.offset(*to) - start <= self.chunk;
-        (from + 1..=self.rows.steps).take_while(fits).last().unwrap_or(from + 1)
+    fn chunk_end(&self, from: usize, end: usize) -> usize {
+        let start = self.pass.rows.offset(from);
+        let fits = |to: &usize| self.pass.rows.offset(*to) - start <= self.buffers.rows;
+        (from + 1..=end).take_while(fits).last().unwrap_or(from + 1)
     }
 
     /// x·Wᵀ + b for the rows of some steps, both directions at once.
     fn input_part(&self, plan: &mut PlanBuilder, from: usize, to: usize) {
-        let config = self.rnn.config();
-        let gates = config.cell.gates() * config.hidden;
+        let config = self.pass.config();
+        let rows = &self.pass.rows;
+        let gates = self.pass.gates();
         let k = config.input_of(self.layer);
-        let (start, m) = (self.rows.offset(from), self.rows.offset(to) - self.rows.offset(from));
+        let (start, m) = (rows.offset(from), rows.offset(to) - rows.offset(from));
         let layout = packed(plan.device(), k, gates);
-        let b = self.rnn.input_weights(self.layer).buffer(plan);
-        let (mapped, offset) = if self.rows.identity { (0, start * k) } else { (1, 0) };
+        let b = self.pass.rnn.input_weights(self.layer).buffer(plan);
         let params = GemmParams {
             m: m as u32,
             n: gates as u32,
             k: k as u32,
             batch: config.directions() as u32,
-            a_offset: (self.input.1 + offset) as u32,
+            a_offset: (self.input.1 + if rows.identity { start * k } else { 0 }) as u32,
             a_row: k as u32,
             a_column: 1,
             b_batch: layout.vectors() as u32,
-            c_row: gates as u32,
-            c_batch: (self.chunk * gates) as u32,
-            mapped,
-            map_offset: start as u32,
-            map_batch: self.rows.rows as u32,
-            ..Default::default()
+            c_row: self.buffers.stride as u32,
+            c_batch: (self.buffers.rows * self.buffers.stride) as u32,
+            mapped: (!rows.identity).into(),
+            ..rows.gemm_part(from, to)
         };
         let tile = schedule::gemm_tile(plan.device(), m);
-        plan.gemm(tile, [self.input.0, b, self.buffers.map, self.buffers.x_part], &params);
+        plan.gemm(tile, [self.input.0, b, self.pass.map, self.buffers.x], &params);
     }
 
     /// All phases of one step, from state `h` to the other one.
     fn step(&self, plan: &mut PlanBuilder, from: usize, at: usize, h: usize) {
-        let config = self.rnn.config();
-        let phases = config.cell.phases(config.projection.is_some());
+        let config = self.pass.config();
+        let phases = config.cell.phases(self.pass.projected());
         let [first, last] = [0, phases.len() - 1];
         let h_width = self.params.h_out_stride;
         let between = config.hidden.next_multiple_of(4) as u32;
         for (i, phase) in phases.iter().enumerate() {
-            let tile = schedule::step_tile(plan.device(), phase.gates, self.rows.running(at));
+            let tile = schedule::step_tile(plan.device(), phase.gates, self.pass.rows.running(at));
             let variant = Variant { phase: i as u32, ..self.variant(Kernel::Step, tile, plan) };
             let (source, source_width) =
                 if i == first { (self.buffers.h[h], h_width) } else { (self.buffers.between, between) };
@@ -331,17 +451,16 @@ impl Layer<'_> {
     }
 
     fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
-        let config = self.rnn.config();
-        let cell = Some((config.cell, config.projection.is_some()));
-        Variant { cell, ..Variant::new(kernel, tile, plan.device().panel()) }
+        let cell = Some((self.pass.config().cell, self.pass.projected()));
+        Variant { cell, keep: self.buffers.keep, ..Variant::new(kernel, tile, plan.device().panel()) }
     }
 
     /// The parameters for step `at` of the chunk that begins with step `from`.
     fn params(&self, from: usize, at: usize) -> RecurrenceParams {
         RecurrenceParams {
-            offsets: (self.rows.offsets + at) as u32,
-            chunk: (self.rows.offsets + from) as u32,
-            running: self.rows.running(at) as u32,
+            offsets: (self.pass.rows.offsets + at) as u32,
+            chunk: (self.pass.rows.offsets + from) as u32,
+            running: self.pass.rows.running(at) as u32,
             ..self.params
         }
     }
@@ -353,47 +472,47 @@ impl Layer<'_> {
         [h_in, h_out]: [BufferId; 2],
         params: &RecurrenceParams,
     ) {
-        let [x_part, weights, map, y] = self.bindings;
-        let bindings = vec![x_part, weights, map, h_in, h_out, self.buffers.aux, y, self.buffers.h_state];
+        let buffers = self.buffers;
+        let bindings = vec![buffers.x, self.weights, self.pass.map, h_in, h_out, buffers.aux, self.y, buffers.h_final];
         plan.draft.dispatch(variant, bindings, &params.words());
     }
 }
 
 /// The parameters that all recurrent dispatches of a layer share; no output.
-fn layer_params(rnn: &Rnn, layer: usize, batch: usize, rows: &RowMap, chunk: usize) -> RecurrenceParams {
-    let config = rnn.config();
-    let phases = config.cell.phases(config.projection.is_some());
-    let gates = config.cell.gates() * config.hidden;
-    let h_width = config.state_size().next_multiple_of(4);
+fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceParams {
+    let config = pass.config();
+    let phases = config.cell.phases(pass.projected());
+    let h_width = pass.h_width();
     let size = |width: Width| width.of(config.hidden, config.state_size());
-    let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
     let mut sizes = [PhaseParams::default(); 2];
     let mut weights = 0;
     for (i, phase) in phases.iter().enumerate() {
-        let layout = packed(rnn.device(), size(phase.source), phase.gates * size(phase.units));
+        let layout = packed(pass.rnn.device(), size(phase.source), phase.gates * size(phase.units));
         sizes[i] = PhaseParams {
             units: size(phase.units),
             panels: layout.panels(),
             weights,
             weights_direction: layout.vectors(),
-            column: columns.gates[i],
+            column: pass.columns.gates[i],
         };
         weights += config.directions() * layout.vectors();
     }
     let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
     RecurrenceParams {
-        batch: batch as u32,
+        batch: pass.batch as u32,
         directions: config.directions() as u32,
-        state_row: (layer * config.directions() * batch) as u32,
-        x_direction: (chunk * gates) as u32,
-        x_stride: gates as u32,
-        map_direction: rows.rows as u32,
-        order: rows.order as u32,
+        state_row: (layer * pass.layer_states()) as u32,
+        x_direction: (buffers.rows * buffers.stride) as u32,
+        x_stride: buffers.stride as u32,
+        map_direction: pass.rows.rows as u32,
+        order: pass.rows.order as u32,
         steps: 1,
         h_in_stride: (h_width / 4) as u32,
         h_out_stride: h_width as u32,
         final_stride: h_width as u32,
         aux_stride: (slots * config.hidden) as u32,
+        source: pass.columns.source as u32,
+        between: pass.columns.between as u32,
         ..RecurrenceParams::of_phases(sizes)
     }
 }

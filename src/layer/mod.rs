@@ -1,5 +1,6 @@
 //! Stacks of recurrent layers: configuration, weights on a device, and the ways to call them.
 
+mod backward;
 mod config;
 mod embedding;
 mod emit;
@@ -10,7 +11,9 @@ mod rows;
 mod schedule;
 mod session;
 mod state;
+mod training;
 
+pub(crate) use backward::{Flow, emit_backward, gradient_buffer, outer, sum_rows};
 pub use config::{Bias, Direction, RnnConfig};
 pub use embedding::Embedding;
 pub use emit::{Output, RnnCall};
@@ -18,11 +21,14 @@ pub(crate) use emit::{emit, output_shape};
 pub use linear::Linear;
 pub(crate) use pack::{packed, row_lanes};
 pub(crate) use reserve::Columns;
+pub use reserve::Reserve;
 pub(crate) use rows::check_lengths;
+pub use rows::{BatchLengths, Lengths};
 pub use schedule::Schedule;
 pub(crate) use schedule::{gemm_tile, outer_tile, own_tiles, step_tile, tiles};
 pub use session::{Session, SessionOptions, Stream};
 pub use state::{DeviceState, State};
+pub use training::{RnnGradients, RnnTraining};
 
 use crate::cells::Width;
 use crate::device::{Device, locked};
@@ -167,9 +173,7 @@ impl Rnn {
     pub fn weights(&self) -> Result<Arc<RnnWeights>> {
         match &self.weights {
             Weights::Fixed(weights) => Ok(weights.clone()),
-            Weights::Trainable(parameters) => {
-                RnnWeights::from_named(&self.config, &parameters.read()?).map(Arc::new)
-            }
+            Weights::Trainable(parameters) => RnnWeights::from_named(&self.config, &parameters.read()?).map(Arc::new),
         }
     }
 
@@ -239,6 +243,15 @@ impl Rnn {
         DeviceState::new(&self.device, &self.config, batch)
     }
 
+    /// Lengths that may change from run to run of one plan, for sequences of at most `steps` steps: for
+    /// [`Lengths::PerRun`].
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where an axis is 0.
+    pub fn batch_lengths(&self, steps: usize, batch: usize) -> Result<BatchLengths> {
+        BatchLengths::new(&self.device, &self.config, steps, batch)
+    }
+
     pub(crate) fn input_weights(&self, layer: usize) -> &PackedMatrices {
         &self.layers[layer].input
     }
@@ -268,7 +281,8 @@ impl DeviceLayer {
         let phases = config.cell.phases(config.projection.is_some());
         let directions = || (0..config.directions()).map(|direction| direction * offsets.words);
 
-        let input = directions().map(|at| Matrix::of_weight(at + offsets.w, gates, inputs, offsets.b_w.map(|b| at + b)));
+        let input =
+            directions().map(|at| Matrix::of_weight(at + offsets.w, gates, inputs, offsets.b_w.map(|b| at + b)));
         let mut gate = 0;
         let mut recurrent = Vec::new();
         // Where each phase's weight begins, without its direction's part: [gates · units, source].

@@ -1,6 +1,15 @@
 //! What training keeps of a forward pass, row by row.
 
+use super::Rnn;
+use super::config::RnnConfig;
+use super::emit::{Pass, RnnCall, copy_rows};
+use super::rows::{Lengths, RowMap};
 use crate::cells::{Cell, Width};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::kernels::GatherParams;
+use crate::plan::{BufferId, PlanBuilder};
+use crate::tensor::{Storage, elements};
 
 /// The columns of a row of the reserve: each phase's gates with what else its derivative needs, as its cell lists them;
 /// then what the first phase gave to the second, if there is one; then the old h. A forward pass without training has the
@@ -36,5 +45,200 @@ impl Columns {
         columns.source = at;
         columns.width = (at + state).next_multiple_of(4);
         columns
+    }
+}
+
+/// What a forward pass keeps on the device for the backward pass, for one layer stack, shape and call.
+pub struct Reserve {
+    config: RnnConfig,
+    steps: usize,
+    batch: usize,
+    lengths: Lengths,
+    keep_every: Option<usize>,
+    device: Device,
+    columns: Columns,
+    /// Rows of a direction that `rows` holds: all, or those of the steps that are computed again together.
+    chunk: usize,
+    /// [D, chunk, columns] for each layer, or for all of them in turn.
+    rows: Vec<Storage>,
+    /// [T·N, D·H] for each layer but the last: what the next one read.
+    outputs: Vec<Storage>,
+    /// For each layer, h and c before every k-th step: [T/k, D·N, ·].
+    kept: Vec<(Storage, Option<Storage>)>,
+}
+
+impl Reserve {
+    /// Memory for a layer called like this on T steps of N sequences.
+    ///
+    /// # Errors
+    /// [`Limit`](Error::Limit) where the adapter allows no buffer so large: [`RnnCall::keep_every`] needs smaller ones.
+    pub fn new(rnn: &Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
+        let config = rnn.config();
+        let device = rnn.device();
+        let map = RowMap::of_call(config, steps, batch, &call.lengths)?;
+        if call.keep_every == Some(0) {
+            return Err(Error::value("keep_every", "at least 1", 0));
+        }
+        let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
+        // Sequences end but none begins: the first steps have the most rows.
+        let chunk = map.offset(call.keep_every.unwrap_or(map.steps).min(map.steps));
+        let zeros = |name: String, sizes: &[usize]| Storage::zeros(device, &name, elements(sizes)? as u64);
+        let count = if call.keep_every.is_some() { 1 } else { config.layers };
+        let rows = (0..count)
+            .map(|layer| zeros(format!("reserve of layer {layer}"), &[config.directions(), chunk, columns.width]));
+        let outputs = (1..config.layers)
+            .map(|layer| zeros(format!("output of layer {}", layer - 1), &[steps, batch, config.output_size()]));
+        let states = config.directions() * batch;
+        let kept = (0..if call.keep_every.is_some() { config.layers } else { 0 }).map(|layer| {
+            let count = map.steps.div_ceil(call.keep_every.unwrap_or(1));
+            let h =
+                zeros(format!("states of layer {layer}"), &[count, states, config.state_size().next_multiple_of(4)])?;
+            let c = config.cell.has_cell_state();
+            let c = c.then(|| zeros(format!("c of layer {layer}"), &[count, states, config.hidden])).transpose()?;
+            Ok((h, c))
+        });
+        Ok(Self {
+            config: config.clone(),
+            steps,
+            batch,
+            lengths: call.lengths.clone(),
+            keep_every: call.keep_every,
+            device: device.clone(),
+            columns,
+            chunk,
+            rows: rows.collect::<Result<_>>()?,
+            outputs: outputs.collect::<Result<_>>()?,
+            kept: kept.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Bytes of device memory.
+    pub fn bytes(&self) -> u64 {
+        let row = self.config.directions() * self.chunk * self.columns.width;
+        let output = self.steps * self.batch * self.config.output_size();
+        let states = self.config.directions() * self.batch;
+        let count = self.keep_every.map_or(0, |every| self.steps.div_ceil(every));
+        let state = self.config.state_size().next_multiple_of(4)
+            + if self.config.cell.has_cell_state() { self.config.hidden } else { 0 };
+        let words = self.rows.len() * row + self.outputs.len() * output + self.kept.len() * count * states * state;
+        4 * words as u64
+    }
+
+    /// Whether it is one of this layer and call.
+    pub(super) fn check(&self, rnn: &Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<()> {
+        if !self.device.is(rnn.device()) {
+            return Err(Error::OtherDevice { tensor: "reserve".to_owned() });
+        }
+        let expected = (rnn.config(), steps, batch, &call.lengths, call.keep_every);
+        let got = (&self.config, self.steps, self.batch, &self.lengths, self.keep_every);
+        if expected == got { Ok(()) } else { Err(Error::shape("reserve (layer, T, N, lengths, kept)", expected, got)) }
+    }
+
+    /// Whether nothing has to be computed again.
+    pub(super) fn is_whole(&self) -> bool {
+        self.keep_every.is_none()
+    }
+
+    /// Steps that are computed again together; all of them where none is.
+    pub(super) fn every(&self) -> usize {
+        self.keep_every.unwrap_or(self.steps)
+    }
+
+    /// Rows of a direction that a layer's rows hold.
+    pub(super) fn chunk(&self) -> usize {
+        self.chunk
+    }
+
+    pub(super) fn rows(&self, plan: &mut PlanBuilder, layer: usize) -> BufferId {
+        let words = self.config.directions() * self.chunk * self.columns.width;
+        match self.rows.get(layer) {
+            Some(rows) => plan.reserve(&format!("reserve of layer {layer}"), rows, words as u64),
+            None => plan.reserve("reserve of all layers", &self.rows[0], words as u64),
+        }
+    }
+
+    pub(super) fn output(&self, plan: &mut PlanBuilder, layer: usize) -> BufferId {
+        let words = self.steps * self.batch * self.config.output_size();
+        plan.reserve(&format!("output of layer {layer}"), &self.outputs[layer], words as u64)
+    }
+
+    /// Keeps the state before step `at · every`.
+    pub(super) fn save(
+        &self,
+        plan: &mut PlanBuilder,
+        pass: &Pass<'_>,
+        layer: usize,
+        at: usize,
+        h: BufferId,
+        c: BufferId,
+    ) {
+        for (from, to, width) in self.states(plan, pass, layer, h, c) {
+            let states = pass.layer_states();
+            let params = GatherParams {
+                table_offset: (layer * states * width) as u32,
+                out_offset: (at * states * width) as u32,
+                ..state_rows(states, width)
+            };
+            copy_rows(plan, from, to, params);
+        }
+    }
+
+    /// Puts it back.
+    pub(super) fn restore(
+        &self,
+        plan: &mut PlanBuilder,
+        pass: &Pass<'_>,
+        layer: usize,
+        at: usize,
+        h: BufferId,
+        c: BufferId,
+    ) {
+        for (to, from, width) in self.states(plan, pass, layer, h, c) {
+            let states = pass.layer_states();
+            let params = GatherParams {
+                table_offset: (at * states * width) as u32,
+                out_offset: (layer * states * width) as u32,
+                ..state_rows(states, width)
+            };
+            copy_rows(plan, from, to, params);
+        }
+    }
+
+    /// The live state, the kept ones, and their width.
+    fn states(
+        &self,
+        plan: &mut PlanBuilder,
+        pass: &Pass<'_>,
+        layer: usize,
+        h: BufferId,
+        c: BufferId,
+    ) -> Vec<(BufferId, BufferId, usize)> {
+        let (kept_h, kept_c) = &self.kept[layer];
+        let count = pass.rows.steps.div_ceil(self.every()) * pass.layer_states();
+        let width = pass.h_width();
+        let mut states =
+            vec![(h, plan.reserve(&format!("states of layer {layer}"), kept_h, (count * width) as u64), width)];
+        if let Some(kept) = kept_c {
+            let width = self.config.hidden;
+            states.push((c, plan.reserve(&format!("c of layer {layer}"), kept, (count * width) as u64), width));
+        }
+        states
+    }
+}
+
+fn state_rows(states: usize, width: usize) -> GatherParams {
+    GatherParams {
+        m: states as u32,
+        columns: width as u32,
+        table_rows: states as u32,
+        table_row: width as u32,
+        out_row: width as u32,
+        ..Default::default()
+    }
+}
+
+impl std::fmt::Debug for Reserve {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reserve").field("steps", &self.steps).field("batch", &self.batch).finish_non_exhaustive()
     }
 }

@@ -5,10 +5,124 @@
 //! for a step beyond a sequence's length, so cost follows the valid steps.
 
 use super::config::RnnConfig;
+use crate::device::{Device, locked};
 use crate::error::{Error, Result};
+use crate::kernels::{GemmParams, OuterParams};
+use crate::plan::{BufferId, PlanBuilder};
+use crate::tensor::Storage;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex};
+
+/// Valid steps of each sequence of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Lengths {
+    /// All of them: T.
+    #[default]
+    Full,
+    /// These, from 1 to T each. They are part of a plan: another list is another plan, and no dispatch is made in vain.
+    Fixed(Vec<usize>),
+    /// Those written last before each run. The plan is made for the longest that may come, so that training on batches
+    /// of many lengths replays one plan.
+    PerRun(BatchLengths),
+}
+
+impl From<Option<Vec<usize>>> for Lengths {
+    fn from(lengths: Option<Vec<usize>>) -> Self {
+        lengths.map_or(Self::Full, Self::Fixed)
+    }
+}
+
+impl Lengths {
+    /// As a list, as they are now; none for full sequences.
+    pub fn list(&self) -> Option<Vec<usize>> {
+        match self {
+            Self::Full => None,
+            Self::Fixed(lengths) => Some(lengths.clone()),
+            Self::PerRun(lengths) => Some(lengths.list()),
+        }
+    }
+}
+
+/// Lengths on a device, to be written between runs of a plan: see [`Rnn::batch_lengths`](crate::Rnn::batch_lengths).
+/// Clones are handles of the same lengths.
+#[derive(Clone)]
+pub struct BatchLengths(Arc<OnDevice>);
+
+struct OnDevice {
+    device: Device,
+    config: RnnConfig,
+    steps: usize,
+    lengths: Mutex<Vec<usize>>,
+    rows: Storage,
+}
+
+impl BatchLengths {
+    /// All sequences at full length.
+    pub(crate) fn new(device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Result<Self> {
+        config.validate()?;
+        super::emit::sequence_sizes(config, &config.sequence_shape(steps, batch, config.input))?;
+        let full = RowMap::new(config, steps, batch, None)?;
+        let rows = Storage::zeros(device, "rows, ranks, offsets", full.indices.len() as u64)?;
+        rows.write(device, &full.indices)?;
+        let lengths = Mutex::new(vec![steps; batch]);
+        Ok(Self(Arc::new(OnDevice { device: device.clone(), config: config.clone(), steps, lengths, rows })))
+    }
+
+    /// The lengths of the sequences of the next runs.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where there are not as many as sequences, [`Value`](Error::Value) where one is not from 1
+    /// to T.
+    pub fn write(&self, lengths: &[usize]) -> Result<()> {
+        let OnDevice { device, config, steps, lengths: known, rows } = &*self.0;
+        let mut known = locked(known);
+        let batch = known.len();
+        let map = RowMap::new(config, *steps, batch, Some(lengths))?;
+        // The places are those of full sequences; what is beyond the last row is never looked up.
+        let full = steps * batch;
+        let mut indices = vec![0; config.directions() * full + batch + steps + 2];
+        for (direction, rows) in map.indices[..map.order].chunks_exact(map.rows).enumerate() {
+            indices[direction * full..][..map.rows].copy_from_slice(rows);
+        }
+        let (order, offsets) = (config.directions() * full, config.directions() * full + batch);
+        indices[order..offsets].copy_from_slice(&map.indices[map.order..map.offsets]);
+        let last = map.rows as u32;
+        indices[offsets..].fill(last);
+        let first_rows = &map.indices[map.offsets..];
+        indices[offsets..][..first_rows.len()].copy_from_slice(first_rows);
+        rows.write(device, &indices)?;
+        known.clone_from_slice(lengths);
+        Ok(())
+    }
+
+    /// The lengths as they are now.
+    pub fn list(&self) -> Vec<usize> {
+        locked(&self.0.lengths).clone()
+    }
+}
+
+impl PartialEq for BatchLengths {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for BatchLengths {}
+
+impl Hash for BatchLengths {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl std::fmt::Debug for BatchLengths {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("BatchLengths").field(&self.list()).finish()
+    }
+}
 
 /// The map, as one buffer of indices.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct RowMap {
     /// Rows [D, rows], then the sequence of each rank [N], then the first row of each step [steps + 2].
     pub indices: Vec<u32>,
@@ -24,9 +138,56 @@ pub(crate) struct RowMap {
     pub padded: bool,
     /// Whether every row is its own image.
     pub identity: bool,
+    /// Where indices change between runs; those here are the largest that may come.
+    per_run: Option<Storage>,
 }
 
 impl RowMap {
+    /// The map of a call.
+    pub fn of_call(config: &RnnConfig, steps: usize, batch: usize, lengths: &Lengths) -> Result<Self> {
+        match lengths {
+            Lengths::Full => Self::new(config, steps, batch, None),
+            Lengths::Fixed(lengths) => Self::new(config, steps, batch, Some(lengths)),
+            Lengths::PerRun(lengths) => {
+                let of = |config: &RnnConfig, steps, batch| (config.direction, config.batch_first, steps, batch);
+                let known = &*lengths.0;
+                let got = of(&known.config, known.steps, lengths.list().len());
+                let expected = of(config, steps, batch);
+                if got != expected {
+                    let what = "lengths (direction, batch first, T, N)";
+                    return Err(Error::shape(what, expected, got));
+                }
+                let full = Self::new(config, steps, batch, None)?;
+                Ok(Self { padded: true, identity: false, per_run: Some(known.rows.clone()), ..full })
+            }
+        }
+    }
+
+    /// As a buffer of a plan.
+    pub fn buffer(&self, plan: &mut PlanBuilder) -> Result<BufferId> {
+        match &self.per_run {
+            None => Ok(plan.constant("rows, ranks, offsets", &self.indices)),
+            Some(storage) => Ok(plan.indices("rows, ranks, offsets", storage, &self.indices)),
+        }
+    }
+
+    /// The parameters of a product over the rows of some steps; rows of A by the map unless every row is its own image.
+    pub fn gemm_part(&self, from: usize, to: usize) -> GemmParams {
+        let (first, end) = self.part(from, to);
+        GemmParams { map_batch: self.rows as u32, first, end, ..Default::default() }
+    }
+
+    /// The same for a sum over those rows.
+    pub fn outer_part(&self, from: usize, to: usize) -> OuterParams {
+        let (first, end) = self.part(from, to);
+        OuterParams { map_batch: self.rows as u32, first, end, ..Default::default() }
+    }
+
+    /// Where the map tells the ends of a part; the same place twice where they are known anyway.
+    fn part(&self, from: usize, to: usize) -> (u32, u32) {
+        if self.identity { (0, 0) } else { ((self.offsets + from) as u32, (self.offsets + to) as u32) }
+    }
+
     pub fn new(config: &RnnConfig, steps: usize, batch: usize, lengths: Option<&[usize]>) -> Result<Self> {
         let lengths = check_lengths(steps, batch, lengths)?;
         let mut order: Vec<usize> = (0..batch).collect();
@@ -61,6 +222,7 @@ impl RowMap {
             offsets: offsets_at,
             padded: rows < steps * batch,
             identity,
+            per_run: None,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Which tiles and which schedule: one table by class of adapter.
 
 use super::config::RnnConfig;
-use crate::cells::Width;
+use crate::cells::{Phase, Width};
 use crate::cpu::threads;
 use crate::device::{Class, Device};
 use crate::kernels::{Kernel, Tile, Variant, sequence_trips};
@@ -159,6 +159,17 @@ pub(crate) fn step_tile(device: &Device, gates: usize, batch: usize) -> Tile {
 /// Tile and row width of `sequence`; none where the state does not fit into workgroup memory, or a step is too long.
 pub(crate) fn sequence_tile(device: &Device, config: &RnnConfig, batch: usize) -> Option<(Tile, u32)> {
     let width = config.hidden.max(config.state_size().next_multiple_of(4));
+    rows_tile(device, config, batch, width, Kernel::Sequence)
+}
+
+/// The same of `sequence_backward`, which keeps gate gradients there.
+pub(crate) fn sequence_backward_tile(device: &Device, config: &RnnConfig, batch: usize) -> Option<(Tile, u32)> {
+    let gates = config.cell.phases(config.projection.is_some()).iter();
+    let width = gates.map(|phase| (phase.gates * size(config, phase.units)).next_multiple_of(4)).max();
+    rows_tile(device, config, batch, width.unwrap_or(0), Kernel::SequenceBackward)
+}
+
+fn rows_tile(device: &Device, config: &RnnConfig, batch: usize, width: usize, kernel: Kernel) -> Option<(Tile, u32)> {
     // Few widths, few shaders.
     let width = if width <= 64 { width.next_power_of_two() } else { width.next_multiple_of(64) } as u32;
     if device.is_cpu() {
@@ -167,29 +178,47 @@ pub(crate) fn sequence_tile(device: &Device, config: &RnnConfig, batch: usize) -
         return Some((Tile { rows, columns: 1, lanes: 1, spread: 0 }, width));
     }
     let most = device.plan_limits().workgroup_bytes.min(16 << 10);
-    let fits = |tile: &Tile| Variant { width, ..Variant::new(Kernel::Sequence, *tile, 4) }.workgroup_bytes() <= most;
+    let fits = |tile: &Tile| Variant { width, ..Variant::new(kernel, *tile, 4) }.workgroup_bytes() <= most;
     let mut tile = fit(device, tuning(device).sequence, batch);
     while tile.rows > 1 && !fits(&tile) {
         tile.rows /= 2;
     }
-    let (_, step) = trips(config, tile, width);
+    let (_, step) = trips(config, tile, width, kernel);
     (fits(&tile) && 2 * step < MAX_TRIPS).then_some((tile, width))
 }
 
 /// Steps that one dispatch of `sequence` may take.
 pub(crate) fn sequence_steps(device: &Device, config: &RnnConfig, tile: Tile, width: u32) -> usize {
+    steps(device, config, tile, width, Kernel::Sequence)
+}
+
+/// The same of `sequence_backward`.
+pub(crate) fn sequence_backward_steps(device: &Device, config: &RnnConfig, tile: Tile, width: u32) -> usize {
+    steps(device, config, tile, width, Kernel::SequenceBackward)
+}
+
+fn steps(device: &Device, config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> usize {
     if device.is_cpu() {
         return usize::MAX;
     }
-    let (edges, step) = trips(config, tile, width);
+    let (edges, step) = trips(config, tile, width, kernel);
     usize::try_from(MAX_TRIPS.saturating_sub(edges) / step).unwrap_or(usize::MAX).max(1)
 }
 
-/// Loop trips of `sequence` for a configuration: around its steps, and in each of them.
-fn trips(config: &RnnConfig, tile: Tile, width: u32) -> (u64, u64) {
-    let size = |width: Width| width.of(config.hidden, config.state_size()) as u64;
-    let phases = config.cell.phases(config.projection.is_some()).iter();
-    sequence_trips(tile, width, phases.map(|phase| (size(phase.units), size(phase.source).div_ceil(4))))
+fn size(config: &RnnConfig, width: Width) -> usize {
+    width.of(config.hidden, config.state_size())
+}
+
+/// Loop trips of `sequence` or `sequence_backward` for a configuration: around its steps, and in each of them.
+fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u64) {
+    let phases = config.cell.phases(config.projection.is_some());
+    let product = |(i, phase): (usize, &Phase)| {
+        let next = &phases[(i + 1) % phases.len()];
+        let terms =
+            if kernel == Kernel::Sequence { size(config, phase.source) } else { next.gates * size(config, next.units) };
+        (size(config, phase.units) as u64, terms.div_ceil(4) as u64)
+    };
+    sequence_trips(tile, width, phases.iter().enumerate().map(product))
 }
 
 impl Schedule {

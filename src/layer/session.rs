@@ -54,7 +54,7 @@ impl Session {
     pub(super) fn new(rnn: &Rnn, options: SessionOptions) -> Result<Self> {
         // Whether the shape and the lengths can be, before memory is asked for.
         options.output_shape(rnn)?;
-        super::check_lengths(options.steps, options.batch, options.call.lengths.as_deref())?;
+        super::check_lengths(options.steps, options.batch, options.call.lengths.list().as_deref())?;
         let state = rnn.device_state(options.batch)?;
         Self::with_state(rnn, options, state)
     }

@@ -4,7 +4,8 @@ use super::{BufferId, Draft, Plan, Role};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{ArgmaxParams, FLAT, GatherParams, GemmParams, Kernel, Tile, Variant};
-use crate::layer::{self, DeviceState, Linear, Rnn, RnnCall};
+use crate::layer::{self, DeviceState, Linear, Reserve, Rnn, RnnCall};
+use crate::parameters::Parameters;
 use crate::program::Program;
 use crate::tensor::{Element, Storage, Tensor, elements};
 
@@ -105,11 +106,25 @@ impl PlanBuilder {
 
     /// Memory that is not the plan's own; the same memory is the same buffer.
     pub(crate) fn external(&mut self, name: &str, storage: &Storage, words: u64) -> BufferId {
+        self.bind(name, storage, words, Role::External)
+    }
+
+    /// What a forward pass keeps for the backward one.
+    pub(crate) fn reserve(&mut self, name: &str, storage: &Storage, words: u64) -> BufferId {
+        self.bind(name, storage, words, Role::Reserve)
+    }
+
+    /// Indices that change between runs, none ever larger than the one in `largest`.
+    pub(crate) fn indices(&mut self, name: &str, storage: &Storage, largest: &[u32]) -> BufferId {
+        self.bind(name, storage, largest.len() as u64, Role::Indices(largest.to_vec()))
+    }
+
+    fn bind(&mut self, name: &str, storage: &Storage, words: u64, role: Role) -> BufferId {
         if let Some(bind) = self.binds.iter().find(|bind| bind.1.is(storage)) {
             self.draft.widen(bind.0, words);
             return bind.0;
         }
-        let id = self.draft.buffer(name, words, Role::External);
+        let id = self.draft.buffer(name, words, role);
         self.binds.push((id, storage.clone()));
         id
     }
@@ -281,7 +296,64 @@ impl PlanBuilder {
     pub fn rnn_into(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall, out: &Value) -> Result<()> {
         Self::expect(x, "recurrent input", false)?;
         Self::expect(out, "recurrent output", false)?;
-        layer::emit(self, rnn, x, state, call, out)
+        layer::emit(self, rnn, x, state, call, out, None)
+    }
+
+    /// The same as [`PlanBuilder::rnn_into`], keeping what [`PlanBuilder::rnn_backward`] needs.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::rnn`], and [`Shape`](Error::Shape) where the reserve is another layer's or call's.
+    pub fn rnn_keeping(
+        &mut self,
+        rnn: &Rnn,
+        x: &Value,
+        state: &DeviceState,
+        call: &RnnCall,
+        out: &Value,
+        reserve: &Reserve,
+    ) -> Result<()> {
+        Self::expect(x, "recurrent input", false)?;
+        Self::expect(out, "recurrent output", false)?;
+        layer::emit(self, rnn, x, state, call, out, Some(reserve))
+    }
+
+    /// The backward pass of a layer whose forward pass over `x` filled the reserve, which it uses up. `state` holds the
+    /// gradient of the final state, and in the end that of the initial one. Gradients of the weights are added to those
+    /// of the layer's [`Parameters`], that of `x` is written to `dx`.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where a gradient or the reserve does not fit, [`Value`](Error::Value) where the layer was
+    /// not made by [`Rnn::trainable`].
+    #[allow(clippy::too_many_arguments, reason = "a layer, its call, and a gradient for each thing of the call")]
+    pub fn rnn_backward(
+        &mut self,
+        rnn: &Rnn,
+        x: &Value,
+        call: &RnnCall,
+        reserve: &Reserve,
+        dy: Option<&Value>,
+        state: &DeviceState,
+        dx: Option<&Value>,
+    ) -> Result<()> {
+        Self::expect(x, "recurrent input", false)?;
+        for (name, value) in [("gradient of the output", dy), ("gradient of the input", dx)] {
+            value.map_or(Ok(()), |value| Self::expect(value, name, false))?;
+        }
+        let flow = layer::Flow { dy, state, dx: dx.map(|dx| (dx, false)) };
+        layer::emit_backward(self, rnn, x, call, reserve, &flow)
+    }
+
+    /// Sets the gradients of parameters to zero.
+    ///
+    /// # Errors
+    /// [`OtherDevice`](Error::OtherDevice).
+    pub fn clear_gradients(&mut self, parameters: &Parameters) -> Result<()> {
+        if !parameters.device().is(&self.device) {
+            return Err(Error::OtherDevice { tensor: "parameters".to_owned() });
+        }
+        let gradients = layer::gradient_buffer(self, parameters);
+        self.draft.clear(gradients, 0, parameters.len() as u64);
+        Ok(())
     }
 
     /// The plan as it stands.

@@ -28,7 +28,7 @@ impl Plan {
     pub(crate) fn check(&self, limits: &PlanLimits) -> Result<()> {
         for buffer in &self.buffers {
             limit(&buffer.name, 4 * buffer.words, "max_storage_buffer_binding_size", limits.binding_bytes)?;
-            if let Role::Constant(data) = &buffer.role
+            if let Role::Constant(data) | Role::Indices(data) = &buffer.role
                 && data.len() as u64 != buffer.words
             {
                 return Err(Error::Plan(format!(
@@ -79,7 +79,7 @@ impl Plan {
                 )));
             }
             let aliased = bindings.iter().enumerate().any(|(j, other)| i != j && id == other);
-            if access == Access::Write && (aliased || matches!(buffer.role, Role::Constant(_))) {
+            if access == Access::Write && (aliased || matches!(buffer.role, Role::Constant(_) | Role::Indices(_))) {
                 return Err(Error::Plan(format!(
                     "{variant} writes {name}, '{}', which is bound twice or constant",
                     buffer.name

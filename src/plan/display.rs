@@ -10,7 +10,8 @@ impl Display for Plan {
             let kind = match buffer.role {
                 Role::External => "tensor",
                 Role::Workspace => "workspace",
-                Role::Constant(_) => "indices",
+                Role::Constant(_) | Role::Indices(_) => "indices",
+                Role::Reserve => "reserve",
             };
             writeln!(f, "{:<44} {:>10.3} {kind:>12}", buffer.name, mebi(4 * buffer.words))?;
         }
@@ -33,7 +34,8 @@ impl Display for Plan {
             "",
             mebi(self.bytes())
         )?;
-        write!(f, "{moves} copies and clears; {:.3} MiB allocated by the plan", mebi(self.workspace_bytes()))
+        let (own, reserve) = (mebi(self.workspace_bytes()), mebi(self.reserve_bytes()));
+        write!(f, "{moves} copies and clears; {own:.3} MiB allocated by the plan, {reserve:.3} MiB kept for backward")
     }
 }
 

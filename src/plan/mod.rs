@@ -26,6 +26,17 @@ pub enum Role {
     Workspace,
     /// Indices known when the plan is made.
     Constant(Vec<u32>),
+    /// Indices of the caller's, each at most as large as the one here.
+    Indices(Vec<u32>),
+    /// What a forward pass keeps for the backward one: the caller's too.
+    Reserve,
+}
+
+impl Role {
+    /// Whether the memory is the plan's own.
+    pub const fn is_own(&self) -> bool {
+        matches!(self, Self::Workspace | Self::Constant(_))
+    }
 }
 
 /// A buffer: its name, its length, where it comes from.
@@ -143,7 +154,12 @@ impl Plan {
 
     /// Bytes of memory that the plan allocates beside the caller's tensors.
     pub fn workspace_bytes(&self) -> u64 {
-        self.buffers.iter().filter(|buffer| buffer.role != Role::External).map(|buffer| 4 * buffer.words).sum()
+        self.buffers.iter().filter(|buffer| buffer.role.is_own()).map(|buffer| 4 * buffer.words).sum()
+    }
+
+    /// Bytes that forward passes keep for backward ones.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.buffers.iter().filter(|buffer| buffer.role == Role::Reserve).map(|buffer| 4 * buffer.words).sum()
     }
 
     /// The dispatches among the commands.
@@ -157,7 +173,7 @@ impl Plan {
     /// The largest of `count` indices of a constant buffer; what is not known counts as endless.
     pub(crate) fn maximum(&self, buffer: BufferId, at: u64, count: u64) -> u64 {
         match &self.buffers[buffer.0].role {
-            Role::Constant(data) => {
+            Role::Constant(data) | Role::Indices(data) => {
                 let range = usize::try_from(at).ok().zip(usize::try_from(at + count).ok());
                 range
                     .and_then(|(from, to)| data.get(from..to))

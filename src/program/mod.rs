@@ -32,7 +32,7 @@ impl Program {
         let mut memory = Vec::with_capacity(plan.buffers().len());
         for (i, buffer) in plan.buffers().iter().enumerate() {
             let storage = match &buffer.role {
-                Role::External => external(buffer, BufferId(i), externals)?,
+                Role::External | Role::Indices(_) | Role::Reserve => external(buffer, BufferId(i), externals)?,
                 Role::Workspace => Storage::zeros(device, &buffer.name, buffer.words)?,
                 Role::Constant(data) => {
                     let storage = Storage::zeros(device, &buffer.name, buffer.words)?;

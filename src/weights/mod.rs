@@ -63,10 +63,7 @@ impl RnnWeights {
     }
 
     /// Weights out of what `tensor` finds by name, with the shapes that it has them in.
-    pub(crate) fn collect(
-        config: &RnnConfig,
-        tensor: impl Fn(&str) -> Result<Option<ArrayD<f32>>>,
-    ) -> Result<Self> {
+    pub(crate) fn collect(config: &RnnConfig, tensor: impl Fn(&str) -> Result<Option<ArrayD<f32>>>) -> Result<Self> {
         config.validate()?;
         let direction = |layer, direction| {
             let [w, r, b_w, b_r, w_hr] = tensor_shapes(config, layer).map(|(kind, shape)| {
@@ -136,7 +133,11 @@ pub(crate) struct Offsets {
 /// The offsets of a layer's first direction; the next one's are `words` further.
 pub(crate) fn offsets(config: &RnnConfig, layer: usize) -> Offsets {
     let words = |layer| -> usize {
-        tensor_shapes(config, layer).iter().filter_map(|(_, shape)| shape.as_ref()).map(|s| s.iter().product::<usize>()).sum()
+        tensor_shapes(config, layer)
+            .iter()
+            .filter_map(|(_, shape)| shape.as_ref())
+            .map(|s| s.iter().product::<usize>())
+            .sum()
     };
     let mut at: usize = (0..layer).map(|layer| config.directions() * words(layer)).sum();
     let [w, r, b_w, b_r, w_hr] = tensor_shapes(config, layer).map(|(_, shape)| {

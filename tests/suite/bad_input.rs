@@ -3,7 +3,7 @@
 use crate::common::{Random, gpu, portable, rnn};
 use ndarray::{Array1, Array2, Array3, array};
 use wgrnn::{
-    Bias, Cell, Device, Direction, Error, LayerWeights, Linear, PlanBuilder, Reset, Rnn, RnnCall, RnnConfig,
+    Bias, Cell, Device, Direction, Error, LayerWeights, Lengths, Linear, PlanBuilder, Reset, Rnn, RnnCall, RnnConfig,
     RnnWeights, Session, SessionOptions, State, Tensor,
 };
 
@@ -93,7 +93,7 @@ fn lengths_that_do_not_fit_are_refused() {
         let rnn = rnn(&device, &lstm());
         let x = Array3::zeros((4, 3, 3));
         let call = |lengths: &[usize]| {
-            let call = RnnCall { lengths: Some(lengths.to_vec()), ..RnnCall::default() };
+            let call = RnnCall { lengths: Lengths::Fixed(lengths.to_vec()), ..RnnCall::default() };
             rnn.forward_with(x.view(), None, &call)
         };
         refused(call(&[4, 0, 4]), &["length of sequence 1", "from 1 to 4", "got 0"]);

@@ -5,8 +5,8 @@ use ndarray::{Array4, ArrayD, Axis, s};
 use std::sync::mpsc;
 use std::time::Duration;
 use wgrnn::{
-    Activation, Cell, Device, Direction, Error, PlanBuilder, Reset, Rnn, RnnCall, RnnConfig, Schedule, Session,
-    SessionOptions, Tensor, wgpu,
+    Activation, Cell, Device, Direction, Error, Lengths, PlanBuilder, Reset, Rnn, RnnCall, RnnConfig, Schedule,
+    Session, SessionOptions, Tensor, wgpu,
 };
 
 /// Runs layers one after the other in one plan, each on its own input.
@@ -51,7 +51,7 @@ fn a_layer_writes_its_part_of_a_tensor_and_no_other() {
         let config = RnnConfig::new(Cell::Lstm, 3, 5);
         let rnn = rnn(&device, &config);
         let x = Random::new(4).array([4, 2, 3]);
-        let call = RnnCall { lengths: Some(vec![2, 4]), ..RnnCall::default() };
+        let call = RnnCall { lengths: Lengths::Fixed(vec![2, 4]), ..RnnCall::default() };
         let alone = rnn.forward_with(x.view(), None, &call).unwrap().y;
         for part in 0..3 {
             let all = Tensor::from_array(&device, Array4::from_elem((3, 4, 2, 5), 9.0_f32).view()).unwrap();
@@ -83,7 +83,7 @@ fn the_input_part_in_chunks_gives_the_same() {
                 // One step at a time, and about three.
                 for input_part_bytes in [1, 4 * 2 * 4 * 12 * 8] {
                     let lengths = Some(vec![4, 9, 7]);
-                    let call = RnnCall { lengths, schedule, input_part_bytes, ..RnnCall::default() };
+                    let call = RnnCall { lengths: lengths.into(), schedule, input_part_bytes, ..RnnCall::default() };
                     let report = rnn.check(x.view(), Some(&state), &call).unwrap();
                     assert!(report.passed(), "{name} {config:?} {schedule:?} {input_part_bytes}\n{report}");
                 }
@@ -98,7 +98,7 @@ fn sequences_that_end_in_different_dispatches_are_right() {
     let rnn = rnn(&gpu(), &config);
     let x = Random::new(6).array([1500, 3, 2]);
     let lengths = Some(vec![700, 1500, 1]);
-    let call = RnnCall { lengths, schedule: Schedule::Sequence, ..RnnCall::default() };
+    let call = RnnCall { lengths: lengths.into(), schedule: Schedule::Sequence, ..RnnCall::default() };
     let session = rnn.session(SessionOptions { steps: 1500, batch: 3, call: call.clone() }).unwrap();
     assert!(session.plan().dispatches().count() > 2, "one dispatch took all steps");
     let report = rnn.check(x.view(), None, &call).unwrap();
@@ -155,7 +155,7 @@ fn a_buffer_that_a_plan_must_clear_needs_the_usage() {
     });
     let output = Tensor::from_buffer(&device, buffer, &[4, 2, 5]).unwrap();
     let input = Tensor::zeros(&device, &[4, 2, 3]).unwrap();
-    let call = RnnCall { lengths: Some(vec![4, 1]), ..RnnCall::default() };
+    let call = RnnCall { lengths: Lengths::Fixed(vec![4, 1]), ..RnnCall::default() };
     let options = SessionOptions { steps: 4, batch: 2, call };
     let error = Session::with_tensors(&rnn, options, input, output, rnn.device_state(2).unwrap()).expect_err("refused");
     assert!(matches!(error, Error::Value { .. }) && error.to_string().contains("COPY_DST"), "{error}");

@@ -2,7 +2,7 @@
 
 use crate::common::{Random, configs, gpu, rnn};
 use ndarray::{Array3, s};
-use wgrnn::{Activation, Cell, Device, Direction, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule};
+use wgrnn::{Activation, Cell, Device, Direction, Lengths, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule};
 
 fn both() -> [(&'static str, Device); 2] {
     [("gpu", gpu()), ("cpu", Device::cpu())]
@@ -56,7 +56,7 @@ fn nan_spreads_as_in_the_textbook() {
             let config = config.layers(2).direction(Direction::Bidirectional);
             let mut x = Random::new(5).array([5, 3, 5]);
             x[[2, 1, 0]] = f32::NAN;
-            let call = RnnCall { lengths: Some(vec![5, 4, 2]), ..RnnCall::default() };
+            let call = RnnCall { lengths: Lengths::Fixed(vec![5, 4, 2]), ..RnnCall::default() };
             let report = rnn(&device, &config).check(x.view(), None, &call).unwrap();
             assert!(report.passed(), "{} on {name}\n{report}", config.cell().name());
         }

@@ -14,8 +14,8 @@ const TOLERANCE: f64 = 16.0 * f32::EPSILON as f64;
 
 /// A case's entry in the list of its file.
 #[derive(Debug, Deserialize)]
-struct Entry {
-    name: String,
+pub struct Entry {
+    pub name: String,
     cell: String,
     input_size: usize,
     hidden_size: usize,
@@ -35,7 +35,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn config(&self) -> RnnConfig {
+    pub fn config(&self) -> RnnConfig {
         let cell = match &*self.cell {
             "elman_tanh" => Cell::Elman(Activation::Tanh),
             "elman_relu" => Cell::Elman(Activation::Relu),
@@ -61,13 +61,13 @@ impl Entry {
 }
 
 /// A fixture and its list of cases.
-struct Fixture {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
+pub struct Fixture {
+    pub bytes: Vec<u8>,
+    pub entries: Vec<Entry>,
 }
 
 impl Fixture {
-    fn read(name: &str) -> Self {
+    pub fn read(name: &str) -> Self {
         let bytes = std::fs::read(format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let entries = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["cases"]).unwrap();
@@ -75,15 +75,10 @@ impl Fixture {
     }
 
     /// The case `entry` under PyTorch's names, from ONNX's where it has those.
-    fn case(&self, entry: &Entry) -> Case {
+    pub fn case(&self, entry: &Entry) -> Case {
         let file = SafeTensors::deserialize(&self.bytes).unwrap();
         let words = |name: &str| file.tensor(&format!("{}/{name}", entry.name)).ok();
-        let array = |name: &str| {
-            let view = words(name)?;
-            assert_eq!(view.dtype(), Dtype::F32, "{name}");
-            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
-            Some(ArrayD::from_shape_vec(view.shape(), values).unwrap())
-        };
+        let array = |name: &str| numbers(&file, &format!("{}/{name}", entry.name));
         let three = |name: &str| array(name).map(|array| array.into_dimensionality::<Ix3>().unwrap());
         // ONNX's batch-first layout has the batch first in states too.
         let state = |name: &str| {
@@ -119,12 +114,20 @@ impl Fixture {
     }
 }
 
-struct Case {
-    config: RnnConfig,
-    weights: RnnWeights,
-    x: Array3<f32>,
-    state: Option<State>,
-    lengths: Option<Vec<usize>>,
+/// A tensor of a file, if it is there.
+pub fn numbers(file: &SafeTensors<'_>, name: &str) -> Option<ArrayD<f32>> {
+    let view = file.tensor(name).ok()?;
+    assert_eq!(view.dtype(), Dtype::F32, "{name}");
+    let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    Some(ArrayD::from_shape_vec(view.shape(), values).unwrap())
+}
+
+pub struct Case {
+    pub config: RnnConfig,
+    pub weights: RnnWeights,
+    pub x: Array3<f32>,
+    pub state: Option<State>,
+    pub lengths: Option<Vec<usize>>,
     expected: [(&'static str, Option<Array3<f32>>); 3],
 }
 
@@ -132,7 +135,7 @@ impl Case {
     /// What is wrong with it on a device.
     fn faults(&self, name: &str, device: &Device, schedule: Schedule) -> Vec<String> {
         let rnn = Rnn::new(device, &self.config, self.weights.clone()).unwrap();
-        let call = RnnCall { lengths: self.lengths.clone(), schedule, ..RnnCall::default() };
+        let call = RnnCall { lengths: self.lengths.clone().into(), schedule, ..RnnCall::default() };
         let got = rnn.forward_with(self.x.view(), self.state.as_ref(), &call).unwrap();
         let got = [Some(got.y.into_dimensionality().unwrap()), Some(got.state.h), got.state.c];
         let mut faults = Vec::new();

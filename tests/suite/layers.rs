@@ -3,7 +3,7 @@
 use crate::common::{Random, configs, devices, gpu, rnn};
 use ndarray::{Array3, ArrayD, s};
 use wgrnn::check::Comparison;
-use wgrnn::{Device, Direction, Output, RnnCall, RnnConfig, RnnOutput, Schedule, SessionOptions, State};
+use wgrnn::{Device, Direction, Lengths, Output, RnnCall, RnnConfig, RnnOutput, Schedule, SessionOptions, State};
 
 /// Sequences of different lengths, none as long as the array, in no order.
 const LENGTHS: [usize; 3] = [2, 5, 3];
@@ -13,7 +13,7 @@ const STEPS: usize = 6;
 const ULPS: f64 = 16.0 * f32::EPSILON as f64;
 
 fn with_lengths(schedule: Schedule) -> RnnCall {
-    RnnCall { lengths: Some(LENGTHS.to_vec()), schedule, ..RnnCall::default() }
+    RnnCall { lengths: Lengths::Fixed(LENGTHS.to_vec()), schedule, ..RnnCall::default() }
 }
 
 /// Input and initial state of the tests below.
@@ -195,7 +195,7 @@ fn the_cost_follows_the_valid_steps() {
             let config = config.layers(2).direction(Direction::Bidirectional);
             let rnn = rnn(&gpu(), &config);
             let flop = |lengths: &[usize]| {
-                let call = RnnCall { lengths: Some(lengths.to_vec()), schedule, ..RnnCall::default() };
+                let call = RnnCall { lengths: Lengths::Fixed(lengths.to_vec()), schedule, ..RnnCall::default() };
                 let session = rnn.session(SessionOptions { steps: 64, batch: lengths.len(), call }).unwrap();
                 session.plan().flop()
             };

@@ -6,6 +6,7 @@ mod composition;
 mod device;
 mod extremes;
 mod golden;
+mod gradients;
 mod hostile_files;
 mod kernels;
 mod layers;

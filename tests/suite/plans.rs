@@ -5,8 +5,8 @@ use ndarray::{Array1, Array2, Array3, ArrayD, s};
 use wgrnn::kernels::Kernel;
 use wgrnn::plan::Command;
 use wgrnn::{
-    Bias, Cell, Device, Direction, Error, Linear, Output, PlanBuilder, Reset, RnnCall, RnnConfig, Schedule, Session,
-    SessionOptions, Tensor, reference,
+    Bias, Cell, Device, Direction, Error, Lengths, Linear, Output, PlanBuilder, Reset, RnnCall, RnnConfig, Schedule,
+    Session, SessionOptions, Tensor, reference,
 };
 
 fn both() -> [Device; 2] {
@@ -171,7 +171,7 @@ fn a_layer_does_not_write_over_its_input() {
         let rnn = rnn(&device, &RnnConfig::new(Cell::Lstm, 5, 5).bias(Bias::One));
         for lengths in [None, Some(vec![4, 2])] {
             let x = Tensor::zeros(&device, &[4, 2, 5]).unwrap();
-            let call = RnnCall { lengths, ..RnnCall::default() };
+            let call = RnnCall { lengths: lengths.into(), ..RnnCall::default() };
             let options = SessionOptions { steps: 4, batch: 2, call };
             let session = Session::with_tensors(&rnn, options, x.clone(), x, rnn.device_state(2).unwrap());
             let error = session.expect_err("input and output are one tensor");
@@ -224,7 +224,7 @@ fn a_sequence_is_one_compute_pass() {
     for schedule in [Schedule::Step, Schedule::Sequence] {
         let config = RnnConfig::new(Cell::Lstm, 3, 4).layers(2).direction(Direction::Bidirectional);
         let rnn = rnn(&gpu(), &config);
-        let call = RnnCall { lengths: Some(vec![5, 2]), carry: true, schedule, ..RnnCall::default() };
+        let call = RnnCall { lengths: Lengths::Fixed(vec![5, 2]), carry: true, schedule, ..RnnCall::default() };
         let session = rnn.session(SessionOptions { steps: 5, batch: 2, call }).unwrap();
         let mut commands = session.plan().commands().iter();
         // A copy or a clear would end the pass: all of them come first.

@@ -7,22 +7,22 @@ use wgrnn::{Bias, Cell, Device, Direction, Output, RnnCall, RnnConfig, Schedule}
 
 /// A layer, and how it is called.
 #[derive(Clone, Debug)]
-struct Drawn {
-    config: RnnConfig,
-    steps: usize,
-    batch: usize,
-    call: RnnCall,
-    state: bool,
-    seed: u32,
+pub struct Drawn {
+    pub config: RnnConfig,
+    pub steps: usize,
+    pub batch: usize,
+    pub call: RnnCall,
+    pub state: bool,
+    pub seed: u32,
 }
 
-fn config() -> impl Strategy<Value = RnnConfig> {
+fn config(most: usize) -> impl Strategy<Value = RnnConfig> {
     let directions = prop::sample::select(vec![Direction::Forward, Direction::Reverse, Direction::Bidirectional]);
     let biases = prop::sample::select(vec![Bias::None, Bias::One, Bias::Two]);
     let cells = prop::sample::select(Cell::ALL.to_vec());
     // A projection, where there is one, has from 1 to H - 1 units.
     let projection = prop::option::of(0.0..1.0_f64);
-    (cells, 1..=130_usize, 1..=130_usize, 1..=3_usize, directions, biases, any::<bool>(), projection).prop_map(
+    (cells, 1..=most, 1..=most, 1..=3_usize, directions, biases, any::<bool>(), projection).prop_map(
         |(cell, input, hidden, layers, direction, bias, batch_first, projection)| {
             let config = RnnConfig::new(cell, input, hidden)
                 .layers(layers)
@@ -39,16 +39,17 @@ fn config() -> impl Strategy<Value = RnnConfig> {
     )
 }
 
-fn drawn() -> impl Strategy<Value = Drawn> {
+/// Layers of up to `most` inputs and units.
+pub fn drawn(most: usize) -> impl Strategy<Value = Drawn> {
     let outputs = prop::sample::select(vec![Output::All, Output::Last]);
     let schedules = prop::sample::select(vec![Schedule::Auto, Schedule::Step, Schedule::Sequence]);
-    (config(), 1..=9_usize, 1..=20_usize, outputs, schedules, any::<bool>(), any::<u32>()).prop_flat_map(
+    (config(most), 1..=9_usize, 1..=20_usize, outputs, schedules, any::<bool>(), any::<u32>()).prop_flat_map(
         |(config, steps, batch, output, schedule, state, seed)| {
             prop::option::of(prop::collection::vec(1..=steps, batch)).prop_map(move |lengths| Drawn {
                 config: config.clone(),
                 steps,
                 batch,
-                call: RnnCall { lengths, output, schedule, ..RnnCall::default() },
+                call: RnnCall { lengths: lengths.into(), output, schedule, ..RnnCall::default() },
                 state,
                 seed,
             })
@@ -59,7 +60,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
 fn equals_the_textbook(device: &Device, cases: u32) {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 64, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let result = runner.run(&drawn(), |Drawn { config, steps, batch, call, state, seed }| {
+    let result = runner.run(&drawn(130), |Drawn { config, steps, batch, call, state, seed }| {
         let mut random = Random::new(seed);
         let features = config.input_size();
         let x = random.array(if config.is_batch_first() { [batch, steps, features] } else { [steps, batch, features] });

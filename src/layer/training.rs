@@ -1,0 +1,223 @@
+//! A layer's forward and backward passes for one shape, all on the device.
+
+use super::backward::{Flow, emit_backward};
+use super::emit::{RnnCall, output_shape};
+use super::reserve::Reserve;
+use super::session::SessionOptions;
+use super::state::{DeviceState, State};
+use super::{Rnn, RnnOutput};
+use crate::error::{Error, Result};
+use crate::plan::{Plan, PlanBuilder};
+use crate::program::Program;
+use crate::tensor::Tensor;
+use crate::weights::RnnWeights;
+use ndarray::{Array3, ArrayView3, ArrayViewD};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Gradients of everything that went into a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RnnGradients {
+    /// What the forward pass gave.
+    pub output: RnnOutput,
+    /// Of the input, in its shape; 0 beyond a sequence's length.
+    pub x: Array3<f32>,
+    /// Of the initial state.
+    pub state: State,
+    /// Of all weights.
+    pub weights: RnnWeights,
+}
+
+/// A layer's two programs for one shape. Input, output, state and all gradients stay on the device.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::{Array3, ArrayD};
+/// use wgrnn::{Cell, Device, Rnn, RnnConfig, RnnWeights, SessionOptions};
+/// let config = RnnConfig::new(Cell::Lstm, 4, 8);
+/// let rnn = Rnn::trainable(&Device::auto(), &config, &RnnWeights::init(&config, 0)?)?;
+/// let training = rnn.training(SessionOptions::new(5, 2), false)?;
+/// training.input().write(Array3::ones((5, 2, 4)).view())?;
+/// training.forward()?;
+/// training.output_gradient().write(ArrayD::ones(vec![5, 2, 8]).view())?;
+/// training.backward()?;
+/// let (name, gradient) = rnn.parameters().map(|parameters| parameters.gradients()).unwrap()?.swap_remove(0);
+/// assert_eq!((name.as_str(), gradient.shape()), ("weight_ih_l0", &[32, 4][..]));
+/// # Ok(())
+/// # }
+/// ```
+pub struct RnnTraining {
+    input: Tensor,
+    output: Tensor,
+    state: DeviceState,
+    input_gradient: Tensor,
+    output_gradient: Tensor,
+    state_gradient: DeviceState,
+    forward: Program,
+    backward: Program,
+    reserve: Reserve,
+    kept: AtomicBool,
+}
+
+impl RnnTraining {
+    pub(super) fn new(rnn: &Rnn, options: &SessionOptions, accumulate: bool) -> Result<Self> {
+        let device = rnn.device();
+        let config = rnn.config();
+        let call = &options.call;
+        let shape = config.sequence_shape(options.steps, options.batch, config.input);
+        let output_shape = output_shape(rnn, &shape, call)?;
+        let reserve = Reserve::new(rnn, options.steps, options.batch, call)?;
+        let [input, input_gradient] = [Tensor::zeros(device, &shape)?, Tensor::zeros(device, &shape)?];
+        let [output, output_gradient] = [Tensor::zeros(device, &output_shape)?, Tensor::zeros(device, &output_shape)?];
+        let [state, state_gradient] = [rnn.device_state(options.batch)?, rnn.device_state(options.batch)?];
+
+        let mut plan = PlanBuilder::new(device);
+        let [x, y] = [plan.tensor(&input)?, plan.tensor(&output)?];
+        plan.rnn_keeping(rnn, &x, &state, call, &y, &reserve)?;
+        let forward = plan.build()?;
+
+        let mut plan = PlanBuilder::new(device);
+        let [x, dx, dy] = [plan.tensor(&input)?, plan.tensor(&input_gradient)?, plan.tensor(&output_gradient)?];
+        if let Some(parameters) = rnn.parameters().filter(|_| !accumulate) {
+            plan.clear_gradients(parameters)?;
+        }
+        emit_backward(
+            &mut plan,
+            rnn,
+            &x,
+            call,
+            &reserve,
+            &Flow { dy: Some(&dy), state: &state_gradient, dx: Some((&dx, false)) },
+        )?;
+        let backward = plan.build()?;
+        let kept = AtomicBool::new(false);
+        Ok(Self {
+            input,
+            output,
+            state,
+            input_gradient,
+            output_gradient,
+            state_gradient,
+            forward,
+            backward,
+            reserve,
+            kept,
+        })
+    }
+
+    /// The input, to be written before [`forward`](Self::forward).
+    pub fn input(&self) -> &Tensor {
+        &self.input
+    }
+
+    /// The output of the last forward pass.
+    pub fn output(&self) -> &Tensor {
+        &self.output
+    }
+
+    /// The state: read by a forward pass where the call carries it, final after.
+    pub fn state(&self) -> &DeviceState {
+        &self.state
+    }
+
+    /// The gradient of the output, to be written before [`backward`](Self::backward).
+    pub fn output_gradient(&self) -> &Tensor {
+        &self.output_gradient
+    }
+
+    /// The gradient of the input, after a backward pass; 0 beyond a sequence's length.
+    pub fn input_gradient(&self) -> &Tensor {
+        &self.input_gradient
+    }
+
+    /// The gradient of the final state, to be written before a backward pass, which leaves that of the initial state here.
+    pub fn state_gradient(&self) -> &DeviceState {
+        &self.state_gradient
+    }
+
+    /// Plans of the forward and of the backward pass.
+    pub fn plans(&self) -> [&Plan; 2] {
+        [self.forward.plan(), self.backward.plan()]
+    }
+
+    /// Bytes of device memory that are kept from the one pass for the other.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.reserve.bytes()
+    }
+
+    /// Computes output and final state, and keeps what the backward pass needs.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
+    pub fn forward(&self) -> Result<()> {
+        self.forward.run()?;
+        self.kept.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Computes all gradients of the last forward pass, whose reserve it uses up.
+    ///
+    /// # Errors
+    /// [`NoForward`](Error::NoForward) where there was none since the last backward pass, [`Gpu`](Error::Gpu).
+    pub fn backward(&self) -> Result<()> {
+        if !self.kept.swap(false, Ordering::AcqRel) {
+            return Err(Error::NoForward);
+        }
+        self.backward.run()
+    }
+}
+
+impl Rnn {
+    /// Forward and backward programs for one shape. Gradients of the weights are added to those that the
+    /// [`Parameters`](crate::Parameters) hold, or written over them.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) where the layer was not made by [`Rnn::trainable`]; as [`Rnn::forward_with`].
+    pub fn training(&self, options: SessionOptions, accumulate: bool) -> Result<RnnTraining> {
+        RnnTraining::new(self, &options, accumulate)
+    }
+
+    /// Gradients for the given ones of the output, in its shape, and of the final state (zeros where there are none).
+    ///
+    /// # Errors
+    /// As [`Rnn::training`], and where a gradient's shape does not fit.
+    pub fn gradients(
+        &self,
+        x: ArrayView3<'_, f32>,
+        state: Option<&State>,
+        call: &RnnCall,
+        dy: ArrayViewD<'_, f32>,
+        state_gradient: Option<&State>,
+    ) -> Result<RnnGradients> {
+        let call = RnnCall { carry: state.is_some(), ..call.clone() };
+        let training = self.training(SessionOptions::of_input(self.config(), x.shape(), call)?, false)?;
+        if dy.shape() != training.output_gradient.shape() {
+            return Err(Error::shape("gradient of the output", training.output_gradient.shape(), dy.shape()));
+        }
+        if let Some(state) = state {
+            training.state.write(state)?;
+        }
+        if let Some(gradient) = state_gradient {
+            training.state_gradient.write(gradient)?;
+        }
+        training.input.write(x)?;
+        training.output_gradient.write(dy)?;
+        training.forward()?;
+        training.backward()?;
+        let gradients = self.parameters().map_or(Ok(Vec::new()), |parameters| parameters.gradients())?;
+        let find = |name: &str| Ok(gradients.iter().find(|gradient| gradient.0 == name).map(|g| g.1.clone()));
+        let dx = training.input_gradient.read()?;
+        let got = dx.shape().to_vec();
+        Ok(RnnGradients {
+            output: RnnOutput { y: training.output.read()?, state: training.state.read()? },
+            x: dx.into_dimensionality().map_err(|_| Error::shape("gradient of the input", x.shape(), got))?,
+            state: training.state_gradient.read()?,
+            weights: RnnWeights::collect(self.config(), find)?,
+        })
+    }
+}
+
+impl std::fmt::Debug for RnnTraining {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RnnTraining").field("reserve", &self.reserve).finish_non_exhaustive()
+    }
+}

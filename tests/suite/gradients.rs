@@ -1,0 +1,377 @@
+//! Gradients of layers: PyTorch's numbers, finite differences of the textbook in float64, and what must not change them.
+
+use crate::common::{Random, devices, gpu};
+use crate::golden::{Entry, Fixture, numbers};
+use crate::random_layers::{Drawn, drawn};
+use ndarray::{Array3, ArrayD, ArrayViewD, Ix3, Zip, s};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use safetensors::SafeTensors;
+use wgrnn::check::Comparison;
+use wgrnn::{
+    Activation, Cell, Device, Direction, Error, Lengths, Output, Rnn, RnnCall, RnnConfig, RnnGradients, RnnWeights,
+    Schedule, SessionOptions, State, reference,
+};
+
+/// PyTorch's own float32 is up to 10 ε of a tensor's largest element away from its float64; sums here run in another
+/// order, over rows of all steps, so three times that.
+const TOLERANCE: f64 = 32.0 * f32::EPSILON as f64;
+
+/// How a case is run.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    schedule: Schedule,
+    keep_every: Option<usize>,
+    per_run: bool,
+}
+
+const PLAIN: Way = Way { schedule: Schedule::Auto, keep_every: None, per_run: false };
+
+/// Names and arrays of everything that has a gradient.
+fn all(gradients: &RnnGradients) -> Vec<(String, ArrayViewD<'_, f32>)> {
+    let mut all: Vec<_> = gradients.weights.named().collect();
+    all.push(("input".to_owned(), gradients.x.view().into_dyn()));
+    all.push(("h0".to_owned(), gradients.state.h.view().into_dyn()));
+    all.extend(gradients.state.c.as_ref().map(|c| ("c0".to_owned(), c.view().into_dyn())));
+    all
+}
+
+/// What is wrong with a golden case.
+fn faults(fixture: &Fixture, entry: &Entry, device: &Device, way: Way) -> Vec<String> {
+    let file = SafeTensors::deserialize(&fixture.bytes).unwrap();
+    let array = |name: &str| numbers(&file, &format!("{}/{name}", entry.name));
+    let three = |name: &str| array(name).map(|array| array.into_dimensionality::<Ix3>().unwrap());
+    let case = fixture.case(entry);
+    let rnn = Rnn::trainable(device, &case.config, &case.weights).unwrap();
+    let lengths = if way.per_run {
+        let (a, b, _) = case.x.dim();
+        let (steps, batch) = if case.config.is_batch_first() { (b, a) } else { (a, b) };
+        let lengths = rnn.batch_lengths(steps, batch).unwrap();
+        case.lengths.iter().for_each(|list| lengths.write(list).unwrap());
+        Lengths::PerRun(lengths)
+    } else {
+        case.lengths.into()
+    };
+    let call = RnnCall { lengths, schedule: way.schedule, keep_every: way.keep_every, ..RnnCall::default() };
+    let final_gradient = State { h: three("dhn").unwrap(), c: three("dcn") };
+    let dy = array("dy").unwrap();
+    let got = rnn.gradients(case.x.view(), case.state.as_ref(), &call, dy.view(), Some(&final_gradient)).unwrap();
+    let compared = all(&got);
+    assert_eq!(compared.len(), file.names().iter().filter(|n| n.starts_with(&format!("{}/grad/", entry.name))).count());
+    let compare = |(name, got): &(String, ArrayViewD<'_, f32>)| {
+        let expected = array(&format!("grad/{name}")).unwrap_or_else(|| panic!("{name} has no gradient"));
+        let largest = expected.iter().fold(1.0_f32, |largest, x| largest.max(x.abs()));
+        let name = format!("{} {way:?} on {}, {name}", entry.name, device.name());
+        Comparison::new(name, got.view(), expected.mapv(f64::from).view(), TOLERANCE * f64::from(largest)).unwrap()
+    };
+    compared.iter().map(compare).filter(|comparison| !comparison.passed()).map(|c| c.to_string()).collect()
+}
+
+/// Every golden case, or every n-th of them.
+fn golden(device: &Device, way: Way, every: usize) {
+    let fixture = Fixture::read("pytorch_gradients.safetensors");
+    assert_eq!(fixture.entries.len(), 70);
+    let entries = fixture.entries.iter().step_by(every);
+    let faults: Vec<_> = entries.flat_map(|entry| faults(&fixture, entry, device, way)).collect();
+    assert!(faults.is_empty(), "{} differences:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn the_gpu_gives_pytorchs_gradients() {
+    golden(&gpu(), PLAIN, 1);
+}
+
+#[test]
+fn the_cpu_gives_pytorchs_gradients() {
+    golden(&Device::cpu(), PLAIN, 1);
+}
+
+#[test]
+fn stepping_gives_pytorchs_gradients() {
+    golden(&gpu(), Way { schedule: Schedule::Step, ..PLAIN }, 1);
+    golden(&Device::cpu(), Way { schedule: Schedule::Step, ..PLAIN }, 1);
+}
+
+#[test]
+fn whole_sequences_give_pytorchs_gradients() {
+    golden(&gpu(), Way { schedule: Schedule::Sequence, ..PLAIN }, 1);
+}
+
+#[test]
+fn steps_computed_again_give_pytorchs_gradients() {
+    for (name, device) in devices() {
+        for (every, schedule) in [(1, Schedule::Auto), (3, Schedule::Step), (100, Schedule::Sequence)] {
+            golden(&device, Way { keep_every: Some(every), schedule, ..PLAIN }, if name == "cpu" { 1 } else { 5 });
+        }
+    }
+}
+
+#[test]
+fn lengths_written_before_each_run_give_pytorchs_gradients() {
+    for (name, device) in devices() {
+        for schedule in [Schedule::Step, Schedule::Sequence] {
+            golden(&device, Way { per_run: true, schedule, ..PLAIN }, if name == "cpu" { 1 } else { 3 });
+        }
+        golden(&device, Way { per_run: true, keep_every: Some(2), ..PLAIN }, if name == "cpu" { 1 } else { 5 });
+    }
+}
+
+/// A layer and the numbers that its loss Σ y·dy + Σ h·dh + Σ c·dc depends on.
+struct Loss {
+    config: RnnConfig,
+    call: RnnCall,
+    weights: RnnWeights,
+    x: Array3<f32>,
+    state: State,
+    dy: ArrayD<f32>,
+    final_gradient: State,
+}
+
+impl Loss {
+    fn new(drawn: &Drawn) -> Self {
+        let Drawn { config, steps, batch, call, seed, .. } = drawn;
+        let mut random = Random::new(*seed);
+        let features = config.input_size();
+        let sizes = if config.is_batch_first() { [*batch, *steps] } else { [*steps, *batch] };
+        let dy = match call.output {
+            Output::All => random.array([sizes[0], sizes[1], config.output_size()]).into_dyn(),
+            Output::Last => random.array([1, *batch, config.output_size()]).slice_move(s![0, .., ..]).into_dyn(),
+        };
+        Self {
+            weights: RnnWeights::init(config, *seed).unwrap(),
+            x: random.array([sizes[0], sizes[1], features]),
+            state: random.state(config, *batch),
+            final_gradient: random.state(config, *batch),
+            dy,
+            config: config.clone(),
+            call: call.clone(),
+        }
+    }
+
+    fn gradients(&self, device: &Device) -> RnnGradients {
+        let rnn = Rnn::trainable(device, &self.config, &self.weights).unwrap();
+        let final_gradient = Some(&self.final_gradient);
+        rnn.gradients(self.x.view(), Some(&self.state), &self.call, self.dy.view(), final_gradient).unwrap()
+    }
+
+    /// The loss by the textbook in float64.
+    fn value(&self, weights: &RnnWeights, x: &Array3<f32>, state: &State) -> f64 {
+        let x = x.mapv(f64::from);
+        let lengths = self.call.lengths.list();
+        let got = reference::forward(&self.config, weights, x.view(), lengths.as_deref(), Some(state)).unwrap();
+        let sum = |a: ArrayViewD<'_, f64>, b: ArrayViewD<'_, f32>| -> f64 {
+            a.iter().zip(&b).map(|(a, &b)| a * f64::from(b)).sum()
+        };
+        let y = match self.call.output {
+            Output::All => sum(got.y.view().into_dyn(), self.dy.view()),
+            Output::Last => {
+                let (units, directions) = (self.config.state_size(), self.config.directions());
+                let first = (self.config.layer_count() - 1) * directions;
+                let part = |d: usize| {
+                    let dy = self.dy.slice(s![.., d * units..(d + 1) * units]);
+                    sum(got.h.slice(s![first + d, .., ..]).into_dyn(), dy.into_dyn())
+                };
+                (0..directions).map(part).sum()
+            }
+        };
+        let h = sum(got.h.view().into_dyn(), self.final_gradient.h.view().into_dyn());
+        let c = got.c.as_ref().zip(self.final_gradient.c.as_ref());
+        y + h + c.map_or(0.0, |(c, d)| sum(c.view().into_dyn(), d.view().into_dyn()))
+    }
+}
+
+/// Every number of `array` moved by up to 2⁻¹¹ either way, and the difference of the two as it is in f32.
+fn nudged(random: &mut Random, array: ArrayViewD<'_, f32>) -> [ArrayD<f32>; 2] {
+    let step = array.mapv(|_| random.number() / 2048.0);
+    [&array + &step, &array - &step]
+}
+
+/// Gradient times step, and what the loss does on that step, for each array that has a gradient.
+fn slopes(loss: &Loss, gradients: &RnnGradients, seed: u32) -> Vec<(String, f64, f64)> {
+    let mut random = Random::new(seed);
+    let inputs = RnnGradients {
+        weights: loss.weights.clone(),
+        x: loss.x.clone(),
+        state: loss.state.clone(),
+        output: gradients.output.clone(),
+    };
+    let compare = |((name, array), (_, gradient)): ((String, ArrayViewD<'_, f32>), (String, ArrayViewD<'_, f32>))| {
+        let ends = nudged(&mut random, array);
+        let value = |end: &ArrayD<f32>| {
+            let (mut weights, mut x, mut state) = (loss.weights.clone(), loss.x.clone(), loss.state.clone());
+            let three = || end.clone().into_dimensionality::<Ix3>().unwrap();
+            match &*name {
+                "input" => x = three(),
+                "h0" => state.h = three(),
+                "c0" => state.c = Some(three()),
+                _ => {
+                    let named: Vec<_> = weights
+                        .named()
+                        .map(|(other, array)| {
+                            let array = if other == name { end.clone() } else { array.to_owned() };
+                            (other, array)
+                        })
+                        .collect();
+                    weights = RnnWeights::from_named(&loss.config, &named).unwrap();
+                }
+            }
+            loss.value(&weights, &x, &state)
+        };
+        let mut product = 0.0;
+        Zip::from(&ends[0]).and(&ends[1]).and(&gradient).for_each(|&a, &b, &gradient| {
+            product += (f64::from(a) - f64::from(b)) * f64::from(gradient);
+        });
+        (name.clone(), product, value(&ends[0]) - value(&ends[1]))
+    };
+    all(&inputs).into_iter().zip(all(gradients)).map(compare).collect()
+}
+
+/// relu has no derivative at 0, which a finite step may cross: PyTorch's numbers judge it.
+fn has_slopes(config: &RnnConfig) -> bool {
+    config.cell() != Cell::Elman(Activation::Relu)
+}
+
+fn equal_finite_differences(device: &Device, cases: u32, most: usize) {
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 64, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let result = runner.run(&(drawn(most), 0..5_usize), |(mut drawn, every)| {
+        // 0 keeps all.
+        drawn.call.keep_every = (every > 0).then_some(every);
+        if !has_slopes(&drawn.config) {
+            return Ok(());
+        }
+        let loss = Loss::new(&drawn);
+        let gradients = loss.gradients(device);
+        for (name, product, difference) in slopes(&loss, &gradients, drawn.seed) {
+            // The step is 2⁻¹¹ wide at most: what is left of third order is some 2⁻²⁰ of the slope, rounding of the
+            // gradient in f32 less. Sums of terms of either sign may be far smaller than the terms.
+            let tolerance = 1e-4 * product.abs().max(difference.abs()) + 1e-6;
+            prop_assert!((product - difference).abs() <= tolerance, "{name}: {product} is not {difference}");
+        }
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn any_layers_gradients_equal_finite_differences_on_the_gpu() {
+    equal_finite_differences(&gpu(), 40, 70);
+}
+
+#[test]
+fn any_layers_gradients_equal_finite_differences_on_the_cpu() {
+    equal_finite_differences(&Device::cpu(), 80, 40);
+}
+
+/// The comparison above sees a gradient that is off by a hundredth.
+#[test]
+fn a_wrong_gradient_is_not_the_slope() {
+    let config = RnnConfig::new(Cell::Lstm, 3, 5);
+    let call = RnnCall::default();
+    let loss = Loss::new(&Drawn { config, steps: 4, batch: 2, call, state: true, seed: 1 });
+    let mut gradients = loss.gradients(&Device::cpu());
+    gradients.x *= 1.01;
+    let slopes = slopes(&loss, &gradients, 2);
+    let beyond = |(_, product, difference): &&(String, f64, f64)| {
+        (product - difference).abs() > 1e-4 * product.abs().max(difference.abs()) + 1e-6
+    };
+    let wrong: Vec<_> = slopes.iter().filter(beyond).map(|(name, ..)| &**name).collect();
+    assert_eq!(wrong, ["input"]);
+}
+
+fn example(cell: Cell) -> Loss {
+    let config = RnnConfig::new(cell, 5, 9).layers(2).direction(Direction::Bidirectional);
+    let call = RnnCall { lengths: Lengths::Fixed(vec![3, 7, 1, 7]), ..RnnCall::default() };
+    Loss::new(&Drawn { config, steps: 7, batch: 4, call, state: true, seed: 5 })
+}
+
+#[test]
+fn gradients_are_the_same_from_run_to_run() {
+    for (name, device) in devices() {
+        for cell in Cell::ALL {
+            let loss = example(cell);
+            assert_eq!(loss.gradients(&device), loss.gradients(&device), "{name} {cell:?}");
+        }
+    }
+}
+
+#[test]
+fn gradients_add_up_or_replace_each_other() {
+    for (name, device) in devices() {
+        let loss = example(Cell::Lstm);
+        let once = loss.gradients(&device);
+        for (accumulate, times) in [(false, 1.0), (true, 3.0)] {
+            let rnn = Rnn::trainable(&device, &loss.config, &loss.weights).unwrap();
+            let call = RnnCall { carry: true, ..loss.call.clone() };
+            let training = rnn.training(SessionOptions { steps: 7, batch: 4, call }, accumulate).unwrap();
+            training.input().write(loss.x.view()).unwrap();
+            training.output_gradient().write(loss.dy.view()).unwrap();
+            for _ in 0..3 {
+                training.state().write(&loss.state).unwrap();
+                training.state_gradient().write(&loss.final_gradient).unwrap();
+                training.forward().unwrap();
+                training.backward().unwrap();
+            }
+            let got = rnn.parameters().unwrap().gradients().unwrap();
+            for ((tensor, got), (_, once)) in got.iter().zip(once.weights.named()) {
+                let expected = once.mapv(|once| times * f64::from(once));
+                let tolerance = 1e-6 * expected.iter().fold(1.0_f64, |largest, x| largest.max(x.abs()));
+                let comparison = Comparison::new(tensor.clone(), got.view(), expected.view(), tolerance).unwrap();
+                assert!(comparison.passed(), "{name}, accumulate {accumulate}: {comparison}");
+            }
+            // Gradients of input and state are of the last run alone.
+            assert_eq!(training.input_gradient().read().unwrap(), once.x.clone().into_dyn(), "{name}");
+            assert_eq!(training.state_gradient().read().unwrap(), once.state, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_kept_forward_pass_gives_what_inference_gives() {
+    for (name, device) in devices() {
+        for cell in Cell::ALL {
+            let loss = example(cell);
+            for keep_every in [None, Some(2)] {
+                let call = RnnCall { keep_every, ..loss.call.clone() };
+                let got = Loss { call, ..example(cell) }.gradients(&device).output;
+                let rnn = Rnn::new(&device, &loss.config, loss.weights.clone()).unwrap();
+                let expected = rnn.forward_with(loss.x.view(), Some(&loss.state), &loss.call).unwrap();
+                assert_eq!(got, expected, "{name} {cell:?} {keep_every:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn computing_steps_again_needs_less_memory() {
+    let config = RnnConfig::new(Cell::Lstm, 16, 32);
+    let rnn = Rnn::trainable(&gpu(), &config, &RnnWeights::init(&config, 0).unwrap()).unwrap();
+    let bytes = |keep_every, steps| {
+        let call = RnnCall { keep_every, ..RnnCall::default() };
+        let training = rnn.training(SessionOptions { steps, batch: 2, call }, false).unwrap();
+        let [forward, backward] = training.plans();
+        // The printed plan states it.
+        let stated = format!("{:.3} MiB kept for backward", training.reserve_bytes() as f64 / f64::from(1 << 20));
+        assert!(forward.to_string().contains(&stated) || keep_every.is_some(), "{forward}");
+        assert!(backward.to_string().contains(&stated), "{stated}\n{backward}");
+        training.reserve_bytes()
+    };
+    // Rows of 4 gates, c and h for all steps; or for 16 of them, and the states before every 16th.
+    assert_eq!(bytes(None, 256), 256 * 2 * 6 * 32 * 4);
+    assert_eq!(bytes(Some(16), 256), (16 * 2 * 6 * 32 + 16 * 2 * 2 * 32) * 4);
+    // Four times the steps: twice the memory.
+    assert_eq!(bytes(Some(32), 1024), 2 * bytes(Some(16), 256));
+}
+
+#[test]
+fn a_backward_pass_needs_a_forward_pass_of_its_own() {
+    let loss = example(Cell::Lstm);
+    let rnn = Rnn::trainable(&gpu(), &loss.config, &loss.weights).unwrap();
+    let training = rnn.training(SessionOptions::new(2, 3), false).unwrap();
+    assert!(matches!(training.backward(), Err(Error::NoForward)));
+    training.forward().unwrap();
+    training.backward().unwrap();
+    assert!(matches!(training.backward(), Err(Error::NoForward)));
+}
