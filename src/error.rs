@@ -100,6 +100,13 @@ pub enum Error {
     #[error("backward pass: no forward pass has filled its reserve since the last backward pass")]
     NoForward,
 
+    /// Training met a loss or gradients that are not finite.
+    #[error("training: loss or gradients are not finite in step {step}; that step was not taken, nor any after it")]
+    Diverged {
+        /// The first such step, counted from 1.
+        step: u32,
+    },
+
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
     File {

@@ -13,6 +13,7 @@ pub mod plan;
 mod program;
 pub mod reference;
 mod tensor;
+mod train;
 mod weights;
 
 pub use ndarray;
@@ -29,4 +30,8 @@ pub use parameters::Parameters;
 pub use plan::{Plan, PlanBuilder};
 pub use program::Program;
 pub use tensor::{Element, Tensor};
+pub use train::{
+    Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, Optimizer, Progress, Tape, Targets, Trainer,
+    TrainerOptions,
+};
 pub use weights::{LayerWeights, RnnWeights};

@@ -3,20 +3,29 @@
 //! Each file has the name of its kernel and one entry point, `run`. Tile sizes are a matter of the GPU's; twins heed the
 //! parameters, not the grid.
 
+pub(crate) mod adam;
 pub(crate) mod argmax;
 pub(crate) mod backward;
+pub(crate) mod cross_entropy;
+pub(crate) mod dropout;
+pub(crate) mod element_loss;
 pub(crate) mod gather;
 pub(crate) mod gemm;
+pub(crate) mod guard;
 pub(crate) mod math;
 pub(crate) mod outer;
 pub(crate) mod pack;
 pub(crate) mod recurrence;
+pub(crate) mod reduce;
 mod rows;
+pub(crate) mod scatter_add;
 pub(crate) mod sequence;
 pub(crate) mod sequence_backward;
+pub(crate) mod sgd;
 pub(crate) mod step;
 pub(crate) mod step_backward;
 pub(crate) mod threads;
+mod threefry;
 
 use crate::kernels::{MAX_BINDINGS, Variant};
 

@@ -1,8 +1,9 @@
 //! Inputs on which every kernel is compared with its twin: awkward sizes, strides, maps, all cells, all tiles.
 
 use super::{
-    Access, ArgmaxParams, BackwardParams, FLAT, GatherParams, GemmParams, Kernel, OuterParams, PackParams, Packed,
-    PhaseParams, RecurrenceParams, Tile, Variant,
+    ALONE, Access, AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
+    FLAT, GatherParams, GemmParams, GuardParams, Kernel, OuterParams, PackParams, Packed, PhaseParams,
+    RecurrenceParams, ReduceParams, ScatterAddParams, SgdParams, Tile, Variant,
 };
 use crate::cells::{Cell, Width};
 use crate::device::Device;
@@ -78,7 +79,22 @@ impl Case {
         match self.variant.kernel {
             Kernel::Gemm | Kernel::Step | Kernel::Sequence => spoil(&mut buffers[1]),
             Kernel::Outer | Kernel::StepBackward | Kernel::SequenceBackward => spoil(&mut buffers[1]),
-            Kernel::Pack | Kernel::Gather => spoil(&mut buffers[0]),
+            Kernel::Pack | Kernel::Gather | Kernel::ScatterAdd | Kernel::ElementLoss | Kernel::Sgd | Kernel::Adam => {
+                spoil(&mut buffers[0])
+            }
+            Kernel::Dropout | Kernel::Guard => spoil(&mut buffers[1]),
+            // Counts do not heed small changes: everything is masked.
+            Kernel::Reduce => {
+                if let Words::Numbers(values) = &mut buffers[0] {
+                    values.fill(f32::from_bits(u32::MAX));
+                }
+            }
+            // Adding a number to all logits of a row changes nothing: a target is off.
+            Kernel::CrossEntropy => {
+                if let Words::Indices(targets) = &mut buffers[1] {
+                    targets.iter_mut().for_each(|target| *target = if *target == 0 { u32::MAX } else { 0 });
+                }
+            }
             Kernel::Argmax => {
                 if let Words::Numbers(values) = &mut buffers[0] {
                     values.reverse();
@@ -788,6 +804,268 @@ fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) ->
     }
 }
 
+pub(super) fn dropout(_: &Device) -> Vec<Case> {
+    [(1, 0.5), (64, 0.1), (1000, 0.5), (1000, 0.0)].into_iter().map(|(count, p)| dropout_case(count, p)).collect()
+}
+
+fn dropout_case(count: usize, p: f64) -> Case {
+    let mut numbers = Numbers::new(count);
+    let params = DropoutParams {
+        count: count as u32,
+        offset: 3,
+        threshold: layer::threshold(p),
+        scale: ((1.0 / (1.0 - p)) as f32).to_bits(),
+        stream: 7,
+        seed_offset: 1,
+        row_lanes: 2 * FLAT.lanes,
+    };
+    Case {
+        name: format!("dropout of {count} with {p}"),
+        variant: Variant::new(Kernel::Dropout, FLAT, 4),
+        // One product.
+        tolerance: f64::from(f32::EPSILON),
+        params: params.words(),
+        buffers: vec![Words::Indices(vec![0, 11, 5]), Words::Numbers(numbers.uniform(3 + count, 0.5))],
+    }
+}
+
+pub(super) fn scatter_add(_: &Device) -> Vec<Case> {
+    [(1, 1, 1), (70, 3, 5), (300, 130, 29), (65, 64, 200)].into_iter().map(scatter_add_case).collect()
+}
+
+/// Rows from the second on, where there are several; some indices beyond the table.
+fn scatter_add_case((m, columns, table_rows): (usize, usize, usize)) -> Case {
+    let mut numbers = Numbers::new(m + columns);
+    let index = numbers.below(2 + m, table_rows + 1);
+    let row = columns + 1;
+    let params = ScatterAddParams {
+        start: u32::from(m > 1),
+        end: m as u32,
+        columns: columns as u32,
+        table_rows: table_rows as u32,
+        values_offset: 1,
+        values_row: row as u32,
+        index_offset: 2,
+        table_offset: 3,
+        row_groups: 16,
+    };
+    Case {
+        name: format!("scatter_add of {m}x{columns} into {table_rows}"),
+        variant: Variant::new(Kernel::ScatterAdd, FLAT, 4),
+        // Sums of up to m rows, in another order.
+        tolerance: dot_tolerance(m),
+        params: params.words(),
+        buffers: vec![
+            Words::Numbers(numbers.uniform(1 + m * row, 1.0)),
+            // The first one of all is in the table.
+            Words::Indices(index.into_iter().enumerate().map(|(i, row)| if i <= 2 { 0 } else { row }).collect()),
+            Words::Numbers(numbers.uniform(3 + table_rows * columns, 1.0)),
+        ],
+    }
+}
+
+pub(super) fn reduce(_: &Device) -> Vec<Case> {
+    let sizes = [(1, 1), (63, 64), (1000, 100), (130, 1000)];
+    sizes.into_iter().flat_map(|size| [0, 1, 2, 3].map(|form| reduce_case(size, form))).collect()
+}
+
+fn reduce_case((count, block): (usize, usize), form: u32) -> Case {
+    let mut numbers = Numbers::new(count + block);
+    let mut values = numbers.uniform(2 + count, 1.0);
+    // What a count leaves out, and spoilt values do not: adding to them gives neither.
+    if form >= 2 {
+        let masked = if form == 2 { f32::from_bits(u32::MAX) } else { f32::NAN };
+        values.iter_mut().skip(3).step_by(3).for_each(|value| *value = masked);
+    }
+    let groups = count.div_ceil(block);
+    let params = ReduceParams {
+        count: count as u32,
+        block: block as u32,
+        form,
+        values_offset: 2,
+        out_offset: 1,
+        divided: u32::from(form == 0),
+        divisor_offset: 1,
+        nan: f32::NAN.to_bits(),
+    };
+    Case {
+        name: format!("reduce of {count} by {block}, form {form}"),
+        variant: Variant::new(Kernel::Reduce, FLAT, 4),
+        // Sums of up to `block` terms, in one order; squares are rounded or fused.
+        tolerance: dot_tolerance(block),
+        params: params.words(),
+        buffers: vec![Words::Numbers(values), Words::Numbers(vec![0.0, 2.5]), poison(1 + groups)],
+    }
+}
+
+pub(super) fn cross_entropy(_: &Device) -> Vec<Case> {
+    [(1, 2), (5, 63), (33, 64), (70, 130), (3, 1000)].into_iter().map(cross_entropy_case).collect()
+}
+
+/// Some targets masked, one beyond the columns where there are several rows.
+fn cross_entropy_case((m, columns): (usize, usize)) -> Case {
+    let mut numbers = Numbers::new(m + columns);
+    let mut targets = numbers.below(1 + m, columns);
+    targets.iter_mut().skip(3).step_by(4).for_each(|target| *target = u32::MAX);
+    if m > 1 {
+        targets[2] = columns as u32;
+    }
+    let params = CrossEntropyParams {
+        m: m as u32,
+        columns: columns as u32,
+        logits_offset: 2,
+        target_offset: 1,
+        count_offset: 1,
+        losses_offset: 3,
+        gradient_offset: 1,
+        nan: f32::NAN.to_bits(),
+        row_groups: 8,
+    };
+    Case {
+        name: format!("cross_entropy of {m}x{columns}"),
+        variant: Variant::new(Kernel::CrossEntropy, FLAT, 4),
+        // exp on GPUs may be off by 3 + 2|x| ulp, x up to 20 below the largest; sums of `columns` terms; a log near 6.
+        tolerance: (64.0 + columns as f64) * f64::from(f32::EPSILON),
+        params: params.words(),
+        buffers: vec![
+            Words::Numbers(numbers.uniform(2 + m * columns, 10.0)),
+            Words::Indices(targets),
+            Words::Numbers(vec![0.0, 3.0]),
+            poison(3 + m),
+            poison(1 + m * columns),
+        ],
+    }
+}
+
+pub(super) fn element_loss(_: &Device) -> Vec<Case> {
+    [1, 63, 1000].into_iter().flat_map(|count| [false, true].map(|binary| element_loss_case(count, binary))).collect()
+}
+
+/// Some targets masked.
+fn element_loss_case(count: usize, binary: bool) -> Case {
+    let mut numbers = Numbers::new(count);
+    let mut targets: Vec<f32> = numbers.uniform(2 + count, 0.5).into_iter().map(|target| target + 0.5).collect();
+    targets.iter_mut().skip(3).step_by(4).for_each(|target| *target = f32::NAN);
+    let params = ElementLossParams {
+        count: count as u32,
+        binary: binary.into(),
+        x_offset: 1,
+        target_offset: 2,
+        count_offset: 1,
+        losses_offset: 3,
+        gradient_offset: 1,
+        row_lanes: 2 * FLAT.lanes,
+    };
+    Case {
+        name: format!("element_loss of {count}, binary {binary}"),
+        variant: Variant::new(Kernel::ElementLoss, FLAT, 4),
+        // Squares up to 40, and a few ulp of exp and log.
+        tolerance: 64.0 * f64::from(f32::EPSILON),
+        params: params.words(),
+        buffers: vec![
+            Words::Numbers(numbers.uniform(1 + count, 5.0)),
+            Words::Numbers(targets),
+            Words::Numbers(vec![0.0, 3.0]),
+            poison(3 + count),
+            poison(1 + count),
+        ],
+    }
+}
+
+/// Loss, squared norm, largest norm, first bad step.
+pub(super) fn guard(_: &Device) -> Vec<Case> {
+    let cases = [
+        ("a good step", 1.5, 4.0, 0.0, 0),
+        ("a norm to clip", 1.5, 400.0, 5.0, 0),
+        ("a small norm", 1.5, 4.0, 5.0, 0),
+        ("a loss that is NaN", f32::NAN, 4.0, 5.0, 0),
+        ("a loss that is infinite", f32::INFINITY, 4.0, 0.0, 0),
+        ("gradients that are not finite", 1.5, f32::NAN, 0.0, 0),
+        ("an overflowing norm", 1.5, f32::INFINITY, 1.0, 0),
+        ("a step after a bad one", 1.5, 4.0, 0.0, 3),
+    ];
+    let case = |(name, loss, square, norm, bad): (&str, f32, f32, f32, u32)| Case {
+        name: format!("guard of {name}"),
+        variant: Variant::new(Kernel::Guard, ALONE, 4),
+        // A root and a quotient; status words are compared as numbers.
+        tolerance: 16.0 * f64::from(f32::EPSILON),
+        params: GuardParams { max_norm: norm.to_bits(), loss_offset: 1, squares_offset: 1 }.words(),
+        buffers: vec![
+            Words::Indices(vec![1, 9, 0, 0, 0]),
+            Words::Numbers(vec![0.0, loss]),
+            Words::Numbers(vec![0.0, square]),
+            Words::Numbers([bad, 0, 0, 2.5_f32.to_bits(), 0].map(f32::from_bits).to_vec()),
+            poison(2),
+        ],
+    };
+    cases.into_iter().map(case).collect()
+}
+
+/// Steps of an optimiser: the first, a later one, one that is not taken.
+fn updates(words: usize, params: impl Fn(usize) -> Vec<u32>, kernel: Kernel, name: &str) -> Vec<Case> {
+    let case = |(count, step, go): (usize, u32, f32)| {
+        let mut numbers = Numbers::new(count + step as usize);
+        let hyper = [1, step, 0.1_f32.to_bits(), 2.0_f32.to_bits(), 3.0_f32.to_bits()];
+        let mut buffers = vec![
+            Words::Numbers(numbers.uniform(count, 1.0)),
+            Words::Indices(hyper.to_vec()),
+            Words::Numbers(vec![0.75, go]),
+        ];
+        buffers.extend(
+            (0..words).map(|_| Words::Numbers(numbers.uniform(count, 1.0).into_iter().map(f32::abs).collect())),
+        );
+        Case {
+            name: format!("{name} of {count}, step {step}, taken {go}"),
+            variant: Variant::new(kernel, FLAT, 4),
+            // A few roundings of numbers near 1, and a quotient.
+            tolerance: 32.0 * f64::from(f32::EPSILON),
+            params: params(count),
+            buffers,
+        }
+    };
+    [(1, 1, 1.0), (63, 1, 1.0), (63, 5, 1.0), (64, 5, 0.0), (1000, 2, 1.0)].into_iter().map(case).collect()
+}
+
+pub(super) fn sgd(_: &Device) -> Vec<Case> {
+    let forms = [("plain", 0.0, 0.0, 0, 0.0), ("momentum", 0.9, 0.01, 0, 0.0), ("nesterov", 0.9, 0.0, 1, 0.3)];
+    let case = |(name, momentum, decay, nesterov, most): (&str, f32, f32, u32, f32)| {
+        let params = |count: usize| {
+            SgdParams {
+                count: count as u32,
+                momentum: momentum.to_bits(),
+                decay: decay.to_bits(),
+                nesterov,
+                max_value: most.to_bits(),
+                row_lanes: 2 * FLAT.lanes,
+            }
+            .words()
+        };
+        updates(2, params, Kernel::Sgd, &format!("sgd {name}"))
+    };
+    forms.into_iter().flat_map(case).collect()
+}
+
+pub(super) fn adam(_: &Device) -> Vec<Case> {
+    let forms = [("plain", 0.0, 0, 0.0), ("decay", 0.02, 0, 0.3), ("decoupled", 0.05, 1, 0.0)];
+    let case = |(name, decay, decoupled, most): (&str, f32, u32, f32)| {
+        let params = |count: usize| {
+            AdamParams {
+                count: count as u32,
+                beta_1: 0.9_f32.to_bits(),
+                beta_2: 0.999_f32.to_bits(),
+                epsilon: 1e-3_f32.to_bits(),
+                decay: decay.to_bits(),
+                decoupled,
+                max_value: most.to_bits(),
+                row_lanes: 2 * FLAT.lanes,
+            }
+            .words()
+        };
+        updates(3, params, Kernel::Adam, &format!("adam {name}"))
+    };
+    forms.into_iter().flat_map(case).collect()
+}
+
 /// Cases large enough to time, with the tiles and the packing that the device uses.
 pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
     let cell = Some((Cell::Lstm, false));
@@ -814,6 +1092,14 @@ pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
             let tile = layer::step_tile(device, 1, 32);
             vec![backward_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
         }
+        Kernel::Dropout => vec![dropout_case(1 << 17, 0.5)],
+        Kernel::ScatterAdd => vec![scatter_add_case((2048, 128, 65))],
+        Kernel::Reduce => vec![reduce_case((1 << 18, 1 << 12), 1)],
+        Kernel::CrossEntropy => vec![cross_entropy_case((2048, 65))],
+        Kernel::ElementLoss => vec![element_loss_case(1 << 17, true)],
+        Kernel::Guard => guard(device).into_iter().take(1).collect(),
+        Kernel::Sgd => sgd(device).into_iter().skip(5).take(1).collect(),
+        Kernel::Adam => adam(device).into_iter().skip(2).take(1).collect(),
         Kernel::SequenceBackward => {
             let tile = Tile { rows: 4, ..layer::own_tiles(device, kernel)[0] };
             vec![backward_case(Variant { cell, width: 256, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]

@@ -15,10 +15,11 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 4] = [
+const PARTIALS: [(&str, &str); 5] = [
     ("math.wgsl", include_str!("../../shaders/math.wgsl")),
     ("tile.wgsl", include_str!("../../shaders/tile.wgsl")),
     ("recurrence.wgsl", include_str!("../../shaders/recurrence.wgsl")),
+    ("threefry.wgsl", include_str!("../../shaders/threefry.wgsl")),
     ("backward.wgsl", include_str!("../../shaders/backward.wgsl")),
 ];
 

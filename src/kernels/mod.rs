@@ -12,7 +12,9 @@ pub use compose::{Dialect, compose};
 pub(crate) use needs::{flop, grid, needs, sequence_trips, state_width, trips};
 pub(crate) use packed::Packed;
 pub(crate) use params::{
-    ArgmaxParams, BackwardParams, GatherParams, GemmParams, OuterParams, PackParams, PhaseParams, RecurrenceParams,
+    AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, GatherParams,
+    GemmParams, GuardParams, OuterParams, PackParams, PhaseParams, RecurrenceParams, ReduceParams, ScatterAddParams,
+    SgdParams,
 };
 
 use crate::cells::{Cell, Phase};
@@ -43,6 +45,22 @@ pub enum Kernel {
     StepBackward,
     /// Many time steps backwards.
     SequenceBackward,
+    /// Numbers dropped at random.
+    Dropout,
+    /// Rows added to those of a table by index.
+    ScatterAdd,
+    /// Sums and counts.
+    Reduce,
+    /// Softmax cross-entropy and its gradient.
+    CrossEntropy,
+    /// Squared error or binary cross-entropy, and its gradient.
+    ElementLoss,
+    /// Whether a step of training is taken.
+    Guard,
+    /// Gradient descent with momentum.
+    Sgd,
+    /// Adam and AdamW.
+    Adam,
 }
 
 /// How a kernel uses a buffer.
@@ -99,10 +117,21 @@ static STEP_BACKWARD: Row = row!(step_backward, BackwardParams, [
 static SEQUENCE_BACKWARD: Row = row!(sequence_backward, BackwardParams, [
     Write reserve, Read weights, Read map, Read d_in, Write d_out, Write dh, Write dc, Read dy,
 ]);
+static DROPOUT: Row = row!(dropout, DropoutParams, [Read seed, Write values]);
+static SCATTER_ADD: Row = row!(scatter_add, ScatterAddParams, [Read values, Read index, Write table]);
+static REDUCE: Row = row!(reduce, ReduceParams, [Read values, Read divisor, Write out]);
+static CROSS_ENTROPY: Row =
+    row!(cross_entropy, CrossEntropyParams, [Read logits, Read targets, Read count, Write losses, Write gradient]);
+static ELEMENT_LOSS: Row =
+    row!(element_loss, ElementLossParams, [Read x, Read targets, Read count, Write losses, Write gradient]);
+static GUARD: Row = row!(guard, GuardParams, [Read hyper, Read loss, Read squares, Write status, Write control]);
+static SGD: Row = row!(sgd, SgdParams, [Read gradient, Read hyper, Read control, Write weights, Write moment]);
+static ADAM: Row =
+    row!(adam, AdamParams, [Read gradient, Read hyper, Read control, Write weights, Write moment, Write square]);
 
 impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 17] = [
         Self::Gemm,
         Self::Pack,
         Self::Gather,
@@ -112,11 +141,27 @@ impl Kernel {
         Self::Outer,
         Self::StepBackward,
         Self::SequenceBackward,
+        Self::Dropout,
+        Self::ScatterAdd,
+        Self::Reduce,
+        Self::CrossEntropy,
+        Self::ElementLoss,
+        Self::Guard,
+        Self::Sgd,
+        Self::Adam,
     ];
 
     /// Cases large enough to time, tiled and packed as for this device.
     pub fn bench(self, device: &Device) -> Vec<Case> {
         cases::bench(self, device)
+    }
+
+    /// Whether it has register tiles of its own; else a lane takes an element.
+    pub(crate) const fn is_tiled(self) -> bool {
+        matches!(
+            self,
+            Self::Gemm | Self::Outer | Self::Step | Self::Sequence | Self::StepBackward | Self::SequenceBackward
+        )
     }
 
     /// This kernel's row of the table.
@@ -131,6 +176,14 @@ impl Kernel {
             Self::Outer => &OUTER,
             Self::StepBackward => &STEP_BACKWARD,
             Self::SequenceBackward => &SEQUENCE_BACKWARD,
+            Self::Dropout => &DROPOUT,
+            Self::ScatterAdd => &SCATTER_ADD,
+            Self::Reduce => &REDUCE,
+            Self::CrossEntropy => &CROSS_ENTROPY,
+            Self::ElementLoss => &ELEMENT_LOSS,
+            Self::Guard => &GUARD,
+            Self::Sgd => &SGD,
+            Self::Adam => &ADAM,
         }
     }
 }
@@ -150,6 +203,8 @@ pub struct Tile {
 
 /// Kernels that work on single elements need no more than this.
 pub(crate) const FLAT: Tile = Tile { rows: 1, columns: 1, lanes: 64, spread: 0 };
+/// Nor one that decides by itself more than this.
+pub(crate) const ALONE: Tile = Tile { lanes: 1, ..FLAT };
 
 /// A kernel with all that is fixed when its shader is composed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -205,9 +260,9 @@ impl std::fmt::Display for Variant {
             write!(f, " keeping")?;
         }
         match self.kernel {
-            Kernel::Pack | Kernel::Gather | Kernel::Argmax => {}
             Kernel::Outer => write!(f, " {rows}x4x{lanes}")?,
-            _ => write!(f, " {rows}x{columns}x{lanes}")?,
+            kernel if kernel.is_tiled() => write!(f, " {rows}x{columns}x{lanes}")?,
+            _ => {}
         }
         match self.kernel {
             Kernel::Gemm | Kernel::Outer if !self.vector => write!(f, " by element")?,

@@ -2,8 +2,9 @@
 //! buffers it reaches. Shaders run without bounds checks, so a plan is refused where one reaches beyond its buffer.
 
 use super::{
-    ArgmaxParams, BackwardParams, GatherParams, GemmParams, Kernel, MAX_BINDINGS, OuterParams, PackParams, Packed,
-    RecurrenceParams, Tile, Variant,
+    AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, GatherParams,
+    GemmParams, GuardParams, Kernel, MAX_BINDINGS, OuterParams, PackParams, Packed, RecurrenceParams, ReduceParams,
+    ScatterAddParams, SgdParams, Tile, Variant,
 };
 
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
@@ -58,6 +59,52 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             let [m, columns, offset, row, out_offset] = wide::<ArgmaxParams, 5>(params);
             words[0] = offset + m.saturating_sub(1) * row + columns;
             words[1] = out_offset + m;
+        }
+        Kernel::Dropout => {
+            let p: DropoutParams = read(params);
+            words[0] = u(p.seed_offset) + 2;
+            words[1] = u(p.offset) + u(p.count);
+        }
+        Kernel::ScatterAdd => {
+            let p: ScatterAddParams = read(params);
+            words[0] = u(p.values_offset) + u(p.end).saturating_sub(1) * u(p.values_row) + u(p.columns);
+            words[1] = u(p.index_offset) + u(p.end);
+            words[2] = u(p.table_offset) + u(p.table_rows) * u(p.columns);
+        }
+        Kernel::Reduce => {
+            let p: ReduceParams = read(params);
+            words[0] = u(p.values_offset) + u(p.count);
+            words[1] = if p.divided != 0 { u(p.divisor_offset) + 1 } else { 0 };
+            words[2] = u(p.out_offset) + u(p.count).div_ceil(u(p.block).max(1));
+        }
+        Kernel::CrossEntropy => {
+            let p: CrossEntropyParams = read(params);
+            words[0] = u(p.logits_offset) + u(p.m) * u(p.columns);
+            words[1] = u(p.target_offset) + u(p.m);
+            words[2] = u(p.count_offset) + 1;
+            words[3] = u(p.losses_offset) + u(p.m);
+            words[4] = u(p.gradient_offset) + u(p.m) * u(p.columns);
+        }
+        Kernel::ElementLoss => {
+            let p: ElementLossParams = read(params);
+            words[0] = u(p.x_offset) + u(p.count);
+            words[1] = u(p.target_offset) + u(p.count);
+            words[2] = u(p.count_offset) + 1;
+            words[3] = u(p.losses_offset) + u(p.count);
+            words[4] = u(p.gradient_offset) + u(p.count);
+        }
+        Kernel::Guard => {
+            let p: GuardParams = read(params);
+            words[..5].copy_from_slice(&[2, u(p.loss_offset) + 1, u(p.squares_offset) + 1, 5, 2]);
+        }
+        Kernel::Sgd => {
+            let p: SgdParams = read(params);
+            let moment = if p.momentum != 0 { u(p.count) } else { 0 };
+            words[..5].copy_from_slice(&[u(p.count), 3, 2, u(p.count), moment]);
+        }
+        Kernel::Adam => {
+            let count = u(read::<AdamParams>(params).count);
+            words[..6].copy_from_slice(&[count, 5, 2, count, count, count]);
         }
         Kernel::Step | Kernel::Sequence => recurrence(variant, params, maxima, &mut words),
         Kernel::StepBackward | Kernel::SequenceBackward => backward(variant, params, maxima, &mut words),
@@ -261,6 +308,36 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
             flat(m * columns, row_lanes)
         }
         Kernel::Argmax => [wide::<ArgmaxParams, 5>(params)[0], 1, 1],
+        Kernel::Dropout => {
+            let p: DropoutParams = read(params);
+            flat(u(p.count), u(p.row_lanes))
+        }
+        Kernel::ElementLoss => {
+            let p: ElementLossParams = read(params);
+            flat(u(p.count), u(p.row_lanes))
+        }
+        Kernel::Sgd => {
+            let p: SgdParams = read(params);
+            flat(u(p.count), u(p.row_lanes))
+        }
+        Kernel::Adam => {
+            let p: AdamParams = read(params);
+            flat(u(p.count), u(p.row_lanes))
+        }
+        Kernel::ScatterAdd => {
+            let p: ScatterAddParams = read(params);
+            let rows = u(p.end).saturating_sub(u(p.start));
+            [u(p.row_groups), rows.div_ceil(u(p.row_groups).max(1)), u(p.columns).div_ceil(lanes)]
+        }
+        Kernel::CrossEntropy => {
+            let p: CrossEntropyParams = read(params);
+            [u(p.row_groups), u(p.m).div_ceil(u(p.row_groups).max(1)), 1]
+        }
+        Kernel::Reduce => {
+            let p: ReduceParams = read(params);
+            [u(p.count).div_ceil(u(p.block).max(1)), 1, 1]
+        }
+        Kernel::Guard => [1, 1, 1],
         Kernel::Step => {
             let p: RecurrenceParams = read(params);
             let units = if variant.phase == 0 { p.units_0 } else { p.units_1 };
@@ -303,8 +380,21 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
             let p: OuterParams = read(params);
             u(p.to).saturating_sub(u(p.start)) + rows
         }
-        Kernel::Pack | Kernel::Gather => 0,
+        Kernel::Pack
+        | Kernel::Gather
+        | Kernel::Dropout
+        | Kernel::ElementLoss
+        | Kernel::Guard
+        | Kernel::Sgd
+        | Kernel::Adam => 0,
         Kernel::Argmax => wide::<ArgmaxParams, 5>(params)[1].div_ceil(lanes) + 32,
+        Kernel::CrossEntropy => 3 * u(read::<CrossEntropyParams>(params).columns).div_ceil(lanes) + 32,
+        Kernel::Reduce => u(read::<ReduceParams>(params).block).div_ceil(lanes) + 32,
+        Kernel::ScatterAdd => {
+            let p: ScatterAddParams = read(params);
+            let rows = u(p.end).saturating_sub(u(p.start));
+            rows + rows.div_ceil(lanes)
+        }
         Kernel::Step | Kernel::StepBackward => phases(variant, params).0[variant.phase as usize].1 + rows,
         Kernel::Sequence | Kernel::SequenceBackward => {
             let (phases, steps) = phases(variant, params);
@@ -350,7 +440,6 @@ pub(crate) fn flop(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> u64
             let p: OuterParams = read(params);
             2 * u(p.m) * u(p.n) * u(p.to).saturating_sub(u(p.start)) * u(p.batch)
         }
-        Kernel::Pack | Kernel::Gather | Kernel::Argmax => 0,
         Kernel::Step | Kernel::Sequence => {
             let p: RecurrenceParams = read(params);
             recurrent_flop(variant, [p.units_0, p.units_1], p.directions, [p.offsets, p.steps], maxima)
@@ -359,6 +448,8 @@ pub(crate) fn flop(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> u64
             let p: BackwardParams = read(params);
             recurrent_flop(variant, [p.units_0, p.units_1], p.directions, [p.offsets, p.steps], maxima)
         }
+        // No products.
+        _ => 0,
     }
 }
 

@@ -41,6 +41,28 @@ params! {
         m, n, batch, a_offset, a_row, a_batch, b_offset, b_row, b_batch, c_offset, c_row, c_batch, mapped, map_offset,
         map_batch, first, end, start, to, accumulate,
     }
+    /// values[i] = values[i] · scale or 0.
+    DropoutParams { count, offset, threshold, scale, stream, seed_offset, row_lanes }
+    /// table[index[m], j] += values[m, j].
+    ScatterAddParams {
+        start, end, columns, table_rows, values_offset, values_row, index_offset, table_offset, row_groups,
+    }
+    /// out[g] = Σ f(values[i]) over blocks.
+    ReduceParams { count, block, form, values_offset, out_offset, divided, divisor_offset, nan }
+    /// Softmax cross-entropy of rows.
+    CrossEntropyParams {
+        m, columns, logits_offset, target_offset, count_offset, losses_offset, gradient_offset, nan, row_groups,
+    }
+    /// Squared error or binary cross-entropy.
+    ElementLossParams {
+        count, binary, x_offset, target_offset, count_offset, losses_offset, gradient_offset, row_lanes,
+    }
+    /// Whether a step is taken.
+    GuardParams { max_norm, loss_offset, squares_offset }
+    /// Stochastic gradient descent.
+    SgdParams { count, momentum, decay, nesterov, max_value, row_lanes }
+    /// Adam and AdamW.
+    AdamParams { count, beta_1, beta_2, epsilon, decay, decoupled, max_value, row_lanes }
     /// `step` and `sequence`.
     RecurrenceParams {
         batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,

@@ -92,6 +92,9 @@ pub(crate) fn emit_backward(
             plan.draft.clear(*dx, *offset as u64, (steps * batch * config.input_of(layer)) as u64);
             *accumulate = true;
         }
+        if let (true, (dy, Some(_))) = (layer + 1 < config.layers, dy) {
+            reserve.drop_numbers(plan, layer, dy);
+        }
         let input = if layer > 0 { (reserve.output(plan, layer - 1), 0) } else { (x.buffer, x.offset) };
         let rows = reserve.rows(plan, layer);
         LayerBackward { pass: &pass, layer, reserve, rows, input, dy, dx, d, between, dh, dc }.emit(plan)?;

@@ -42,6 +42,8 @@ pub struct RnnConfig {
     pub(crate) direction: Direction,
     pub(crate) bias: Bias,
     pub(crate) batch_first: bool,
+    /// Bits of the probability, so that configurations can be compared.
+    dropout: u64,
 }
 
 impl RnnConfig {
@@ -56,6 +58,7 @@ impl RnnConfig {
             direction: Direction::Forward,
             bias: Bias::Two,
             batch_first: false,
+            dropout: 0,
         }
     }
 
@@ -92,6 +95,19 @@ impl RnnConfig {
     pub const fn batch_first(mut self, batch_first: bool) -> Self {
         self.batch_first = batch_first;
         self
+    }
+
+    /// In training, numbers of every layer's output but the last one's are dropped with this probability, from 0 to less
+    /// than 1, and the others divided by what is left.
+    #[must_use]
+    pub const fn with_dropout(mut self, probability: f64) -> Self {
+        self.dropout = probability.to_bits();
+        self
+    }
+
+    /// The probability with which numbers between layers are dropped in training.
+    pub const fn dropout(&self) -> f64 {
+        f64::from_bits(self.dropout)
     }
 
     /// The cell.
@@ -172,6 +188,7 @@ impl RnnConfig {
                 return Err(Error::value(what, "from 1 to 2²⁴", size));
             }
         }
+        crate::train::check_probability(self.dropout())?;
         // Rows of W and R, and the longer of their columns: 32-bit words index them too.
         crate::tensor::elements(&[self.cell.gates() * self.hidden, self.input.max(self.output_size())])?;
         match self.projection {

@@ -56,7 +56,7 @@ impl Default for RnnCall {
 }
 
 /// Steps and sequences of an input's shape.
-pub(super) fn sequence_sizes(config: &RnnConfig, x: &[usize]) -> Result<(usize, usize)> {
+pub(crate) fn sequence_sizes(config: &RnnConfig, x: &[usize]) -> Result<(usize, usize)> {
     match *x {
         [a, b, features] if a > 0 && b > 0 && features == config.input => {
             // Before anything of that size is asked for.
@@ -275,6 +275,9 @@ pub(crate) fn emit(
         };
         let recurrence = Layer::new(&pass, layer, plan, &buffers, input, y);
         recurrence.emit(plan, 0..pass.rows.steps, reserve);
+        if let (Some(reserve), Some((y, _)), false) = (reserve, y, last) {
+            reserve.drop_numbers(plan, layer, y);
+        }
         input = y.unwrap_or(input);
     }
     if call.output == Output::Last {
@@ -318,7 +321,7 @@ fn gather_last(plan: &mut PlanBuilder, pass: &Pass<'_>, h_state: BufferId, out: 
 }
 
 /// Rows from one buffer to another, inside of a compute pass.
-pub(super) fn copy_rows(plan: &mut PlanBuilder, from: BufferId, to: BufferId, params: GatherParams) {
+pub(crate) fn copy_rows(plan: &mut PlanBuilder, from: BufferId, to: BufferId, params: GatherParams) {
     let none = plan.workspace("no index", 1);
     let row_lanes = row_lanes((params.m * params.columns) as usize);
     let params = GatherParams { nan: f32::NAN.to_bits(), row_lanes, ..params };

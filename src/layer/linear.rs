@@ -4,6 +4,7 @@ use super::pack::{Matrix, PackedMatrices, pack};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
+use crate::plan::PlanBuilder;
 use crate::tensor::Storage;
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -68,6 +69,14 @@ impl Linear {
         let linear = Self { training, ..Self::over(&device, (outputs, inputs), biased)? };
         linear.refresh()?;
         Ok(linear)
+    }
+
+    /// The same as commands of a plan.
+    pub(crate) fn emit_refresh(&self, plan: &mut PlanBuilder) {
+        if let Some(LinearTraining { parameters, transposed, .. }) = &self.training {
+            let block = plan.external("parameters", parameters.values(), parameters.len() as u64);
+            [&self.packed, transposed].into_iter().for_each(|matrices| matrices.emit(plan, block));
+        }
     }
 
     fn over(device: &Device, (outputs, inputs): (usize, usize), biased: bool) -> Result<Self> {

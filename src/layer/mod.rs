@@ -17,11 +17,11 @@ pub(crate) use backward::{Flow, emit_backward, gradient_buffer, outer, sum_rows}
 pub use config::{Bias, Direction, RnnConfig};
 pub use embedding::Embedding;
 pub use emit::{Output, RnnCall};
-pub(crate) use emit::{emit, output_shape};
+pub(crate) use emit::{copy_rows, emit, output_shape, sequence_sizes};
 pub use linear::Linear;
 pub(crate) use pack::{packed, row_lanes};
-pub(crate) use reserve::Columns;
 pub use reserve::Reserve;
+pub(crate) use reserve::{Columns, threshold};
 pub(crate) use rows::check_lengths;
 pub use rows::{BatchLengths, Lengths};
 pub use schedule::Schedule;

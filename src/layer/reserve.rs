@@ -9,7 +9,8 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::GatherParams;
 use crate::plan::{BufferId, PlanBuilder};
-use crate::tensor::{Storage, elements};
+use crate::tensor::{Storage, Tensor, elements};
+use crate::train::drop_numbers;
 
 /// The columns of a row of the reserve: each phase's gates with what else its derivative needs, as its cell lists them;
 /// then what the first phase gave to the second, if there is one; then the old h. A forward pass without training has the
@@ -65,6 +66,8 @@ pub struct Reserve {
     outputs: Vec<Storage>,
     /// For each layer, h and c before every k-th step: [T/k, D·N, ·].
     kept: Vec<(Storage, Option<Storage>)>,
+    /// Where dropout between layers finds its seed, and its first stream.
+    seed: Option<(Tensor<u32>, u32)>,
 }
 
 impl Reserve {
@@ -109,7 +112,26 @@ impl Reserve {
             rows: rows.collect::<Result<_>>()?,
             outputs: outputs.collect::<Result<_>>()?,
             kept: kept.collect::<Result<_>>()?,
+            seed: None,
         })
+    }
+
+    /// Lets dropout between layers draw with a seed and a step, the first two words of a tensor; streams are counted on for
+    /// each layer that it acts on. Without a seed there is none.
+    pub(crate) fn set_seed(&mut self, seed: &Tensor<u32>, streams: &mut u32) {
+        if self.config.dropout() > 0.0 {
+            self.seed = Some((seed.clone(), *streams));
+            *streams += self.outputs.len() as u32;
+        }
+    }
+
+    /// Dropout on a layer's output, or on that output's gradient: the same numbers.
+    pub(super) fn drop_numbers(&self, plan: &mut PlanBuilder, layer: usize, values: BufferId) {
+        if let Some((seed, first)) = &self.seed {
+            let seed = plan.external("seed", &seed.storage, 2);
+            let count = self.steps * self.batch * self.config.output_size();
+            drop_numbers(plan, seed, (values, 0), count, self.config.dropout(), first + layer as u32);
+        }
     }
 
     /// Bytes of device memory.
@@ -241,4 +263,10 @@ impl std::fmt::Debug for Reserve {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reserve").field("steps", &self.steps).field("batch", &self.batch).finish_non_exhaustive()
     }
+}
+
+/// Of 2³², how likely a number is kept that dropout drops with this probability.
+pub(crate) fn threshold(probability: f64) -> u32 {
+    // Saturates: at 0 one in 2³² is lost all the same.
+    ((1.0 - probability) * 4_294_967_296.0) as u32
 }

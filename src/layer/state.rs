@@ -74,6 +74,13 @@ impl DeviceState {
         &self.device
     }
 
+    /// Words of h and of c.
+    pub(crate) fn words(&self) -> (u64, u64) {
+        let rows = self.config.layers * self.config.directions() * self.batch;
+        let (h, c) = (rows * self.config.state_size().next_multiple_of(4), rows * self.config.hidden);
+        (h as u64, c as u64)
+    }
+
     /// Copies a state of the host's here.
     ///
     /// # Errors

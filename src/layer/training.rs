@@ -55,6 +55,7 @@ pub struct RnnTraining {
     forward: Program,
     backward: Program,
     reserve: Reserve,
+    seed: Tensor<u32>,
     kept: AtomicBool,
 }
 
@@ -65,7 +66,9 @@ impl RnnTraining {
         let call = &options.call;
         let shape = config.sequence_shape(options.steps, options.batch, config.input);
         let output_shape = output_shape(rnn, &shape, call)?;
-        let reserve = Reserve::new(rnn, options.steps, options.batch, call)?;
+        let mut reserve = Reserve::new(rnn, options.steps, options.batch, call)?;
+        let seed = Tensor::zeros(device, &[2])?;
+        reserve.set_seed(&seed, &mut 0);
         let [input, input_gradient] = [Tensor::zeros(device, &shape)?, Tensor::zeros(device, &shape)?];
         let [output, output_gradient] = [Tensor::zeros(device, &output_shape)?, Tensor::zeros(device, &output_shape)?];
         let [state, state_gradient] = [rnn.device_state(options.batch)?, rnn.device_state(options.batch)?];
@@ -100,6 +103,7 @@ impl RnnTraining {
             forward,
             backward,
             reserve,
+            seed,
             kept,
         })
     }
@@ -132,6 +136,11 @@ impl RnnTraining {
     /// The gradient of the final state, to be written before a backward pass, which leaves that of the initial state here.
     pub fn state_gradient(&self) -> &DeviceState {
         &self.state_gradient
+    }
+
+    /// What dropout between layers draws with, [2]: a seed, and a number that should be another one for each forward pass.
+    pub fn seed(&self) -> &Tensor<u32> {
+        &self.seed
     }
 
     /// Plans of the forward and of the backward pass.

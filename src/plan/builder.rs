@@ -15,8 +15,8 @@ pub struct Value {
     pub(crate) buffer: BufferId,
     /// First element.
     pub(crate) offset: usize,
-    shape: Vec<usize>,
-    is_index: bool,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) is_index: bool,
 }
 
 impl Value {
@@ -25,7 +25,7 @@ impl Value {
         &self.shape
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
@@ -153,14 +153,51 @@ impl PlanBuilder {
         &self.device
     }
 
+    /// A block of parameters, or the first part of one, as an array.
+    pub(crate) fn parameters(&mut self, parameters: &Parameters, shape: &[usize]) -> Result<Value> {
+        if !parameters.device().is(&self.device) {
+            return Err(Error::OtherDevice { tensor: "parameters".to_owned() });
+        }
+        let buffer = self.external("parameters", parameters.values(), parameters.len() as u64);
+        Ok(Value { buffer, offset: 0, shape: shape.to_vec(), is_index: false })
+    }
+
+    /// Memory of the plan's that no other operation shares.
+    pub(crate) fn own(&mut self, name: &str, words: u64) -> BufferId {
+        self.draft.buffer(name, words, Role::Workspace)
+    }
+
+    /// Whether a buffer is the plan's own.
+    pub(crate) fn is_own(&self, buffer: BufferId) -> bool {
+        self.draft.plan.buffers()[buffer.0].role.is_own()
+    }
+
+    /// The same numbers in memory that no other value shares.
+    pub(crate) fn copy_of(&mut self, value: &Value) -> Result<Value> {
+        Self::expect(value, "value", false)?;
+        let out = self.fresh("copy", &value.shape)?;
+        let count = value.len();
+        let params = GatherParams {
+            m: 1,
+            columns: count as u32,
+            table_rows: 1,
+            table_offset: value.offset as u32,
+            table_row: count as u32,
+            out_row: count as u32,
+            ..Default::default()
+        };
+        layer::copy_rows(self, value.buffer, out.buffer, params);
+        Ok(out)
+    }
+
     /// Memory that no other value shares.
-    fn fresh(&mut self, name: &str, shape: &[usize]) -> Result<Value> {
+    pub(crate) fn fresh(&mut self, name: &str, shape: &[usize]) -> Result<Value> {
         let words = elements(shape)? as u64;
         let buffer = self.draft.buffer(name, words, Role::Workspace);
         Ok(Value { buffer, offset: 0, shape: shape.to_vec(), is_index: false })
     }
 
-    fn expect(value: &Value, name: &str, is_index: bool) -> Result<()> {
+    pub(crate) fn expect(value: &Value, name: &str, is_index: bool) -> Result<()> {
         let kind = |is_index| if is_index { "indices (u32)" } else { "numbers (f32)" };
         if value.is_index == is_index { Ok(()) } else { Err(Error::value(name, kind(is_index), kind(value.is_index))) }
     }

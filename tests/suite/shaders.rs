@@ -9,7 +9,7 @@ use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, compose};
 use wgrnn::{Cell, Device};
 
 /// What other shaders include.
-const PARTIALS: [&str; 4] = ["math", "tile", "recurrence", "backward"];
+const PARTIALS: [&str; 5] = ["math", "tile", "recurrence", "backward", "threefry"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -1,0 +1,38 @@
+//! out[g] = Σ f(values[i]) over the g-th block of values.
+
+use super::Call;
+use crate::kernels::ReduceParams;
+
+/// Sums of as many parts of a block, as a workgroup's lanes: also what keeps a long sum precise.
+const LANES: usize = 64;
+
+pub(crate) fn run(call: &mut Call<'_>) {
+    let p: ReduceParams = call.params();
+    let (values, divisor) = (call.read(0), call.read(1));
+    let out = call.write(2);
+    let values = &values[p.values_offset as usize..][..p.count as usize];
+    let term = |x: f32| match p.form {
+        0 => x,
+        1 => x * x,
+        2 => f32::from(x.to_bits() != u32::MAX),
+        _ => f32::from(!x.is_nan()),
+    };
+    for (block, out) in values.chunks(p.block as usize).zip(&mut out[p.out_offset as usize..]) {
+        let mut sums = [0.0; LANES];
+        for values in block.chunks(LANES) {
+            sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += term(x));
+        }
+        let mut half = LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                sums[lane] += sums[lane + half];
+            }
+            half /= 2;
+        }
+        *out = sums[0];
+        if p.divided != 0 {
+            let by = divisor[p.divisor_offset as usize];
+            *out = if by == 0.0 { f32::from_bits(p.nan) } else { sums[0] / by };
+        }
+    }
+}

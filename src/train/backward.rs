@@ -1,0 +1,261 @@
+//! The backward pass of a tape.
+
+use super::tape::{Operation, Tape, emit_dropout};
+use crate::error::{Error, Result};
+use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, OuterParams, ScatterAddParams, Variant};
+use crate::layer::{self, DeviceState, Flow, Linear};
+use crate::plan::{BufferId, PlanBuilder, Value};
+
+/// Rows that one dispatch of `scatter_add` takes: its loops run over them.
+const SCATTER_ROWS: usize = 8192;
+
+/// Gradients as they come together.
+#[derive(Default)]
+struct Gradients {
+    /// Of buffers, and where they are gathered.
+    values: Vec<(BufferId, BufferId)>,
+    /// Of states.
+    states: Vec<(DeviceState, DeviceState)>,
+}
+
+impl Gradients {
+    fn of(&self, value: &Value) -> Option<Value> {
+        let gradient = self.values.iter().find(|gradient| gradient.0 == value.buffer)?.1;
+        Some(Value { buffer: gradient, ..value.clone() })
+    }
+
+    /// Where a contribution to a value's gradient goes, and whether it is added to what is there.
+    fn target(&mut self, plan: &mut PlanBuilder, value: &Value) -> (Value, bool) {
+        if let Some(known) = self.of(value) {
+            return (known, true);
+        }
+        let words = plan.plan().buffers()[value.buffer.0].words;
+        let buffer = plan.own("gradient", words);
+        self.values.push((value.buffer, buffer));
+        // The first contribution is written over whatever there is, if it covers all.
+        let whole = value.offset == 0 && value.len() as u64 == words;
+        if !whole {
+            plan.draft.clear(buffer, 0, words);
+        }
+        (Value { buffer, ..value.clone() }, !whole)
+    }
+
+    /// The gradient of a state, zeros at first.
+    fn state(&mut self, plan: &mut PlanBuilder, state: &DeviceState) -> Result<DeviceState> {
+        if let Some((_, gradient)) = self.states.iter().find(|known| known.0.h.is(&state.h)) {
+            return Ok(gradient.clone());
+        }
+        let gradient = DeviceState::new(state.device(), &state.config, state.batch)?;
+        clear_state(plan, &gradient);
+        self.states.push((state.clone(), gradient.clone()));
+        Ok(gradient)
+    }
+}
+
+fn clear_state(plan: &mut PlanBuilder, state: &DeviceState) {
+    let (h, c) = state.words();
+    let buffer = plan.external("gradient of h", &state.h, h);
+    plan.draft.clear(buffer, 0, h);
+    if let Some(storage) = &state.c {
+        let buffer = plan.external("gradient of c", storage, c);
+        plan.draft.clear(buffer, 0, c);
+    }
+}
+
+impl Tape<'_> {
+    /// Appends the backward pass: parameters' gradients are written over those of the last run.
+    pub(super) fn backward(&mut self) -> Result<()> {
+        for parameters in self.parameters() {
+            self.plan.clear_gradients(&parameters)?;
+        }
+        let mut gradients = Gradients::default();
+        let operations = std::mem::take(&mut self.operations);
+        let made: Vec<BufferId> = operations.iter().filter_map(|operation| Some(operation.out()?.buffer)).collect();
+        for (i, operation) in operations.iter().enumerate().rev() {
+            // Nobody asks for the gradient of an input unless it is wanted.
+            let wanted: Vec<BufferId> = self.wanted.iter().map(|wanted| wanted.0.buffer).collect();
+            let needed = |value: &Value| made.contains(&value.buffer) || wanted.contains(&value.buffer);
+            self.one(operation, &operations[..i], &mut gradients, needed)?;
+        }
+        for (of, target) in std::mem::take(&mut self.wanted) {
+            match gradients.of(&of) {
+                Some(gradient) => copy(&mut self.plan, &gradient, &target, false),
+                // Nothing depends on it.
+                None => self.plan.draft.clear(target.buffer, target.offset as u64, target.len() as u64),
+            }
+        }
+        self.operations = operations;
+        Ok(())
+    }
+
+    fn one(
+        &mut self,
+        operation: &Operation<'_>,
+        earlier: &[Operation<'_>],
+        gradients: &mut Gradients,
+        needed: impl Fn(&Value) -> bool,
+    ) -> Result<()> {
+        let plan = &mut self.plan;
+        let dy = operation.out().and_then(|out| gradients.of(out));
+        match operation {
+            Operation::Gradient { of, gradient } => {
+                if needed(of) {
+                    add(plan, gradients, of, gradient);
+                }
+            }
+            Operation::Dropout { x, probability, stream, .. } => {
+                if let Some(dy) = dy.filter(|_| needed(x)) {
+                    let seed = plan.tensor(&self.hyper)?;
+                    emit_dropout(plan, seed.buffer, &dy, *probability, *stream);
+                    add(plan, gradients, x, &dy);
+                }
+            }
+            Operation::Embedding { embedding, indices, .. } => {
+                if let Some(dy) = dy {
+                    let target = layer::gradient_buffer(plan, embedding.parameters());
+                    scatter_add(plan, &dy, indices, target, [embedding.symbols(), embedding.features()]);
+                }
+            }
+            Operation::Linear { linear, x, .. } => {
+                if let Some(dy) = dy {
+                    let dx = needed(x).then(|| gradients.target(plan, x));
+                    linear_backward(plan, linear, x, &dy, dx.as_ref())?;
+                }
+            }
+            Operation::Rnn { rnn, x, state, call, reserve, .. } => {
+                let is_known = gradients.states.iter().any(|known| known.0.h.is(&state.h));
+                if dy.is_none() && !is_known {
+                    return Ok(());
+                }
+                let d_state = gradients.state(plan, state)?;
+                let dx = needed(x).then(|| gradients.target(plan, x));
+                let dx = dx.as_ref().map(|(dx, accumulate)| (dx, *accumulate));
+                layer::emit_backward(plan, rnn, x, call, reserve, &Flow { dy: dy.as_ref(), state: &d_state, dx })?;
+                // Whoever left the state before has no part in this call, if it began with zeros.
+                let shares = |operation: &Operation<'_>| match operation {
+                    Operation::Rnn { state: other, .. } => other.h.is(&state.h),
+                    _ => false,
+                };
+                if !call.carry && earlier.iter().any(shares) {
+                    clear_state(plan, &d_state);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Operation<'_> {
+    /// What it gave; none where its input is the end.
+    fn out(&self) -> Option<&Value> {
+        match self {
+            Self::Embedding { out, .. }
+            | Self::Linear { out, .. }
+            | Self::Rnn { out, .. }
+            | Self::Dropout { out, .. } => Some(out),
+            Self::Gradient { .. } => None,
+        }
+    }
+}
+
+/// Adds a gradient that lies in a buffer of its own; as the first one it may stay there.
+fn add(plan: &mut PlanBuilder, gradients: &mut Gradients, of: &Value, gradient: &Value) {
+    let words = |value: &Value| plan.plan().buffers()[value.buffer.0].words;
+    let whole = |value: &Value| value.offset == 0 && value.len() as u64 == words(value);
+    if gradients.of(of).is_none() && whole(of) && whole(gradient) && plan.is_own(gradient.buffer) {
+        gradients.values.push((of.buffer, gradient.buffer));
+        return;
+    }
+    let (target, accumulate) = gradients.target(plan, of);
+    copy(plan, gradient, &target, accumulate);
+}
+
+/// Copies numbers, or adds them.
+fn copy(plan: &mut PlanBuilder, from: &Value, to: &Value, accumulate: bool) {
+    let count = from.len();
+    let params = GatherParams {
+        m: 1,
+        columns: count as u32,
+        table_rows: 1,
+        table_offset: from.offset as u32,
+        table_row: count as u32,
+        out_offset: to.offset as u32,
+        out_row: count as u32,
+        accumulate: accumulate.into(),
+        ..Default::default()
+    };
+    layer::copy_rows(plan, from.buffer, to.buffer, params);
+}
+
+fn scatter_add(plan: &mut PlanBuilder, dy: &Value, indices: &Value, target: BufferId, [symbols, features]: [usize; 2]) {
+    let m = indices.len();
+    for start in (0..m).step_by(SCATTER_ROWS) {
+        let end = m.min(start + SCATTER_ROWS);
+        let params = ScatterAddParams {
+            start: start as u32,
+            end: end as u32,
+            columns: features as u32,
+            table_rows: symbols as u32,
+            values_offset: dy.offset as u32,
+            values_row: features as u32,
+            index_offset: indices.offset as u32,
+            table_offset: 0,
+            row_groups: (end - start) as u32,
+        };
+        let variant = Variant::new(Kernel::ScatterAdd, FLAT, plan.device().panel());
+        plan.draft.dispatch(variant, vec![dy.buffer, indices.buffer, target], &params.words());
+    }
+}
+
+/// dx (+)= dy·W, dW += dyᵀ·x, db += Σ dy.
+fn linear_backward(
+    plan: &mut PlanBuilder,
+    linear: &Linear,
+    x: &Value,
+    dy: &Value,
+    dx: Option<&(Value, bool)>,
+) -> Result<()> {
+    let training = linear.training.as_ref();
+    let training = training
+        .ok_or_else(|| Error::value("linear layer", "one made by Linear::trainable", "one made by Linear::new"))?;
+    let (inputs, outputs) = (linear.inputs, linear.outputs);
+    let rows = dy.len() / outputs;
+    let none = plan.workspace("no map", 1);
+    if let Some((dx, accumulate)) = dx {
+        let b = training.transposed.buffer(plan);
+        let params = GemmParams {
+            m: rows as u32,
+            n: inputs as u32,
+            k: outputs as u32,
+            batch: 1,
+            a_offset: dy.offset as u32,
+            a_row: outputs as u32,
+            a_column: 1,
+            c_offset: dx.offset as u32,
+            c_row: inputs as u32,
+            accumulate: (*accumulate).into(),
+            ..Default::default()
+        };
+        let tile = layer::gemm_tile(plan.device(), rows);
+        plan.gemm(tile, [dy.buffer, b, none, dx.buffer], &params);
+    }
+    let target = layer::gradient_buffer(plan, &training.parameters);
+    let params = OuterParams {
+        m: outputs as u32,
+        n: inputs as u32,
+        batch: 1,
+        a_offset: dy.offset as u32,
+        a_row: outputs as u32,
+        b_offset: x.offset as u32,
+        b_row: inputs as u32,
+        c_row: inputs as u32,
+        to: rows as u32,
+        accumulate: 1,
+        ..Default::default()
+    };
+    layer::outer(plan, [dy.buffer, x.buffer, none, target], &params);
+    if training.biased {
+        layer::sum_rows(plan, dy.buffer, none, target, dy.offset, outputs, inputs * outputs, &params);
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! Training that can go on later: weights, what the optimiser keeps, states, step and seed in one safetensors file.
+
+use super::trainer::Trainer;
+use crate::error::{Error, Result};
+use crate::layer::State;
+use crate::tensor::Storage;
+use crate::weights::files::{fault, replace, serialize, tensor};
+use ndarray::{Array3, ArrayD, IxDyn};
+use safetensors::SafeTensors;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Stands before what belongs to the optimiser.
+const OPTIMIZER: &str = "optimizer.";
+/// Stands before carried states.
+const STATE: &str = "state.";
+
+impl Trainer {
+    /// Writes a checkpoint: weights under their names, what the optimiser keeps under `optimizer.`, carried states under
+    /// `state.`, and step, seed, optimiser and the notes given as metadata. It is written beside the file and then put in
+    /// its place, so that whatever goes wrong the old file stays whole.
+    ///
+    /// # Errors
+    /// [`File`](Error::File), [`Diverged`](Error::Diverged) where training has failed: the weights of before are not
+    /// worth losing an older file for, [`Gpu`](Error::Gpu).
+    pub fn save(&self, path: impl AsRef<Path>, notes: &HashMap<String, String>) -> Result<()> {
+        let status = self.status.read()?;
+        if status[0] != 0 {
+            return Err(Error::Diverged { step: status[0] });
+        }
+        let mut arrays = Vec::new();
+        for trained in &self.trained {
+            for (name, array) in trained.parameters.read()? {
+                arrays.push((format!("{}{name}", trained.name), array));
+            }
+            for (moment, storage) in &trained.moments {
+                let words = trained.parameters.len();
+                arrays.push((format!("{OPTIMIZER}{}{moment}", trained.name), self.read(storage, words)?));
+            }
+        }
+        for (name, state) in &self.states {
+            let State { h, c } = state.read()?;
+            arrays.push((format!("{STATE}{name}.h"), h.into_dyn()));
+            arrays.extend(c.map(|c| (format!("{STATE}{name}.c"), c.into_dyn())));
+        }
+        arrays.push(("progress".to_owned(), ArrayD::from_elem(vec![2], 0.0)));
+        if let Some((_, progress)) = arrays.last_mut() {
+            // The loss since it was last asked for, so that the next report is the same too.
+            (progress[0], progress[1]) = (f32::from_bits(status[3]), status[4] as f32);
+        }
+        let mut metadata = notes.clone();
+        metadata.insert("wgrnn.step".to_owned(), self.step.to_string());
+        metadata.insert("wgrnn.seed".to_owned(), self.options.seed.to_string());
+        metadata.insert("wgrnn.optimizer".to_owned(), format!("{:?}", self.options.optimizer));
+        let views = arrays.iter().map(|(name, array)| (name.clone(), array.view()));
+        replace(path.as_ref(), &serialize(views, Some(metadata))?)
+    }
+
+    /// Goes on from a checkpoint of a model with the same names and shapes and the same optimiser; gives its notes. The
+    /// whole file is looked at first: after an error all is as it was.
+    ///
+    /// # Errors
+    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors), [`MissingWeight`](Error::MissingWeight),
+    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) for another optimiser.
+    pub fn load(&mut self, path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| fault(&error))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| fault(&error))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let note = |key: &str| {
+            metadata.get(key).ok_or_else(|| Error::Safetensors(format!("no checkpoint: its metadata lack '{key}'")))
+        };
+        let number = |key: &str| -> Result<u32> {
+            let text = note(key)?;
+            text.parse().map_err(|_| Error::value(key, "a number", text))
+        };
+        let (step, seed) = (number("wgrnn.step")?, number("wgrnn.seed")?);
+        let expected = format!("{:?}", self.options.optimizer);
+        if *note("wgrnn.optimizer")? != expected {
+            return Err(Error::value("optimizer of the checkpoint", expected, note("wgrnn.optimizer")?));
+        }
+        let array = |name: &str, shape: &[usize]| {
+            let array = tensor(&file, name)?.ok_or_else(|| Error::MissingWeight(name.to_owned()))?;
+            if array.shape() != shape {
+                return Err(Error::shape(name, shape, array.shape()));
+            }
+            crate::weights::check_finite(name, array.iter())?;
+            Ok(array)
+        };
+
+        let mut weights = Vec::new();
+        let mut moments = Vec::new();
+        for trained in &self.trained {
+            let arrays = trained
+                .parameters
+                .names()
+                .map(|(name, shape)| Ok((name.to_owned(), array(&format!("{}{name}", trained.name), shape)?)));
+            weights.push((&trained.parameters, arrays.collect::<Result<Vec<_>>>()?));
+            for (moment, storage) in &trained.moments {
+                let name = format!("{OPTIMIZER}{}{moment}", trained.name);
+                moments.push((storage, array(&name, &[trained.parameters.len()])?));
+            }
+        }
+        let mut states = Vec::new();
+        for (name, state) in &self.states {
+            let zeros = State::zeros(&state.config, state.batch);
+            let three = |part: &str, like: &Array3<f32>| {
+                let array = array(&format!("{STATE}{name}.{part}"), like.shape())?;
+                let got = array.shape().to_vec();
+                array.into_dimensionality().map_err(|_| Error::shape(part, like.shape(), got))
+            };
+            let c = zeros.c.as_ref().map(|c| three("c", c)).transpose()?;
+            states.push((state, State { h: three("h", &zeros.h)?, c }));
+        }
+        let progress = array("progress", &[2])?;
+
+        for (parameters, arrays) in weights {
+            parameters.write(&arrays)?;
+        }
+        for (storage, array) in moments {
+            let words: Vec<u32> = array.iter().map(|value| value.to_bits()).collect();
+            storage.write(&self.device, &words)?;
+        }
+        for (state, values) in states {
+            state.write(&values)?;
+        }
+        let status = [0, 0, 0, progress[0].to_bits(), progress[1] as u32];
+        self.status.write(ndarray::ArrayView1::from(&status[..]))?;
+        (self.step, self.options.seed) = (step, seed);
+        self.refresh()?;
+        Ok(metadata.into_iter().filter(|(key, _)| !key.starts_with("wgrnn.")).collect())
+    }
+
+    fn read(&self, storage: &Storage, words: usize) -> Result<ArrayD<f32>> {
+        let words = pollster::block_on(storage.read(&self.device, words))?;
+        let got = words.len();
+        ArrayD::from_shape_vec(IxDyn(&[got]), words.into_iter().map(f32::from_bits).collect())
+            .map_err(|_| Error::shape("optimizer", [got], got))
+    }
+}

@@ -1,0 +1,15 @@
+//! Training: a tape that writes forward and backward pass into one plan, losses, optimisers, checkpoints, and models that
+//! put them together.
+
+mod backward;
+mod checkpoint;
+mod model;
+mod optimizer;
+mod tape;
+mod trainer;
+
+pub use model::{Input, Model, ModelConfig, Targets};
+pub use optimizer::{Clip, LearningRate, Optimizer};
+pub use tape::{Evaluation, IGNORED, Tape};
+pub(crate) use tape::{check_probability, drop_numbers};
+pub use trainer::{Progress, Trainer, TrainerOptions};

@@ -1,0 +1,300 @@
+//! Models put together: embedding, recurrent layers, head.
+
+use super::tape::{IGNORED, Tape};
+use super::trainer::Trainer;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::layer::{DeviceState, Embedding, Linear, Rnn, RnnCall, RnnConfig};
+use crate::parameters::Parameters;
+use crate::plan::Value;
+use crate::tensor::Tensor;
+use crate::weights::RnnWeights;
+use crate::weights::files::{fault, replace, serialize, tensor};
+use ndarray::{Array1, Array2, ArrayView, Dimension};
+use rand_mt::Mt;
+use safetensors::SafeTensors;
+use std::path::Path;
+
+/// What a model reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Input {
+    /// Symbols, [T, N] or [N, T]: a table has a vector for each.
+    Tokens {
+        /// How many there are.
+        symbols: usize,
+        /// Standard deviation of the table's numbers at first, uniformly distributed.
+        deviation: f32,
+    },
+    /// Vectors of the recurrent layers' input size, [T, N, I] or [N, T, I].
+    Features,
+}
+
+/// What a [`Model`] is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// What it reads.
+    pub input: Input,
+    /// The recurrent layers; their input size is also that of the embedding's vectors.
+    pub rnn: RnnConfig,
+    /// Scores that a dense layer makes of each output, with a bias; none: the recurrent output itself.
+    pub outputs: Option<usize>,
+    /// Whether the dense layer's weight is the embedding's table, without a bias: as many outputs as symbols, and as many
+    /// recurrent outputs as features.
+    pub tied: bool,
+    /// Dropout on what the recurrent layers read and on what they give.
+    pub dropout: f64,
+}
+
+impl ModelConfig {
+    /// Tokens in, a score for each symbol out.
+    pub const fn language(symbols: usize, rnn: RnnConfig) -> Self {
+        let input = Input::Tokens { symbols, deviation: 1.0 };
+        Self { input, rnn, outputs: Some(symbols), tied: false, dropout: 0.0 }
+    }
+
+    /// Vectors in, `outputs` numbers out.
+    pub const fn features(rnn: RnnConfig, outputs: usize) -> Self {
+        Self { input: Input::Features, rnn, outputs: Some(outputs), tied: false, dropout: 0.0 }
+    }
+}
+
+/// Embedding, recurrent layers and head, with weights that can be trained, for the four shapes of problem:
+///
+/// | shape | how |
+/// | --- | --- |
+/// | many-to-many: a score for each step | [`Model::forward`] with [`Output::All`](crate::Output::All) |
+/// | many-to-one: a score for each sequence | [`Model::forward`] with [`Output::Last`](crate::Output::Last) |
+/// | one-to-many: what it gave is what it reads next | [`Model::feed_back`] |
+/// | encoder-decoder | [`Model::forward`] of one, then of another with the same state and `carry` |
+#[derive(Debug)]
+pub struct Model {
+    config: ModelConfig,
+    embedding: Option<Embedding>,
+    rnn: Rnn,
+    head: Option<Linear>,
+}
+
+/// Seeds of the parts, so that none depends on another.
+const EMBEDDING_SEED: u32 = 0x656d_6265;
+const HEAD_SEED: u32 = 0x6865_6164;
+
+impl Model {
+    /// A new model: recurrent layers begin as PyTorch's do, the head uniform over ±1/√inputs.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for a configuration that can't be, and what allocating memory may give.
+    pub fn new(device: &Device, config: &ModelConfig, seed: u32) -> Result<Self> {
+        let features = config.rnn.input_size();
+        let matrix = |rows: usize, columns: usize, bound: f32, seed: u32| {
+            let mut generator = Mt::new(seed);
+            let uniform = || (generator.next_u32() >> 8) as f32 / 8_388_608.0 - 1.0;
+            crate::tensor::elements(&[rows, columns])?;
+            Ok(Array2::from_shape_simple_fn((rows, columns), uniform) * bound)
+        };
+        let rnn = Rnn::trainable(device, &config.rnn, &RnnWeights::init(&config.rnn, seed)?)?;
+        let embedding = match config.input {
+            Input::Tokens { symbols, deviation } => {
+                let table = matrix(symbols, features, deviation * 3.0_f32.sqrt(), seed ^ EMBEDDING_SEED)?;
+                Some(Embedding::trainable(device, table.view())?)
+            }
+            Input::Features => None,
+        };
+        let inputs = config.rnn.output_size();
+        let head = match (config.outputs, config.tied, &embedding) {
+            (None, ..) => None,
+            (Some(outputs), false, _) => {
+                let bound = 1.0 / (inputs as f32).sqrt();
+                let weight = matrix(outputs, inputs, bound, seed ^ HEAD_SEED)?;
+                let bias: Array1<f32> = matrix(1, outputs, bound, seed ^ HEAD_SEED ^ 1)?.into_iter().collect();
+                Some(Linear::trainable(device, weight.view(), Some(bias.view()))?)
+            }
+            (Some(outputs), true, Some(embedding)) if (embedding.symbols(), features) == (outputs, inputs) => {
+                Some(Linear::tied(embedding)?)
+            }
+            (Some(outputs), true, _) => {
+                let what = "outputs and recurrent output of a tied head";
+                return Err(Error::value(what, "the embedding's symbols and features", format!("{outputs}, {inputs}")));
+            }
+        };
+        super::check_probability(config.dropout)?;
+        Ok(Self { config: config.clone(), embedding, rnn, head })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The recurrent layers.
+    pub fn rnn(&self) -> &Rnn {
+        &self.rnn
+    }
+
+    /// The embedding, where tokens are read.
+    pub fn embedding(&self) -> Option<&Embedding> {
+        self.embedding.as_ref()
+    }
+
+    /// The head, if there is one.
+    pub fn head(&self) -> Option<&Linear> {
+        self.head.as_ref()
+    }
+
+    /// A state for `batch` sequences, zeros.
+    ///
+    /// # Errors
+    /// As [`Rnn::device_state`].
+    pub fn device_state(&self, batch: usize) -> Result<DeviceState> {
+        self.rnn.device_state(batch)
+    }
+
+    /// Scores [..., outputs] for tokens or vectors, from and to a state.
+    ///
+    /// # Errors
+    /// As [`Tape::rnn`], and [`Value`](Error::Value) for tokens where vectors are read or the other way around.
+    pub fn forward<'m>(&'m self, tape: &mut Tape<'m>, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
+        let x = match &self.embedding {
+            Some(embedding) => tape.embedding(embedding, x)?,
+            None => x.clone(),
+        };
+        let x = tape.dropout(&x, self.config.dropout)?;
+        let y = tape.rnn(&self.rnn, &x, state, call)?;
+        let y = tape.dropout(&y, self.config.dropout)?;
+        self.head.as_ref().map_or(Ok(y.clone()), |head| tape.linear(head, &y))
+    }
+
+    /// One-to-many: `steps` outputs [steps, N, outputs], each of which is what the next step reads; the first one reads
+    /// `x` [N, I]. Gradients flow back through what was read.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) unless vectors are read and outputs are as long as inputs; as [`Tape::rnn`].
+    pub fn feed_back<'m>(&'m self, tape: &mut Tape<'m>, x: &Value, state: &DeviceState, steps: usize) -> Result<Value> {
+        let features = self.config.rnn.input_size();
+        let Some(head) = self.head.as_ref().filter(|head| self.embedding.is_none() && head.outputs == features) else {
+            return Err(Error::value(
+                "model that feeds back",
+                "vectors in, as long ones out",
+                format!("{:?}", self.config),
+            ));
+        };
+        let &[batch, _] = x.shape() else {
+            return Err(Error::shape("first input", format!("[N, {features}]"), x.shape()));
+        };
+        let all = tape.plan().fresh("outputs fed back", &[steps.max(1), batch, features])?;
+        let mut read = x.clone();
+        let shape = self.config.rnn.sequence_shape(1, batch, features);
+        for step in 0..steps {
+            let call = RnnCall { carry: true, output: crate::Output::Last, ..RnnCall::default() };
+            let h = tape.rnn(&self.rnn, &read.reshape(&shape)?, state, &call)?;
+            read = all.at(step)?;
+            tape.linear_into(head, &h, &read)?;
+        }
+        Ok(all)
+    }
+
+    /// Its parameters with their names: `embedding.`, `rnn.`, `head.`.
+    pub fn parameters(&self) -> Vec<(&'static str, &Parameters)> {
+        let mut all = Vec::new();
+        all.extend(self.embedding.as_ref().map(|embedding| ("embedding.", embedding.parameters())));
+        all.extend(self.rnn.parameters().map(|parameters| ("rnn.", parameters)));
+        if !self.config.tied {
+            all.extend(self.head.as_ref().and_then(Linear::parameters).map(|parameters| ("head.", parameters)));
+        }
+        all
+    }
+
+    /// Names its parameters in a trainer's checkpoints, each name after `prefix`.
+    ///
+    /// # Errors
+    /// As [`Trainer::name`].
+    pub fn name(&self, trainer: &mut Trainer, prefix: &str) -> Result<()> {
+        self.parameters()
+            .into_iter()
+            .try_for_each(|(name, parameters)| trainer.name(&format!("{prefix}{name}"), parameters))
+    }
+
+    /// Reads its weights from a safetensors file, such as a checkpoint; other tensors are left alone. All are looked at
+    /// before the first is changed.
+    ///
+    /// # Errors
+    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors), [`MissingWeight`](Error::MissingWeight),
+    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
+    pub fn load(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| fault(&error))?;
+        let mut all = Vec::new();
+        for (name, parameters) in self.parameters() {
+            let mut arrays = Vec::new();
+            for (array, shape) in parameters.names() {
+                let full = format!("{prefix}{name}{array}");
+                let values = tensor(&file, &full)?.ok_or_else(|| Error::MissingWeight(full.clone()))?;
+                if values.shape() != shape {
+                    return Err(Error::shape(full, shape, values.shape()));
+                }
+                crate::weights::check_finite(&full, values.iter())?;
+                arrays.push((array.to_owned(), values));
+            }
+            all.push((parameters, arrays));
+        }
+        for (parameters, arrays) in all {
+            parameters.write(&arrays)?;
+        }
+        self.rnn.refresh()?;
+        self.head.as_ref().map_or(Ok(()), Linear::refresh)
+    }
+
+    /// Writes its weights to a safetensors file, beside it first and then in its place.
+    ///
+    /// # Errors
+    /// [`File`](Error::File), [`Gpu`](Error::Gpu).
+    pub fn save(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
+        let mut arrays = Vec::new();
+        for (name, parameters) in self.parameters() {
+            arrays.extend(
+                parameters.read()?.into_iter().map(|(array, values)| (format!("{prefix}{name}{array}"), values)),
+            );
+        }
+        let views = arrays.iter().map(|(name, array)| (name.clone(), array.view()));
+        replace(path.as_ref(), &serialize(views, None)?)
+    }
+}
+
+/// Class targets on a device, looked at before they go there.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    tensor: Tensor<u32>,
+    classes: usize,
+}
+
+impl Targets {
+    /// Memory for targets of this shape, each less than `classes` or [`IGNORED`]; zeros at first.
+    ///
+    /// # Errors
+    /// As [`Tensor::zeros`].
+    pub fn new(device: &Device, shape: &[usize], classes: usize) -> Result<Self> {
+        Ok(Self { tensor: Tensor::zeros(device, shape)?, classes })
+    }
+
+    /// The tensor, for [`Tape::cross_entropy`].
+    pub fn tensor(&self) -> &Tensor<u32> {
+        &self.tensor
+    }
+
+    /// Copies targets to the device.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) where one is no class, or all are ignored, [`Shape`](Error::Shape).
+    pub fn write<D: Dimension>(&self, targets: ArrayView<'_, u32, D>) -> Result<()> {
+        let classes = self.classes as u32;
+        if let Some((i, target)) =
+            targets.iter().enumerate().find(|(_, target)| **target >= classes && **target != IGNORED)
+        {
+            return Err(Error::value(format!("target {i}"), format!("less than {classes}, or IGNORED"), target));
+        }
+        if targets.iter().all(|&target| target == IGNORED) {
+            return Err(Error::value("targets", "one at least that is not ignored", "none"));
+        }
+        self.tensor.write(targets)
+    }
+}

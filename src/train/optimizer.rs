@@ -1,0 +1,205 @@
+//! How gradients change weights, and how fast.
+
+use crate::error::{Error, Result};
+use crate::kernels::{AdamParams, FLAT, Kernel, SgdParams, Variant};
+use crate::layer::row_lanes;
+use crate::plan::{BufferId, PlanBuilder};
+
+/// An optimiser; g is the gradient after clipping, t counts steps from 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Optimizer {
+    /// g += decay·w; b = momentum·b + g, in the first step g; w −= rate·b, with Nesterov's momentum rate·(g + momentum·b).
+    Sgd {
+        /// How much of the last steps' direction is kept; 0 for plain gradient descent.
+        momentum: f32,
+        /// Nesterov's momentum.
+        nesterov: bool,
+        /// Weight decay, added to the gradient.
+        weight_decay: f32,
+    },
+    /// m = β₁·m + (1 − β₁)·g; v = β₂·v + (1 − β₂)·g²; w −= rate · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + ε)
+    /// (Kingma and Ba 2015).
+    Adam {
+        /// β₁ and β₂.
+        betas: [f32; 2],
+        /// ε.
+        epsilon: f32,
+        /// Weight decay, added to the gradient.
+        weight_decay: f32,
+    },
+    /// Adam with w −= rate·decay·w beside it (Loshchilov and Hutter 2019).
+    AdamW {
+        /// β₁ and β₂.
+        betas: [f32; 2],
+        /// ε.
+        epsilon: f32,
+        /// Weight decay, taken from the weights.
+        weight_decay: f32,
+    },
+}
+
+impl Optimizer {
+    /// Adam as PyTorch has it: β 0.9 and 0.999, ε 1e-8, no decay.
+    pub const ADAM: Self = Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0 };
+
+    /// Names of what it keeps for each weight.
+    pub(crate) const fn moments(&self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd { momentum: 0.0, .. } => &[],
+            Self::Sgd { .. } => &["momentum"],
+            Self::Adam { .. } | Self::AdamW { .. } => &["mean", "square"],
+        }
+    }
+
+    /// 1/(1 − β₁ᵗ) and 1/(1 − β₂ᵗ) in step t.
+    pub(crate) fn corrections(&self, step: u32) -> [f32; 2] {
+        match self {
+            Self::Sgd { .. } => [1.0; 2],
+            Self::Adam { betas, .. } | Self::AdamW { betas, .. } => {
+                betas.map(|beta| (1.0 / (1.0 - f64::from(beta).powf(step.into()))) as f32)
+            }
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let part = |what: &str, value: f32| {
+            if (0.0..1.0).contains(&value) { Ok(()) } else { Err(Error::value(what, "from 0 to less than 1", value)) }
+        };
+        let positive = |what: &str, value: f32| {
+            if value >= 0.0 && value.is_finite() { Ok(()) } else { Err(Error::value(what, "at least 0", value)) }
+        };
+        match *self {
+            Self::Sgd { momentum, weight_decay, .. } => {
+                part("momentum", momentum)?;
+                positive("weight decay", weight_decay)
+            }
+            Self::Adam { betas, epsilon, weight_decay } | Self::AdamW { betas, epsilon, weight_decay } => {
+                part("beta 1", betas[0])?;
+                part("beta 2", betas[1])?;
+                positive("epsilon", epsilon)?;
+                positive("weight decay", weight_decay)
+            }
+        }
+    }
+
+    /// One step for a block of `count` weights: gradients, hyper, control, weights, then its moments.
+    pub(crate) fn emit(&self, plan: &mut PlanBuilder, bindings: Vec<BufferId>, count: usize, clip: Clip) {
+        let max_value = if let Clip::Value(most) = clip { most.to_bits() } else { 0 };
+        let row_lanes = row_lanes(count);
+        let count = count as u32;
+        let (kernel, params) = match *self {
+            Self::Sgd { momentum, nesterov, weight_decay } => {
+                let decay = weight_decay.to_bits();
+                let momentum = momentum.to_bits();
+                let nesterov = nesterov.into();
+                (Kernel::Sgd, SgdParams { count, momentum, decay, nesterov, max_value, row_lanes }.words())
+            }
+            Self::Adam { betas, epsilon, weight_decay } | Self::AdamW { betas, epsilon, weight_decay } => {
+                let params = AdamParams {
+                    count,
+                    beta_1: betas[0].to_bits(),
+                    beta_2: betas[1].to_bits(),
+                    epsilon: epsilon.to_bits(),
+                    decay: weight_decay.to_bits(),
+                    decoupled: matches!(self, Self::AdamW { .. }).into(),
+                    max_value,
+                    row_lanes,
+                };
+                (Kernel::Adam, params.words())
+            }
+        };
+        let variant = Variant::new(kernel, FLAT, plan.device().panel());
+        plan.draft.dispatch(variant, bindings, &params);
+    }
+}
+
+/// What is done to gradients that are too large, before anything else.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Clip {
+    /// Nothing.
+    #[default]
+    None,
+    /// All are scaled so that the norm of all of them together is at most this (Pascanu, Mikolov and Bengio 2013).
+    Norm(f32),
+    /// Each is kept within ± this.
+    Value(f32),
+}
+
+impl Clip {
+    pub(crate) fn validate(self) -> Result<()> {
+        match self {
+            Self::Norm(most) | Self::Value(most) if !(most > 0.0 && most.is_finite()) => {
+                Err(Error::value("gradient clip", "a number above 0", most))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The learning rate of each step, k counting from 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LearningRate {
+    /// Always the same.
+    Constant(f64),
+    /// rate · factor^⌊k / every⌋.
+    Step {
+        /// The first one.
+        rate: f64,
+        /// What it is multiplied with,
+        factor: f64,
+        /// after so many steps each time.
+        every: u32,
+    },
+    /// rate · factorᵏ.
+    Exponential {
+        /// The first one.
+        rate: f64,
+        /// What it is multiplied with in each step.
+        factor: f64,
+    },
+    /// rate · (k + 1) / `warm_up` in the first steps; then least + (rate − least) · (1 + cos(π·j / steps)) / 2, j counting
+    /// from there, and `least` from j = `steps` on (Loshchilov and Hutter 2017).
+    Cosine {
+        /// The largest one.
+        rate: f64,
+        /// The last one.
+        least: f64,
+        /// Steps in which it grows; may be 0.
+        warm_up: u32,
+        /// Steps in which it falls.
+        steps: u32,
+    },
+}
+
+impl LearningRate {
+    /// The rate of step k.
+    ///
+    /// ```
+    /// let rate = wgrnn::LearningRate::Step { rate: 0.1, factor: 0.5, every: 10 };
+    /// assert_eq!((rate.at(9), rate.at(10)), (0.1, 0.05));
+    /// ```
+    pub fn at(&self, k: u32) -> f64 {
+        match *self {
+            Self::Constant(rate) => rate,
+            Self::Step { rate, factor, every } => rate * factor.powf((k / every.max(1)).into()),
+            Self::Exponential { rate, factor } => rate * factor.powf(k.into()),
+            Self::Cosine { rate, warm_up, .. } if k < warm_up => rate * f64::from(k + 1) / f64::from(warm_up),
+            Self::Cosine { rate, least, warm_up, steps } => {
+                let part = f64::from((k - warm_up).min(steps)) / f64::from(steps.max(1));
+                least + (rate - least) * (1.0 + (std::f64::consts::PI * part).cos()) / 2.0
+            }
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let rates = match *self {
+            Self::Constant(rate) => [rate; 2],
+            Self::Step { rate, factor, .. } | Self::Exponential { rate, factor } => [rate, factor],
+            Self::Cosine { rate, least, .. } => [rate, least],
+        };
+        match rates.into_iter().find(|rate| !(rate.is_finite() && *rate >= 0.0)) {
+            Some(rate) => Err(Error::value("learning rate", "finite and at least 0", rate)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! A plan whose operations are remembered, so that their backward passes can follow.
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::kernels::{CrossEntropyParams, DropoutParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant};
+use crate::layer::{self, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
+use crate::parameters::Parameters;
+use crate::plan::{BufferId, PlanBuilder, Value};
+use crate::program::Program;
+use crate::tensor::{Element, Tensor};
+
+/// A target that counts for nothing: [`Tape::cross_entropy`] leaves its position out.
+pub const IGNORED: u32 = u32::MAX;
+
+/// Something that has a backward pass.
+pub(super) enum Operation<'m> {
+    Embedding {
+        embedding: &'m Embedding,
+        indices: Value,
+        out: Value,
+    },
+    Linear {
+        linear: &'m Linear,
+        x: Value,
+        out: Value,
+    },
+    Rnn {
+        rnn: &'m Rnn,
+        x: Value,
+        state: DeviceState,
+        call: RnnCall,
+        reserve: Reserve,
+        out: Value,
+    },
+    Dropout {
+        x: Value,
+        out: Value,
+        probability: f64,
+        stream: u32,
+    },
+    /// A loss, or a gradient given from outside: that of `of`.
+    Gradient {
+        of: Value,
+        gradient: Value,
+    },
+}
+
+/// Writes a model's forward pass operation by operation, as a [`PlanBuilder`] does, and remembers them: then
+/// [`Trainer::new`](crate::Trainer::new) adds backward pass and optimiser, and [`Tape::evaluation`] nothing but the loss.
+/// The same function can so describe a model for training and for evaluation, where dropout does nothing.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::{Array2, array};
+/// use wgrnn::{Device, LearningRate, Linear, Optimizer, Tape, Tensor, Trainer, TrainerOptions};
+/// let device = Device::cpu();
+/// let head = Linear::trainable(&device, Array2::zeros((1, 2)).view(), None)?;
+/// let x = Tensor::from_array(&device, array![[1., 0.], [0., 1.]].view())?;
+/// let t = Tensor::from_array(&device, array![[3.], [-2.]].view())?;
+/// let mut tape = Tape::training(&device)?;
+/// let (x, t) = (tape.input(&x)?, tape.input(&t)?);
+/// let y = tape.linear(&head, &x)?;
+/// tape.mean_squared_error(&y, &t)?;
+/// let options = TrainerOptions { learning_rate: LearningRate::Constant(0.1), ..TrainerOptions::new(Optimizer::ADAM) };
+/// let mut trainer = Trainer::new(tape, options)?;
+/// for _ in 0..200 {
+///     trainer.step()?;
+/// }
+/// assert!(trainer.progress()?.last_loss < 0.01);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Tape<'m> {
+    pub(super) plan: PlanBuilder,
+    pub(super) training: bool,
+    pub(super) operations: Vec<Operation<'m>>,
+    /// Gradients that are wanted, of these values.
+    pub(super) wanted: Vec<(Value, Value)>,
+    /// Seed, step, learning rate, corrections: see the kernels that read it.
+    pub(super) hyper: Tensor<u32>,
+    /// The sum of all losses.
+    pub(super) loss: Tensor,
+    losses: usize,
+    streams: u32,
+}
+
+/// Losses that a tape may have.
+const LOSSES: usize = 16;
+/// Numbers of one block of a long sum.
+const BLOCK: usize = 4096;
+
+impl<'m> Tape<'m> {
+    /// For training.
+    ///
+    /// # Errors
+    /// What allocating memory may give.
+    pub fn training(device: &Device) -> Result<Self> {
+        Self::new(device, true)
+    }
+
+    /// For evaluation: nothing is kept, and dropout does nothing.
+    ///
+    /// # Errors
+    /// What allocating memory may give.
+    pub fn evaluating(device: &Device) -> Result<Self> {
+        Self::new(device, false)
+    }
+
+    fn new(device: &Device, training: bool) -> Result<Self> {
+        Ok(Self {
+            plan: PlanBuilder::new(device),
+            training,
+            operations: Vec::new(),
+            wanted: Vec::new(),
+            hyper: Tensor::zeros(device, &[5])?,
+            loss: Tensor::zeros(device, &[1])?,
+            losses: 0,
+            streams: 0,
+        })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        self.plan.device()
+    }
+
+    /// Whether it is for training.
+    pub fn is_training(&self) -> bool {
+        self.training
+    }
+
+    /// The plan for operations that have no backward pass.
+    pub fn plan(&mut self) -> &mut PlanBuilder {
+        &mut self.plan
+    }
+
+    /// A tensor to read or write.
+    ///
+    /// # Errors
+    /// [`OtherDevice`](Error::OtherDevice).
+    pub fn input<T: Element>(&mut self, tensor: &Tensor<T>) -> Result<Value> {
+        self.plan.tensor(tensor)
+    }
+
+    /// Lets the backward pass write the gradient of an input, or of what an operation gave, to a tensor.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where the tensor's is another one.
+    pub fn want_gradient(&mut self, of: &Value, tensor: &Tensor) -> Result<()> {
+        let gradient = self.plan.tensor(tensor)?;
+        if gradient.shape() != of.shape() {
+            return Err(Error::shape("gradient wanted", of.shape(), gradient.shape()));
+        }
+        self.wanted.push((of.clone(), gradient));
+        Ok(())
+    }
+
+    /// A gradient given from outside, added to what comes from losses.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where its shape is another one.
+    pub fn give_gradient(&mut self, of: &Value, gradient: &Value) -> Result<()> {
+        if gradient.shape() != of.shape() {
+            return Err(Error::shape("gradient given", of.shape(), gradient.shape()));
+        }
+        self.operations.push(Operation::Gradient { of: of.clone(), gradient: gradient.clone() });
+        Ok(())
+    }
+
+    /// Vectors of symbols: [...] gives [..., features]. An index beyond the table gives NaN.
+    ///
+    /// # Errors
+    /// [`OtherDevice`](Error::OtherDevice), [`Value`](Error::Value) for numbers instead of indices.
+    pub fn embedding(&mut self, embedding: &'m Embedding, indices: &Value) -> Result<Value> {
+        let table = self.plan.parameters(embedding.parameters(), &[embedding.symbols(), embedding.features()])?;
+        let out = self.plan.embedding(&table, indices)?;
+        self.operations.push(Operation::Embedding { embedding, indices: indices.clone(), out: out.clone() });
+        Ok(out)
+    }
+
+    /// x·Wᵀ + b over the last axis of x.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where that axis is not W's.
+    pub fn linear(&mut self, linear: &'m Linear, x: &Value) -> Result<Value> {
+        let out = self.plan.linear(linear, x)?;
+        self.operations.push(Operation::Linear { linear, x: x.clone(), out: out.clone() });
+        Ok(out)
+    }
+
+    /// The same into part of another value, whose gradient it takes.
+    ///
+    /// # Errors
+    /// As [`Tape::linear`], and where `out` has another shape.
+    pub fn linear_into(&mut self, linear: &'m Linear, x: &Value, out: &Value) -> Result<()> {
+        self.plan.linear_into(linear, x, out)?;
+        self.operations.push(Operation::Linear { linear, x: x.clone(), out: out.clone() });
+        Ok(())
+    }
+
+    /// A recurrent layer over `x`, from and to a state on the device. A state that an earlier layer of the tape left, and
+    /// that this one carries on, passes gradients back to it; one from before the tape does not, which is truncated
+    /// backpropagation through time. [`RnnConfig::dropout`](crate::RnnConfig::dropout) acts between its layers.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::rnn`]; [`Value`](Error::Value) where the layer was not made by [`Rnn::trainable`].
+    pub fn rnn(&mut self, rnn: &'m Rnn, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
+        if !self.training {
+            return self.plan.rnn(rnn, x, state, call);
+        }
+        rnn.backward_weights(0)?;
+        let (steps, batch) = layer::sequence_sizes(rnn.config(), x.shape())?;
+        let mut reserve = Reserve::new(rnn, steps, batch, call)?;
+        reserve.set_seed(&self.hyper, &mut self.streams);
+        let out = self.plan.fresh("output of a recurrent layer", &layer::output_shape(rnn, x.shape(), call)?)?;
+        self.plan.rnn_keeping(rnn, x, state, call, &out, &reserve)?;
+        let (x, state, call) = (x.clone(), state.clone(), call.clone());
+        self.operations.push(Operation::Rnn { rnn, x, state, call, reserve, out: out.clone() });
+        Ok(out)
+    }
+
+    /// Each number 0 with this probability, else divided by what is left (Srivastava et al. 2014); the same in the
+    /// backward pass. Which ones depends on the trainer's seed, the step, and the place in the tape only. In evaluation
+    /// this gives x.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for a probability that is not from 0 to less than 1.
+    pub fn dropout(&mut self, x: &Value, probability: f64) -> Result<Value> {
+        check_probability(probability)?;
+        if !self.training || probability == 0.0 {
+            return Ok(x.clone());
+        }
+        let out = self.plan.copy_of(x)?;
+        let stream = self.streams;
+        self.streams += 1;
+        let seed = self.plan.tensor(&self.hyper)?;
+        emit_dropout(&mut self.plan, seed.buffer, &out, probability, stream);
+        self.operations.push(Operation::Dropout { x: x.clone(), out: out.clone(), probability, stream });
+        Ok(out)
+    }
+
+    /// Adds the mean over targets of −log softmax(logits)[target] to the loss: logits [..., C] and targets [...], of which
+    /// [`IGNORED`] ones count for nothing. A target beyond C, or nothing but ignored ones, give NaN.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where the shapes do not fit each other.
+    pub fn cross_entropy(&mut self, logits: &Value, targets: &Value) -> Result<()> {
+        PlanBuilder::expect(logits, "logits", false)?;
+        PlanBuilder::expect(targets, "targets", true)?;
+        let (&columns, rest) = logits.shape().split_last().unwrap_or((&0, &[]));
+        if rest.is_empty() || targets.shape() != rest {
+            return Err(Error::shape("targets", rest, targets.shape()));
+        }
+        let m = rest.iter().product::<usize>();
+        let (count, losses, gradient) = self.loss_buffers(targets, m, 2, logits)?;
+        let row_groups = m.min(1 << 15) as u32;
+        let params = CrossEntropyParams {
+            m: m as u32,
+            columns: columns as u32,
+            logits_offset: logits.offset as u32,
+            target_offset: targets.offset as u32,
+            nan: f32::NAN.to_bits(),
+            row_groups,
+            ..Default::default()
+        };
+        let bindings = vec![logits.buffer, targets.buffer, count, losses, gradient.buffer];
+        self.plan.draft.dispatch(self.variant(Kernel::CrossEntropy), bindings, &params.words());
+        self.add_loss(logits, losses, m, count, gradient)
+    }
+
+    /// Adds the mean of (x − t)² to the loss, over targets that are not NaN; NaN where all are.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where the shapes differ.
+    pub fn mean_squared_error(&mut self, x: &Value, targets: &Value) -> Result<()> {
+        self.element_loss(x, targets, false)
+    }
+
+    /// Adds the mean of −t·log σ(x) − (1 − t)·log(1 − σ(x)) to the loss, over targets that are not NaN; NaN where all are.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where the shapes differ.
+    pub fn binary_cross_entropy(&mut self, x: &Value, targets: &Value) -> Result<()> {
+        self.element_loss(x, targets, true)
+    }
+
+    fn element_loss(&mut self, x: &Value, targets: &Value, binary: bool) -> Result<()> {
+        PlanBuilder::expect(x, "input of a loss", false)?;
+        PlanBuilder::expect(targets, "targets", false)?;
+        if targets.shape() != x.shape() {
+            return Err(Error::shape("targets", x.shape(), targets.shape()));
+        }
+        let count = x.shape().iter().product::<usize>();
+        let (valid, losses, gradient) = self.loss_buffers(targets, count, 3, x)?;
+        let params = ElementLossParams {
+            count: count as u32,
+            binary: binary.into(),
+            x_offset: x.offset as u32,
+            target_offset: targets.offset as u32,
+            row_lanes: layer::row_lanes(count),
+            ..Default::default()
+        };
+        let bindings = vec![x.buffer, targets.buffer, valid, losses, gradient.buffer];
+        self.plan.draft.dispatch(self.variant(Kernel::ElementLoss), bindings, &params.words());
+        self.add_loss(x, losses, count, valid, gradient)
+    }
+
+    fn variant(&self, kernel: Kernel) -> Variant {
+        Variant::new(kernel, FLAT, self.plan.device().panel())
+    }
+
+    /// The number of valid targets, by the form in which `reduce` counts them; memory for losses and for the gradient.
+    fn loss_buffers(
+        &mut self,
+        targets: &Value,
+        count: usize,
+        form: u32,
+        input: &Value,
+    ) -> Result<(BufferId, BufferId, Value)> {
+        let valid = self.plan.fresh("valid targets", &[1])?;
+        sum(&mut self.plan, (targets.buffer, targets.offset), count, form, None, (valid.buffer, 0));
+        let losses = self.plan.fresh("losses", &[count])?;
+        let gradient = self.plan.fresh("gradient of a loss", input.shape())?;
+        Ok((valid.buffer, losses.buffer, gradient))
+    }
+
+    fn add_loss(&mut self, of: &Value, losses: BufferId, count: usize, valid: BufferId, gradient: Value) -> Result<()> {
+        if self.losses == LOSSES {
+            return Err(Error::value("losses of a tape", format!("at most {LOSSES}"), self.losses + 1));
+        }
+        let all = self.plan.workspace("all losses", LOSSES);
+        sum(&mut self.plan, (losses, 0), count, 0, Some(valid), (all, self.losses));
+        self.losses += 1;
+        let total = self.plan.tensor(&self.loss)?;
+        sum(&mut self.plan, (all, 0), self.losses, 0, None, (total.buffer, 0));
+        self.operations.push(Operation::Gradient { of: of.clone(), gradient });
+        Ok(())
+    }
+
+    /// Makes it ready to evaluate.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::build`].
+    pub fn evaluation(self) -> Result<Evaluation> {
+        Ok(Evaluation { loss: self.loss, program: self.plan.build()? })
+    }
+
+    /// The blocks of parameters that its operations have, each once.
+    pub(super) fn parameters(&self) -> Vec<Parameters> {
+        let mut all: Vec<Parameters> = Vec::new();
+        for operation in &self.operations {
+            let parameters = match operation {
+                Operation::Embedding { embedding, .. } => Some(embedding.parameters()),
+                Operation::Linear { linear, .. } => linear.parameters(),
+                Operation::Rnn { rnn, .. } => rnn.parameters(),
+                Operation::Dropout { .. } | Operation::Gradient { .. } => None,
+            };
+            if let Some(parameters) = parameters
+                && !all.iter().any(|known| known.is(parameters))
+            {
+                all.push(parameters.clone());
+            }
+        }
+        all
+    }
+}
+
+/// A model's loss on data that it is not trained on.
+#[derive(Debug)]
+pub struct Evaluation {
+    loss: Tensor,
+    program: Program,
+}
+
+impl Evaluation {
+    /// Runs it on what its inputs hold, and gives the loss; 0 where the tape has none.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
+    pub fn run(&self) -> Result<f32> {
+        self.program.run()?;
+        Ok(self.loss.read()?.first().copied().unwrap_or(f32::NAN))
+    }
+
+    /// The program: its plan can be printed.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+}
+
+pub(crate) fn check_probability(probability: f64) -> Result<()> {
+    if (0.0..1.0).contains(&probability) {
+        Ok(())
+    } else {
+        Err(Error::value("dropout probability", "from 0 to less than 1", probability))
+    }
+}
+
+/// Drops numbers in place.
+pub(crate) fn emit_dropout(plan: &mut PlanBuilder, seed: BufferId, value: &Value, probability: f64, stream: u32) {
+    let count = value.shape().iter().product::<usize>();
+    drop_numbers(plan, seed, (value.buffer, value.offset), count, probability, stream);
+}
+
+/// The same for part of a buffer.
+pub(crate) fn drop_numbers(
+    plan: &mut PlanBuilder,
+    seed: BufferId,
+    (buffer, offset): (BufferId, usize),
+    count: usize,
+    probability: f64,
+    stream: u32,
+) {
+    let params = DropoutParams {
+        count: count as u32,
+        offset: offset as u32,
+        threshold: layer::threshold(probability),
+        scale: ((1.0 / (1.0 - probability)) as f32).to_bits(),
+        stream,
+        seed_offset: 0,
+        row_lanes: layer::row_lanes(count),
+    };
+    let variant = Variant::new(Kernel::Dropout, FLAT, plan.device().panel());
+    plan.draft.dispatch(variant, vec![seed, buffer], &params.words());
+}
+
+/// Σ of `count` numbers in one of `reduce`'s forms, divided by another where there is one; long ones in two stages.
+pub(super) fn sum(
+    plan: &mut PlanBuilder,
+    (values, values_offset): (BufferId, usize),
+    count: usize,
+    form: u32,
+    divisor: Option<BufferId>,
+    (out, out_offset): (BufferId, usize),
+) {
+    let none = plan.workspace("no divisor", 1);
+    let variant = Variant::new(Kernel::Reduce, FLAT, plan.device().panel());
+    let params = ReduceParams {
+        count: count as u32,
+        block: count as u32,
+        form,
+        values_offset: values_offset as u32,
+        out_offset: out_offset as u32,
+        ..Default::default()
+    };
+    let emit = |plan: &mut PlanBuilder, values, params: ReduceParams, divisor: Option<BufferId>, out| {
+        let params = ReduceParams { divided: divisor.is_some().into(), nan: f32::NAN.to_bits(), ..params };
+        plan.draft.dispatch(variant.clone(), vec![values, divisor.unwrap_or(none), out], &params.words());
+    };
+    if count <= BLOCK {
+        emit(plan, values, params, divisor, out);
+        return;
+    }
+    // As many blocks as numbers in each, for very long sums.
+    let block = BLOCK.max((count as f64).sqrt() as usize);
+    let groups = count.div_ceil(block);
+    let parts = plan.workspace("parts of a sum", groups);
+    emit(plan, values, ReduceParams { block: block as u32, out_offset: 0, ..params }, None, parts);
+    let last = ReduceParams { count: groups as u32, block: groups as u32, form: 0, values_offset: 0, ..params };
+    emit(plan, parts, last, divisor, out);
+}

@@ -1,0 +1,271 @@
+//! Training steps on the device, one submit each.
+
+use super::optimizer::{Clip, LearningRate, Optimizer};
+use super::tape::{Operation, Tape, sum};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
+use crate::layer::{DeviceState, Linear, Rnn};
+use crate::parameters::Parameters;
+use crate::plan::Plan;
+use crate::program::Program;
+use crate::tensor::{Storage, Tensor};
+
+/// How a model is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainerOptions {
+    /// How gradients change weights.
+    pub optimizer: Optimizer,
+    /// How fast.
+    pub learning_rate: LearningRate,
+    /// What is done to large gradients.
+    pub clip: Clip,
+    /// For dropout.
+    pub seed: u32,
+}
+
+impl TrainerOptions {
+    /// A learning rate of 0.001, nothing clipped, seed 0.
+    pub const fn new(optimizer: Optimizer) -> Self {
+        Self { optimizer, learning_rate: LearningRate::Constant(1e-3), clip: Clip::None, seed: 0 }
+    }
+}
+
+/// How training goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps taken in all.
+    pub steps: u32,
+    /// The loss of the last step.
+    pub last_loss: f32,
+    /// The mean loss of the steps since it was last asked for.
+    pub mean_loss: f32,
+    /// The norm of all gradients in the last step, before clipping.
+    pub gradient_norm: f32,
+}
+
+/// A block of parameters with its name and what the optimiser keeps for it.
+pub(super) struct Trained {
+    /// Stands before the names of its arrays.
+    pub name: String,
+    pub parameters: Parameters,
+    pub moments: Vec<(&'static str, Storage)>,
+}
+
+/// Words of the status: first bad step, bits of the last loss and norm, of Σ losses, steps.
+const STATUS: usize = 5;
+
+/// A model's forward and backward pass and its optimiser as one program on the device. A step comes back to the host only
+/// when [`Trainer::progress`] asks how it went; nothing is allocated after the first.
+pub struct Trainer {
+    pub(super) device: Device,
+    pub(super) options: TrainerOptions,
+    pub(super) trained: Vec<Trained>,
+    pub(super) states: Vec<(String, DeviceState)>,
+    /// Packs weights that were written from outside.
+    refresh: Program,
+    program: Program,
+    hyper: Tensor<u32>,
+    pub(super) status: Tensor<u32>,
+    pub(super) step: u32,
+}
+
+impl Trainer {
+    /// Adds backward pass and optimiser to a tape with at least one loss or gradient, and makes the program. Every block
+    /// of trainable parameters on it is trained; they are named `0.`, `1.` and so on in checkpoints, in the order of their
+    /// first use: [`Trainer::name`] gives them better names.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) where the tape is for evaluation, has nothing to train, or an option is out of range; as
+    /// [`PlanBuilder::build`](crate::PlanBuilder::build).
+    pub fn new(mut tape: Tape<'_>, options: TrainerOptions) -> Result<Self> {
+        options.optimizer.validate()?;
+        options.clip.validate()?;
+        options.learning_rate.validate()?;
+        if !tape.training {
+            return Err(Error::value("tape", "one made by Tape::training", "one for evaluation"));
+        }
+        let blocks = tape.parameters();
+        if blocks.is_empty() || !tape.operations.iter().any(|operation| matches!(operation, Operation::Gradient { .. }))
+        {
+            return Err(Error::value("tape", "trainable layers and a loss", "none"));
+        }
+        let device = tape.device().clone();
+        let mut trained = Vec::new();
+        for (i, parameters) in blocks.into_iter().enumerate() {
+            let words = parameters.len() as u64;
+            let moments =
+                options.optimizer.moments().iter().map(|&name| Ok((name, Storage::zeros(&device, name, words)?)));
+            trained.push(Trained { name: format!("{i}."), moments: moments.collect::<Result<_>>()?, parameters });
+        }
+        let status = Tensor::zeros(&device, &[STATUS])?;
+        tape.backward()?;
+        emit_step(&mut tape, &options, &trained, &status)?;
+        let layers = layers(&tape.operations);
+        let mut refresh = crate::plan::PlanBuilder::new(&device);
+        for layer in &layers {
+            layer.emit(&mut tape.plan);
+            layer.emit(&mut refresh);
+        }
+        let refresh = refresh.build()?;
+        let hyper = tape.hyper.clone();
+        let program = tape.plan.build()?;
+        Ok(Self { device, options, trained, states: Vec::new(), refresh, program, hyper, status, step: 0 })
+    }
+
+    /// Names a layer's parameters in checkpoints: `name` stands before the name of each array.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) where they are not trained here, or the name is another one's.
+    pub fn name(&mut self, name: &str, parameters: &Parameters) -> Result<()> {
+        if self.trained.iter().any(|trained| trained.name == name && !trained.parameters.is(parameters)) {
+            return Err(Error::value("name of parameters", "one of its own", name));
+        }
+        let trained = self.trained.iter_mut().find(|trained| trained.parameters.is(parameters));
+        let trained = trained.ok_or_else(|| Error::value(name, "parameters of the tape", "others"))?;
+        name.clone_into(&mut trained.name);
+        Ok(())
+    }
+
+    /// A state that is carried from step to step, to be kept in checkpoints too.
+    pub fn keep_state(&mut self, name: &str, state: &DeviceState) {
+        self.states.push((name.to_owned(), state.clone()));
+    }
+
+    /// One step on what the inputs hold now: loss, gradients, weights. On a GPU the work is submitted.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain. A loss that is not finite is no error here: the step is not
+    /// taken, nor any after it, and [`Trainer::progress`] reports it.
+    pub fn step(&mut self) -> Result<()> {
+        let step = self.step + 1;
+        let rate = self.options.learning_rate.at(self.step) as f32;
+        let [first, second] = self.options.optimizer.corrections(step);
+        let hyper = [self.options.seed, step, rate.to_bits(), first.to_bits(), second.to_bits()];
+        self.hyper.write(ndarray::ArrayView1::from(&hyper[..]))?;
+        self.program.run()?;
+        self.step = step;
+        Ok(())
+    }
+
+    /// Steps asked for so far.
+    pub fn steps(&self) -> u32 {
+        self.step
+    }
+
+    /// How training goes: waits for the last step.
+    ///
+    /// # Errors
+    /// [`Diverged`](Error::Diverged) with the first step whose loss or gradients were not finite: the weights are those
+    /// from before that step. [`Gpu`](Error::Gpu).
+    pub fn progress(&mut self) -> Result<Progress> {
+        let status = self.status.read()?;
+        let [bad, loss, norm, sum, steps] = [0, 1, 2, 3, 4].map(|i| status[i]);
+        let [loss, norm, sum] = [loss, norm, sum].map(f32::from_bits);
+        if bad != 0 {
+            return Err(Error::Diverged { step: bad });
+        }
+        let mut reset = status;
+        (reset[3], reset[4]) = (0, 0);
+        self.status.write(reset.view())?;
+        Ok(Progress {
+            steps: self.step,
+            last_loss: loss,
+            mean_loss: if steps == 0 { f32::NAN } else { sum / steps as f32 },
+            gradient_norm: norm,
+        })
+    }
+
+    /// The plan of a step.
+    pub fn plan(&self) -> &Plan {
+        self.program.plan()
+    }
+
+    /// The options.
+    pub fn options(&self) -> &TrainerOptions {
+        &self.options
+    }
+
+    /// Takes over what was written into the layers' parameters from outside.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu).
+    pub fn refresh(&self) -> Result<()> {
+        self.refresh.run()
+    }
+}
+
+/// A layer whose weights are packed anew after each step.
+enum Layer<'a> {
+    Rnn(&'a Rnn),
+    Linear(&'a Linear),
+}
+
+impl Layer<'_> {
+    fn emit(&self, plan: &mut crate::plan::PlanBuilder) {
+        match self {
+            Self::Rnn(rnn) => rnn.emit_refresh(plan),
+            Self::Linear(linear) => linear.emit_refresh(plan),
+        }
+    }
+}
+
+/// The layers on a tape, each once.
+fn layers<'a>(operations: &'a [Operation<'_>]) -> Vec<Layer<'a>> {
+    let mut layers: Vec<Layer<'a>> = Vec::new();
+    for operation in operations {
+        match operation {
+            Operation::Rnn { rnn, .. } => {
+                if !layers.iter().any(|layer| matches!(layer, Layer::Rnn(known) if std::ptr::eq(*known, *rnn))) {
+                    layers.push(Layer::Rnn(rnn));
+                }
+            }
+            Operation::Linear { linear, .. } => {
+                if !layers.iter().any(|layer| matches!(layer, Layer::Linear(known) if std::ptr::eq(*known, *linear))) {
+                    layers.push(Layer::Linear(linear));
+                }
+            }
+            _ => {}
+        }
+    }
+    layers
+}
+
+/// The norm of all gradients, whether the step is taken, and the optimiser.
+fn emit_step(tape: &mut Tape<'_>, options: &TrainerOptions, trained: &[Trained], status: &Tensor<u32>) -> Result<()> {
+    let hyper = tape.plan.tensor(&tape.hyper)?.buffer;
+    let loss = tape.plan.tensor(&tape.loss)?.buffer;
+    let status = tape.plan.tensor(status)?.buffer;
+    let plan = &mut tape.plan;
+    let parts = plan.own("squared norms", trained.len() as u64);
+    let squares = plan.own("squared norm", 1);
+    let control = plan.own("control", 2);
+    for (i, block) in trained.iter().enumerate() {
+        let gradients = crate::layer::gradient_buffer(plan, &block.parameters);
+        sum(plan, (gradients, 0), block.parameters.len(), 1, None, (parts, i));
+    }
+    sum(plan, (parts, 0), trained.len(), 0, None, (squares, 0));
+    let max_norm = if let Clip::Norm(most) = options.clip { most.to_bits() } else { 0 };
+    let variant = Variant::new(Kernel::Guard, ALONE, plan.device().panel());
+    let params = GuardParams { max_norm, ..Default::default() };
+    plan.draft.dispatch(variant, vec![hyper, loss, squares, status, control], &params.words());
+    for block in trained {
+        let count = block.parameters.len();
+        let gradients = crate::layer::gradient_buffer(plan, &block.parameters);
+        let weights = plan.external("parameters", block.parameters.values(), count as u64);
+        let mut bindings = vec![gradients, hyper, control, weights];
+        let moments = block.moments.iter().map(|(name, storage)| plan.external(name, storage, count as u64));
+        bindings.extend(moments.collect::<Vec<_>>());
+        if block.moments.is_empty() {
+            bindings.push(plan.workspace("no momentum", 1));
+        }
+        options.optimizer.emit(plan, bindings, count, options.clip);
+    }
+    Ok(())
+}
+
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer").field("options", &self.options).field("step", &self.step).finish_non_exhaustive()
+    }
+}
