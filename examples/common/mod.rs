@@ -1,0 +1,127 @@
+//! What the training examples share: the choice of a device, a progress bar, pictures.
+
+#![allow(dead_code, reason = "each example uses a part of it")]
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use plotters::prelude::*;
+use std::path::Path;
+use std::time::Duration;
+use wgrnn::Device;
+
+/// Which device to use.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Choice {
+    /// A GPU; an error where there is none.
+    Gpu,
+    /// This computer's cores.
+    Cpu,
+    /// A GPU if there is one that is more than software.
+    Auto,
+}
+
+impl Choice {
+    pub fn device(self) -> Result<Device> {
+        let device = match self {
+            Self::Gpu => Device::gpu()?,
+            Self::Cpu => Device::cpu(),
+            Self::Auto => Device::auto(),
+        };
+        if let Some(note) = device.note() {
+            eprintln!("note: {note}");
+        }
+        eprintln!("device: {}", device.name());
+        Ok(device)
+    }
+}
+
+/// A bar over training steps; `unit` is what is counted a second, `each` of them a step.
+pub struct Bar {
+    bar: ProgressBar,
+    unit: &'static str,
+    each: usize,
+}
+
+impl Bar {
+    pub fn new(steps: u32, unit: &'static str, each: usize) -> Result<Self> {
+        let bar = ProgressBar::new(steps.into());
+        bar.set_style(ProgressStyle::with_template("{wide_bar} step {pos}/{len}, {msg}, {eta} left")?);
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Ok(Self { bar, unit, each })
+    }
+
+    /// After a step; a loss is shown when it was asked for.
+    pub fn step(&self, loss: Option<f32>) {
+        self.bar.inc(1);
+        if let Some(loss) = loss {
+            let rate = self.bar.per_sec() * self.each as f64;
+            self.bar.set_message(format!("loss {loss:.3}, {rate:.0} {}/s", self.unit));
+        }
+    }
+
+    /// Prints a line above the bar.
+    pub fn line(&self, text: &str) {
+        self.bar.suspend(|| println!("{text}"));
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A named line of a picture: points (x, y).
+pub struct Line<'a> {
+    pub name: &'a str,
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Colours that remain apart for most people (Okabe and Ito).
+const COLOURS: [RGBColor; 4] =
+    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
+
+/// Lines over common axes, as an SVG file.
+pub fn plot(path: &Path, title: &str, [x_name, y_name]: [&str; 2], lines: &[Line<'_>]) -> Result<()> {
+    let points = || lines.iter().flat_map(|line| line.points.iter().copied()).filter(|(x, y)| (x + y).is_finite());
+    let range = |values: &mut dyn Iterator<Item = f64>| {
+        let (least, most) = values.fold((f64::MAX, f64::MIN), |(a, b), value| (a.min(value), b.max(value)));
+        let margin = 0.05 * (most - least).max(1e-9);
+        (least, most, margin)
+    };
+    let (left, right, _) = range(&mut points().map(|point| point.0));
+    let (low, high, margin) = range(&mut points().map(|point| point.1));
+    let root = SVGBackend::new(path, (900, 500)).into_drawing_area();
+    let draw = || -> Result<(), Box<dyn std::error::Error>> {
+        root.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&root)
+            .caption(title, ("sans-serif", 22))
+            .margin(16)
+            .x_label_area_size(44)
+            .y_label_area_size(64)
+            .build_cartesian_2d(left..right, low - margin..high + margin)?;
+        chart
+            .configure_mesh()
+            .x_desc(x_name)
+            .y_desc(y_name)
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(BLACK.mix(0.1))
+            .label_style(("sans-serif", 14))
+            .draw()?;
+        for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
+            let style = ShapeStyle::from(colour).stroke_width(2);
+            chart
+                .draw_series(LineSeries::new(line.points.iter().copied(), style))?
+                .label(line.name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        }
+        chart
+            .configure_series_labels()
+            .border_style(BLACK.mix(0.3))
+            .background_style(WHITE)
+            .label_font(("sans-serif", 14))
+            .draw()?;
+        root.present()?;
+        Ok(())
+    };
+    draw().map_err(|error| anyhow::anyhow!("{error}")).with_context(|| path.display().to_string())
+}
