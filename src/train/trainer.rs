@@ -176,6 +176,16 @@ impl Trainer {
         })
     }
 
+    /// Another learning rate from the next step on.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) where it is not finite or negative.
+    pub fn set_learning_rate(&mut self, learning_rate: LearningRate) -> Result<()> {
+        learning_rate.validate()?;
+        self.options.learning_rate = learning_rate;
+        Ok(())
+    }
+
     /// The plan of a step.
     pub fn plan(&self) -> &Plan {
         self.program.plan()

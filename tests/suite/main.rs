@@ -15,4 +15,5 @@ mod plans;
 mod random_layers;
 mod shaders;
 mod stream;
+mod training;
 mod weights;
