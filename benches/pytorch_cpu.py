@@ -1,9 +1,9 @@
-"""Times PyTorch's CPU forward pass on the benchmark shapes and prints a Markdown table.
+"""Times PyTorch's CPU forward and forward + backward passes on the benchmark shapes and prints a Markdown table.
 
     python3 benches/pytorch_cpu.py [--seconds 1.0]
 
 Needs torch; see scripts/requirements.txt. GFLOP/s counts the matrix products
-only: 2*T*N*(I+H)*G*H per layer and direction, with I that layer's input size.
+only: 2*T*N*(I+H)*G*H per layer and direction, with I that layer's input size, for the forward pass.
 """
 
 import argparse
@@ -50,23 +50,32 @@ def median_seconds(run, seconds):
     return statistics.median(times)
 
 
+def backward(module, x):
+    """Gradients of the input and of all weights."""
+    module.zero_grad(set_to_none=True)
+    x = x.detach().requires_grad_()
+    output, _ = module(x)
+    output.backward(torch.ones_like(output))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=1.0, help="time spent on each shape")
     args = parser.parse_args()
 
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32, no_grad\n")
-    print("| shape | cell | I | H | N | T | L | D | ms | GFLOP/s |")
-    print("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32\n")
+    print("| shape | cell | I | H | N | T | L | D | forward ms | GFLOP/s | with backward ms |")
+    print("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for name, cell, inputs, hidden, batch, steps, layers, directions in SHAPES:
         module = MODULES[cell](inputs, hidden, layers, bidirectional=directions == 2).eval()
         x = torch.randn(steps, batch, inputs)
         with torch.no_grad():
             seconds = median_seconds(lambda: module(x), args.seconds)
+        both = median_seconds(lambda: backward(module.train(), x), args.seconds)
         rate = flop(cell, inputs, hidden, batch, steps, layers, directions) / seconds / 1e9
         sizes = " | ".join(str(s) for s in (inputs, hidden, batch, steps, layers, directions))
-        print(f"| {name} | {cell} | {sizes} | {seconds * 1e3:.3f} | {rate:.1f} |", flush=True)
+        print(f"| {name} | {cell} | {sizes} | {seconds * 1e3:.3f} | {rate:.1f} | {both * 1e3:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

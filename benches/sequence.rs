@@ -13,38 +13,7 @@ use criterion::Throughput;
 use ndarray::{Array3, ArrayView3};
 use std::time::SystemTime;
 use wgrnn::check::Comparison;
-use wgrnn::{Activation, Cell, Class, Device, Direction, Reset, Rnn, RnnConfig, RnnWeights, SessionOptions};
-
-/// A shape that people run.
-struct Shape {
-    name: &'static str,
-    config: RnnConfig,
-    batch: usize,
-    steps: usize,
-}
-
-fn shapes() -> Vec<Shape> {
-    let shape = |name, config, batch, steps| Shape { name, config, batch, steps };
-    let lstm = |input, hidden| RnnConfig::new(Cell::Lstm, input, hidden);
-    vec![
-        // One step of a voice-activity detector, and a short utterance.
-        shape("stream lstm", lstm(128, 128), 1, 1),
-        shape("vad lstm", lstm(128, 128), 1, 100),
-        // A character model.
-        shape("charlm lstm", lstm(128, 256), 32, 64),
-        shape("charlm gru", RnnConfig::new(Cell::Gru(Reset::After), 128, 256), 32, 64),
-        shape("charlm elman", RnnConfig::new(Cell::Elman(Activation::Tanh), 128, 256), 32, 64),
-        // Two shapes of DeepBench.
-        shape("ds512 lstm", lstm(512, 512), 16, 25),
-        shape("ds1024 lstm", lstm(1024, 1024), 64, 50),
-        // A speaker encoder over many windows.
-        shape("embed lstm", lstm(40, 256).layers(3), 64, 160),
-        // A tagger.
-        shape("bi lstm", lstm(256, 256).layers(2).direction(Direction::Bidirectional), 8, 128),
-        // The FlashRNN paper's shape.
-        shape("flash lstm", lstm(768, 768), 16, 1024),
-    ]
-}
+use wgrnn::{Class, Device, Rnn, RnnWeights, SessionOptions};
 
 /// A GPU in software would take many seconds for more than this.
 const SOFTWARE_FLOP: u64 = 6_000_000_000;
@@ -54,7 +23,7 @@ fn main() {
     let devices = common::devices();
     let mut criterion = common::criterion();
     let mut lines = Vec::new();
-    for shape in shapes() {
+    for shape in common::shapes() {
         let x = Array3::from_shape_fn((shape.steps, shape.batch, shape.config.input_size()), |(t, n, i)| {
             ((t * 31 + n * 17 + i * 7) % 101) as f32 / 50.5 - 1.0
         });

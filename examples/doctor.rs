@@ -8,10 +8,12 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use ndarray::Array3;
+use ndarray::{Array3, ArrayView3};
 use std::process::ExitCode;
 use wgrnn::kernels::Kernel;
-use wgrnn::{Cell, Device, Direction, GpuOptions, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, adapters, check};
+use wgrnn::{
+    Cell, Device, Direction, GpuOptions, Lengths, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, adapters, check,
+};
 
 /// Lists adapters, and checks every kernel and cell on them.
 #[derive(Parser)]
@@ -74,7 +76,13 @@ fn examine(device: &Device) -> Result<bool> {
     for cell in Cell::ALL {
         right &= examine_layer(device, RnnConfig::new(cell, 20, 33), cell.name())?;
     }
-    right &= examine_layer(device, RnnConfig::new(Cell::Lstm, 20, 33).projection(12), "lstm with projection")?;
+    let projected = || RnnConfig::new(Cell::Lstm, 20, 33).projection(12);
+    right &= examine_layer(device, projected(), "lstm with projection")?;
+    println!("\n{:<26} {:>6} {:>12} {:>12}  verdict", "gradients against twins", "cases", "max error", "tolerance");
+    for cell in Cell::ALL {
+        right &= examine_gradients(device, RnnConfig::new(cell, 20, 33), cell.name())?;
+    }
+    right &= examine_gradients(device, projected(), "lstm with projection")?;
     println!("\n{}: {}", device.name(), if right { "all is right" } else { "NOT RIGHT, do not trust its results" });
     Ok(right)
 }
@@ -92,15 +100,28 @@ fn examine_kernel(device: &Device, kernel: Kernel) -> Result<bool> {
     Ok(report.passed())
 }
 
-/// Two layers, both directions, lengths that differ, by every schedule.
 fn examine_layer(device: &Device, config: RnnConfig, name: &str) -> Result<bool> {
     let config = config.layers(2).direction(Direction::Bidirectional);
     let rnn = Rnn::new(device, &config, RnnWeights::init(&config, 0)?)?;
+    report(name, |x, call| rnn.check(x, None, call))
+}
+
+fn examine_gradients(device: &Device, config: RnnConfig, name: &str) -> Result<bool> {
+    let config = config.layers(2).direction(Direction::Bidirectional);
+    let rnn = Rnn::trainable(device, &config, &RnnWeights::init(&config, 0)?)?;
+    report(name, |x, call| rnn.check_gradients(x, call))
+}
+
+/// Two layers, both directions, lengths that differ, by every schedule.
+fn report(
+    name: &str,
+    check: impl Fn(ArrayView3<'_, f32>, &RnnCall) -> wgrnn::Result<check::LayerReport>,
+) -> Result<bool> {
     let x = Array3::from_shape_fn((6, 3, 20), |(t, n, i)| ((t * 31 + n * 17 + i * 7) % 23) as f32 / 11.5 - 1.0);
     let mut reports = Vec::new();
     for schedule in [Schedule::Step, Schedule::Sequence] {
         let call = RnnCall { lengths: Lengths::Fixed(vec![6, 2, 5]), schedule, ..RnnCall::default() };
-        reports.extend(rnn.check(x.view(), None, &call)?.comparisons);
+        reports.extend(check(x.view(), &call)?.comparisons);
     }
     let passed = reports.iter().all(check::Comparison::passed);
     let worst = reports.iter().max_by(|a, b| a.severity().total_cmp(&b.severity()));

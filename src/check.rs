@@ -4,7 +4,7 @@
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{Case, Kernel};
-use crate::layer::{Output, Rnn, RnnCall, State};
+use crate::layer::{Output, Rnn, RnnCall, RnnGradients, State};
 use crate::reference;
 use ndarray::{Array2, Array3, ArrayD, ArrayView3, ArrayViewD, s};
 use std::fmt::{Display, Formatter};
@@ -174,6 +174,44 @@ impl Rnn {
         if let (Some(got), Some(single), Some(double)) = (&got.state.c, single.c, double.c) {
             comparisons.push(compare("c", got.view().into_dyn(), &single.into_dyn(), &double.into_dyn())?);
         }
+        Ok(LayerReport { comparisons })
+    }
+
+    /// Computes gradients on this layer's device and by the twins on the CPU, for one and the same gradient of the output,
+    /// and compares those of the input, of the initial state and of all weights. The twins are held to finite differences
+    /// of the reference by the library's own tests.
+    ///
+    /// # Errors
+    /// As [`Rnn::gradients`]; a difference is no error but a report that has not passed.
+    pub fn check_gradients(&self, x: ArrayView3<'_, f32>, call: &RnnCall) -> Result<LayerReport> {
+        let twin = Self::trainable(&Device::cpu(), self.config(), &*self.weights()?)?;
+        let shape = crate::layer::output_shape(self, x.shape(), call)?;
+        // Numbers of either sign, none of them 0.
+        let mut place = 0_u32;
+        let dy = ArrayD::from_shape_simple_fn(shape, || {
+            place = place.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (place >> 8) as f32 / 8_388_608.0 - 1.0
+        });
+        // The twin's CPU knows no lengths that lie on another device.
+        let call = RnnCall { lengths: call.lengths.list().into(), ..call.clone() };
+        let [got, expected] = [self, &twin].map(|rnn| rnn.gradients(x, None, &call, dy.view(), None));
+        let (got, expected) = (got?, expected?);
+        let arrays = |gradients: &RnnGradients| {
+            let mut arrays: Vec<_> = gradients.weights.named().map(|(name, array)| (name, array.to_owned())).collect();
+            arrays.push(("x".to_owned(), gradients.x.clone().into_dyn()));
+            arrays.push(("h".to_owned(), gradients.state.h.clone().into_dyn()));
+            arrays.extend(gradients.state.c.clone().map(|c| ("c".to_owned(), c.into_dyn())));
+            arrays
+        };
+        let compare = |((name, got), (_, expected)): ((String, ArrayD<f32>), (String, ArrayD<f32>))| {
+            let expected = expected.mapv(f64::from);
+            // Both are sums over steps and sequences in f32, in orders of their own: each as far from the exact result as
+            // float32 implementations are seen to be, 32 ε of the largest element.
+            let largest = expected.iter().fold(1.0, |largest: f64, x| largest.max(x.abs()));
+            let tolerance = 64.0 * f64::from(f32::EPSILON) * largest;
+            Comparison::new(format!("gradient of {name}"), got.view(), expected.view(), tolerance)
+        };
+        let comparisons = arrays(&got).into_iter().zip(arrays(&expected)).map(compare).collect::<Result<_>>()?;
         Ok(LayerReport { comparisons })
     }
 

@@ -582,7 +582,11 @@ fn outer_case(
     let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
     let variant = Variant { vector, ..Variant::new(Kernel::Outer, tile, 4) };
     Case {
-        name: format!("{variant} of {batch}x{m}x{n} from {rows}, mapped {mapped}, accumulated {accumulate}"),
+        name: format!(
+            "{variant} of {batch}x{m}x{n} from {rows}{}{}",
+            if mapped { " mapped" } else { "" },
+            if accumulate { " added" } else { "" }
+        ),
         variant,
         tolerance: dot_tolerance(rows),
         params: params.words(),
@@ -1001,69 +1005,69 @@ pub(super) fn guard(_: &Device) -> Vec<Case> {
     cases.into_iter().map(case).collect()
 }
 
-/// Steps of an optimiser: the first, a later one, one that is not taken.
-fn updates(words: usize, params: impl Fn(usize) -> Vec<u32>, kernel: Kernel, name: &str) -> Vec<Case> {
-    let case = |(count, step, go): (usize, u32, f32)| {
-        let mut numbers = Numbers::new(count + step as usize);
-        let hyper = [1, step, 0.1_f32.to_bits(), 2.0_f32.to_bits(), 3.0_f32.to_bits()];
-        let mut buffers = vec![
-            Words::Numbers(numbers.uniform(count, 1.0)),
-            Words::Indices(hyper.to_vec()),
-            Words::Numbers(vec![0.75, go]),
-        ];
-        buffers.extend(
-            (0..words).map(|_| Words::Numbers(numbers.uniform(count, 1.0).into_iter().map(f32::abs).collect())),
-        );
-        Case {
-            name: format!("{name} of {count}, step {step}, taken {go}"),
-            variant: Variant::new(kernel, FLAT, 4),
-            // A few roundings of numbers near 1, and a quotient.
-            tolerance: 32.0 * f64::from(f32::EPSILON),
-            params: params(count),
-            buffers,
-        }
-    };
-    [(1, 1, 1.0), (63, 1, 1.0), (63, 5, 1.0), (64, 5, 0.0), (1000, 2, 1.0)].into_iter().map(case).collect()
+/// Numbers, step, and whether it is taken.
+type Update = (usize, u32, f32);
+
+/// The first step of an optimiser, later ones, one that is not taken.
+const UPDATES: [Update; 5] = [(1, 1, 1.0), (63, 1, 1.0), (63, 5, 1.0), (64, 5, 0.0), (1000, 2, 1.0)];
+
+fn update_case(variant: Variant, name: &str, words: usize, params: Vec<u32>, (count, step, go): Update) -> Case {
+    let mut numbers = Numbers::new(count + step as usize);
+    let hyper = [1, step, 0.1_f32.to_bits(), 2.0_f32.to_bits(), 3.0_f32.to_bits()];
+    let mut buffers = vec![
+        Words::Numbers(numbers.uniform(count, 1.0)),
+        Words::Indices(hyper.to_vec()),
+        Words::Numbers(vec![0.75, go]),
+    ];
+    // Squares are not negative.
+    let positive = |_| Words::Numbers(numbers.uniform(count, 1.0).into_iter().map(f32::abs).collect());
+    buffers.extend((0..words).map(positive));
+    Case {
+        name: format!("{name} of {count}, step {step}, taken {go}"),
+        variant,
+        // A few roundings of numbers near 1, and a quotient.
+        tolerance: 32.0 * f64::from(f32::EPSILON),
+        params,
+        buffers,
+    }
 }
 
 pub(super) fn sgd(_: &Device) -> Vec<Case> {
     let forms = [("plain", 0.0, 0.0, 0, 0.0), ("momentum", 0.9, 0.01, 0, 0.0), ("nesterov", 0.9, 0.0, 1, 0.3)];
-    let case = |(name, momentum, decay, nesterov, most): (&str, f32, f32, u32, f32)| {
-        let params = |count: usize| {
-            SgdParams {
-                count: count as u32,
-                momentum: momentum.to_bits(),
-                decay: decay.to_bits(),
-                nesterov,
-                max_value: most.to_bits(),
-                row_lanes: 2 * FLAT.lanes,
-            }
-            .words()
-        };
-        updates(2, params, Kernel::Sgd, &format!("sgd {name}"))
+    forms.into_iter().flat_map(|form| UPDATES.map(|update| sgd_case(form, update))).collect()
+}
+
+/// Name, momentum, decay, Nesterov's momentum, largest gradient.
+fn sgd_case((name, momentum, decay, nesterov, most): (&str, f32, f32, u32, f32), update: Update) -> Case {
+    let params = SgdParams {
+        count: update.0 as u32,
+        momentum: momentum.to_bits(),
+        decay: decay.to_bits(),
+        nesterov,
+        max_value: most.to_bits(),
+        row_lanes: (2 * FLAT.lanes).max(layer::row_lanes(update.0) / 2),
     };
-    forms.into_iter().flat_map(case).collect()
+    update_case(Variant::new(Kernel::Sgd, FLAT, 4), &format!("sgd {name}"), 2, params.words(), update)
 }
 
 pub(super) fn adam(_: &Device) -> Vec<Case> {
     let forms = [("plain", 0.0, 0, 0.0), ("decay", 0.02, 0, 0.3), ("decoupled", 0.05, 1, 0.0)];
-    let case = |(name, decay, decoupled, most): (&str, f32, u32, f32)| {
-        let params = |count: usize| {
-            AdamParams {
-                count: count as u32,
-                beta_1: 0.9_f32.to_bits(),
-                beta_2: 0.999_f32.to_bits(),
-                epsilon: 1e-3_f32.to_bits(),
-                decay: decay.to_bits(),
-                decoupled,
-                max_value: most.to_bits(),
-                row_lanes: 2 * FLAT.lanes,
-            }
-            .words()
-        };
-        updates(3, params, Kernel::Adam, &format!("adam {name}"))
+    forms.into_iter().flat_map(|form| UPDATES.map(|update| adam_case(form, update))).collect()
+}
+
+/// Name, decay, whether it is decoupled, largest gradient.
+fn adam_case((name, decay, decoupled, most): (&str, f32, u32, f32), update: Update) -> Case {
+    let params = AdamParams {
+        count: update.0 as u32,
+        beta_1: 0.9_f32.to_bits(),
+        beta_2: 0.999_f32.to_bits(),
+        epsilon: 1e-3_f32.to_bits(),
+        decay: decay.to_bits(),
+        decoupled,
+        max_value: most.to_bits(),
+        row_lanes: (2 * FLAT.lanes).max(layer::row_lanes(update.0) / 2),
     };
-    forms.into_iter().flat_map(case).collect()
+    update_case(Variant::new(Kernel::Adam, FLAT, 4), &format!("adam {name}"), 3, params.words(), update)
 }
 
 /// Cases large enough to time, with the tiles and the packing that the device uses.
@@ -1098,8 +1102,9 @@ pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::CrossEntropy => vec![cross_entropy_case((2048, 65))],
         Kernel::ElementLoss => vec![element_loss_case(1 << 17, true)],
         Kernel::Guard => guard(device).into_iter().take(1).collect(),
-        Kernel::Sgd => sgd(device).into_iter().skip(5).take(1).collect(),
-        Kernel::Adam => adam(device).into_iter().skip(2).take(1).collect(),
+        // The weights of a character model.
+        Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, 0, 0.0), (1 << 19, 2, 1.0))],
+        Kernel::Adam => vec![adam_case(("plain", 0.0, 0, 0.0), (1 << 19, 2, 1.0))],
         Kernel::SequenceBackward => {
             let tile = Tile { rows: 4, ..layer::own_tiles(device, kernel)[0] };
             vec![backward_case(Variant { cell, width: 256, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]

@@ -1,6 +1,6 @@
 //! The backward pass of a tape.
 
-use super::tape::{Operation, Tape, emit_dropout};
+use super::tape::{Operation, Recurrence, Tape, emit_dropout};
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, OuterParams, ScatterAddParams, Variant};
 use crate::layer::{self, DeviceState, Flow, Linear};
@@ -122,7 +122,8 @@ impl Tape<'_> {
                     linear_backward(plan, linear, x, &dy, dx.as_ref())?;
                 }
             }
-            Operation::Rnn { rnn, x, state, call, reserve, .. } => {
+            Operation::Rnn(recurrence) => {
+                let Recurrence { rnn, x, state, call, reserve, .. } = &**recurrence;
                 let is_known = gradients.states.iter().any(|known| known.0.h.is(&state.h));
                 if dy.is_none() && !is_known {
                     return Ok(());
@@ -133,7 +134,7 @@ impl Tape<'_> {
                 layer::emit_backward(plan, rnn, x, call, reserve, &Flow { dy: dy.as_ref(), state: &d_state, dx })?;
                 // Whoever left the state before has no part in this call, if it began with zeros.
                 let shares = |operation: &Operation<'_>| match operation {
-                    Operation::Rnn { state: other, .. } => other.h.is(&state.h),
+                    Operation::Rnn(other) => other.state.h.is(&state.h),
                     _ => false,
                 };
                 if !call.carry && earlier.iter().any(shares) {
@@ -149,10 +150,8 @@ impl Operation<'_> {
     /// What it gave; none where its input is the end.
     fn out(&self) -> Option<&Value> {
         match self {
-            Self::Embedding { out, .. }
-            | Self::Linear { out, .. }
-            | Self::Rnn { out, .. }
-            | Self::Dropout { out, .. } => Some(out),
+            Self::Embedding { out, .. } | Self::Linear { out, .. } | Self::Dropout { out, .. } => Some(out),
+            Self::Rnn(recurrence) => Some(&recurrence.out),
             Self::Gradient { .. } => None,
         }
     }

@@ -24,14 +24,7 @@ pub(super) enum Operation<'m> {
         x: Value,
         out: Value,
     },
-    Rnn {
-        rnn: &'m Rnn,
-        x: Value,
-        state: DeviceState,
-        call: RnnCall,
-        reserve: Reserve,
-        out: Value,
-    },
+    Rnn(Box<Recurrence<'m>>),
     Dropout {
         x: Value,
         out: Value,
@@ -43,6 +36,16 @@ pub(super) enum Operation<'m> {
         of: Value,
         gradient: Value,
     },
+}
+
+/// A recurrent layer's call.
+pub(super) struct Recurrence<'m> {
+    pub rnn: &'m Rnn,
+    pub x: Value,
+    pub state: DeviceState,
+    pub call: RnnCall,
+    pub reserve: Reserve,
+    pub out: Value,
 }
 
 /// Writes a model's forward pass operation by operation, as a [`PlanBuilder`] does, and remembers them: then
@@ -215,7 +218,9 @@ impl<'m> Tape<'m> {
         let out = self.plan.fresh("output of a recurrent layer", &layer::output_shape(rnn, x.shape(), call)?)?;
         self.plan.rnn_keeping(rnn, x, state, call, &out, &reserve)?;
         let (x, state, call) = (x.clone(), state.clone(), call.clone());
-        self.operations.push(Operation::Rnn { rnn, x, state, call, reserve, out: out.clone() });
+        let out_value = out.clone();
+        let recurrence = Recurrence { rnn, x, state, call, reserve, out: out_value };
+        self.operations.push(Operation::Rnn(Box::new(recurrence)));
         Ok(out)
     }
 
@@ -352,7 +357,7 @@ impl<'m> Tape<'m> {
             let parameters = match operation {
                 Operation::Embedding { embedding, .. } => Some(embedding.parameters()),
                 Operation::Linear { linear, .. } => linear.parameters(),
-                Operation::Rnn { rnn, .. } => rnn.parameters(),
+                Operation::Rnn(recurrence) => recurrence.rnn.parameters(),
                 Operation::Dropout { .. } | Operation::Gradient { .. } => None,
             };
             if let Some(parameters) = parameters

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
 use crate::layer::{DeviceState, Linear, Rnn};
 use crate::parameters::Parameters;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanBuilder};
 use crate::program::Program;
 use crate::tensor::{Storage, Tensor};
 
@@ -77,7 +77,7 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Value`](Error::Value) where the tape is for evaluation, has nothing to train, or an option is out of range; as
-    /// [`PlanBuilder::build`](crate::PlanBuilder::build).
+    /// [`PlanBuilder::build`].
     pub fn new(mut tape: Tape<'_>, options: TrainerOptions) -> Result<Self> {
         options.optimizer.validate()?;
         options.clip.validate()?;
@@ -102,7 +102,7 @@ impl Trainer {
         tape.backward()?;
         emit_step(&mut tape, &options, &trained, &status)?;
         let layers = layers(&tape.operations);
-        let mut refresh = crate::plan::PlanBuilder::new(&device);
+        let mut refresh = PlanBuilder::new(&device);
         for layer in &layers {
             layer.emit(&mut tape.plan);
             layer.emit(&mut refresh);
@@ -206,16 +206,25 @@ impl Trainer {
 }
 
 /// A layer whose weights are packed anew after each step.
+#[derive(Clone, Copy)]
 enum Layer<'a> {
     Rnn(&'a Rnn),
     Linear(&'a Linear),
 }
 
 impl Layer<'_> {
-    fn emit(&self, plan: &mut crate::plan::PlanBuilder) {
+    fn emit(self, plan: &mut PlanBuilder) {
         match self {
             Self::Rnn(rnn) => rnn.emit_refresh(plan),
             Self::Linear(linear) => linear.emit_refresh(plan),
+        }
+    }
+
+    fn is(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Rnn(a), Self::Rnn(b)) => std::ptr::eq(a, b),
+            (Self::Linear(a), Self::Linear(b)) => std::ptr::eq(a, b),
+            _ => false,
         }
     }
 }
@@ -223,19 +232,14 @@ impl Layer<'_> {
 /// The layers on a tape, each once.
 fn layers<'a>(operations: &'a [Operation<'_>]) -> Vec<Layer<'a>> {
     let mut layers: Vec<Layer<'a>> = Vec::new();
-    for operation in operations {
-        match operation {
-            Operation::Rnn { rnn, .. } => {
-                if !layers.iter().any(|layer| matches!(layer, Layer::Rnn(known) if std::ptr::eq(*known, *rnn))) {
-                    layers.push(Layer::Rnn(rnn));
-                }
-            }
-            Operation::Linear { linear, .. } => {
-                if !layers.iter().any(|layer| matches!(layer, Layer::Linear(known) if std::ptr::eq(*known, *linear))) {
-                    layers.push(Layer::Linear(linear));
-                }
-            }
-            _ => {}
+    let all = operations.iter().filter_map(|operation| match operation {
+        Operation::Rnn(recurrence) => Some(Layer::Rnn(recurrence.rnn)),
+        Operation::Linear { linear, .. } => Some(Layer::Linear(linear)),
+        _ => None,
+    });
+    for layer in all {
+        if !layers.iter().any(|known| known.is(layer)) {
+            layers.push(layer);
         }
     }
     layers

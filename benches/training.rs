@@ -1,0 +1,127 @@
+//! Forward and backward pass of whole layers, and a training step of a character model, on the adapter and on the CPU
+//! device.
+//!
+//! ```sh
+//! cargo bench --bench training
+//! cargo bench --bench training -- charlm
+//! ```
+
+mod common;
+
+use criterion::Throughput;
+use ndarray::{Array2, Array3};
+use std::time::SystemTime;
+use wgrnn::check::Comparison;
+use wgrnn::{
+    Cell, Class, Device, Model, ModelConfig, Optimizer, Rnn, RnnCall, RnnConfig, RnnTraining, RnnWeights,
+    SessionOptions, Tape, Targets, Tensor, Trainer, TrainerOptions,
+};
+
+/// A GPU in software would take many seconds for more than this.
+const SOFTWARE_FLOP: u64 = 6_000_000_000;
+
+fn main() {
+    let start = SystemTime::now();
+    let devices = common::devices();
+    let software = devices[0].1.report().is_some_and(|report| report.class == Class::Software);
+    let mut criterion = common::criterion();
+    let mut lines = Vec::new();
+    for shape in common::shapes() {
+        let flop: u64 = training(&Device::cpu(), &shape).1.plans().iter().map(|plan| plan.flop()).sum();
+        if software && flop > SOFTWARE_FLOP {
+            println!("{}: left out, {:.1} GFLOP are too many for a GPU in software", shape.name, flop as f64 / 1e9);
+            continue;
+        }
+        let trainings = devices.each_ref().map(|(name, device)| (*name, device, training(device, &shape)));
+        let kept = trainings[0].2.1.reserve_bytes() as f64 / f64::from(1 << 20);
+        println!("{}: {kept:.1} MiB kept for the backward pass", shape.name);
+        agree(&trainings[0].2, &trainings[1].2);
+
+        let group_name = format!("{} forward and backward", shape.name);
+        let mut group = criterion.benchmark_group(&group_name);
+        group.throughput(Throughput::Elements(flop));
+        for (name, device, (_, training)) in &trainings {
+            group.bench_function(*name, |bencher| {
+                bencher.iter(|| {
+                    training.forward().expect("the layer runs");
+                    training.backward().expect("the layer runs");
+                    device.wait().expect("the device is there");
+                });
+            });
+        }
+        group.finish();
+        lines.push((group_name, flop));
+    }
+    lines.push(training_step(&mut criterion, &devices));
+    criterion.final_summary();
+    common::print_table("shape", start, &lines);
+}
+
+fn training(device: &Device, shape: &common::Shape) -> (Rnn, RnnTraining) {
+    let weights = RnnWeights::init(&shape.config, 0).expect("the configuration is right");
+    let rnn = Rnn::trainable(device, &shape.config, &weights).expect("the weights fit");
+    let call = RnnCall::default();
+    let options = SessionOptions { steps: shape.steps, batch: shape.batch, call };
+    let training = rnn.training(options, false).expect("the shape fits");
+    let numbers = |size: usize| {
+        Array3::from_shape_fn((shape.steps, shape.batch, size), |(t, n, i)| {
+            ((t * 31 + n * 17 + i * 7) % 101) as f32 / 50.5 - 1.0
+        })
+    };
+    training.input().write(numbers(shape.config.input_size()).view()).expect("the input fits");
+    training.output_gradient().write(numbers(shape.config.output_size()).view()).expect("the gradient fits");
+    (rnn, training)
+}
+
+/// A wrong gradient has no speed: the two devices agree before either is timed.
+fn agree(gpu: &(Rnn, RnnTraining), cpu: &(Rnn, RnnTraining)) {
+    let gradients = [gpu, cpu].map(|(rnn, training)| {
+        training.forward().expect("the layer runs");
+        training.backward().expect("the layer runs");
+        rnn.parameters().map(|parameters| parameters.gradients().expect("they can be read")).unwrap_or_default()
+    });
+    let [gpu, cpu] = &gradients;
+    for ((name, gpu), (_, cpu)) in gpu.iter().zip(cpu) {
+        let largest = cpu.iter().fold(1.0_f32, |largest, x| largest.max(x.abs()));
+        // Sums over all rows of what came through a contracting recurrence.
+        let comparison = Comparison::new(name, gpu.view(), cpu.mapv(f64::from).view(), 1e-4 * f64::from(largest));
+        let comparison = comparison.expect("both have one shape");
+        assert!(comparison.passed(), "{comparison}");
+    }
+}
+
+/// Embedding, LSTM, head, loss, gradients, Adam: 2,048 characters a step.
+fn training_step(criterion: &mut criterion::Criterion, devices: &[(&'static str, Device); 2]) -> (String, u64) {
+    let (symbols, steps, batch) = (65, 64, 32);
+    let config = ModelConfig::language(symbols, RnnConfig::new(Cell::Lstm, 128, 256));
+    let name = "charlm lstm training step".to_owned();
+    let mut group = criterion.benchmark_group(&name);
+    let mut flop = 0;
+    for (device_name, device) in devices {
+        let model = Model::new(device, &config, 0).expect("the configuration is right");
+        let text = |shift: usize| {
+            Array2::from_shape_fn((steps, batch), |(t, n)| ((t * 7 + n * 13 + shift * 7) % symbols) as u32)
+        };
+        let tokens = Tensor::from_array(device, text(0).view()).expect("the tokens fit");
+        let targets = Targets::new(device, &[steps, batch], symbols).expect("the targets fit");
+        targets.write(text(1).view()).expect("the targets fit");
+        let state = model.device_state(batch).expect("the state fits");
+        let mut tape = Tape::training(device).expect("the device is there");
+        let x = tape.input(&tokens).expect("the tokens are here");
+        let t = tape.input(targets.tensor()).expect("the targets are here");
+        let call = RnnCall { carry: true, ..RnnCall::default() };
+        let logits = model.forward(&mut tape, &x, &state, &call).expect("the model fits");
+        tape.cross_entropy(&logits, &t).expect("the loss fits");
+        let mut trainer = Trainer::new(tape, TrainerOptions::new(Optimizer::ADAM)).expect("the tape is right");
+        flop = trainer.plan().flop();
+        group.throughput(Throughput::Elements(flop));
+        group.bench_function(*device_name, |bencher| {
+            bencher.iter(|| {
+                trainer.step().expect("the step runs");
+                device.wait().expect("the device is there");
+            });
+        });
+    }
+    group.finish();
+    (name, flop)
+}
