@@ -9,8 +9,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use safetensors::SafeTensors;
 use wgrnn::check::Comparison;
 use wgrnn::{
-    Activation, Cell, Device, Direction, Error, Lengths, Output, Rnn, RnnCall, RnnConfig, RnnGradients, RnnWeights,
-    Schedule, SessionOptions, State, reference,
+    Activation, Cell, Device, Direction, Error, Lengths, Output, PlanBuilder, Reserve, Rnn, RnnCall, RnnConfig,
+    RnnGradients, RnnWeights, Schedule, SessionOptions, State, Tensor, reference,
 };
 
 /// PyTorch's own float32 is up to 10 ε of a tensor's largest element away from its float64; sums here run in another
@@ -363,6 +363,113 @@ fn computing_steps_again_needs_less_memory() {
     assert_eq!(bytes(Some(16), 256), (16 * 2 * 6 * 32 + 16 * 2 * 2 * 32) * 4);
     // Four times the steps: twice the memory.
     assert_eq!(bytes(Some(32), 1024), 2 * bytes(Some(16), 256));
+}
+
+/// With the seed fixed the layer is one function, whose slope the gradient is only where both passes drop the same numbers.
+#[test]
+fn dropout_between_layers_drops_the_same_numbers_backwards() {
+    for (name, device) in devices() {
+        for keep_every in [None, Some(2)] {
+            let config = RnnConfig::new(Cell::Lstm, 4, 12).layers(3).with_dropout(0.4);
+            let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 2).unwrap()).unwrap();
+            let call = RnnCall { lengths: Lengths::Fixed(vec![5, 3]), keep_every, ..RnnCall::default() };
+            let training = rnn.training(SessionOptions { steps: 5, batch: 2, call: call.clone() }, false).unwrap();
+            let mut random = Random::new(3);
+            let (x, dy) = (random.array([5, 2, 4]), random.array([5, 2, 12]));
+            training.output_gradient().write(dy.view()).unwrap();
+            let loss = |x: &Array3<f32>, seed: u32| -> f64 {
+                training.seed().write(ndarray::arr1(&[seed, 1]).view()).unwrap();
+                training.input().write(x.view()).unwrap();
+                training.forward().unwrap();
+                training.output().read().unwrap().iter().zip(&dy).map(|(y, dy)| f64::from(y * dy)).sum()
+            };
+            let before = loss(&x, 7);
+            training.backward().unwrap();
+            let gradient = training.input_gradient().read().unwrap().into_dimensionality::<Ix3>().unwrap();
+            let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            let step = gradient.mapv(|g| (f64::from(g) / norm * 0.02) as f32);
+            let difference = loss(&(&x + &step), 7) - loss(&(&x - &step), 7);
+            assert!((difference - norm * 0.04).abs() < 5e-3 * norm * 0.04, "{name}: {difference}, {}", norm * 0.04);
+            // Another seed is another function; and inference drops nothing.
+            assert_ne!(before, loss(&x, 8), "{name}");
+            let plain = rnn.forward_with(x.view(), None, &call).unwrap();
+            let all = RnnConfig::new(Cell::Lstm, 4, 12).layers(3);
+            let without = Rnn::new(&device, &all, (*rnn.weights().unwrap()).clone()).unwrap();
+            assert_eq!(plain.y, without.forward_with(x.view(), None, &call).unwrap().y, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_reserve_serves_only_its_own_layer_and_call() {
+    let device = gpu();
+    let make = |hidden| {
+        let config = RnnConfig::new(Cell::Lstm, 3, hidden);
+        Rnn::trainable(&device, &config, &RnnWeights::init(&config, 0).unwrap()).unwrap()
+    };
+    let (rnn, wider) = (make(4), make(5));
+    let call = RnnCall::default();
+    let reserve = Reserve::new(&rnn, 6, 2, &call).unwrap();
+    let tensor = |shape: [usize; 3]| Tensor::<f32>::zeros(&device, &shape).unwrap();
+    let (x, shorter, y) = (tensor([6, 2, 3]), tensor([5, 2, 3]), tensor([6, 2, 4]));
+    let state = rnn.device_state(2).unwrap();
+    let mut plan = PlanBuilder::new(&device);
+    let [x, shorter, y] = [&x, &shorter, &y].map(|tensor| plan.tensor(tensor).unwrap());
+    let lengths = RnnCall { lengths: Lengths::Fixed(vec![6, 1]), ..RnnCall::default() };
+    let kept = RnnCall { keep_every: Some(2), ..RnnCall::default() };
+    let wide = wider.device_state(2).unwrap();
+    for error in [
+        plan.rnn_backward(&wider, &x, &call, &reserve, None, &wide, None),
+        plan.rnn_backward(&rnn, &shorter, &call, &reserve, None, &state, None),
+        plan.rnn_backward(&rnn, &x, &lengths, &reserve, None, &state, None),
+        plan.rnn_backward(&rnn, &x, &kept, &reserve, None, &state, None),
+        plan.rnn_keeping(&rnn, &x, &state, &lengths, &y, &reserve),
+    ] {
+        let error = error.unwrap_err();
+        assert!(matches!(error, Error::Shape { .. }) && error.to_string().contains("reserve"), "{error}");
+    }
+    // Gradients of other shapes, and a state that is another layer's.
+    let error = plan.rnn_backward(&rnn, &x, &call, &reserve, Some(&x), &state, None).unwrap_err().to_string();
+    assert!(error.contains("gradient of the output") && error.contains("[6, 2, 4]"), "{error}");
+    let error = plan.rnn_backward(&rnn, &x, &call, &reserve, None, &state, Some(&y)).unwrap_err().to_string();
+    assert!(error.contains("gradient of the input") && error.contains("[6, 2, 3]"), "{error}");
+    let error = plan.rnn_backward(&rnn, &x, &call, &reserve, None, &wide, None).unwrap_err().to_string();
+    assert!(error.contains("gradient of the state"), "{error}");
+    assert!(plan.plan().commands().is_empty(), "something was emitted before an error");
+    // Every zeroth state can't be kept.
+    let none = RnnCall { keep_every: Some(0), ..RnnCall::default() };
+    assert!(matches!(Reserve::new(&rnn, 6, 2, &none), Err(Error::Value { .. })));
+    // Fixed weights have no gradients.
+    let fixed = crate::common::rnn(&device, rnn.config());
+    assert!(fixed.training(SessionOptions::new(2, 2), false).unwrap_err().to_string().contains("trainable"));
+}
+
+#[test]
+fn lengths_written_before_a_run_are_checked_and_belong_to_a_shape() {
+    let device = gpu();
+    let rnn = crate::common::rnn(&device, &RnnConfig::new(Cell::Lstm, 3, 4));
+    let lengths = rnn.batch_lengths(5, 2).unwrap();
+    for wrong in [&[1][..], &[0, 1], &[1, 6], &[1, 2, 3]] {
+        assert!(lengths.write(wrong).is_err());
+    }
+    assert_eq!(lengths.list(), [5, 5], "a refused list was taken over");
+    lengths.write(&[2, 5]).unwrap();
+    let call = RnnCall { lengths: Lengths::PerRun(lengths.clone()), ..RnnCall::default() };
+    let x = Random::new(1).array([5, 2, 3]);
+    let expected = |list: &[usize]| {
+        let call = RnnCall { lengths: Lengths::Fixed(list.to_vec()), ..RnnCall::default() };
+        rnn.forward_with(x.view(), None, &call).unwrap()
+    };
+    for list in [[2, 5], [5, 1], [1, 1]] {
+        lengths.write(&list).unwrap();
+        assert_eq!(rnn.forward_with(x.view(), None, &call).unwrap(), expected(&list), "{list:?}");
+    }
+    // Of another number of steps, and of a layer that reads backwards.
+    let error = rnn.forward_with(x.slice(s![..4, .., ..]), None, &call).unwrap_err();
+    assert!(matches!(error, Error::Shape { .. } | Error::Value { .. }), "{error}");
+    let other = crate::common::rnn(&device, &RnnConfig::new(Cell::Lstm, 3, 4).direction(Direction::Reverse));
+    let error = other.forward_with(x.view(), None, &call).unwrap_err().to_string();
+    assert!(error.contains("lengths"), "{error}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use wgrnn::check::Comparison;
 use wgrnn::{
-    Cell, Clip, Device, Error, IGNORED, LearningRate, Lengths, Linear, Model, ModelConfig, Optimizer, Output, Reset,
+    Cell, Clip, Device, Error, GpuOptions, IGNORED, LearningRate, Lengths, Linear, Model, ModelConfig, Optimizer, Output, Reset,
     RnnCall, RnnConfig, Tape, Targets, Tensor, Trainer, TrainerOptions,
 };
 
@@ -559,12 +559,21 @@ fn tied_weights_get_the_gradients_of_both_uses() {
 
 #[test]
 fn a_training_step_is_a_few_passes_and_allocates_nothing_new() {
-    let char_lm = CharLm::new(&gpu(), &small(Cell::Lstm, 0.0), text(3, 200, 7), 8, options());
+    // A device of its own, on which no other test allocates.
+    let device = Device::gpu_with(&GpuOptions::default()).unwrap();
+    let mut char_lm = CharLm::new(&device, &small(Cell::Lstm, 0.0), text(3, 200, 7), 8, options());
     let plan = char_lm.trainer.plan();
     let kinds = plan.commands().iter().map(|command| matches!(command, wgrnn::plan::Command::Dispatch(_)));
     let passes = kinds.clone().zip(kinds.skip(1)).filter(|(a, b)| !a && *b).count();
     assert!(passes <= 6, "{passes} passes\n{plan}");
     assert!(plan.reserve_bytes() > 0 && plan.to_string().contains("kept for backward"), "{plan}");
+    let (wgpu_device, _) = device.wgpu().unwrap();
+    let mut allocated = |steps: usize| {
+        char_lm.losses(0..steps);
+        wgpu_device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    };
+    let (first, later) = (allocated(1), allocated(20));
+    assert!(first.is_some() && later <= first, "{first:?}, then {later:?}");
 }
 
 /// Steps that go on with what the last one left, however wrong it was.
@@ -716,7 +725,39 @@ fn a_checkpoint_of_another_model_is_refused_and_nothing_changes() {
     assert!(matches!(lstm.trainer.load(folder.path().join("none")), Err(Error::File { .. })));
 }
 
-/// `/dev/full` takes no byte; a folder there can't be written to.
+/// In a process that may write files of four kilobytes at most, which is what a full disk comes to.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_old_checkpoint() {
+    const CHECKPOINT: &str = "WGRNN_TEST_CHECKPOINT";
+    let mut char_lm = CharLm::new(&Device::cpu(), &small(Cell::Lstm, 0.0), text(3, 200, 7), 8, options());
+    if let Some(path) = std::env::var_os(CHECKPOINT) {
+        char_lm.losses(0..2);
+        let error = char_lm.trainer.save(path, &HashMap::new()).unwrap_err();
+        assert!(matches!(error, Error::File { .. }), "{error}");
+        println!("refused: {error}");
+        // Training goes on.
+        char_lm.losses(2..4);
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    char_lm.trainer.save(&path, &HashMap::new()).unwrap();
+    let old = std::fs::read(&path).unwrap();
+    assert!(old.len() > 4096);
+    let output = std::process::Command::new("bash")
+        .args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "training::a_full_disk_leaves_the_old_checkpoint", "--nocapture"])
+        .env(CHECKPOINT, &path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("refused: "), "{said}");
+    assert_eq!(std::fs::read(&path).unwrap(), old);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "something was left beside it");
+}
+
 #[test]
 fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
