@@ -12,6 +12,7 @@ pub(crate) mod element_loss;
 pub(crate) mod gather;
 pub(crate) mod gemm;
 pub(crate) mod guard;
+pub(crate) mod links;
 pub(crate) mod math;
 pub(crate) mod outer;
 pub(crate) mod pack;

@@ -1,19 +1,28 @@
-//! table[index[m], j] += values[m, j]; an index beyond the table is left out.
+//! table[index[m], j] += values[m, j], along lists of equal indices; an index beyond the table is left out.
 
 use super::Call;
+use super::links::EARLIER;
 use crate::kernels::ScatterAddParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let p: ScatterAddParams = call.params();
-    let (values, index) = (call.read(0), call.read_indices(1));
-    let table = call.write(2);
+    let (values, index, links) = (call.read(0), call.read_indices(1), call.read_indices(2));
+    let table = call.write(3);
     let columns = p.columns as usize;
-    for m in p.start as usize..p.end as usize {
-        let row = index[p.index_offset as usize + m];
-        if row < p.table_rows {
-            let values = &values[p.values_offset as usize + m * p.values_row as usize..][..columns];
-            let table = &mut table[p.table_offset as usize + row as usize * columns..][..columns];
-            table.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    let mut sums = vec![0.0; columns];
+    for m in p.start..p.end {
+        let row = index[(p.index_offset + m) as usize];
+        if row >= p.table_rows || links[m as usize] & EARLIER != 0 {
+            continue;
         }
+        sums.fill(0.0);
+        let mut i = m;
+        while i < p.end {
+            let values = &values[p.values_offset as usize + (i * p.values_row) as usize..][..columns];
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            i = links[i as usize] & !EARLIER;
+        }
+        let table = &mut table[p.table_offset as usize + row as usize * columns..][..columns];
+        table.iter_mut().zip(&sums).for_each(|(total, sum)| *total += sum);
     }
 }

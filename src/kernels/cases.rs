@@ -2,7 +2,7 @@
 
 use super::{
     ALONE, Access, AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
-    FLAT, GatherParams, GemmParams, GuardParams, Kernel, OuterParams, PackParams, Packed, PhaseParams,
+    FLAT, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, OuterParams, PackParams, Packed, PhaseParams,
     RecurrenceParams, ReduceParams, ScatterAddParams, SgdParams, Tile, Variant,
 };
 use crate::cells::{Cell, Width};
@@ -87,6 +87,12 @@ impl Case {
             Kernel::Reduce => {
                 if let Words::Numbers(values) = &mut buffers[0] {
                     values.fill(f32::from_bits(u32::MAX));
+                }
+            }
+            // All of them on one list.
+            Kernel::Links => {
+                if let Words::Indices(index) = &mut buffers[0] {
+                    index.fill(1);
                 }
             }
             // Adding a number to all logits of a row changes nothing: a target is off.
@@ -833,6 +839,25 @@ fn dropout_case(count: usize, p: f64) -> Case {
     }
 }
 
+pub(super) fn links(_: &Device) -> Vec<Case> {
+    [(1, 1), (70, 5), (300, 29), (65, 200)].into_iter().map(links_case).collect()
+}
+
+/// Rows from the second on, where there are several.
+fn links_case((m, symbols): (usize, usize)) -> Case {
+    let mut numbers = Numbers::new(m + symbols);
+    let start = usize::from(m > 1);
+    let params = LinksParams { start: start as u32, end: m as u32, index_offset: 2, row_lanes: FLAT.lanes };
+    Case {
+        name: format!("links of {m} among {symbols}"),
+        variant: Variant::new(Kernel::Links, FLAT, 4),
+        // Indices.
+        tolerance: 0.0,
+        params: params.words(),
+        buffers: vec![Words::Indices(numbers.below(2 + m, symbols)), Words::Indices(vec![u32::MAX; m])],
+    }
+}
+
 pub(super) fn scatter_add(_: &Device) -> Vec<Case> {
     [(1, 1, 1), (70, 3, 5), (300, 130, 29), (65, 64, 200)].into_iter().map(scatter_add_case).collect()
 }
@@ -840,10 +865,15 @@ pub(super) fn scatter_add(_: &Device) -> Vec<Case> {
 /// Rows from the second on, where there are several; some indices beyond the table.
 fn scatter_add_case((m, columns, table_rows): (usize, usize, usize)) -> Case {
     let mut numbers = Numbers::new(m + columns);
-    let index = numbers.below(2 + m, table_rows + 1);
+    // The first one of all is in the table.
+    let index: Vec<u32> = [0; 3].into_iter().chain(numbers.below(m - 1, table_rows + 1)).collect();
+    let start = usize::from(m > 1);
+    let next = |i: usize| (i + 1..m).find(|&next| index[2 + next] == index[2 + i]).unwrap_or(m) as u32;
+    let has_earlier = |i: usize| (start..i).any(|earlier| index[2 + earlier] == index[2 + i]);
+    let links = (0..m).map(|i| next(i) | u32::from(has_earlier(i)) << 31).collect();
     let row = columns + 1;
     let params = ScatterAddParams {
-        start: u32::from(m > 1),
+        start: start as u32,
         end: m as u32,
         columns: columns as u32,
         table_rows: table_rows as u32,
@@ -861,8 +891,8 @@ fn scatter_add_case((m, columns, table_rows): (usize, usize, usize)) -> Case {
         params: params.words(),
         buffers: vec![
             Words::Numbers(numbers.uniform(1 + m * row, 1.0)),
-            // The first one of all is in the table.
-            Words::Indices(index.into_iter().enumerate().map(|(i, row)| if i <= 2 { 0 } else { row }).collect()),
+            Words::Indices(index),
+            Words::Indices(links),
             Words::Numbers(numbers.uniform(3 + table_rows * columns, 1.0)),
         ],
     }
@@ -1097,6 +1127,7 @@ pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
             vec![backward_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
         }
         Kernel::Dropout => vec![dropout_case(1 << 17, 0.5)],
+        Kernel::Links => vec![links_case((2048, 65))],
         Kernel::ScatterAdd => vec![scatter_add_case((2048, 128, 65))],
         Kernel::Reduce => vec![reduce_case((1 << 18, 1 << 12), 1)],
         Kernel::CrossEntropy => vec![cross_entropy_case((2048, 65))],

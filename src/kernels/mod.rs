@@ -13,8 +13,8 @@ pub(crate) use needs::{flop, grid, needs, sequence_trips, state_width, trips};
 pub(crate) use packed::Packed;
 pub(crate) use params::{
     AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, GatherParams,
-    GemmParams, GuardParams, OuterParams, PackParams, PhaseParams, RecurrenceParams, ReduceParams, ScatterAddParams,
-    SgdParams,
+    GemmParams, GuardParams, LinksParams, OuterParams, PackParams, PhaseParams, RecurrenceParams, ReduceParams,
+    ScatterAddParams, SgdParams,
 };
 
 use crate::cells::{Cell, Phase};
@@ -47,6 +47,8 @@ pub enum Kernel {
     SequenceBackward,
     /// Numbers dropped at random.
     Dropout,
+    /// Lists of rows with equal indices.
+    Links,
     /// Rows added to those of a table by index.
     ScatterAdd,
     /// Sums and counts.
@@ -118,7 +120,8 @@ static SEQUENCE_BACKWARD: Row = row!(sequence_backward, BackwardParams, [
     Write reserve, Read weights, Read map, Read d_in, Write d_out, Write dh, Write dc, Read dy,
 ]);
 static DROPOUT: Row = row!(dropout, DropoutParams, [Read seed, Write values]);
-static SCATTER_ADD: Row = row!(scatter_add, ScatterAddParams, [Read values, Read index, Write table]);
+static LINKS: Row = row!(links, LinksParams, [Read index, Write out]);
+static SCATTER_ADD: Row = row!(scatter_add, ScatterAddParams, [Read values, Read index, Read links, Write table]);
 static REDUCE: Row = row!(reduce, ReduceParams, [Read values, Read divisor, Write out]);
 static CROSS_ENTROPY: Row =
     row!(cross_entropy, CrossEntropyParams, [Read logits, Read targets, Read count, Write losses, Write gradient]);
@@ -131,7 +134,7 @@ static ADAM: Row =
 
 impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Gemm,
         Self::Pack,
         Self::Gather,
@@ -142,6 +145,7 @@ impl Kernel {
         Self::StepBackward,
         Self::SequenceBackward,
         Self::Dropout,
+        Self::Links,
         Self::ScatterAdd,
         Self::Reduce,
         Self::CrossEntropy,
@@ -177,6 +181,7 @@ impl Kernel {
             Self::StepBackward => &STEP_BACKWARD,
             Self::SequenceBackward => &SEQUENCE_BACKWARD,
             Self::Dropout => &DROPOUT,
+            Self::Links => &LINKS,
             Self::ScatterAdd => &SCATTER_ADD,
             Self::Reduce => &REDUCE,
             Self::CrossEntropy => &CROSS_ENTROPY,

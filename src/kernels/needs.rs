@@ -3,8 +3,8 @@
 
 use super::{
     AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, GatherParams,
-    GemmParams, GuardParams, Kernel, MAX_BINDINGS, OuterParams, PackParams, Packed, RecurrenceParams, ReduceParams,
-    ScatterAddParams, SgdParams, Tile, Variant,
+    GemmParams, GuardParams, Kernel, LinksParams, MAX_BINDINGS, OuterParams, PackParams, Packed, RecurrenceParams,
+    ReduceParams, ScatterAddParams, SgdParams, Tile, Variant,
 };
 
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
@@ -65,11 +65,17 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             words[0] = u(p.seed_offset) + 2;
             words[1] = u(p.offset) + u(p.count);
         }
+        Kernel::Links => {
+            let p: LinksParams = read(params);
+            words[0] = u(p.index_offset) + u(p.end);
+            words[1] = u(p.end);
+        }
         Kernel::ScatterAdd => {
             let p: ScatterAddParams = read(params);
             words[0] = u(p.values_offset) + u(p.end).saturating_sub(1) * u(p.values_row) + u(p.columns);
             words[1] = u(p.index_offset) + u(p.end);
-            words[2] = u(p.table_offset) + u(p.table_rows) * u(p.columns);
+            words[2] = u(p.end);
+            words[3] = u(p.table_offset) + u(p.table_rows) * u(p.columns);
         }
         Kernel::Reduce => {
             let p: ReduceParams = read(params);
@@ -324,6 +330,10 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
             let p: AdamParams = read(params);
             flat(u(p.count), u(p.row_lanes))
         }
+        Kernel::Links => {
+            let p: LinksParams = read(params);
+            flat(u(p.end).saturating_sub(u(p.start)), u(p.row_lanes))
+        }
         Kernel::ScatterAdd => {
             let p: ScatterAddParams = read(params);
             let rows = u(p.end).saturating_sub(u(p.start));
@@ -393,7 +403,12 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
         Kernel::ScatterAdd => {
             let p: ScatterAddParams = read(params);
             let rows = u(p.end).saturating_sub(u(p.start));
-            rows + rows.div_ceil(lanes)
+            rows
+        }
+        Kernel::Links => {
+            let p: LinksParams = read(params);
+            // One way or the other.
+            u(p.end).saturating_sub(u(p.start))
         }
         Kernel::Step | Kernel::StepBackward => phases(variant, params).0[variant.phase as usize].1 + rows,
         Kernel::Sequence | Kernel::SequenceBackward => {

@@ -43,6 +43,8 @@ params! {
     }
     /// values[i] = values[i] · scale or 0.
     DropoutParams { count, offset, threshold, scale, stream, seed_offset, row_lanes }
+    /// Lists of equal indices.
+    LinksParams { start, end, index_offset, row_lanes }
     /// table[index[m], j] += values[m, j].
     ScatterAddParams {
         start, end, columns, table_rows, values_offset, values_row, index_offset, table_offset, row_groups,

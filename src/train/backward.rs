@@ -2,7 +2,7 @@
 
 use super::tape::{Operation, Recurrence, Tape, emit_dropout};
 use crate::error::{Error, Result};
-use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, OuterParams, ScatterAddParams, Variant};
+use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, LinksParams, OuterParams, ScatterAddParams, Variant};
 use crate::layer::{self, DeviceState, Flow, Linear};
 use crate::plan::{BufferId, PlanBuilder, Value};
 
@@ -201,8 +201,17 @@ fn scatter_add(plan: &mut PlanBuilder, dy: &Value, indices: &Value, target: Buff
             table_offset: 0,
             row_groups: (end - start) as u32,
         };
-        let variant = Variant::new(Kernel::ScatterAdd, FLAT, plan.device().panel());
-        plan.draft.dispatch(variant, vec![dy.buffer, indices.buffer, target], &params.words());
+        let links = plan.workspace("lists of equal indices", m);
+        let lists = LinksParams {
+            start: params.start,
+            end: params.end,
+            index_offset: params.index_offset,
+            row_lanes: layer::row_lanes(end - start),
+        };
+        let variant = |kernel| Variant::new(kernel, FLAT, plan.device().panel());
+        let (list, add) = (variant(Kernel::Links), variant(Kernel::ScatterAdd));
+        plan.draft.dispatch(list, vec![indices.buffer, links], &lists.words());
+        plan.draft.dispatch(add, vec![dy.buffer, indices.buffer, links, target], &params.words());
     }
 }
 

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use wgrnn::check::Comparison;
 use wgrnn::{
-    Cell, Clip, Device, Error, GpuOptions, IGNORED, LearningRate, Lengths, Linear, Model, ModelConfig, Optimizer, Output, Reset,
-    RnnCall, RnnConfig, Tape, Targets, Tensor, Trainer, TrainerOptions,
+    Cell, Clip, Device, Error, GpuOptions, IGNORED, LearningRate, Lengths, Linear, Model, ModelConfig, Optimizer,
+    Output, Reset, RnnCall, RnnConfig, Tape, Targets, Tensor, Trainer, TrainerOptions,
 };
 
 struct Fixture {
