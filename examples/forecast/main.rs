@@ -75,7 +75,7 @@ fn main() -> Result<()> {
 
     if let Some(folder) = &arguments.plot {
         let title = format!("Training loss: {BATCH} windows a step");
-        let axes = ["step", "mean squared error (variance of the year's temperature: 1)"];
+        let axes = ["step", "mean squared error (1: the variance)"];
         draw(&folder.join("forecast_loss.svg"), &title, axes, &[Line { name: "training", points: losses }])?;
         draw_week(&folder.join("forecast_week.svg"), &weather, &tested, &forecasts)?;
     }
