@@ -1,12 +1,12 @@
 //! The examples `forecast` and `translate` learn something in a few steps, and give what they should.
 
-#[expect(dead_code, reason = "the example uses all of it")]
 #[path = "../examples/forecast/weather.rs"]
 mod weather;
 
 #[path = "../examples/forecast/model.rs"]
 mod forecast;
 
+#[expect(dead_code, reason = "the example uses all of it")]
 #[path = "../examples/translate/pairs.rs"]
 mod pairs;
 

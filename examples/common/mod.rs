@@ -85,10 +85,13 @@ pub fn plot(path: &Path, title: &str, [x_name, y_name]: [&str; 2], lines: &[Line
     let points = || lines.iter().flat_map(|line| line.points.iter().copied()).filter(|(x, y)| (x + y).is_finite());
     let range = |values: &mut dyn Iterator<Item = f64>| {
         let (least, most) = values.fold((f64::MAX, f64::MIN), |(a, b), value| (a.min(value), b.max(value)));
-        let margin = 0.05 * (most - least).max(1e-9);
+        let margin = if most > least { 0.05 * (most - least) } else { 0.5 };
         (least, most, margin)
     };
+    anyhow::ensure!(points().next().is_some(), "{}: nothing to draw", path.display());
     let (left, right, _) = range(&mut points().map(|point| point.0));
+    // A single point has an axis too.
+    let right = if right > left { right } else { left + 1.0 };
     let (low, high, margin) = range(&mut points().map(|point| point.1));
     let root = SVGBackend::new(path, (900, 500)).into_drawing_area();
     let draw = || -> Result<(), Box<dyn std::error::Error>> {

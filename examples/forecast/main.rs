@@ -1,4 +1,17 @@
 //! Tomorrow's temperature, hour by hour, from the last two days: forecasting a series.
+//!
+//! An LSTM of 64 units reads 48 hours of weather at Newark airport, and a dense layer makes the next 24 temperatures of its
+//! last state: many-to-one. With `--feed-back` a second LSTM goes on from that state instead and writes hour by hour, each
+//! from the last: one-to-many. It learns from the first three quarters of 2013 and is tested on the rest.
+//!
+//! ```sh
+//! cargo run --release --example forecast -- --plot pictures
+//! cargo run --release --example forecast -- --feed-back
+//! ```
+//!
+//! Mean absolute error after 300 steps with seeds 0, 1 and 2 on the CPU device: 2.46, 2.51 and 2.55 °C; fed back, seed 0:
+//! 2.56 °C. The same hour yesterday: 3.69 °C; the last temperature: 3.51 °C. On two cores of an AMD EPYC that takes 3 s,
+//! fed back 8 s, and on a GPU in software (llvmpipe of Mesa 22.3) on the same cores 2 minutes, with the same 2.46 °C.
 
 mod model;
 mod weather;

@@ -1,4 +1,26 @@
 //! Letters to phonemes, learned from pairs: an encoder-decoder trained end to end.
+//!
+//! A GRU of 128 units reads a word's letters; another one goes on from its state and writes phonemes, at most 20. In
+//! training it is told what it should have written; afterwards it reads what it wrote, on the device, without a word to
+//! the host in between. Batches of all lengths replay one program.
+//!
+//! ```sh
+//! cargo run --release --example translate -- --word recurrent neural network
+//! cargo run --release --example translate -- --steps 1000 --checkpoint translate.safetensors
+//! cargo run --release --example translate -- --steps 2000 --checkpoint translate.safetensors --resume
+//! ```
+//!
+//! On 1,000 words held out, seed 0, on the CPU device (two cores of an AMD EPYC):
+//!
+//! | steps | phonemes wrong | words wrong | time |
+//! | ---: | ---: | ---: | ---: |
+//! | 500 | 32.9 % | 76.6 % | 5 s |
+//! | 600 | 29.2 % | 74.1 % | 6 s |
+//! | 1000 | 26.2 % | 67.3 % | 11 s |
+//! | 2000 | 24.9 % | 65.1 % | 23 s |
+//!
+//! A GPU in software (llvmpipe of Mesa 22.3) on the same cores, which were busy with other work too, came to the very same
+//! numbers after 600 steps, in 0.4 to 0.7 s a step: 4 to 7 minutes.
 
 mod model;
 mod pairs;
@@ -23,6 +45,8 @@ const BATCH: usize = 64;
 const TESTED: usize = 250;
 /// Steps from one look at the loss to the next: each waits for the device.
 const EVERY: u32 = 10;
+/// Steps from one checkpoint to the next.
+const SAVED: u32 = 100;
 /// Words of the test that are shown.
 const SHOWN: usize = 10;
 
@@ -44,7 +68,7 @@ struct Arguments {
     /// Words to pronounce after training.
     #[arg(long, value_name = "WORD", num_args = 1..)]
     word: Vec<String>,
-    /// Where to save the training.
+    /// Where to save the training, every 100 steps and at its end.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// Go on from that file.
@@ -76,7 +100,8 @@ fn main() -> Result<()> {
             println!("{word}: {}", pairs.phonemes.spell(&phonemes));
         }
     }
-    if let Some(folder) = &arguments.plot {
+    // There is none where a finished training was resumed.
+    if let Some(folder) = arguments.plot.as_ref().filter(|_| !losses.is_empty()) {
         let path = folder.join("translate_loss.svg");
         let title = format!("Letters to phonemes, training loss: {BATCH} words a step");
         let lines = [Line { name: "training", points: losses }];
@@ -107,12 +132,13 @@ fn train(pairs: &Pairs, training: &mut Training, arguments: &Arguments) -> Resul
             None
         };
         bar.step(loss);
+        if let Some(path) =
+            arguments.checkpoint.as_ref().filter(|_| (step + 1) % SAVED == 0 || step + 1 == arguments.steps)
+        {
+            training.trainer.save(path, &HashMap::new()).with_context(|| path.display().to_string())?;
+        }
     }
     bar.finish();
-    if let Some(path) = &arguments.checkpoint {
-        training.trainer.save(path, &HashMap::new()).with_context(|| path.display().to_string())?;
-        println!("saved {}", path.display());
-    }
     Ok(losses)
 }
 
