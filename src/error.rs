@@ -101,7 +101,10 @@ pub enum Error {
     NoForward,
 
     /// Training met a loss or gradients that are not finite.
-    #[error("training: loss or gradients are not finite in step {step}; that step was not taken, nor any after it")]
+    #[error(
+        "training: loss or gradients are not finite in step {step}, where a target or an index may be out of range too; \
+         that step was not taken, nor any after it"
+    )]
     Diverged {
         /// The first such step, counted from 1.
         step: u32,

@@ -522,6 +522,36 @@ fn gradients_flow_back_through_what_was_fed_back() {
     }
 }
 
+/// A call that begins with zeros owes nothing to whoever used its state before.
+#[test]
+fn no_gradient_passes_to_a_call_whose_state_was_not_carried_on() {
+    for (name, device) in devices() {
+        let model = model(&device, RnnConfig::new(Cell::Lstm, 3, 5), None);
+        let x = Tensor::from_array(&device, Random::new(5).array([4, 2, 3]).view()).unwrap();
+        let gradient = |carry: bool| {
+            let gradient = Tensor::<f32>::zeros(&device, &[4, 2, 3]).unwrap();
+            let state = model.device_state(2).unwrap();
+            let mut tape = Tape::training(&device).unwrap();
+            let value = tape.input(&x).unwrap();
+            tape.want_gradient(&value, &gradient).unwrap();
+            model.forward(&mut tape, &value, &state, &RnnCall::default()).unwrap();
+            let zeros = Tensor::<f32>::zeros(&device, &[2, 2, 3]).unwrap();
+            let zeros = tape.input(&zeros).unwrap();
+            let call = RnnCall { carry, ..RnnCall::default() };
+            let y = model.forward(&mut tape, &zeros, &state, &call).unwrap();
+            let target = Tensor::from_array(&device, Random::new(6).array([2, 2, 5]).view()).unwrap();
+            let target = tape.input(&target).unwrap();
+            tape.mean_squared_error(&y, &target).unwrap();
+            let mut trainer = Trainer::new(tape, options()).unwrap();
+            trainer.step().unwrap();
+            trainer.progress().unwrap();
+            gradient.read().unwrap()
+        };
+        assert!(gradient(true).iter().all(|&g| g != 0.0), "{name}");
+        assert!(gradient(false).iter().all(|&g| g == 0.0), "{name}");
+    }
+}
+
 #[test]
 fn several_readers_of_one_value_add_their_gradients() {
     for (name, device) in devices() {
