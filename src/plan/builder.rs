@@ -172,21 +172,35 @@ impl PlanBuilder {
         self.draft.plan.buffers()[buffer.0].role.is_own()
     }
 
-    /// The same numbers in memory that no other value shares.
-    pub(crate) fn copy_of(&mut self, value: &Value) -> Result<Value> {
-        Self::expect(value, "value", false)?;
-        let out = self.fresh("copy", &value.shape)?;
-        let count = value.len();
+    /// Copies numbers to a value of the same shape: to a tensor, for instance, so that the host can read them.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) for indices.
+    pub fn copy(&mut self, from: &Value, to: &Value) -> Result<()> {
+        Self::expect(from, "value", false)?;
+        Self::expect(to, "copy", false)?;
+        if from.shape != to.shape {
+            return Err(Error::shape("copy", &from.shape, &to.shape));
+        }
+        let count = from.len();
         let params = GatherParams {
             m: 1,
             columns: count as u32,
             table_rows: 1,
-            table_offset: value.offset as u32,
+            table_offset: from.offset as u32,
             table_row: count as u32,
+            out_offset: to.offset as u32,
             out_row: count as u32,
             ..Default::default()
         };
-        layer::copy_rows(self, value.buffer, out.buffer, params);
+        layer::copy_rows(self, from.buffer, to.buffer, params);
+        Ok(())
+    }
+
+    /// The same numbers in memory that no other value shares.
+    pub(crate) fn copy_of(&mut self, value: &Value) -> Result<Value> {
+        let out = self.fresh("copy", &value.shape)?;
+        self.copy(value, &out)?;
         Ok(out)
     }
 
