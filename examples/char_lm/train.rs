@@ -25,7 +25,7 @@ pub struct Options {
     #[arg(long, value_enum, default_value = "auto")]
     pub device: Choice,
     /// Training steps in all, those before a `--resume` included.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 500)]
     pub steps: u32,
     /// For the first weights and for dropout.
     #[arg(long, default_value_t = 0)]
@@ -46,7 +46,7 @@ pub struct Options {
     #[arg(long, default_value_t = 64)]
     pub length: usize,
     /// Adam's learning rate.
-    #[arg(long, default_value_t = 3e-3)]
+    #[arg(long, default_value_t = 5e-3)]
     pub rate: f64,
     /// Dropout before, between and after recurrent layers.
     #[arg(long, default_value_t = 0.0)]
@@ -67,6 +67,7 @@ pub struct Options {
 
 /// How it went.
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "tests compare the losses")]
 pub struct Summary {
     /// Held-out bits per character before and after.
     pub held_out: [f64; 2],
@@ -118,12 +119,19 @@ pub fn run(options: &Options) -> Result<Summary> {
     for step in begin + 1..=options.steps {
         training.step(&learnt)?;
         let ends = step == options.steps;
-        let loss = if step % REPORT == 0 || ends { Some(training.trainer.progress()?.mean_loss) } else { None };
+        let mut loss = if step % REPORT == 0 { Some(training.trainer.progress()?.mean_loss) } else { None };
+        let saves = step % options.save_every == 0 || ends;
+        if saves {
+            training.trainer.save(&options.checkpoint, &description.notes()?)?;
+        }
+        if ends && loss.is_none() {
+            // Only now: what was saved goes on to the next report, as a training does that never stopped.
+            loss = Some(training.trainer.progress()?.mean_loss);
+        }
         bar.step(loss);
         losses.extend(loss.map(|loss| (f64::from(step), f64::from(loss) / LN_2)));
-        if step % options.save_every == 0 || ends {
+        if saves {
             bits.push((f64::from(step), evaluation.bits()?));
-            training.trainer.save(&options.checkpoint, &description.notes()?)?;
             let (learnt, held_out) = (losses.last().map_or(f64::NAN, |loss| loss.1), bits[bits.len() - 1].1);
             bar.line(&format!("step {step}: {learnt:.2} bits per character in training, {held_out:.2} held out"));
         }
