@@ -93,8 +93,10 @@ pub fn plot(path: &Path, title: &str, [x_name, y_name]: [&str; 2], lines: &[Line
     let root = SVGBackend::new(path, (900, 500)).into_drawing_area();
     let draw = || -> Result<(), Box<dyn std::error::Error>> {
         root.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&root)
-            .caption(title, ("sans-serif", 22))
+        let body = root.margin(12, 0, 0, 0).titled(title, ("sans-serif", 22))?;
+        let (names, body) = body.split_vertically(if lines.len() > 1 { 28 } else { 0 });
+        legend(&names, lines)?;
+        let mut chart = ChartBuilder::on(&body)
             .margin(16)
             .x_label_area_size(44)
             .y_label_area_size(64)
@@ -106,22 +108,39 @@ pub fn plot(path: &Path, title: &str, [x_name, y_name]: [&str; 2], lines: &[Line
             .light_line_style(TRANSPARENT)
             .bold_line_style(BLACK.mix(0.1))
             .label_style(("sans-serif", 14))
+            .x_label_formatter(&short)
+            .y_label_formatter(&short)
             .draw()?;
         for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
             let style = ShapeStyle::from(colour).stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(line.points.iter().copied(), style))?
-                .label(line.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+            chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
         }
-        chart
-            .configure_series_labels()
-            .border_style(BLACK.mix(0.3))
-            .background_style(WHITE)
-            .label_font(("sans-serif", 14))
-            .draw()?;
         root.present()?;
         Ok(())
     };
     draw().map_err(|error| anyhow::anyhow!("{error}")).with_context(|| path.display().to_string())
+}
+
+/// A number without needless digits.
+fn short(number: &f64) -> String {
+    ((number * 1e4).round() / 1e4).to_string()
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+/// The lines' names beside each other, in a strip of their own: inside the chart they would cover some line.
+fn legend(area: &Area<'_>, lines: &[Line<'_>]) -> Result<(), Box<dyn std::error::Error>> {
+    if lines.len() < 2 {
+        return Ok(());
+    }
+    let font = ("sans-serif", 14).into_text_style(area);
+    let widths = lines.iter().map(|line| Ok(area.estimate_text_size(line.name, &font)?.0 as i32 + 60));
+    let widths: Vec<i32> = widths.collect::<Result<_, Box<dyn std::error::Error>>>()?;
+    let mut x = (area.dim_in_pixel().0 as i32 - widths.iter().sum::<i32>()) / 2;
+    for ((line, colour), width) in lines.iter().zip(COLOURS.iter().cycle()).zip(widths) {
+        area.draw(&PathElement::new([(x, 16), (x + 24, 16)], ShapeStyle::from(colour).stroke_width(2)))?;
+        area.draw(&Text::new(line.name, (x + 32, 9), font.clone()))?;
+        x += width;
+    }
+    Ok(())
 }
