@@ -15,6 +15,11 @@ const OPTIMIZER: &str = "optimizer.";
 /// Stands before carried states.
 const STATE: &str = "state.";
 
+/// What the caller noted, without what is kept for training.
+fn own_notes(metadata: HashMap<String, String>) -> HashMap<String, String> {
+    metadata.into_iter().filter(|(key, _)| !key.starts_with("wgrnn.")).collect()
+}
+
 impl Trainer {
     /// Writes a checkpoint: weights under their names, what the optimiser keeps under `optimizer.`, carried states under
     /// `state.`, and step, seed, optimiser and the notes given as metadata. It is written beside the file and then put in
@@ -129,7 +134,18 @@ impl Trainer {
         self.status.write(ndarray::ArrayView1::from(&status[..]))?;
         (self.step, self.options.seed) = (step, seed);
         self.refresh()?;
-        Ok(metadata.into_iter().filter(|(key, _)| !key.starts_with("wgrnn.")).collect())
+        Ok(own_notes(metadata))
+    }
+
+    /// The notes of a checkpoint, to be read before there is a model: they may say what it is made of.
+    ///
+    /// # Errors
+    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors).
+    pub fn notes(path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| fault(&error))?;
+        Ok(own_notes(header.metadata().clone().unwrap_or_default()))
     }
 
     fn read(&self, storage: &Storage, words: usize) -> Result<ArrayD<f32>> {

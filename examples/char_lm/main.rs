@@ -1,0 +1,46 @@
+//! A character language model: an LSTM learns to write like three plays of Shakespeare, and then writes.
+//!
+//! ```sh
+//! cargo run --release --example char_lm -- train
+//! cargo run --release --example char_lm -- sample --prompt MACBETH.
+//! cargo run --release --example char_lm -- train mine.txt --steps 2000 --hidden 256 --plot losses.svg
+//! cargo run --release --example char_lm -- train --steps 3000 --resume
+//! ```
+
+#[path = "../common/mod.rs"]
+mod common;
+mod model;
+mod sample;
+mod text;
+mod train;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::io::Write;
+
+/// A language model of characters.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Learns a text.
+    Train(train::Options),
+    /// Writes one, from a checkpoint.
+    Sample(sample::Options),
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Train(options) => println!("{}", train::run(&options)?),
+        Command::Sample(options) => {
+            let mut out = std::io::stdout().lock();
+            sample::run(&options, &mut out)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}

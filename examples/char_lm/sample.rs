@@ -1,0 +1,151 @@
+//! Writes a text character by character: the state stays on the device, scores come back to be drawn from.
+
+use super::common::Choice;
+use super::model::Description;
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use ndarray::array;
+use rand_mt::Mt;
+use std::io::Write;
+use std::path::PathBuf;
+use wgrnn::{Evaluation, Model, RnnCall, Tape, Tensor, Trainer};
+
+#[derive(Args, Debug)]
+pub struct Options {
+    /// What `train` saved.
+    #[arg(long, default_value = "char_lm.safetensors")]
+    pub checkpoint: PathBuf,
+    /// Where to run.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub device: Choice,
+    /// Characters to write.
+    #[arg(long, default_value_t = 500)]
+    pub length: usize,
+    /// How daring: scores are divided by it. 0 always takes the best.
+    #[arg(long, default_value_t = 0.7)]
+    pub temperature: f64,
+    /// Draws among so many best characters only; 0 for all.
+    #[arg(long, default_value_t = 20)]
+    pub top_k: usize,
+    /// For the draws.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u32,
+    /// What the text begins with.
+    #[arg(long, default_value = "")]
+    pub prompt: String,
+}
+
+pub fn run(options: &Options, out: &mut impl Write) -> Result<()> {
+    let Options { temperature, checkpoint, .. } = options;
+    ensure!(temperature.is_finite() && *temperature >= 0.0, "the temperature must be at least 0, not {temperature}");
+    let name = || checkpoint.display().to_string();
+    let description = Description::from_notes(&Trainer::notes(checkpoint).with_context(name)?).with_context(name)?;
+    let vocabulary = description.vocabulary();
+    let prompt = vocabulary.indices(&options.prompt)?;
+
+    let device = options.device.device()?;
+    let model = description.model(&device, 0)?;
+    model.load(checkpoint, "").with_context(name)?;
+    let writer = Writer::new(&model)?;
+    let mut generator = Mt::new(options.seed);
+    // A text without a beginning begins as a line does, or with any character.
+    let begin = vocabulary.indices("\n").unwrap_or_else(|_| vec![0]);
+    let mut scores = Vec::new();
+    for &character in if prompt.is_empty() { &begin } else { &prompt } {
+        scores = writer.read(character)?;
+    }
+    write!(out, "{}", options.prompt)?;
+    for _ in 0..options.length {
+        let uniform = f64::from(generator.next_u32()) / 2.0_f64.powi(32);
+        let next = choose(&scores, *temperature, options.top_k, uniform);
+        write!(out, "{}", vocabulary.character(next))?;
+        out.flush()?;
+        scores = writer.read(next as u32)?;
+    }
+    Ok(())
+}
+
+/// A program that reads one character and goes on from the state that it left.
+struct Writer {
+    x: Tensor<u32>,
+    scores: Tensor,
+    step: Evaluation,
+}
+
+impl Writer {
+    fn new(model: &Model) -> Result<Self> {
+        let device = model.rnn().device();
+        let symbols = model.config().outputs.context("a language model has scores")?;
+        let (x, scores) = (Tensor::zeros(device, &[1, 1])?, Tensor::zeros(device, &[1, 1, symbols])?);
+        let mut tape = Tape::evaluating(device)?;
+        let (input, output) = (tape.input(&x)?, tape.input(&scores)?);
+        let call = RnnCall { carry: true, ..RnnCall::default() };
+        let logits = model.forward(&mut tape, &input, &model.device_state(1)?, &call)?;
+        tape.plan().copy(&logits, &output)?;
+        Ok(Self { x, scores, step: tape.evaluation()? })
+    }
+
+    /// Scores of what may follow.
+    fn read(&self, character: u32) -> Result<Vec<f32>> {
+        self.x.write(array![[character]].view())?;
+        self.step.program().run()?;
+        Ok(self.scores.read()?.into_iter().collect())
+    }
+}
+
+/// A character by its score: one of the `top_k` best, or of all where that is 0, with a probability that grows with
+/// exp(score / temperature); `uniform`, from 0 to less than 1, decides. The best one at temperature 0.
+pub fn choose(scores: &[f32], temperature: f64, top_k: usize, uniform: f64) -> usize {
+    let mut best: Vec<usize> = (0..scores.len()).collect();
+    best.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let Some(&first) = best.first() else { return 0 };
+    if temperature == 0.0 {
+        return first;
+    }
+    if top_k > 0 {
+        best.truncate(top_k);
+    }
+    let weight = |&i: &usize| (f64::from(scores[i] - scores[first]) / temperature).exp();
+    let mut left = uniform * best.iter().map(weight).sum::<f64>();
+    let chosen = best.iter().find(|i| {
+        left -= weight(i);
+        left < 0.0
+    });
+    chosen.copied().unwrap_or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+
+    const SCORES: [f32; 4] = [0.0, 2.0, 1.0, -1.0];
+
+    /// How often each is chosen for numbers that lie evenly.
+    fn counts(temperature: f64, top_k: usize) -> [usize; 4] {
+        let mut counts = [0; 4];
+        (0..1000).for_each(|i| counts[choose(&SCORES, temperature, top_k, f64::from(i) / 1000.0)] += 1);
+        counts
+    }
+
+    #[test]
+    fn temperature_0_takes_the_best() {
+        assert_eq!(counts(0.0, 0), [0, 1000, 0, 0]);
+    }
+
+    #[test]
+    fn only_the_best_k_are_drawn() {
+        assert_eq!(counts(1.0, 1), [0, 1000, 0, 0]);
+        let [a, b, c, d] = counts(1.0, 2);
+        assert!((a, d) == (0, 0) && b > c && c > 0, "{:?}", [a, b, c, d]);
+        assert_eq!(counts(1.0, 0), counts(1.0, 99));
+    }
+
+    #[test]
+    fn frequencies_are_those_of_softmax() {
+        let total: f64 = SCORES.iter().map(|&score| f64::from(score / 0.5).exp()).sum();
+        for (count, score) in counts(0.5, 0).into_iter().zip(SCORES) {
+            let expected = 1000.0 * f64::from(score / 0.5).exp() / total;
+            assert!((count as f64 - expected).abs() <= 1.0, "{count} for {expected}");
+        }
+    }
+}
