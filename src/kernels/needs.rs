@@ -402,8 +402,7 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
         Kernel::Reduce => u(read::<ReduceParams>(params).block).div_ceil(lanes) + 32,
         Kernel::ScatterAdd => {
             let p: ScatterAddParams = read(params);
-            let rows = u(p.end).saturating_sub(u(p.start));
-            rows
+            u(p.end).saturating_sub(u(p.start))
         }
         Kernel::Links => {
             let p: LinksParams = read(params);

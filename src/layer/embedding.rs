@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use ndarray::ArrayView2;
 
-/// x = E[symbol], with E [symbols, features].
+/// A symbol's x is its row of E, `[symbols, features]`.
 #[derive(Debug)]
 pub struct Embedding {
     parameters: Parameters,

@@ -138,7 +138,7 @@ impl RnnTraining {
         &self.state_gradient
     }
 
-    /// What dropout between layers draws with, [2]: a seed, and a number that should be another one for each forward pass.
+    /// The two words that dropout between layers draws with: a seed, and a number that should be another one for each forward pass.
     pub fn seed(&self) -> &Tensor<u32> {
         &self.seed
     }

@@ -172,7 +172,8 @@ impl PlanBuilder {
         self.draft.plan.buffers()[buffer.0].role.is_own()
     }
 
-    /// Copies numbers to a value of the same shape: to a tensor, for instance, so that the host can read them.
+    /// Copies numbers to a value of the same shape: to a tensor, for instance, so that the host can read them. No gradient
+    /// passes through it.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) for indices.

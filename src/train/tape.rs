@@ -244,7 +244,7 @@ impl<'m> Tape<'m> {
         Ok(out)
     }
 
-    /// Adds the mean over targets of −log softmax(logits)[target] to the loss: logits [..., C] and targets [...], of which
+    /// Adds the mean over targets of −log softmax(logits), at the target, to the loss: logits [..., C] and targets [...], of which
     /// [`IGNORED`] ones count for nothing. A target beyond C, or nothing but ignored ones, give NaN.
     ///
     /// # Errors
