@@ -9,26 +9,27 @@ use wgrnn::{
     Tensor, Trainer, TrainerOptions,
 };
 
-/// A network over windows.
-pub enum Network {
-    /// Many-to-one: an LSTM reads the window, and a dense layer makes all hours of its last state.
-    Direct(Model),
-    /// One-to-many: the same LSTM, then another one that begins with its state and reads its own forecast, hour by hour.
-    FeedBack { reader: Model, writer: Model },
+/// A network over windows. Many-to-one: an LSTM reads the window, and a dense layer makes all hours of its last state.
+/// One-to-many: the same LSTM without that layer, then another one that begins with its state and reads its own forecast,
+/// hour by hour.
+pub struct Network {
+    reader: Model,
+    /// The other one, where there is one.
+    writer: Option<Model>,
 }
 
 impl Network {
     pub fn direct(device: &Device, hidden: usize, seed: u32) -> Result<Self> {
         let config = ModelConfig::features(RnnConfig::new(Cell::Lstm, FEATURES, hidden), AHEAD);
-        Ok(Self::Direct(Model::new(device, &config, seed)?))
+        Ok(Self { reader: Model::new(device, &config, seed)?, writer: None })
     }
 
     pub fn feed_back(device: &Device, hidden: usize, seed: u32) -> Result<Self> {
         let reader = ModelConfig::features(RnnConfig::new(Cell::Lstm, FEATURES, hidden), 1);
         let reader = ModelConfig { outputs: None, ..reader };
         let writer = ModelConfig::features(RnnConfig::new(Cell::Lstm, 1, hidden), 1);
-        let [reader, writer] = [Model::new(device, &reader, seed)?, Model::new(device, &writer, seed.wrapping_add(1))?];
-        Ok(Self::FeedBack { reader, writer })
+        let writer = Model::new(device, &writer, seed.wrapping_add(1))?;
+        Ok(Self { reader: Model::new(device, &reader, seed)?, writer: Some(writer) })
     }
 
     /// Forecasts for windows: [N, AHEAD], or [AHEAD, N] where they feed back.
@@ -36,19 +37,15 @@ impl Network {
         let past = tape.input(&windows.past)?;
         let batch = past.shape()[1];
         let read = RnnCall { output: Output::Last, ..RnnCall::default() };
-        match self {
-            Self::Direct(model) => Ok(model.forward(tape, &past, &model.device_state(batch)?, &read)?),
-            Self::FeedBack { reader, writer } => {
-                let state = reader.device_state(batch)?;
-                reader.forward(tape, &past, &state, &read)?;
-                let now = tape.input(&windows.now)?;
-                Ok(writer.feed_back(tape, &now, &state, AHEAD)?.reshape(&[AHEAD, batch])?)
-            }
-        }
+        let state = self.reader.device_state(batch)?;
+        let y = self.reader.forward(tape, &past, &state, &read)?;
+        let Some(writer) = &self.writer else { return Ok(y) };
+        let now = tape.input(&windows.now)?;
+        Ok(writer.feed_back(tape, &now, &state, AHEAD)?.reshape(&[AHEAD, batch])?)
     }
 
     fn hours_first(&self) -> bool {
-        matches!(self, Self::FeedBack { .. })
+        self.writer.is_some()
     }
 }
 
