@@ -37,7 +37,8 @@ pub struct RnnCall {
     /// one at least.
     pub input_part_bytes: usize,
     /// Training only. None: all that the backward pass needs is kept. `Some(k)`: only the state before every k-th step is,
-    /// and steps are computed again, k at a time: for k near √T memory grows with √T, and the gradients are the same.
+    /// and steps are computed again, k at a time: for k near √T what is kept of a layer grows with √T, and the gradients are
+    /// the same. What one layer gives to the next is kept whole.
     pub keep_every: Option<usize>,
 }
 
