@@ -48,11 +48,9 @@ impl Trainer {
             arrays.push((format!("{STATE}{name}.h"), h.into_dyn()));
             arrays.extend(c.map(|c| (format!("{STATE}{name}.c"), c.into_dyn())));
         }
-        arrays.push(("progress".to_owned(), ArrayD::from_elem(vec![2], 0.0)));
-        if let Some((_, progress)) = arrays.last_mut() {
-            // The loss since it was last asked for, so that the next report is the same too.
-            (progress[0], progress[1]) = (f32::from_bits(status[3]), status[4] as f32);
-        }
+        // The loss since it was last asked for, so that the next report is the same too.
+        let progress = ndarray::arr1(&[f32::from_bits(status[3]), status[4] as f32]);
+        arrays.push(("progress".to_owned(), progress.into_dyn()));
         let mut metadata = notes.clone();
         metadata.insert("wgrnn.step".to_owned(), self.step.to_string());
         metadata.insert("wgrnn.seed".to_owned(), self.options.seed.to_string());
