@@ -603,7 +603,9 @@ fn a_training_step_is_a_few_passes_and_allocates_nothing_new() {
         wgpu_device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     };
     let (first, later) = (allocated(1), allocated(20));
-    assert!(first.is_some() && later <= first, "{first:?}, then {later:?}");
+    // What one step uploads, tokens, targets and a few words, may be under way at either look; that of 20 is 4 KiB.
+    let (first, later) = (first.unwrap(), later.unwrap());
+    assert!(later <= first + 256, "{first}, then {later}");
 }
 
 /// Steps that go on with what the last one left, however wrong it was.
