@@ -17,7 +17,7 @@ pub enum Choice {
     Gpu,
     /// This computer's cores.
     Cpu,
-    /// A GPU if there is one that is more than software.
+    /// A GPU if there is one, be it in software, else this computer's cores.
     Auto,
 }
 
