@@ -23,25 +23,25 @@ fn main() {
     let devices = common::devices();
     let mut criterion = common::criterion();
     let mut lines = Vec::new();
-    for shape in common::shapes() {
-        let x = Array3::from_shape_fn((shape.steps, shape.batch, shape.config.input_size()), |(t, n, i)| {
+    for shape in common::shapes::shapes() {
+        let x = Array3::from_shape_fn((shape.steps, shape.batch, shape.input), |(t, n, i)| {
             ((t * 31 + n * 17 + i * 7) % 101) as f32 / 50.5 - 1.0
         });
         let rnn = |device: &Device| {
-            let weights = RnnWeights::init(&shape.config, 0).expect("the configuration is right");
-            Rnn::new(device, &shape.config, weights).expect("the weights fit")
+            let weights = RnnWeights::init(&shape.config(), 0).expect("the configuration is right");
+            Rnn::new(device, &shape.config(), weights).expect("the weights fit")
         };
         let options = SessionOptions::new(shape.steps, shape.batch);
         let flop = rnn(&Device::cpu()).session(options.clone()).expect("the shape fits").plan().flop();
         let software = devices[0].1.report().is_some_and(|report| report.class == Class::Software);
         if software && flop > SOFTWARE_FLOP {
-            println!("{}: left out, {:.1} GFLOP are too many for a GPU in software", shape.name, flop as f64 / 1e9);
+            println!("{}: left out, {:.1} GFLOP are too many for a GPU in software", shape.id(), flop as f64 / 1e9);
             continue;
         }
         let rnns = devices.each_ref().map(|(name, device)| (*name, device, rnn(device)));
         agree(&rnns[0].2, &rnns[1].2, x.view());
 
-        let group_name = format!("{} resident", shape.name);
+        let group_name = format!("{} resident", shape.id());
         let mut group = criterion.benchmark_group(&group_name);
         group.throughput(Throughput::Elements(flop));
         for (name, device, rnn) in &rnns {
@@ -57,7 +57,7 @@ fn main() {
         group.finish();
         lines.push((group_name, flop));
 
-        let group_name = format!("{} end to end", shape.name);
+        let group_name = format!("{} end to end", shape.id());
         let mut group = criterion.benchmark_group(&group_name);
         group.throughput(Throughput::Elements(flop));
         for (name, _, rnn) in &rnns {

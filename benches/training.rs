@@ -26,18 +26,18 @@ fn main() {
     let software = devices[0].1.report().is_some_and(|report| report.class == Class::Software);
     let mut criterion = common::criterion();
     let mut lines = Vec::new();
-    for shape in common::shapes() {
+    for shape in common::shapes::shapes() {
         let flop: u64 = training(&Device::cpu(), &shape).1.plans().iter().map(|plan| plan.flop()).sum();
         if software && flop > SOFTWARE_FLOP {
-            println!("{}: left out, {:.1} GFLOP are too many for a GPU in software", shape.name, flop as f64 / 1e9);
+            println!("{}: left out, {:.1} GFLOP are too many for a GPU in software", shape.id(), flop as f64 / 1e9);
             continue;
         }
         let trainings = devices.each_ref().map(|(name, device)| (*name, device, training(device, &shape)));
         let kept = trainings[0].2.1.reserve_bytes() as f64 / f64::from(1 << 20);
-        println!("{}: {kept:.1} MiB kept for the backward pass", shape.name);
+        println!("{}: {kept:.1} MiB kept for the backward pass", shape.id());
         agree(&trainings[0].2, &trainings[1].2);
 
-        let group_name = format!("{} forward and backward", shape.name);
+        let group_name = format!("{} forward and backward", shape.id());
         let mut group = criterion.benchmark_group(&group_name);
         group.throughput(Throughput::Elements(flop));
         for (name, device, (_, training)) in &trainings {
@@ -57,9 +57,9 @@ fn main() {
     common::print_table("shape", start, &lines);
 }
 
-fn training(device: &Device, shape: &common::Shape) -> (Rnn, RnnTraining) {
-    let weights = RnnWeights::init(&shape.config, 0).expect("the configuration is right");
-    let rnn = Rnn::trainable(device, &shape.config, &weights).expect("the weights fit");
+fn training(device: &Device, shape: &common::shapes::Shape) -> (Rnn, RnnTraining) {
+    let weights = RnnWeights::init(&shape.config(), 0).expect("the configuration is right");
+    let rnn = Rnn::trainable(device, &shape.config(), &weights).expect("the weights fit");
     let call = RnnCall::default();
     let options = SessionOptions { steps: shape.steps, batch: shape.batch, call };
     let training = rnn.training(options, false).expect("the shape fits");
@@ -68,8 +68,8 @@ fn training(device: &Device, shape: &common::Shape) -> (Rnn, RnnTraining) {
             ((t * 31 + n * 17 + i * 7) % 101) as f32 / 50.5 - 1.0
         })
     };
-    training.input().write(numbers(shape.config.input_size()).view()).expect("the input fits");
-    training.output_gradient().write(numbers(shape.config.output_size()).view()).expect("the gradient fits");
+    training.input().write(numbers(shape.config().input_size()).view()).expect("the input fits");
+    training.output_gradient().write(numbers(shape.config().output_size()).view()).expect("the gradient fits");
     (rnn, training)
 }
 

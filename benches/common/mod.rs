@@ -2,41 +2,12 @@
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
+pub mod shapes;
+
 use criterion::Criterion;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
-use wgrnn::{Activation, Cell, Device, Direction, Reset, RnnConfig};
-
-/// A shape that people run.
-pub struct Shape {
-    pub name: &'static str,
-    pub config: RnnConfig,
-    pub batch: usize,
-    pub steps: usize,
-}
-
-pub fn shapes() -> Vec<Shape> {
-    let shape = |name, config, batch, steps| Shape { name, config, batch, steps };
-    let lstm = |input, hidden| RnnConfig::new(Cell::Lstm, input, hidden);
-    vec![
-        // One step of a voice-activity detector, and a short utterance.
-        shape("stream lstm", lstm(128, 128), 1, 1),
-        shape("vad lstm", lstm(128, 128), 1, 100),
-        // A character model.
-        shape("charlm lstm", lstm(128, 256), 32, 64),
-        shape("charlm gru", RnnConfig::new(Cell::Gru(Reset::After), 128, 256), 32, 64),
-        shape("charlm elman", RnnConfig::new(Cell::Elman(Activation::Tanh), 128, 256), 32, 64),
-        // Two shapes of DeepBench.
-        shape("ds512 lstm", lstm(512, 512), 16, 25),
-        shape("ds1024 lstm", lstm(1024, 1024), 64, 50),
-        // A speaker encoder over many windows.
-        shape("embed lstm", lstm(40, 256).layers(3), 64, 160),
-        // A tagger.
-        shape("bi lstm", lstm(256, 256).layers(2).direction(Direction::Bidirectional), 8, 128),
-        // The FlashRNN paper's shape.
-        shape("flash lstm", lstm(768, 768), 16, 1024),
-    ]
-}
+use wgrnn::Device;
 
 /// The adapter and the CPU, as (name in ids, device).
 pub fn devices() -> [(&'static str, Device); 2] {

@@ -9,7 +9,7 @@
 //!
 //! The 500 steps that it takes by default bring the tenth of the text that is held out from 6.01 to 2.46 bits per
 //! character: in 19 seconds on the CPU device (two cores of an AMD EPYC), in 7 minutes on a GPU in software (llvmpipe of
-//! Mesa 22.3) on the same cores while they did other work too. Counts of five characters in a row come to 2.24.
+//! Mesa 22.3) on the same cores while they did other work too.
 
 #[path = "../common/mod.rs"]
 mod common;

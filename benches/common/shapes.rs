@@ -1,0 +1,40 @@
+//! The shapes that benches and peers share: `benches/shapes.json`.
+
+use serde::{Deserialize, Serialize};
+use wgrnn::{Activation, Cell, Direction, Reset, RnnConfig};
+
+/// A shape that people run.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Shape {
+    pub name: String,
+    /// `lstm`, `gru` or `elman`.
+    pub cell: String,
+    pub input: usize,
+    pub hidden: usize,
+    pub batch: usize,
+    pub steps: usize,
+    pub layers: usize,
+    pub directions: usize,
+}
+
+pub fn shapes() -> Vec<Shape> {
+    serde_json::from_str(include_str!("../shapes.json")).expect("shapes.json is a list of shapes")
+}
+
+impl Shape {
+    /// What tables call it: `charlm lstm`.
+    pub fn id(&self) -> String {
+        format!("{} {}", self.name, self.cell)
+    }
+
+    pub fn config(&self) -> RnnConfig {
+        let cell = match self.cell.as_str() {
+            "lstm" => Cell::Lstm,
+            "gru" => Cell::Gru(Reset::After),
+            "elman" => Cell::Elman(Activation::Tanh),
+            other => panic!("no cell called '{other}'"),
+        };
+        let direction = if self.directions == 2 { Direction::Bidirectional } else { Direction::Forward };
+        RnnConfig::new(cell, self.input, self.hidden).layers(self.layers).direction(direction)
+    }
+}
