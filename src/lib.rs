@@ -28,7 +28,7 @@ pub use layer::{
 };
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanBuilder};
-pub use program::Program;
+pub use program::{KernelTime, Profile, Program};
 pub use tensor::{Element, Tensor};
 pub use train::{
     Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, Optimizer, Progress, Tape, Targets, Trainer,

@@ -27,14 +27,32 @@ impl Shape {
         format!("{} {}", self.name, self.cell)
     }
 
-    pub fn config(&self) -> RnnConfig {
-        let cell = match self.cell.as_str() {
+    /// Floating-point operations of the products of a forward pass.
+    pub fn flop(&self) -> f64 {
+        let gates = self.hidden
+            * match self.cell() {
+                Cell::Lstm => 4,
+                Cell::Gru(_) => 3,
+                Cell::Elman(_) => 1,
+            };
+        let layer = |layer| {
+            let input = if layer == 0 { self.input } else { self.hidden * self.directions };
+            2 * self.steps * self.batch * (input + self.hidden) * gates * self.directions
+        };
+        (0..self.layers).map(layer).sum::<usize>() as f64
+    }
+
+    fn cell(&self) -> Cell {
+        match self.cell.as_str() {
             "lstm" => Cell::Lstm,
             "gru" => Cell::Gru(Reset::After),
             "elman" => Cell::Elman(Activation::Tanh),
             other => panic!("no cell called '{other}'"),
-        };
+        }
+    }
+
+    pub fn config(&self) -> RnnConfig {
         let direction = if self.directions == 2 { Direction::Bidirectional } else { Direction::Forward };
-        RnnConfig::new(cell, self.input, self.hidden).layers(self.layers).direction(direction)
+        RnnConfig::new(self.cell(), self.input, self.hidden).layers(self.layers).direction(direction)
     }
 }

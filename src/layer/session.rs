@@ -6,7 +6,7 @@ use super::{Rnn, SESSIONS};
 use crate::error::{Error, Result};
 use crate::layer::DeviceState;
 use crate::plan::{Plan, PlanBuilder};
-use crate::program::Program;
+use crate::program::{Profile, Program};
 use crate::tensor::Tensor;
 use ndarray::{ArrayD, ArrayView3};
 
@@ -120,6 +120,14 @@ impl Session {
     /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
     pub fn run(&self) -> Result<()> {
         self.program.run()
+    }
+
+    /// Runs once and gives the time of each kernel.
+    ///
+    /// # Errors
+    /// As [`Program::profile`].
+    pub fn profile(&self) -> Result<Profile> {
+        self.program.profile()
     }
 
     /// Records one run into an encoder of the caller's.

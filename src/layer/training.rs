@@ -8,7 +8,7 @@ use super::state::{DeviceState, State};
 use super::{Rnn, RnnOutput};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanBuilder};
-use crate::program::Program;
+use crate::program::{Profile, Program};
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;
 use ndarray::{Array3, ArrayView3, ArrayViewD};
@@ -146,6 +146,16 @@ impl RnnTraining {
     /// Plans of the forward and of the backward pass.
     pub fn plans(&self) -> [&Plan; 2] {
         [self.forward.plan(), self.backward.plan()]
+    }
+
+    /// Runs the forward and the backward pass once and gives the time of each kernel in both.
+    ///
+    /// # Errors
+    /// As [`Program::profile`].
+    pub fn profile(&self) -> Result<[Profile; 2]> {
+        let forward = self.forward.profile()?;
+        self.kept.store(false, Ordering::Release);
+        Ok([forward, self.backward.profile()?])
     }
 
     /// Bytes of device memory that are kept from the one pass for the other.

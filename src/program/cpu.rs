@@ -6,6 +6,7 @@ use crate::kernels::{Access, MAX_BINDINGS};
 use crate::plan::{BufferId, Command, Dispatch, Plan};
 use crate::tensor::{Memory, Storage, read_lock, write_lock};
 use std::sync::{Arc, Mutex, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
 pub(super) struct Runner {
     memory: Vec<Memory>,
@@ -59,6 +60,22 @@ impl Runner {
     }
 
     pub fn run(&self, plan: &Plan) {
+        self.run_with(plan, |_, dispatch| dispatch());
+    }
+
+    /// Runs once; seconds of each of the plan's variants.
+    pub fn profile(&self, plan: &Plan) -> Vec<f64> {
+        let mut seconds = vec![0.0; plan.variants().len()];
+        self.run_with(plan, |variant, dispatch| {
+            let start = Instant::now();
+            dispatch();
+            seconds[variant] += start.elapsed().as_secs_f64();
+        });
+        seconds
+    }
+
+    /// Runs each dispatch through `around`, which gets its variant.
+    fn run_with(&self, plan: &Plan, mut around: impl FnMut(usize, &mut dyn FnMut())) {
         let scratch = &mut *locked(&self.scratch);
         let mut held: Vec<_> = self.memory.iter().map(|_| None).collect();
         for &(i, written) in &self.order {
@@ -68,7 +85,9 @@ impl Runner {
         let mut held: Vec<_> = held.into_iter().flatten().collect();
         for command in plan.commands() {
             match command {
-                Command::Dispatch(dispatch) => run_dispatch(plan, dispatch, &mut held, scratch),
+                Command::Dispatch(dispatch) => {
+                    around(dispatch.variant, &mut || run_dispatch(plan, dispatch, &mut held, scratch));
+                }
                 Command::Clear { buffer, offset, words } => {
                     let mut memory = held[buffer.0].take();
                     memory[*offset as usize..][..*words as usize].fill(0.0);

@@ -1,7 +1,7 @@
 //! Plans recorded into compute passes.
 
-use crate::device::{Gpu, PARAMS_STRIDE};
-use crate::error::Result;
+use crate::device::{Device, Gpu, PARAMS_STRIDE};
+use crate::error::{Error, Result};
 use crate::kernels::Kernel;
 use crate::plan::{Command, Dispatch, Plan};
 use crate::tensor::Storage;
@@ -97,6 +97,88 @@ impl Recorder {
                 }
             }
         }
+    }
+
+    /// Runs once; seconds of each of the plan's variants, by timestamps around neighbours of one variant.
+    pub fn profile(&self, device: &Device, gpu: &Gpu, plan: &Plan) -> Result<Vec<f64>> {
+        if !gpu.report.features.timestamps {
+            return Err(Error::value("device for a profile", "one with timestamp queries", "none"));
+        }
+        let mut seconds = vec![0.0; plan.variants().len()];
+        let (mut commands, mut dispatched) = (plan.commands(), 0);
+        while !commands.is_empty() {
+            let (taken, times) = self.profile_some(device, gpu, plan, commands, dispatched)?;
+            times.into_iter().for_each(|(variant, time)| seconds[variant] += time);
+            dispatched += commands[..taken].iter().filter(|command| matches!(command, Command::Dispatch(_))).count();
+            commands = &commands[taken..];
+        }
+        Ok(seconds)
+    }
+
+    /// One submit's worth of these commands: how many, and (variant, seconds) of each run of neighbours.
+    fn profile_some(
+        &self,
+        device: &Device,
+        gpu: &Gpu,
+        plan: &Plan,
+        commands: &[Command],
+        mut dispatched: usize,
+    ) -> Result<(usize, Vec<(usize, f64)>)> {
+        let commands = &commands[..submit_length(commands)];
+        let (mut taken, mut variants) = (0, Vec::new());
+        let stamps = gpu.guarded("measuring a plan", || {
+            let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("profile"),
+                ty: wgpu::QueryType::Timestamp,
+                count: wgpu::QUERY_SET_MAX_QUERIES,
+            });
+            let stamps = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("profile"),
+                size: 8 * u64::from(wgpu::QUERY_SET_MAX_QUERIES),
+                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            });
+            let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            while taken < commands.len() && 2 * variants.len() + 2 <= wgpu::QUERY_SET_MAX_QUERIES as usize {
+                let rest = &commands[taken..];
+                let variant = |command: &Command| match command {
+                    Command::Dispatch(dispatch) => Some(dispatch.variant),
+                    _ => None,
+                };
+                let count = rest.iter().take_while(|&command| variant(command) == variant(&rest[0])).count();
+                match variant(&rest[0]) {
+                    None => self.record(plan, &rest[..count], dispatched, &mut encoder),
+                    Some(variant) => {
+                        let first = 2 * variants.len() as u32;
+                        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                            label: None,
+                            timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                                query_set: &queries,
+                                beginning_of_pass_write_index: Some(first),
+                                end_of_pass_write_index: Some(first + 1),
+                            }),
+                        });
+                        self.pass(plan, &rest[..count], dispatched, &mut pass);
+                        dispatched += count;
+                        variants.push(variant);
+                    }
+                }
+                taken += count;
+            }
+            if !variants.is_empty() {
+                encoder.resolve_query_set(&queries, 0..2 * variants.len() as u32, &stamps, 0);
+            }
+            gpu.queue.submit([encoder.finish()]);
+            stamps
+        })?;
+        let period = f64::from(gpu.queue.get_timestamp_period()) / 1e9;
+        let words = pollster::block_on(Storage::Gpu(stamps).read(device, 4 * variants.len()))?;
+        let stamp = |words: &[u32]| u64::from(words[0]) | u64::from(words[1]) << 32;
+        let times = variants
+            .into_iter()
+            .zip(words.chunks_exact(4))
+            .map(|(variant, words)| (variant, stamp(&words[2..]).saturating_sub(stamp(words)) as f64 * period));
+        Ok((taken, times.collect()))
     }
 
     fn pass(&self, plan: &Plan, commands: &[Command], dispatched: usize, pass: &mut wgpu::ComputePass<'_>) {

@@ -2,6 +2,9 @@
 
 mod cpu;
 mod gpu;
+mod profile;
+
+pub use profile::{KernelTime, Profile};
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -68,6 +71,20 @@ impl Program {
             }
             (Executor::Gpu(_), None) => Err(Error::OtherDevice { tensor: "program".to_owned() }),
         }
+    }
+
+    /// Runs it once and gives the time of each kernel. Kernels of one kind that follow each other are timed together;
+    /// between kinds the device waits, so that the sum may be more than an ordinary run takes.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) where the device has no timestamp queries, [`Gpu`](Error::Gpu) where the driver fails.
+    pub fn profile(&self) -> Result<Profile> {
+        let seconds = match (&self.executor, self.device.gpu_ref()) {
+            (Executor::Gpu(recorder), Some(gpu)) => recorder.profile(&self.device, gpu, &self.plan)?,
+            (Executor::Cpu(runner), _) => runner.profile(&self.plan),
+            (Executor::Gpu(_), None) => return Err(Error::OtherDevice { tensor: "program".to_owned() }),
+        };
+        Ok(Profile::new(&self.plan, &seconds))
     }
 
     /// Records it into an encoder of the caller's, to be submitted among other work.

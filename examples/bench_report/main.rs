@@ -1,0 +1,145 @@
+//! How fast this library is on this machine, as JSON: each shape of `benches/shapes.json` on a device, each kernel by
+//! timestamp queries, beside what the device can do at most, measured in the same run.
+//!
+//! ```sh
+//! cargo run --release --example bench_report
+//! cargo run --release --example bench_report -- --device gpu --shapes "charlm lstm" --training --out report.json
+//! ```
+//!
+//! The binary needs nothing but a driver: it can be carried to a machine without a toolchain. `serve` runs layers for
+//! `benches/peers`, which compares libraries.
+
+mod ceiling;
+mod layer;
+mod measure;
+mod serve;
+#[path = "../../benches/common/shapes.rs"]
+mod shapes;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::json;
+use std::path::PathBuf;
+use wgrnn::{Class, Device};
+
+/// A GPU in software would take many seconds for more than this.
+const SOFTWARE_FLOP: f64 = 6e9;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Devices to measure.
+    #[arg(long, value_enum, num_args = 1.., default_values = ["gpu", "cpu"], global = true)]
+    device: Vec<Kind>,
+    /// Shapes, such as "charlm lstm"; all that the device can run in reasonable time by default.
+    #[arg(long, num_args = 1..)]
+    shapes: Vec<String>,
+    /// Forward and backward passes too.
+    #[arg(long)]
+    training: bool,
+    /// Seconds for each measurement.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Where to write; else to the standard output.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run layers on request: JSON lines in, JSON lines out.
+    Serve,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Gpu,
+    Cpu,
+}
+
+impl Kind {
+    fn device(self) -> wgrnn::Result<Device> {
+        match self {
+            Self::Gpu => Device::gpu(),
+            Self::Cpu => Ok(Device::cpu()),
+        }
+    }
+}
+
+/// How long to measure.
+#[derive(Clone, Copy)]
+struct Timing {
+    seconds: f64,
+    least: usize,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(Command::Serve) = arguments.command {
+        let [kind] = arguments.device[..] else { bail!("serve needs one --device") };
+        return serve::serve(&kind.device()?, &mut std::io::stdout().lock());
+    }
+    let reports = arguments.device.iter().map(|kind| report(*kind, &arguments)).collect::<Result<Vec<_>>>()?;
+    let text = serde_json::to_string_pretty(&json!({ "wgrnn": env!("CARGO_PKG_VERSION"), "devices": reports }))?;
+    match &arguments.out {
+        None => println!("{text}"),
+        Some(path) => std::fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?,
+    }
+    Ok(())
+}
+
+fn report(kind: Kind, arguments: &Arguments) -> Result<serde_json::Value> {
+    let device = kind.device()?;
+    let timing = Timing { seconds: arguments.seconds, least: 3 };
+    let ceiling = ceiling::measure(&device)?;
+    eprintln!(
+        "{}: {:.1} GFLOP/s of multiply-adds, {:.1} GB/s copied, {:.1} us for an empty round trip",
+        device.name(),
+        ceiling.fma_flops / 1e9,
+        ceiling.copy_bytes_per_second / 1e9,
+        1e6 * ceiling.round_trip_seconds
+    );
+    let all = shapes::shapes();
+    if let Some(unknown) = arguments.shapes.iter().find(|name| !all.iter().any(|shape| shape.id() == **name)) {
+        let ids: Vec<_> = all.iter().map(shapes::Shape::id).collect();
+        bail!("no shape '{unknown}': there is {}", ids.join(", "));
+    }
+    let class = device.report().map_or(Class::Cpu, |report| report.class);
+    let mut measured = Vec::new();
+    for shape in all {
+        let asked = arguments.shapes.contains(&shape.id());
+        let large = match class {
+            Class::Software => shape.flop() > SOFTWARE_FLOP,
+            Class::Cpu => shape.flop() > 10.0 * SOFTWARE_FLOP,
+            Class::Integrated | Class::Discrete => false,
+        };
+        if !asked && (large || !arguments.shapes.is_empty()) {
+            continue;
+        }
+        let of_shape = measure::shape(&device, &shape, &ceiling, timing, arguments.training)?;
+        let line = |part: &str| {
+            let of = &of_shape[part];
+            let number = |name: &str| of[name].as_f64().unwrap_or(f64::NAN);
+            format!(
+                "{part} {:.3} ms, {:.1} GFLOP/s, {:.0} % of the ceiling",
+                1e3 * number("median_seconds"),
+                number("flops") / 1e9,
+                100.0 * number("fraction_of_fma")
+            )
+        };
+        let trained = if arguments.training { format!("; {}", line("training")) } else { String::new() };
+        eprintln!("{}: {}{trained}", shape.id(), line("forward"));
+        measured.push(of_shape);
+    }
+    let adapter = device.report();
+    Ok(json!({
+        "adapter": device.name(),
+        "driver": adapter.map(|report| &report.driver),
+        "backend": adapter.map(|report| &report.backend),
+        "class": format!("{class:?}").to_lowercase(),
+        "threads": std::thread::available_parallelism().map_or(1, usize::from),
+        "ceiling": ceiling,
+        "shapes": measured,
+    }))
+}
