@@ -1,3 +1,4 @@
+{%- from "operands.wgsl" import matrix, rows -%}
 {#- What `step_backward` and `sequence_backward` share: bindings, and the cell's derivative for each of its phases.
 
 A phase's backward half multiplies the gate gradients of the phase that comes after it in time (the next phase of this
@@ -17,6 +18,7 @@ struct Params {
     chunk: u32,   // where `map` has the first row that `reserve` holds
     steps: u32,   // `sequence_backward` only
     running: u32, // most sequences that take part: the grid
+    d_in_row: u32, // first row of this layer in `d_in`
     d_in_stride: u32, // in vectors
     d_out_stride: u32,
     dh_stride: u32,
@@ -38,9 +40,11 @@ struct Params {
 {{ params }}
 
 @group(0) @binding(0) var<storage, read_write> reserve: array<f32>; // [D, rows, x_stride]
-@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>; // each phase: [D, panels + 1, units], packed
+// Each phase: [D, panels + 1, units], packed.
+{{ matrix(1, "weights") }}
 @group(0) @binding(2) var<storage, read> map: array<u32>;           // rows of y [D, rows]; order [N]; offsets [T + 2]
-@group(0) @binding(3) var<storage, read> d_in: array<vec4<f32>>;    // [L·D·N, d_in_stride], gate gradients
+// [L·D·N, d_in_stride], gate gradients, or those of this layer.
+{{ rows(3, "d_in") }}
 @group(0) @binding(4) var<storage, read_write> d_out: array<f32>;   // [L·D·N, d_out_stride]
 @group(0) @binding(5) var<storage, read_write> dh: array<f32>;      // [L·D·N, dh_stride]
 @group(0) @binding(6) var<storage, read_write> dc: array<f32>;      // [L·D·N, dc_stride]

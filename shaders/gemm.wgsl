@@ -1,3 +1,4 @@
+{%- from "operands.wgsl" import matrix, rows -%}
 {%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add -%}
 // C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
 //
@@ -27,8 +28,10 @@ struct Params {
 }
 {{ params }}
 
-@group(0) @binding(0) var<storage, read> a: array<{{ "vec4<f32>" if VECTOR else "f32" }}>; // [batch, rows, k], strided
-@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;      // [batch, ceil(k/4) + 1, n]
+// [batch, rows, k], strided
+{{ rows(0, "a", "vec4<f32>" if VECTOR else "f32") }}
+// [batch, ceil(k/4) + 1, n]
+{{ matrix(1, "b") }}
 @group(0) @binding(2) var<storage, read> map: array<u32>;          // [batch, m], row of A or C
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;      // [batch, m, n], strided
 
@@ -69,7 +72,7 @@ fn main({{ invocation() }}
 {%- for c in range(COLUMNS) %}
     let column{{ c }} = group.x * {{ LANES * COLUMNS }}u + {{ c * LANES }}u + lane;
     let from{{ c }} = weights + min(column{{ c }}, p.n - 1u);
-    let bias{{ c }} = b[from{{ c }} + panels * p.n].x;
+    let bias{{ c }} = b_at(from{{ c }} + panels * p.n).x;
 {%- endfor %}
 {%- if SPREAD %}
 {%- for i in range(ROWS // SPREAD) %}
@@ -83,7 +86,7 @@ fn main({{ invocation() }}
     {{- begin_sums(COLUMNS) }}
     for (var k = 0u; k < panels; k++) {
 {%- for c in range(COLUMNS) %}
-        let w{{ c }} = b[from{{ c }} + k * p.n];
+        let w{{ c }} = b_at(from{{ c }} + k * p.n);
 {%- endfor %}
 {%- if VECTOR %}
         {{- load_rows("a") }}

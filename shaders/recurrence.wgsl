@@ -1,3 +1,4 @@
+{%- from "operands.wgsl" import matrix, rows -%}
 {#- What `step` and `sequence` share: bindings, and the cell's end of a step for each of its phases.
 
 A phase is one recurrent product and the gates that follow it. Most cells have one. Ranks number the sequences of a batch
@@ -18,6 +19,7 @@ struct Params {
     chunk: u32,   // where `map` has the first row that `x` holds
     steps: u32,   // `sequence` only
     running: u32, // most sequences that take part: the grid
+    h_in_row: u32, // first row of this layer in `h_in`
     h_in_stride: u32, // in vectors
     h_out_stride: u32,
     final_stride: u32,
@@ -40,9 +42,11 @@ struct Params {
 {{ params }}
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;        // [D, rows, G·H], x·Wᵀ + b; KEEP: the reserve
-@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;  // each phase: [D, panels + 1, gates · units], packed
+// Each phase: [D, panels + 1, gates · units], packed.
+{{ matrix(1, "weights") }}
 @group(0) @binding(2) var<storage, read> map: array<u32>;            // rows of y [D, rows]; order [N]; offsets [T + 2]
-@group(0) @binding(3) var<storage, read> h_in: array<vec4<f32>>;     // [L·D·N, h_in_stride]
+// [L·D·N, h_in_stride], or those of this layer.
+{{ rows(3, "h_in") }}
 @group(0) @binding(4) var<storage, read_write> h_out: array<f32>;    // [L·D·N, h_out_stride]
 @group(0) @binding(5) var<storage, read_write> aux: array<f32>;      // [L·D·N, slots · units]
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;        // [T·N, D·H]

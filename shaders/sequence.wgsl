@@ -23,12 +23,12 @@ fn phase_{{ f }}(
     for (var unit = lane; unit < units; unit += {{ LANES }}u) {
 {%- for g in range(phase.gates) %}
         let from{{ g }} = base + {{ g }}u * units + unit;
-        let bias{{ g }} = weights[from{{ g }} + p.panels_{{ f }} * columns].x;
+        let bias{{ g }} = weights_at(from{{ g }} + p.panels_{{ f }} * columns).x;
 {%- endfor %}
         {{- begin_sums(phase.gates) }}
         for (var k = 0u; k < p.panels_{{ f }}; k++) {
 {%- for g in range(phase.gates) %}
-            let w{{ g }} = weights[from{{ g }} + k * columns];
+            let w{{ g }} = weights_at(from{{ g }} + k * columns);
 {%- endfor %}
 {%- for r in range(ROWS) %}
             let at{{ r }} = now * COPY + {{ r }}u * WIDTH + 4u * k;
@@ -63,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let k = i % WIDTH;
         var value = 0.0;
         if (i < COPY && k < 4u * p.h_in_stride) {
-            value = h_in[(state_row + sequence_of(first + i / WIDTH, started)) * p.h_in_stride + k / 4u][k % 4u];
+            value = h_in[(p.h_in_row + direction * p.batch + sequence_of(first + i / WIDTH, started)) * p.h_in_stride + k / 4u][k % 4u];
         }
         state[i] = value;
     }

@@ -20,7 +20,7 @@ fn phase_{{ f }}(direction: u32, first: u32, lane: u32, step: Step, now: u32) {
     for (var unit = lane; unit < units; unit += {{ LANES }}u) {
         {{- zero_sums(1) }}
         for (var k = 0u; k < p.panels_{{ f }}; k++) {
-            let w = weights[base + k * units + unit];
+            let w = weights_at(base + k * units + unit);
 {%- for r in range(ROWS) %}
             let at{{ r }} = now * COPY + {{ r }}u * WIDTH + 4u * k;
 {%- for x in ["x", "y", "z", "w"] %}
@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let k = i % WIDTH;
         var value = 0.0;
         if (i < COPY && k < 4u * p.d_in_stride) {
-            value = d_in[(state_row + sequence_of(first + i / WIDTH, started)) * p.d_in_stride + k / 4u][k % 4u];
+            value = d_in[(p.d_in_row + direction * p.batch + sequence_of(first + i / WIDTH, started)) * p.d_in_stride + k / 4u][k % 4u];
         }
         state[i] = value;
     }

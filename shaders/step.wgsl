@@ -21,28 +21,28 @@ fn main({{ invocation() }}
     let units = p.units_{{ PHASE }};
     let panels = p.panels_{{ PHASE }};
     let columns = {{ phase.gates }}u * units;
-    let state_row = p.state_row + direction * p.batch;
+    let h_row = p.h_in_row + direction * p.batch;
     let base = p.weights_{{ PHASE }} + direction * p.weights_direction_{{ PHASE }};
 {%- for u in range(UNITS) %}
     let unit{{ u }} = group.x * {{ LANES * UNITS }}u + {{ u * LANES }}u + lane;
 {%- for g in range(phase.gates) %}
 {%- set c = u * phase.gates + g %}
     let from{{ c }} = base + {{ g }}u * units + min(unit{{ u }}, units - 1u);
-    let bias{{ c }} = weights[from{{ c }} + panels * columns].x;
+    let bias{{ c }} = weights_at(from{{ c }} + panels * columns).x;
 {%- endfor %}
 {%- endfor %}
 {%- for r in range(0 if SPREAD else ROWS) %}
-    let row{{ r }} = (state_row + sequence_of(first + {{ r }}u, step.running)) * p.h_in_stride;
+    let row{{ r }} = (h_row + sequence_of(first + {{ r }}u, step.running)) * p.h_in_stride;
 {%- endfor %}
 {%- if SPREAD %}
 {%- for i in range(ROWS // SPREAD) %}
-    let own{{ i }} = (state_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, step.running)) * p.h_in_stride;
+    let own{{ i }} = (h_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, step.running)) * p.h_in_stride;
 {%- endfor %}
 {%- endif %}
     {{- begin_sums(columns) }}
     for (var k = 0u; k < panels; k++) {
 {%- for c in range(columns) %}
-        let w{{ c }} = weights[from{{ c }} + k * columns];
+        let w{{ c }} = weights_at(from{{ c }} + k * columns);
 {%- endfor %}
         {{- load_rows("h_in") }}
         {{- multiply_add(columns) }}
@@ -63,7 +63,7 @@ fn finish(direction: u32, rank: u32, n: u32, unit: u32, step: Step, r: array<f32
     let state = p.state_row + direction * p.batch + n;
 {%- if phase.hidden or KEEP and PHASE == 0 %}
     let vector = min(unit / 4u, p.h_in_stride - 1u);
-    let h = h_in[state * p.h_in_stride + vector][unit % 4u];
+    let h = h_in[(p.h_in_row + direction * p.batch + n) * p.h_in_stride + vector][unit % 4u];
 {%- else %}
     let h = 0.0;
 {%- endif %}

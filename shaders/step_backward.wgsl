@@ -20,23 +20,24 @@ fn main({{ invocation() }}
     }
     let units = p.units_{{ PHASE }};
     let state_row = p.state_row + direction * p.batch;
+    let d_row = p.d_in_row + direction * p.batch;
     let base = p.weights_{{ PHASE }} + direction * p.weights_direction_{{ PHASE }};
 {%- for u in range(UNITS) %}
     let unit{{ u }} = group.x * {{ LANES * UNITS }}u + {{ u * LANES }}u + lane;
     let from{{ u }} = base + min(unit{{ u }}, units - 1u);
 {%- endfor %}
 {%- for r in range(0 if SPREAD else ROWS) %}
-    let row{{ r }} = (state_row + sequence_of(first + {{ r }}u, step.running)) * p.d_in_stride;
+    let row{{ r }} = (d_row + sequence_of(first + {{ r }}u, step.running)) * p.d_in_stride;
 {%- endfor %}
 {%- if SPREAD %}
 {%- for i in range(ROWS // SPREAD) %}
-    let own{{ i }} = (state_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, step.running)) * p.d_in_stride;
+    let own{{ i }} = (d_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, step.running)) * p.d_in_stride;
 {%- endfor %}
 {%- endif %}
     {{- zero_sums(UNITS) }}
     for (var k = 0u; k < p.panels_{{ PHASE }}; k++) {
 {%- for u in range(UNITS) %}
-        let w{{ u }} = weights[from{{ u }} + k * units];
+        let w{{ u }} = weights_at(from{{ u }} + k * units);
 {%- endfor %}
         {{- load_rows("d_in") }}
         {{- multiply_add(UNITS) }}

@@ -2,6 +2,8 @@
 
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::kernels::{TEXELS, WINDOW};
+use crate::layer::reads_windows;
 use ndarray::{Array, ArrayD, ArrayView, Dimension, IxDyn};
 use std::fmt::{Debug, Formatter};
 use std::marker::PhantomData;
@@ -18,6 +20,15 @@ mod sealed {
     impl Sealed for u32 {}
 }
 
+/// What kernels and copies need of every buffer.
+const BUFFER: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// A texture's rows as they lie in a buffer.
+pub(crate) const fn texels_layout() -> wgpu::TexelCopyBufferLayout {
+    wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(16 * TEXELS), rows_per_image: None }
+}
+
 /// Words of the host, read by many programs or written by one.
 pub(crate) type Memory = Arc<RwLock<Vec<f32>>>;
 
@@ -30,10 +41,11 @@ pub(crate) fn write_lock(memory: &Memory) -> RwLockWriteGuard<'_, Vec<f32>> {
     memory.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Memory of a device: a wgpu buffer, or words of the host.
+/// Memory of a device: a wgpu buffer, a texture of vectors, or words of the host.
 #[derive(Clone)]
 pub(crate) enum Storage {
     Gpu(wgpu::Buffer),
+    Texture(wgpu::Texture),
     Cpu(Memory),
 }
 
@@ -55,19 +67,69 @@ impl Storage {
             let limit = "max_storage_buffer_binding_size";
             return Err(Error::Limit { what: name.to_owned(), needed: size, limit, allowed: limits.binding_bytes });
         }
+        let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage: BUFFER, mapped_at_creation: false };
+        gpu.guarded(&format!("allocating {name}"), || Self::Gpu(gpu.device.create_buffer(&descriptor)))
+    }
+
+    /// Memory that windows of uniform buffers can be bound to: a whole one fits behind every word.
+    pub fn windowed(device: &Device, name: &str, words: u64) -> Result<Self> {
+        let Some(gpu) = device.gpu_ref() else { return Self::zeros(device, name, words) };
         let descriptor = wgpu::BufferDescriptor {
             label: Some(name),
-            size,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            size: 4 * (words + u64::from(WINDOW)),
+            usage: BUFFER | wgpu::BufferUsages::UNIFORM,
             mapped_at_creation: false,
         };
         gpu.guarded(&format!("allocating {name}"), || Self::Gpu(gpu.device.create_buffer(&descriptor)))
+    }
+
+    /// A texture of four words a texel: in whole rows, so that it may have more words than it was asked for. None where
+    /// the adapter has none so large, or is the CPU.
+    pub fn texture(device: &Device, name: &str, words: u64) -> Result<Option<Self>> {
+        let Some(gpu) = device.gpu_ref() else { return Ok(None) };
+        let rows = words.div_ceil(4 * u64::from(TEXELS)).max(1);
+        let size = wgpu::Extent3d { width: TEXELS, height: rows as u32, depth_or_array_layers: 1 };
+        if rows > gpu.device.limits().max_texture_dimension_2d.into() {
+            return Ok(None);
+        }
+        let descriptor = wgpu::TextureDescriptor {
+            label: Some(name),
+            size,
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba32Float,
+            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        };
+        gpu.guarded(&format!("allocating {name}"), || Some(Self::Texture(gpu.device.create_texture(&descriptor))))
+    }
+
+    /// How many words there are.
+    pub fn words(&self) -> u64 {
+        match self {
+            Self::Gpu(buffer) => buffer.size() / 4,
+            Self::Texture(texture) => 4 * u64::from(texture.width()) * u64::from(texture.height()),
+            Self::Cpu(memory) => read_lock(memory).len() as u64,
+        }
+    }
+
+    /// Whether windows of it can be bound as uniform buffers, for `words` words of it.
+    pub fn is_windowed(&self, words: u64) -> bool {
+        match self {
+            Self::Gpu(buffer) => {
+                buffer.usage().contains(wgpu::BufferUsages::UNIFORM) && buffer.size() / 4 >= words + u64::from(WINDOW)
+            }
+            Self::Texture(_) => false,
+            Self::Cpu(_) => true,
+        }
     }
 
     /// Whether two handles are the same memory.
     pub fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Gpu(a), Self::Gpu(b)) => a == b,
+            (Self::Texture(a), Self::Texture(b)) => a == b,
             (Self::Cpu(a), Self::Cpu(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
@@ -82,6 +144,19 @@ impl Storage {
             Self::Gpu(buffer) => device.gpu_ref().map_or(Ok(()), |gpu| {
                 gpu.guarded("writing a tensor", || gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words)))
             }),
+            Self::Texture(texture) => device.gpu_ref().map_or(Ok(()), |gpu| {
+                let mut texels = words.to_vec();
+                texels.resize(self.words() as usize, 0);
+                let layout = texels_layout();
+                gpu.guarded("writing a texture", || {
+                    gpu.queue.write_texture(
+                        texture.as_image_copy(),
+                        bytemuck::cast_slice(&texels),
+                        layout,
+                        texture.size(),
+                    );
+                })
+            }),
         }
     }
 
@@ -90,6 +165,7 @@ impl Storage {
         let buffer = match self {
             Self::Cpu(memory) => return Ok(bytemuck::cast_slice(&read_lock(memory)[..count]).to_vec()),
             Self::Gpu(buffer) => buffer,
+            Self::Texture(_) => return Err(Error::Plan("a texture is only read by kernels".to_owned())),
         };
         let during = "reading a tensor";
         let fault = |message: String| Error::Gpu { during: during.to_owned(), message };
@@ -136,7 +212,12 @@ impl<T: Element> Tensor<T> {
     /// [`Value`](Error::Value) for an axis of length 0.
     pub fn zeros(device: &Device, shape: &[usize]) -> Result<Self> {
         let words = elements(shape)?;
-        let storage = Storage::zeros(device, &format!("tensor {shape:?}"), words as u64)?;
+        let name = format!("tensor {shape:?}");
+        let storage = if reads_windows(device) {
+            Storage::windowed(device, &name, words as u64)?
+        } else {
+            Storage::zeros(device, &name, words as u64)?
+        };
         Ok(Self { device: device.clone(), storage, shape: shape.to_vec(), element: PhantomData })
     }
 
@@ -185,7 +266,7 @@ impl<T: Element> Tensor<T> {
     pub fn buffer(&self) -> Option<&wgpu::Buffer> {
         match &self.storage {
             Storage::Gpu(buffer) => Some(buffer),
-            Storage::Cpu(_) => None,
+            Storage::Texture(_) | Storage::Cpu(_) => None,
         }
     }
 

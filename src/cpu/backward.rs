@@ -114,7 +114,7 @@ pub(crate) struct Backward<'a> {
     reserve: SharedRows<'a>,
     weights: &'a [f32],
     map: &'a [u32],
-    pub d_in: &'a [f32],
+    d_in: &'a [f32],
     pub d_out: SharedRows<'a>,
     dh: SharedRows<'a>,
     dc: SharedRows<'a>,
@@ -185,6 +185,12 @@ impl<'a> Backward<'a> {
             x_row: offset(s) - self.map[self.p.chunk as usize] as usize,
             running: offset(s + 1) - offset(s),
         }
+    }
+
+    /// The row that a state has of those that are multiplied.
+    pub fn multiplied(&self, state: usize, stride: usize) -> &'a [f32] {
+        let row = state - self.p.state_row as usize + self.p.d_in_row as usize;
+        &self.d_in[row * stride..][..stride]
     }
 
     /// Row of the states of the sequence with this rank.

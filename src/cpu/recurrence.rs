@@ -134,7 +134,7 @@ pub(crate) struct Recurrence<'a> {
     x: SharedRows<'a>,
     weights: &'a [f32],
     pub map: &'a [u32],
-    pub h_in: &'a [f32],
+    h_in: &'a [f32],
     pub h_out: SharedRows<'a>,
     aux: SharedRows<'a>,
     y: SharedRows<'a>,
@@ -214,6 +214,12 @@ impl<'a> Recurrence<'a> {
             running: offset(s + 1) - offset(s),
             next_running: offset(s + 2) - offset(s + 1),
         }
+    }
+
+    /// The row that a state has of those that are multiplied.
+    pub fn multiplied(&self, state: usize, stride: usize) -> &'a [f32] {
+        let row = state - self.p.state_row as usize + self.p.h_in_row as usize;
+        &self.h_in[row * stride..][..stride]
     }
 
     /// Row of the states of the sequence with this rank.

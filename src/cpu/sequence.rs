@@ -30,7 +30,7 @@ fn tile(recurrence: &Recurrence<'_>, workspace: &mut Workspace, direction: usize
     next.resize(count * width, 0.0);
     for i in 0..count {
         let state = recurrence.state(direction, first + i);
-        now[i * width..][..stride].copy_from_slice(&recurrence.h_in[state * stride..][..stride]);
+        now[i * width..][..stride].copy_from_slice(recurrence.multiplied(state, stride));
     }
     for s in 0..p.steps as usize {
         let at = recurrence.step(s);

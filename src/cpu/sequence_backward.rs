@@ -35,7 +35,7 @@ fn tile(backward: &Backward<'_>, workspace: &mut Workspace, direction: usize, fi
     }
     for i in 0..count {
         let state = backward.state(direction, first + i);
-        now[i * width..][..stride].copy_from_slice(&backward.d_in[state * stride..][..stride]);
+        now[i * width..][..stride].copy_from_slice(backward.multiplied(state, stride));
     }
     for s in (0..p.steps as usize).rev() {
         let at = backward.step(s);

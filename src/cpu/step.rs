@@ -39,7 +39,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
             phase,
             &part,
             at,
-            |_, state| &recurrence.h_in[state * stride..][..stride],
+            |_, state| recurrence.multiplied(state, stride),
             |_, state, value| {
                 // SAFETY: different sequences have different rows, and a unit is one thread's.
                 let out = unsafe { recurrence.h_out.row(state * p.h_out_stride as usize + unit, value.len()) };

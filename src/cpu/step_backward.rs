@@ -34,7 +34,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
                 phase,
                 &part,
                 at,
-                |_, state| &backward.d_in[state * stride..][..stride],
+                |_, state| backward.multiplied(state, stride),
                 |_, state, gate, gradients| {
                     let at = state * p.d_out_stride as usize + gate * sizes.units + unit;
                     // SAFETY: different sequences have different rows, and a unit is one thread's.

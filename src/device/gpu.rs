@@ -18,9 +18,34 @@ pub(crate) struct Gpu {
     /// Whether parameters are immediates; else they lie in a uniform buffer.
     pub immediates: bool,
     checked: bool,
-    layouts: HashMap<Kernel, Layout>,
+    layouts: HashMap<LayoutKey, Layout>,
     pub params_layout: wgpu::BindGroupLayout,
     pipelines: Mutex<HashMap<Variant, wgpu::ComputePipeline>>,
+}
+
+/// What a layout depends on: the kernel, and how it reads matrix and rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LayoutKey {
+    kernel: Kernel,
+    texture: bool,
+    uniform: bool,
+}
+
+impl LayoutKey {
+    pub const fn of(variant: &Variant) -> Self {
+        Self { kernel: variant.kernel, texture: variant.texture, uniform: variant.uniform }
+    }
+
+    /// Each layout that a kernel may have.
+    fn all() -> impl Iterator<Item = Self> {
+        let has = |kernel: Kernel, access| kernel.row().bindings.iter().any(|binding| binding.1 == access);
+        let forms = |is: bool| if is { &[false, true][..] } else { &[false][..] };
+        Kernel::ALL.into_iter().flat_map(move |kernel| {
+            let [textures, uniforms] = [Access::Matrix, Access::Rows].map(|access| forms(has(kernel, access)));
+            let key = move |&texture: &bool| uniforms.iter().map(move |&uniform| Self { kernel, texture, uniform });
+            textures.iter().flat_map(key)
+        })
+    }
 }
 
 struct Layout {
@@ -64,8 +89,8 @@ impl Gpu {
         let faults = Arc::default();
         let (params_layout, layouts) = guard(&device, "creating layouts", || {
             let params_layout = params_layout(&device);
-            let layout = |kernel| (kernel, Layout::new(&device, kernel, &params_layout, immediates));
-            let layouts = Kernel::ALL.map(layout).into_iter().collect();
+            let layout = |key| (key, Layout::new(&device, key, &params_layout, immediates));
+            let layouts = LayoutKey::all().map(layout).collect();
             (params_layout, layouts)
         })?;
         let pipelines = Mutex::default();
@@ -98,8 +123,8 @@ impl Gpu {
     }
 
     /// The layout of a kernel's bindings.
-    pub fn bindings_layout(&self, kernel: Kernel) -> &wgpu::BindGroupLayout {
-        &self.layouts[&kernel].bindings
+    pub fn bindings_layout(&self, variant: &Variant) -> &wgpu::BindGroupLayout {
+        &self.layouts[&LayoutKey::of(variant)].bindings
     }
 
     /// The variant compiled, once for this device.
@@ -122,7 +147,7 @@ impl Gpu {
             };
             self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(&name),
-                layout: Some(&self.layouts[&variant.kernel].pipeline),
+                layout: Some(&self.layouts[&LayoutKey::of(variant)].pipeline),
                 module: &module,
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
@@ -139,15 +164,22 @@ impl Gpu {
 }
 
 impl Layout {
-    fn new(device: &wgpu::Device, kernel: Kernel, params: &wgpu::BindGroupLayout, immediates: bool) -> Self {
-        let row = kernel.row();
+    fn new(device: &wgpu::Device, key: LayoutKey, params: &wgpu::BindGroupLayout, immediates: bool) -> Self {
+        let row = key.kernel.row();
         let entries: Vec<_> = row
             .bindings
             .iter()
             .zip(0..)
             .map(|(&(_, access), binding)| {
-                let read_only = access == Access::Read;
-                entry(binding, wgpu::BufferBindingType::Storage { read_only }, false, None)
+                let buffer = match access {
+                    Access::Matrix if key.texture => return texture_entry(binding),
+                    Access::Rows if key.uniform => wgpu::BufferBindingType::Uniform,
+                    Access::Read | Access::Matrix | Access::Rows => {
+                        wgpu::BufferBindingType::Storage { read_only: true }
+                    }
+                    Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+                };
+                entry(binding, buffer, false, None)
             })
             .collect();
         let bindings = device
@@ -181,6 +213,19 @@ fn entry(
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size },
+        count: None,
+    }
+}
+
+fn texture_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Texture {
+            sample_type: wgpu::TextureSampleType::Float { filterable: false },
+            view_dimension: wgpu::TextureViewDimension::D2,
+            multisampled: false,
+        },
         count: None,
     }
 }

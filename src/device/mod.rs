@@ -5,7 +5,7 @@ mod gpu;
 mod report;
 
 pub use choose::{GpuOptions, adapters};
-pub(crate) use gpu::{Gpu, PARAMS_STRIDE, locked};
+pub(crate) use gpu::{Gpu, LayoutKey, PARAMS_STRIDE, locked};
 pub use report::{AdapterReport, Class, Features, Limits};
 
 use crate::error::Result;

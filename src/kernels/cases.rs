@@ -3,18 +3,19 @@
 use super::{
     ALONE, Access, AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
     FLAT, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, OuterParams, PackParams, Packed, PhaseParams,
-    RecurrenceParams, ReduceParams, ScatterAddParams, SgdParams, Tile, Variant,
+    RecurrenceParams, ReduceParams, ScatterAddParams, SgdParams, Tile, Variant, WINDOW,
 };
 use crate::cells::{Cell, Width};
 use crate::device::Device;
 use crate::error::Result;
 use crate::layer;
-use crate::plan::{Draft, Plan, Role};
+use crate::plan::{Draft, Plan, Role, WINDOW_ALIGNMENT};
 use crate::program::Program;
 use crate::tensor::Storage;
 use rand_mt::Mt;
 
 /// One dispatch with its data.
+#[derive(Clone)]
 pub struct Case {
     /// What is special about it.
     pub name: String,
@@ -22,10 +23,13 @@ pub struct Case {
     /// Largest absolute difference from the twin.
     pub tolerance: f64,
     params: Vec<u32>,
+    /// First word of the rows that are multiplied, where these are read through a window.
+    window: u64,
     /// Every binding's words. Indices become constants of the plan, so that its check can see them.
     buffers: Vec<Words>,
 }
 
+#[derive(Clone)]
 enum Words {
     Numbers(Vec<f32>),
     Indices(Vec<u32>),
@@ -66,11 +70,8 @@ impl Case {
     /// The same with one input off, as a faulty device would read it: weights, what is copied, or what is searched.
     #[cfg(test)]
     pub(crate) fn spoilt(&self) -> Self {
-        let copy = |words: &Words| match words {
-            Words::Numbers(numbers) => Words::Numbers(numbers.clone()),
-            Words::Indices(indices) => Words::Indices(indices.clone()),
-        };
-        let mut buffers: Vec<_> = self.buffers.iter().map(copy).collect();
+        let mut case = self.clone();
+        let buffers = &mut case.buffers;
         let spoil = |words: &mut Words| {
             if let Words::Numbers(numbers) = words {
                 numbers.iter_mut().for_each(|number| *number += 0.25);
@@ -107,13 +108,7 @@ impl Case {
                 }
             }
         }
-        Self {
-            name: self.name.clone(),
-            variant: self.variant.clone(),
-            tolerance: self.tolerance,
-            params: self.params.clone(),
-            buffers,
-        }
+        case
     }
 
     /// The plan of one dispatch.
@@ -131,7 +126,7 @@ impl Case {
                 draft.buffer(name, words.bits().len() as u64, role)
             })
             .collect();
-        draft.dispatch(self.variant.clone(), ids.clone(), &self.params);
+        draft.dispatch_window(self.variant.clone(), ids.clone(), self.window, &self.params);
         let externals = ids.into_iter().enumerate();
         let externals = externals.filter(|(_, id)| draft.plan.buffers()[id.0].role == Role::External).collect();
         (draft.plan, externals)
@@ -156,12 +151,41 @@ impl Case {
         let mut binds = Vec::new();
         for (binding, id) in externals {
             let words = self.buffers[binding].bits();
-            let storage = Storage::zeros(device, &plan.buffers()[id.0].name, words.len() as u64)?;
+            let storage = self.storage(device, binding, &plan.buffers()[id.0].name)?;
             storage.write(device, words)?;
             binds.push((id, storage.clone()));
             storages.push((binding, storage));
         }
         Ok((Program::new(device, plan, &binds)?, storages))
+    }
+
+    /// Memory of the kind that the variant reads.
+    fn storage(&self, device: &Device, binding: usize, name: &str) -> Result<Storage> {
+        let words = self.buffers[binding].bits().len() as u64;
+        let texture = match self.variant.kernel.row().bindings[binding].1 {
+            Access::Matrix if self.variant.texture => Storage::texture(device, name, words)?,
+            Access::Rows if self.variant.uniform => return Storage::windowed(device, name, words),
+            _ => None,
+        };
+        texture.map_or_else(|| Storage::zeros(device, name, words), Ok)
+    }
+
+    /// The same with matrix and rows read in another way; none where the rows are more than a window.
+    fn read_by(&self, texture: bool, uniform: bool) -> Option<Self> {
+        let mut case = self.clone();
+        case.variant = Variant { texture, uniform, ..case.variant };
+        if uniform {
+            let rows = self.variant.kernel.row().bindings.iter().position(|binding| binding.1 == Access::Rows)?;
+            let Words::Numbers(rows) = &mut case.buffers[rows] else { return None };
+            // The window begins behind what must not be read.
+            case.window = WINDOW_ALIGNMENT;
+            rows.splice(0..0, std::iter::repeat_n(f32::NAN, WINDOW_ALIGNMENT as usize));
+            if rows.len() > (WINDOW as usize) || !self.variant.vector && self.variant.kernel == Kernel::Gemm {
+                return None;
+            }
+        }
+        case.name = format!("{}, read by {}", self.name, case.variant);
+        Some(case)
     }
 
     /// Runs it; gives every written binding's name and words. Indices come as numbers.
@@ -233,7 +257,24 @@ pub(super) fn gemm(device: &Device) -> Vec<Case> {
             }
         }
     }
-    cases
+    in_all_forms(device, cases)
+}
+
+/// Beside each case the same with matrix and rows read in another way, of which there are three, in turn: for the tiles
+/// of this device, and a cell for all.
+fn in_all_forms(device: &Device, cases: Vec<Case>) -> Vec<Case> {
+    let forms = [(true, false), (false, true), (true, true)];
+    let mut all = Vec::new();
+    for (i, case) in cases.into_iter().enumerate() {
+        let Variant { kernel, tile, cell, keep, .. } = case.variant;
+        let own = layer::own_tiles(device, kernel).iter().any(|own| (own.rows, own.lanes) == (tile.rows, tile.lanes));
+        if (own || device.is_cpu()) && cell.is_none_or(|cell| cell == (Cell::Lstm, false)) && !keep {
+            let (texture, uniform) = forms[i % forms.len()];
+            all.extend(case.read_by(texture, uniform));
+        }
+        all.push(case);
+    }
+    all
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -259,7 +300,7 @@ fn gemm_case(tile: Tile, panel: u32, (m, n, k): (usize, usize, usize), form: Gem
     let vector = k.is_multiple_of(4) && !transposed;
     let gap = if vector { 4 } else { 3 };
     let (a_row, a_column) = if transposed { (1, m + gap) } else { (k + gap, 1) };
-    let a_batch = (m.max(k) + gap) * (m.max(k) + gap) + gap;
+    let a_batch = if transposed { k * a_column } else { m * a_row } + gap;
     let a_batch = a_batch.next_multiple_of(4);
     let offset = gap;
     let mut a = vec![f32::NAN; offset + batch * a_batch];
@@ -315,6 +356,7 @@ fn gemm_case(tile: Tile, panel: u32, (m, n, k): (usize, usize, usize), form: Gem
         variant,
         tolerance: dot_tolerance(k),
         params: params.words(),
+        window: 0,
         buffers: vec![Words::Numbers(a), Words::Numbers(b), Words::Indices(map), c],
     }
 }
@@ -354,6 +396,7 @@ fn pack_case(
         // Copies.
         tolerance: 0.0,
         params: params.words(),
+        window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(2 + rows * columns, 1.0)),
             Words::Numbers(numbers.uniform(1 + columns, 1.0)),
@@ -397,6 +440,7 @@ fn gather_case((m, columns): (usize, usize), (indexed, accumulate): (bool, bool)
         // Copies, or one sum.
         tolerance: 0.0,
         params: params.words(),
+        window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(2 + table_rows * table_row, 1.0)),
             Words::Indices(index),
@@ -429,6 +473,7 @@ fn argmax_case((m, columns): (usize, usize)) -> Case {
         // Indices.
         tolerance: 0.0,
         params: params.words(),
+        window: 0,
         buffers: vec![Words::Numbers(values), Words::Indices(vec![u32::MAX; 1 + m])],
     }
 }
@@ -478,13 +523,15 @@ fn keeps(device: &Device, variant: Variant) -> Vec<Variant> {
 pub(super) fn step(device: &Device) -> Vec<Case> {
     let sizes = [(1, 1), (3, 63), (33, 65)];
     let variants = steps(device, Kernel::Step).into_iter().flat_map(|variant| keeps(device, variant));
-    variants.flat_map(|v| sizes.map(|(batch, units)| recurrence_case(v.clone(), batch, units, 1))).collect()
+    let cases = variants.flat_map(|v| sizes.map(|(batch, units)| recurrence_case(v.clone(), batch, units, 1)));
+    in_all_forms(device, cases.collect())
 }
 
 pub(super) fn step_backward(device: &Device) -> Vec<Case> {
     let sizes = [(1, 1), (3, 63), (33, 65)];
     let variants = steps(device, Kernel::StepBackward).into_iter();
-    variants.flat_map(|v| sizes.map(|(batch, units)| backward_case(v.clone(), batch, units, 1))).collect()
+    let cases = variants.flat_map(|v| sizes.map(|(batch, units)| backward_case(v.clone(), batch, units, 1)));
+    in_all_forms(device, cases.collect())
 }
 
 /// Every cell, by tiles and sizes: variant, batch, units, steps.
@@ -596,6 +643,7 @@ fn outer_case(
         variant,
         tolerance: dot_tolerance(rows),
         params: params.words(),
+        window: 0,
         buffers: vec![
             Words::Numbers(a),
             Words::Numbers(b),
@@ -703,6 +751,7 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
         chunk: rows.chunk() as u32,
         steps: steps as u32,
         running: rows.running as u32,
+        h_in_row: state_row as u32,
         h_in_stride: (source_width / 4) as u32,
         h_out_stride: target_width as u32,
         final_stride: final_width as u32,
@@ -719,6 +768,7 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
         variant,
         tolerance,
         params: params.words(),
+        window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0)),
             Words::Numbers(weights),
@@ -782,6 +832,7 @@ fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) ->
         chunk: rows.chunk() as u32,
         steps: steps as u32,
         running: rows.running as u32,
+        d_in_row: state_row as u32,
         d_in_stride: (source_width / 4) as u32,
         d_out_stride: target_width as u32,
         dh_stride: dh_width as u32,
@@ -801,6 +852,7 @@ fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) ->
         tolerance: dot_tolerance(terms) * 4.0 * steps as f64,
         variant,
         params: params.words(),
+        window: 0,
         buffers: vec![
             Words::Numbers(kept),
             Words::Numbers(weights),
@@ -835,6 +887,7 @@ fn dropout_case(count: usize, p: f64) -> Case {
         // One product.
         tolerance: f64::from(f32::EPSILON),
         params: params.words(),
+        window: 0,
         buffers: vec![Words::Indices(vec![0, 11, 5]), Words::Numbers(numbers.uniform(3 + count, 0.5))],
     }
 }
@@ -854,6 +907,7 @@ fn links_case((m, symbols): (usize, usize)) -> Case {
         // Indices.
         tolerance: 0.0,
         params: params.words(),
+        window: 0,
         buffers: vec![Words::Indices(numbers.below(2 + m, symbols)), Words::Indices(vec![u32::MAX; m])],
     }
 }
@@ -889,6 +943,7 @@ fn scatter_add_case((m, columns, table_rows): (usize, usize, usize)) -> Case {
         // Sums of up to m rows, in another order.
         tolerance: dot_tolerance(m),
         params: params.words(),
+        window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(1 + m * row, 1.0)),
             Words::Indices(index),
@@ -928,6 +983,7 @@ fn reduce_case((count, block): (usize, usize), form: u32) -> Case {
         // Sums of up to `block` terms, in one order; squares are rounded or fused.
         tolerance: dot_tolerance(block),
         params: params.words(),
+        window: 0,
         buffers: vec![Words::Numbers(values), Words::Numbers(vec![0.0, 2.5]), poison(1 + groups)],
     }
 }
@@ -961,6 +1017,7 @@ fn cross_entropy_case((m, columns): (usize, usize)) -> Case {
         // exp on GPUs may be off by 3 + 2|x| ulp, x up to 20 below the largest; sums of `columns` terms; a log near 6.
         tolerance: (64.0 + columns as f64) * f64::from(f32::EPSILON),
         params: params.words(),
+        window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(2 + m * columns, 10.0)),
             Words::Indices(targets),
@@ -996,6 +1053,7 @@ fn element_loss_case(count: usize, binary: bool) -> Case {
         // Squares up to 40, and a few ulp of exp and log.
         tolerance: 64.0 * f64::from(f32::EPSILON),
         params: params.words(),
+        window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(1 + count, 5.0)),
             Words::Numbers(targets),
@@ -1024,6 +1082,7 @@ pub(super) fn guard(_: &Device) -> Vec<Case> {
         // A root and a quotient; status words are compared as numbers.
         tolerance: 16.0 * f64::from(f32::EPSILON),
         params: GuardParams { max_norm: norm.to_bits(), loss_offset: 1, squares_offset: 1 }.words(),
+        window: 0,
         buffers: vec![
             Words::Indices(vec![1, 9, 0, 0, 0]),
             Words::Numbers(vec![0.0, loss]),
@@ -1058,6 +1117,7 @@ fn update_case(variant: Variant, name: &str, words: usize, params: Vec<u32>, (co
         // A few roundings of numbers near 1, and a quotient.
         tolerance: 32.0 * f64::from(f32::EPSILON),
         params,
+        window: 0,
         buffers,
     }
 }

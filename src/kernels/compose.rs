@@ -15,7 +15,8 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 5] = [
+const PARTIALS: [(&str, &str); 6] = [
+    ("operands.wgsl", include_str!("../../shaders/operands.wgsl")),
     ("math.wgsl", include_str!("../../shaders/math.wgsl")),
     ("tile.wgsl", include_str!("../../shaders/tile.wgsl")),
     ("recurrence.wgsl", include_str!("../../shaders/recurrence.wgsl")),
@@ -70,7 +71,8 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             },
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
             SPREAD => tile.spread, VECTOR => variant.vector, WIDTH => variant.width, PHASE => variant.phase,
-            KEEP => variant.keep,
+            KEEP => variant.keep, TEXTURE => variant.texture, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
+            TEXELS => super::TEXELS,
             PHASES => phases,
         })
     });

@@ -65,11 +65,21 @@ pub enum Kernel {
     Adam,
 }
 
+/// Words of the part of a buffer that is bound as a uniform buffer: what WebGPU guarantees.
+pub const WINDOW: u32 = 1 << 14;
+
+/// Vectors in a row of a texture that holds a packed matrix.
+pub(crate) const TEXELS: u32 = 1 << 12;
+
 /// How a kernel uses a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Reads it.
     Read,
+    /// Reads a packed matrix: from a texture in variants that say so.
+    Matrix,
+    /// Reads rows that are multiplied: through a window of a uniform buffer in variants that say so.
+    Rows,
     /// Writes it, and may read it.
     Write,
 }
@@ -102,22 +112,22 @@ macro_rules! row {
     };
 }
 
-static GEMM: Row = row!(gemm, GemmParams, [Read a, Read b, Read map, Write c]);
+static GEMM: Row = row!(gemm, GemmParams, [Rows a, Matrix b, Read map, Write c]);
 static PACK: Row = row!(pack, PackParams, [Read source, Read bias, Write packed]);
 static GATHER: Row = row!(gather, GatherParams, [Read table, Read index, Write out]);
 static ARGMAX: Row = row!(argmax, ArgmaxParams, [Read values, Write out]);
 static STEP: Row = row!(step, RecurrenceParams, [
-    Write x, Read weights, Read map, Read h_in, Write h_out, Write aux, Write y, Write h_final,
+    Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
 ]);
 static SEQUENCE: Row = row!(sequence, RecurrenceParams, [
-    Write x, Read weights, Read map, Read h_in, Write h_out, Write aux, Write y, Write h_final,
+    Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
 ]);
 static OUTER: Row = row!(outer, OuterParams, [Read a, Read b, Read map, Write c]);
 static STEP_BACKWARD: Row = row!(step_backward, BackwardParams, [
-    Write reserve, Read weights, Read map, Read d_in, Write d_out, Write dh, Write dc, Read dy,
+    Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy,
 ]);
 static SEQUENCE_BACKWARD: Row = row!(sequence_backward, BackwardParams, [
-    Write reserve, Read weights, Read map, Read d_in, Write d_out, Write dh, Write dc, Read dy,
+    Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy,
 ]);
 static DROPOUT: Row = row!(dropout, DropoutParams, [Read seed, Write values]);
 static LINKS: Row = row!(links, LinksParams, [Read index, Write out]);
@@ -230,12 +240,27 @@ pub struct Variant {
     pub width: u32,
     /// Rows of a packed matrix that lie together: 4 in shaders; 1 lets the twins read plain rows.
     pub panel: u32,
+    /// Whether its packed matrix is a texture.
+    pub texture: bool,
+    /// Whether the rows that it multiplies are a window of [`WINDOW`] words, bound as a uniform buffer.
+    pub uniform: bool,
 }
 
 impl Variant {
     /// A variant without what only some kernels have.
     pub const fn new(kernel: Kernel, tile: Tile, panel: u32) -> Self {
-        Self { kernel, tile, cell: None, phase: 0, keep: false, vector: false, width: 0, panel }
+        Self {
+            kernel,
+            tile,
+            cell: None,
+            phase: 0,
+            keep: false,
+            vector: false,
+            width: 0,
+            panel,
+            texture: false,
+            uniform: false,
+        }
     }
 
     /// Bytes of workgroup memory for two copies of a row's state: `sequence` and `sequence_backward` only.
@@ -274,6 +299,12 @@ impl std::fmt::Display for Variant {
             Kernel::Sequence | Kernel::SequenceBackward if self.width > 0 => write!(f, " rows of {}", self.width)?,
             _ => {}
         }
-        if spread > 0 { write!(f, " spread {spread}") } else { Ok(()) }
+        if spread > 0 {
+            write!(f, " spread {spread}")?;
+        }
+        for (is, name) in [(self.uniform, "uniform"), (self.texture, "texture")] {
+            write!(f, "{}{}", if is { " " } else { "" }, if is { name } else { "" })?;
+        }
+        Ok(())
     }
 }

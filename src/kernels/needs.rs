@@ -211,7 +211,7 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
     let x_rows = (rows.in_chunk + rows.count).saturating_sub(1);
     words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
     words[2] = words[2].max(u(p.order) + rows.running);
-    words[3] = states * 4 * u(p.h_in_stride);
+    words[3] = (states - u(p.state_row) + u(p.h_in_row)) * 4 * u(p.h_in_stride);
     // A step writes the units of its phase, a sequence whole rows.
     let out_words = if one_step {
         phases[variant.phase as usize].units.of(units[0], state_units)
@@ -271,7 +271,7 @@ fn backward(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [
     let x_rows = (rows.in_chunk + rows.count).saturating_sub(1);
     words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
     words[2] = words[2].max(u(p.order) + rows.running);
-    words[3] = states * 4 * u(p.d_in_stride);
+    words[3] = (states - u(p.state_row) + u(p.d_in_row)) * 4 * u(p.d_in_stride);
     words[4] = (states - 1) * u(p.d_out_stride) + if one_step { gates } else { u(p.d_out_stride) };
     if p.dy_stride != 0 {
         let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);

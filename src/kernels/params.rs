@@ -68,14 +68,14 @@ params! {
     /// `step` and `sequence`.
     RecurrenceParams {
         batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
-        h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride, source, between,
+        h_in_row, h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride, source, between,
         units_0, panels_0, weights_0, weights_direction_0, gate_0,
         units_1, panels_1, weights_1, weights_direction_1, gate_1,
     }
     /// `step_backward` and `sequence_backward`.
     BackwardParams {
         batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
-        d_in_stride, d_out_stride, dh_stride, dc_stride, dy_stride, dy_offset, source,
+        d_in_row, d_in_stride, d_out_stride, dh_stride, dc_stride, dy_stride, dy_offset, source,
         units_0, panels_0, weights_0, weights_direction_0, fields_0,
         units_1, panels_1, weights_1, weights_direction_1, fields_1,
     }

@@ -1,7 +1,10 @@
 //! The backward pass of a stack of recurrent layers as commands of a plan.
 
 use super::Rnn;
-use super::emit::{Buffers, Layer, Pass, RnnCall, check_state, copy_rows, last_states, output_shape, sequence_sizes};
+use super::emit::{
+    Buffers, Layer, Pass, RnnCall, StateRows, check_state, copy_rows, last_states, output_shape, sequence_sizes,
+};
+use super::product::{Operands, gemm};
 use super::reserve::Reserve;
 use super::schedule;
 use super::state::DeviceState;
@@ -213,9 +216,9 @@ impl LayerBackward<'_> {
             let mut end = part.end;
             while end > part.start {
                 let start = part.start.max(end.saturating_sub(most));
-                let variant = Variant { width, ..self.variant(Kernel::SequenceBackward, tile, plan) };
+                let variant = Variant { width, ..self.variant(Kernel::SequenceBackward, tile, plan)? };
                 let params = BackwardParams { steps: (end - start) as u32, ..at(start) };
-                self.dispatch(plan, variant, [self.d[now], self.d[1 - now]], &params)?;
+                self.dispatch(plan, variant, [self.d[now], self.d[1 - now]], 0, &params)?;
                 now = 1 - now;
                 end = start;
             }
@@ -225,21 +228,29 @@ impl LayerBackward<'_> {
         for step in part.clone().rev() {
             for i in (0..phases.len()).rev() {
                 let tile = schedule::step_tile(&device, 1, pass.rows.running(step));
-                let variant = Variant { phase: i as u32, ..self.variant(Kernel::StepBackward, tile, plan) };
+                let variant = Variant { phase: i as u32, ..self.variant(Kernel::StepBackward, tile, plan)? };
                 let (source, source_width) =
                     if i + 1 == phases.len() { (self.d[now], width) } else { (self.between, between) };
                 let (target, target_width) = if i == 0 { (self.d[1 - now], width) } else { (self.between, between) };
-                let params = BackwardParams { d_in_stride: source_width / 4, d_out_stride: target_width, ..at(step) };
-                self.dispatch(plan, variant, [source, target], &params)?;
+                let rows = StateRows::new(&device, pass.layer_states(), self.layer, source_width);
+                let variant = Variant { uniform: rows.uniform, ..variant };
+                let params = BackwardParams {
+                    d_in_row: rows.first,
+                    d_in_stride: source_width / 4,
+                    d_out_stride: target_width,
+                    ..at(step)
+                };
+                self.dispatch(plan, variant, [source, target], rows.window, &params)?;
             }
             now = 1 - now;
         }
         Ok(now)
     }
 
-    fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
+    fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Result<Variant> {
         let cell = Some((self.pass.rnn.config().cell, self.pass.projected()));
-        Variant { cell, ..Variant::new(kernel, tile, plan.device().panel()) }
+        let texture = self.pass.rnn.backward_weights(self.layer)?[1].is_texture();
+        Ok(Variant { cell, texture, ..Variant::new(kernel, tile, plan.device().panel()) })
     }
 
     fn dispatch(
@@ -247,11 +258,12 @@ impl LayerBackward<'_> {
         plan: &mut PlanBuilder,
         variant: Variant,
         [d_in, d_out]: [BufferId; 2],
+        window: u64,
         params: &BackwardParams,
     ) -> Result<()> {
         let weights = self.pass.rnn.backward_weights(self.layer)?[1].buffer(plan);
         let bindings = vec![self.rows, weights, self.pass.map, d_in, d_out, self.dh, self.dc, self.dy.0];
-        plan.draft.dispatch(variant, bindings, &params.words());
+        plan.draft.dispatch_window(variant, bindings, window, &params.words());
         Ok(())
     }
 
@@ -284,6 +296,7 @@ impl LayerBackward<'_> {
             map_direction: pass.rows.rows as u32,
             order: pass.rows.order as u32,
             steps: 1,
+            d_in_row: (self.layer * pass.layer_states()) as u32,
             d_in_stride: (width / 4) as u32,
             d_out_stride: width as u32,
             dh_stride: pass.h_width() as u32,
@@ -373,8 +386,9 @@ impl LayerBackward<'_> {
         let (start, m) = (rows.offset(part.start), rows.offset(part.end) - rows.offset(part.start));
         let inputs = config.input_of(self.layer);
         let layout = packed(plan.device(), pass.gates(), inputs);
-        let weights = pass.rnn.backward_weights(self.layer)?[0].buffer(plan);
+        let weights = &pass.rnn.backward_weights(self.layer)?[0];
         for direction in 0..config.directions() {
+            let shared = rows.gemm_part(part.start, part.end);
             let params = GemmParams {
                 m: m as u32,
                 n: inputs as u32,
@@ -387,12 +401,11 @@ impl LayerBackward<'_> {
                 c_offset: (offset + if rows.identity { start * inputs } else { 0 }) as u32,
                 c_row: inputs as u32,
                 mapped: if rows.identity { 0 } else { 2 },
-                map_offset: (direction * rows.rows) as u32,
+                map_offset: (direction * rows.rows) as u32 + shared.map_offset,
                 accumulate: (accumulate || direction > 0).into(),
-                ..rows.gemm_part(part.start, part.end)
+                ..shared
             };
-            let tile = schedule::gemm_tile(plan.device(), m);
-            plan.gemm(tile, [self.rows, weights, pass.map, dx], &params);
+            gemm(plan, Operands { a: self.rows, b: weights, map: pass.map, c: dx }, &params);
         }
         Ok(())
     }
@@ -426,10 +439,9 @@ impl LayerBackward<'_> {
             accumulate: 1,
             ..Default::default()
         };
-        let matrix = pass.rnn.backward_weights(self.layer)?[1].buffer(plan);
+        let matrix = &pass.rnn.backward_weights(self.layer)?[1];
         let none = plan.workspace("no map", 1);
-        let tile = schedule::gemm_tile(plan.device(), pass.batch);
-        plan.gemm(tile, [d, matrix, none, self.dh], &params);
+        gemm(plan, Operands { a: d, b: matrix, map: none, c: self.dh }, &params);
         Ok(())
     }
 }

@@ -1,15 +1,17 @@
 //! A stack of recurrent layers as commands of a plan.
 
 use super::config::RnnConfig;
+use super::product::{Operands, gemm};
 use super::reserve::{Columns, Reserve};
 use super::rows::{Lengths, RowMap};
-use super::schedule::{self, Schedule};
+use super::schedule::{self, Schedule, reads_windows};
 use super::state::DeviceState;
 use super::{Rnn, packed, row_lanes};
 use crate::cells::Width;
+use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, PhaseParams, RecurrenceParams, Tile, Variant};
-use crate::plan::{BufferId, PlanBuilder, Value};
+use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, PhaseParams, RecurrenceParams, Tile, Variant, WINDOW};
+use crate::plan::{BufferId, PlanBuilder, Value, WINDOW_ALIGNMENT};
 
 /// Which part of the output is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -385,7 +387,7 @@ impl<'a> Layer<'a> {
                     for at in (from..to).step_by(most) {
                         let variant = Variant { width, ..self.variant(Kernel::Sequence, tile, plan) };
                         let params = RecurrenceParams { steps: most.min(to - at) as u32, ..self.params(from, at) };
-                        self.dispatch(plan, variant, [self.buffers.h[h], self.buffers.h[1 - h]], &params);
+                        self.dispatch(plan, variant, [self.buffers.h[h], self.buffers.h[1 - h]], 0, &params);
                         h = 1 - h;
                     }
                 }
@@ -415,7 +417,7 @@ impl<'a> Layer<'a> {
         let k = config.input_of(self.layer);
         let (start, m) = (rows.offset(from), rows.offset(to) - rows.offset(from));
         let layout = packed(plan.device(), k, gates);
-        let b = self.pass.rnn.input_weights(self.layer).buffer(plan);
+        let b = self.pass.rnn.input_weights(self.layer);
         let params = GemmParams {
             m: m as u32,
             n: gates as u32,
@@ -430,8 +432,7 @@ impl<'a> Layer<'a> {
             mapped: (!rows.identity).into(),
             ..rows.gemm_part(from, to)
         };
-        let tile = schedule::gemm_tile(plan.device(), m);
-        plan.gemm(tile, [self.input.0, b, self.pass.map, self.buffers.x], &params);
+        gemm(plan, Operands { a: self.input.0, b, map: self.pass.map, c: self.buffers.x }, &params);
     }
 
     /// All phases of one step, from state `h` to the other one.
@@ -450,13 +451,17 @@ impl<'a> Layer<'a> {
                 if i == last { (self.buffers.h[1 - h], h_width) } else { (self.buffers.between, between) };
             let params =
                 RecurrenceParams { h_in_stride: source_width / 4, h_out_stride: target_width, ..self.params(from, at) };
-            self.dispatch(plan, variant, [source, target], &params);
+            let rows = StateRows::new(plan.device(), self.pass.layer_states(), self.layer, source_width);
+            let variant = Variant { uniform: rows.uniform, ..variant };
+            let params = RecurrenceParams { h_in_row: rows.first, ..params };
+            self.dispatch(plan, variant, [source, target], rows.window, &params);
         }
     }
 
     fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
         let cell = Some((self.pass.config().cell, self.pass.projected()));
-        Variant { cell, keep: self.buffers.keep, ..Variant::new(kernel, tile, plan.device().panel()) }
+        let texture = self.pass.rnn.recurrent_weights(self.layer).is_texture();
+        Variant { cell, keep: self.buffers.keep, texture, ..Variant::new(kernel, tile, plan.device().panel()) }
     }
 
     /// The parameters for step `at` of the chunk that begins with step `from`.
@@ -474,11 +479,36 @@ impl<'a> Layer<'a> {
         plan: &mut PlanBuilder,
         variant: Variant,
         [h_in, h_out]: [BufferId; 2],
+        window: u64,
         params: &RecurrenceParams,
     ) {
         let buffers = self.buffers;
         let bindings = vec![buffers.x, self.weights, self.pass.map, h_in, h_out, buffers.aux, self.y, buffers.h_final];
-        plan.draft.dispatch(variant, bindings, &params.words());
+        plan.draft.dispatch_window(variant, bindings, window, &params.words());
+    }
+}
+
+/// How a step reads the rows of a layer's states.
+pub(super) struct StateRows {
+    /// Whether through a window.
+    pub uniform: bool,
+    /// Where the window begins.
+    pub window: u64,
+    /// The layer's first row among those of the window, or of all.
+    pub first: u32,
+}
+
+impl StateRows {
+    /// `states` rows for each layer, `width` words each. Through a window where the layer's fit into one that may begin
+    /// where they do.
+    pub fn new(device: &Device, states: usize, layer: usize, width: u32) -> Self {
+        let words = states as u64 * u64::from(width);
+        let window = layer as u64 * words;
+        if reads_windows(device) && words <= WINDOW.into() && window.is_multiple_of(WINDOW_ALIGNMENT) {
+            Self { uniform: true, window, first: 0 }
+        } else {
+            Self { uniform: false, window: 0, first: (layer * states) as u32 }
+        }
     }
 }
 
@@ -511,6 +541,7 @@ fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceP
         map_direction: pass.rows.rows as u32,
         order: pass.rows.order as u32,
         steps: 1,
+        h_in_row: (layer * pass.layer_states()) as u32,
         h_in_stride: (h_width / 4) as u32,
         h_out_stride: h_width as u32,
         final_stride: h_width as u32,

@@ -1,5 +1,6 @@
 //! Weights on the device, in the layout that products read.
 
+use super::schedule::packs_textures;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, PackParams, Packed, Variant};
@@ -51,8 +52,18 @@ impl PackedMatrices {
             let allowed = 4 * u64::from(u32::MAX);
             return Err(Error::Limit { what: name, needed: 4 * words as u64, limit: "32-bit indices", allowed });
         }
-        let storage = Storage::zeros(device, &name, words as u64)?;
+        let texture = if packs_textures(device) { Storage::texture(device, &name, words as u64)? } else { None };
+        let (storage, words) = match texture {
+            // All of its rows, the last one too.
+            Some(texture) => (texture.clone(), texture.words() as usize),
+            None => (Storage::zeros(device, &name, words as u64)?, words),
+        };
         Ok(Self { name, matrices, storage, words })
+    }
+
+    /// Whether kernels read them from a texture.
+    pub const fn is_texture(&self) -> bool {
+        matches!(self.storage, Storage::Texture(_))
     }
 
     pub fn buffer(&self, plan: &mut PlanBuilder) -> BufferId {
@@ -61,7 +72,9 @@ impl PackedMatrices {
 
     /// Packs them out of the block that holds them.
     pub fn emit(&self, plan: &mut PlanBuilder, block: BufferId) {
-        let target = self.buffer(plan);
+        let matrices = self.buffer(plan);
+        // Kernels can't write all formats of textures everywhere: a copy follows.
+        let target = if self.is_texture() { plan.workspace("packed, for a texture", self.words) } else { matrices };
         let device = plan.device().clone();
         let mut offset = 0;
         for matrix in &self.matrices {
@@ -83,6 +96,9 @@ impl PackedMatrices {
             let variant = Variant::new(Kernel::Pack, FLAT, device.panel());
             plan.draft.dispatch(variant, vec![block, block, target], &params.words());
             offset += words;
+        }
+        if self.is_texture() {
+            plan.draft.copy(target, matrices, self.words as u64);
         }
     }
 }

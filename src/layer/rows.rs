@@ -173,19 +173,22 @@ impl RowMap {
 
     /// The parameters of a product over the rows of some steps; rows of A by the map unless every row is its own image.
     pub fn gemm_part(&self, from: usize, to: usize) -> GemmParams {
-        let (first, end) = self.part(from, to);
-        GemmParams { map_batch: self.rows as u32, first, end, ..Default::default() }
+        let (map_offset, first, end) = self.part(from, to);
+        GemmParams { map_offset, map_batch: self.rows as u32, first, end, ..Default::default() }
     }
 
     /// The same for a sum over those rows.
     pub fn outer_part(&self, from: usize, to: usize) -> OuterParams {
-        let (first, end) = self.part(from, to);
-        OuterParams { map_batch: self.rows as u32, first, end, ..Default::default() }
+        let (map_offset, first, end) = self.part(from, to);
+        OuterParams { map_offset, map_batch: self.rows as u32, first, end, ..Default::default() }
     }
 
-    /// Where the map tells the ends of a part; the same place twice where they are known anyway.
-    fn part(&self, from: usize, to: usize) -> (u32, u32) {
-        if self.identity { (0, 0) } else { ((self.offsets + from) as u32, (self.offsets + to) as u32) }
+    /// Where a part begins in the map; or where the map tells its ends, if they are known only then.
+    fn part(&self, from: usize, to: usize) -> (u32, u32, u32) {
+        if self.per_run.is_none() {
+            return (self.offset(from) as u32, 0, 0);
+        }
+        (0, (self.offsets + from) as u32, (self.offsets + to) as u32)
     }
 
     pub fn new(config: &RnnConfig, steps: usize, batch: usize, lengths: Option<&[usize]>) -> Result<Self> {

@@ -34,24 +34,29 @@ struct Tuning {
     sequence_work: usize,
     /// Whether lanes share loads through their subgroup.
     spread: bool,
+    /// Whether packed matrices are read from textures.
+    texture: bool,
+    /// Whether rows that are multiplied are read through windows of uniform buffers.
+    uniform: bool,
 }
 
 /// GPUs in software run a few lanes as one vector; sharing loads between them saves most gathers.
 const SOFTWARE: Tuning = Tuning {
     gemm: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
     outer: Tile { rows: 16, columns: 4, lanes: 32, spread: 4 },
-    step: Tile { rows: 8, columns: 4, lanes: 32, spread: 8 },
+    step: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
     sequence: Tile { rows: 8, columns: 1, lanes: 64, spread: 0 },
     sequence_work: 1 << 15,
     spread: true,
+    texture: false,
+    uniform: true,
 };
 
-/// Mesa before 24 loads with a loop over the lanes, far dearer than arithmetic: tiles as large as may be.
+/// Mesa before 24 loads from buffers with a loop over the lanes, 15 times as dear as from textures and uniform buffers.
 const OLD_MESA: Tuning = Tuning {
-    gemm: Tile { rows: 64, columns: 4, lanes: 32, spread: 8 },
     outer: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
-    step: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
     sequence_work: 1 << 13,
+    texture: true,
     ..SOFTWARE
 };
 
@@ -63,6 +68,8 @@ const INTEGRATED: Tuning = Tuning {
     sequence: Tile { rows: 4, columns: 1, lanes: 128, spread: 0 },
     sequence_work: 1 << 14,
     spread: false,
+    texture: false,
+    uniform: false,
 };
 
 /// Many cores: smaller tiles fill more of them.
@@ -73,6 +80,8 @@ const DISCRETE: Tuning = Tuning {
     sequence: Tile { rows: 1, columns: 1, lanes: 256, spread: 0 },
     sequence_work: 1 << 16,
     spread: false,
+    texture: false,
+    uniform: false,
 };
 
 /// The row of the table for a device.
@@ -132,6 +141,16 @@ fn fit(device: &Device, tile: Tile, rows: usize) -> Tile {
     let rows = u32::try_from(rows.next_power_of_two()).unwrap_or(u32::MAX).min(tile.rows);
     let spread = if shares && tile.spread > 0 && rows.is_multiple_of(tile.spread) { tile.spread } else { 0 };
     Tile { rows, spread, lanes: tile.lanes.min(report.map_or(u32::MAX, |report| report.limits.invocations)), ..tile }
+}
+
+/// Whether packed matrices are textures on a device.
+pub(crate) fn packs_textures(device: &Device) -> bool {
+    !device.is_cpu() && tuning(device).texture
+}
+
+/// Whether products read rows through windows of uniform buffers on a device.
+pub(crate) fn reads_windows(device: &Device) -> bool {
+    !device.is_cpu() && tuning(device).uniform
 }
 
 /// The tile of a product with `rows` rows.

@@ -3,7 +3,7 @@
 use super::{BufferId, Draft, Plan, Role};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{ArgmaxParams, FLAT, GatherParams, GemmParams, Kernel, Tile, Variant};
+use crate::kernels::{ArgmaxParams, FLAT, GatherParams, GemmParams, Kernel, Variant};
 use crate::layer::{self, DeviceState, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
 use crate::program::Program;
@@ -167,6 +167,15 @@ impl PlanBuilder {
         self.draft.buffer(name, words, Role::Workspace)
     }
 
+    /// Whether windows of a buffer can be bound as uniform buffers: of a workspace always, of a tensor where it was made so.
+    pub(crate) fn is_windowed(&self, buffer: BufferId) -> bool {
+        let words = self.draft.plan.buffers()[buffer.0].words;
+        match self.binds.iter().find(|bind| bind.0 == buffer) {
+            Some((_, storage)) => storage.is_windowed(words),
+            None => self.draft.plan.buffers()[buffer.0].role == Role::Workspace,
+        }
+    }
+
     /// Whether a buffer is the plan's own.
     pub(crate) fn is_own(&self, buffer: BufferId) -> bool {
         self.draft.plan.buffers()[buffer.0].role.is_own()
@@ -275,7 +284,6 @@ impl PlanBuilder {
             return Err(Error::shape("linear output", expected, &out.shape));
         }
         let m = rest.iter().product::<usize>();
-        let b = linear.packed.buffer(self);
         let none = self.workspace("no map", 1);
         let params = GemmParams {
             m: m as u32,
@@ -289,19 +297,8 @@ impl PlanBuilder {
             c_row: linear.outputs as u32,
             ..Default::default()
         };
-        let tile = layer::gemm_tile(&self.device, m);
-        self.gemm(tile, [x.buffer, b, none, out.buffer], &params);
+        layer::gemm(self, layer::Operands { a: x.buffer, b: &linear.packed, map: none, c: out.buffer }, &params);
         Ok(())
-    }
-
-    /// A product; rows of A are read four elements at a time where they allow it.
-    pub(crate) fn gemm(&mut self, tile: Tile, bindings: [BufferId; 4], p: &GemmParams) {
-        let vector = p.a_column == 1 && [p.k, p.a_row, p.a_offset, p.a_batch].iter().all(|words| words % 4 == 0);
-        let variant = Variant {
-            vector,
-            ..Variant::new(Kernel::Gemm, if vector { tile } else { Tile { spread: 0, ..tile } }, self.device.panel())
-        };
-        self.draft.dispatch(variant, bindings.to_vec(), &p.words());
     }
 
     /// The column of the largest element of each row of `values`, `[rows, columns]`, into `out`, `[rows]`.

@@ -20,6 +20,9 @@ pub(crate) struct PlanLimits {
     pub invocations: u64,
 }
 
+/// Windows begin at multiples of so many words: 256 bytes, the largest alignment that WebGPU lets a device ask for.
+pub(crate) const WINDOW_ALIGNMENT: u64 = 64;
+
 /// Drivers are known that end loops silently after 65,535 trips; this keeps well away.
 pub(crate) const MAX_TRIPS: u64 = 16_384;
 
@@ -71,8 +74,17 @@ impl Plan {
         let needs = kernels::needs(variant, params, &maxima);
         for (i, (&(name, access), id)) in row.bindings.iter().zip(bindings).enumerate() {
             let buffer = &self.buffers[id.0];
-            if needs[i] > buffer.words {
-                let (need, words) = (needs[i], buffer.words);
+            let windowed = access == Access::Rows && variant.uniform;
+            let words = if windowed {
+                buffer.words.saturating_sub(dispatch.window).min(kernels::WINDOW.into())
+            } else {
+                buffer.words
+            };
+            if windowed && dispatch.window % WINDOW_ALIGNMENT != 0 {
+                return Err(Error::Plan(format!("{variant} reads {name} from word {}", dispatch.window)));
+            }
+            if needs[i] > words {
+                let need = needs[i];
                 return Err(Error::Plan(format!(
                     "{variant} reaches word {need} of {name}, '{}' has {words}",
                     buffer.name

@@ -8,7 +8,7 @@ mod check;
 mod display;
 
 pub use builder::{PlanBuilder, Value};
-pub(crate) use check::{MAX_TRIPS, PlanLimits};
+pub(crate) use check::{MAX_TRIPS, PlanLimits, WINDOW_ALIGNMENT};
 
 use crate::kernels::{self, Variant};
 use std::collections::HashMap;
@@ -82,6 +82,8 @@ pub struct Dispatch {
     pub variant: usize,
     /// Index into [`Plan::bindings`].
     pub bindings: usize,
+    /// First word of the buffer with the rows that it multiplies, where these are bound as a uniform buffer.
+    pub window: u64,
     /// Which of the plan's parameters are its own.
     pub(crate) params: std::ops::Range<usize>,
     /// Workgroups in x, y and z.
@@ -127,6 +129,17 @@ impl Plan {
     /// A dispatch's parameters.
     pub fn params(&self, dispatch: &Dispatch) -> &[u32] {
         &self.params[dispatch.params.clone()]
+    }
+
+    /// Buffers of which windows are bound.
+    pub(crate) fn windowed(&self) -> Vec<BufferId> {
+        let windows = self.dispatches().filter(|dispatch| self.variants[dispatch.variant].uniform);
+        let rows = windows.filter_map(|dispatch| {
+            let row = self.variants[dispatch.variant].kernel.row();
+            let at = row.bindings.iter().position(|binding| binding.1 == kernels::Access::Rows)?;
+            self.bindings[dispatch.bindings].get(at).copied()
+        });
+        rows.collect()
     }
 
     /// Whether some command writes a buffer.
@@ -206,6 +219,11 @@ impl Draft {
     }
 
     pub fn dispatch(&mut self, variant: Variant, bindings: Vec<BufferId>, params: &[u32]) {
+        self.dispatch_window(variant, bindings, 0, params);
+    }
+
+    /// With the rows that it multiplies beginning at word `window` of their buffer.
+    pub fn dispatch_window(&mut self, variant: Variant, bindings: Vec<BufferId>, window: u64, params: &[u32]) {
         let maxima = |binding: usize, at, count| self.plan.maximum(bindings[binding], at, count);
         let needs = kernels::needs(&variant, params, &maxima);
         let flop = kernels::flop(&variant, params, &maxima);
@@ -224,7 +242,7 @@ impl Draft {
             self.plan.bindings.len() - 1
         });
         let params = start..self.plan.params.len();
-        self.plan.commands.push(Command::Dispatch(Dispatch { variant, bindings, params, grid, flop, bytes }));
+        self.plan.commands.push(Command::Dispatch(Dispatch { variant, bindings, window, params, grid, flop, bytes }));
     }
 
     pub fn copy(&mut self, from: BufferId, to: BufferId, words: u64) {

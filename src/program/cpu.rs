@@ -51,7 +51,7 @@ impl Runner {
             .into_iter()
             .filter_map(|storage| match storage {
                 Storage::Cpu(memory) => Some(memory),
-                Storage::Gpu(_) => None,
+                Storage::Gpu(_) | Storage::Texture(_) => None,
             })
             .collect();
         let mut order: Vec<_> = (0..memory.len()).map(|i| (i, plan.writes(BufferId(i)))).collect();
@@ -116,7 +116,8 @@ fn run_dispatch(plan: &Plan, dispatch: &Dispatch, held: &mut [Held<'_>], scratch
     let mut views: [View<'_>; MAX_BINDINGS] = Default::default();
     for ((i, id), written) in bindings.iter().enumerate().zip(&mut written) {
         views[i] = match row.bindings[i].1 {
-            Access::Read => View::Read(held[id.0].words()),
+            Access::Rows if variant.uniform => View::Read(&held[id.0].words()[dispatch.window as usize..]),
+            Access::Read | Access::Matrix | Access::Rows => View::Read(held[id.0].words()),
             Access::Write => View::Write(written),
         };
     }

@@ -1,10 +1,10 @@
 //! Plans recorded into compute passes.
 
-use crate::device::{Device, Gpu, PARAMS_STRIDE};
+use crate::device::{Device, Gpu, LayoutKey, PARAMS_STRIDE};
 use crate::error::{Error, Result};
-use crate::kernels::Kernel;
-use crate::plan::{Command, Dispatch, Plan};
-use crate::tensor::Storage;
+use crate::kernels::{Access, WINDOW};
+use crate::plan::{BufferId, Command, Dispatch, Plan};
+use crate::tensor::{Storage, texels_layout};
 use std::collections::HashMap;
 
 /// Most commands and most work of one submit. Drivers give up on work that takes some seconds: this much takes well
@@ -25,33 +25,23 @@ fn submit_length(commands: &[Command]) -> usize {
 }
 
 pub(super) struct Recorder {
-    buffers: Vec<wgpu::Buffer>,
+    memory: Vec<Storage>,
     pipelines: Vec<wgpu::ComputePipeline>,
-    groups: HashMap<(Kernel, usize), wgpu::BindGroup>,
+    groups: HashMap<GroupKey, wgpu::BindGroup>,
     /// Where immediates can't be had: all parameters, and where each dispatch's begin.
     uniforms: Option<wgpu::BindGroup>,
 }
 
 impl Recorder {
     pub fn new(gpu: &Gpu, plan: &Plan, memory: Vec<Storage>) -> Result<Self> {
-        let buffers: Vec<_> = memory
-            .into_iter()
-            .filter_map(|storage| match storage {
-                Storage::Gpu(buffer) => Some(buffer),
-                Storage::Cpu(_) => None,
-            })
-            .collect();
         let pipelines = plan.variants().iter().map(|variant| gpu.pipeline(variant)).collect::<Result<_>>()?;
         gpu.guarded("binding a plan's buffers", || {
             let mut groups = HashMap::new();
             for dispatch in plan.dispatches() {
-                let kernel = plan.variants()[dispatch.variant].kernel;
-                groups
-                    .entry((kernel, dispatch.bindings))
-                    .or_insert_with(|| bind_group(gpu, plan, kernel, dispatch.bindings, &buffers));
+                groups.entry(group_key(plan, dispatch)).or_insert_with(|| bind_group(gpu, plan, dispatch, &memory));
             }
             let uniforms = (!gpu.immediates).then(|| uniforms(gpu, plan));
-            Self { buffers, pipelines, groups, uniforms }
+            Self { memory, pipelines, groups, uniforms }
         })
     }
 
@@ -80,11 +70,13 @@ impl Recorder {
         while let Some((first, rest)) = commands.split_first() {
             match first {
                 Command::Copy { from, to, words } => {
-                    encoder.copy_buffer_to_buffer(&self.buffers[from.0], 0, &self.buffers[to.0], 0, 4 * words);
+                    self.copy(&self.memory[from.0], &self.memory[to.0], *words, encoder);
                     commands = rest;
                 }
                 Command::Clear { buffer, offset, words } => {
-                    encoder.clear_buffer(&self.buffers[buffer.0], 4 * offset, Some(4 * words));
+                    if let Storage::Gpu(buffer) = &self.memory[buffer.0] {
+                        encoder.clear_buffer(buffer, 4 * offset, Some(4 * words));
+                    }
                     commands = rest;
                 }
                 Command::Dispatch(_) => {
@@ -193,14 +185,25 @@ impl Recorder {
                 // Another kernel may have another layout, which unbinds what does not fit it.
                 group = None;
             }
-            let kernel = plan.variants()[dispatch.variant].kernel;
-            let wanted = (kernel, dispatch.bindings);
+            let wanted = group_key(plan, dispatch);
             if group.replace(wanted) != Some(wanted) {
                 pass.set_bind_group(0, &self.groups[&wanted], &[]);
             }
             self.set_params(plan, dispatch, dispatched + i, pass);
             let [x, y, z] = dispatch.grid;
             pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    fn copy(&self, from: &Storage, to: &Storage, words: u64, encoder: &mut wgpu::CommandEncoder) {
+        match (from, to) {
+            (Storage::Gpu(from), Storage::Gpu(to)) => encoder.copy_buffer_to_buffer(from, 0, to, 0, 4 * words),
+            (Storage::Gpu(buffer), Storage::Texture(texture)) => {
+                let from = wgpu::TexelCopyBufferInfo { buffer, layout: texels_layout() };
+                encoder.copy_buffer_to_texture(from, texture.as_image_copy(), texture.size());
+            }
+            // No plan reads from a texture but by a kernel.
+            _ => {}
         }
     }
 
@@ -212,22 +215,44 @@ impl Recorder {
     }
 }
 
-fn bind_group(gpu: &Gpu, plan: &Plan, kernel: Kernel, bindings: usize, buffers: &[wgpu::Buffer]) -> wgpu::BindGroup {
-    let entries: Vec<_> = plan.bindings()[bindings]
-        .iter()
-        .zip(0..)
-        .map(|(id, binding)| {
-            // No more than the plan needs: the rest of a caller's buffer may be beyond the limit of a binding.
-            let size = (4 * plan.buffers()[id.0].words).next_multiple_of(16).min(buffers[id.0].size());
-            let size = wgpu::BufferSize::new(size);
-            let part = wgpu::BufferBinding { buffer: &buffers[id.0], offset: 0, size };
-            wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(part) }
-        })
-        .collect();
+/// Dispatches with one key share a bind group: layout, bindings, window.
+type GroupKey = (LayoutKey, usize, u64);
+
+fn group_key(plan: &Plan, dispatch: &Dispatch) -> GroupKey {
+    (LayoutKey::of(&plan.variants()[dispatch.variant]), dispatch.bindings, dispatch.window)
+}
+
+fn bind_group(gpu: &Gpu, plan: &Plan, dispatch: &Dispatch, memory: &[Storage]) -> wgpu::BindGroup {
+    let variant = &plan.variants()[dispatch.variant];
+    let row = variant.kernel.row();
+    let ids = &plan.bindings()[dispatch.bindings];
+    let view = |id: &BufferId| match &memory[id.0] {
+        Storage::Texture(texture) => Some(texture.create_view(&wgpu::TextureViewDescriptor::default())),
+        _ => None,
+    };
+    let views: Vec<_> = ids.iter().map(view).collect();
+    let entries =
+        ids.iter().zip(&views).zip(row.bindings).zip(0..).filter_map(|(((id, view), (_, access)), binding)| {
+            let resource = match (&memory[id.0], view) {
+                (_, Some(view)) => wgpu::BindingResource::TextureView(view),
+                (Storage::Gpu(buffer), _) if *access == Access::Rows && variant.uniform => {
+                    let size = wgpu::BufferSize::new(4 * u64::from(WINDOW));
+                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 4 * dispatch.window, size })
+                }
+                (Storage::Gpu(buffer), _) => {
+                    // No more than the plan needs: the rest of a caller's buffer may be beyond the limit of a binding.
+                    let size = (4 * plan.buffers()[id.0].words).next_multiple_of(16).min(buffer.size());
+                    let size = wgpu::BufferSize::new(size);
+                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })
+                }
+                _ => return None,
+            };
+            Some(wgpu::BindGroupEntry { binding, resource })
+        });
     gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(kernel.row().name),
-        layout: gpu.bindings_layout(kernel),
-        entries: &entries,
+        label: Some(row.name),
+        layout: gpu.bindings_layout(variant),
+        entries: &entries.collect::<Vec<_>>(),
     })
 }
 

@@ -8,6 +8,7 @@ pub use profile::{KernelTime, Profile};
 
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::kernels::Access;
 use crate::plan::{Buffer, BufferId, Command, Plan, Role};
 use crate::tensor::Storage;
 
@@ -32,10 +33,14 @@ impl Program {
     /// adapter allows less than the plan needs.
     pub(crate) fn new(device: &Device, plan: Plan, externals: &[(BufferId, Storage)]) -> Result<Self> {
         plan.check(&device.plan_limits())?;
+        let windowed = plan.windowed();
         let mut memory = Vec::with_capacity(plan.buffers().len());
         for (i, buffer) in plan.buffers().iter().enumerate() {
             let storage = match &buffer.role {
                 Role::External | Role::Indices(_) | Role::Reserve => external(buffer, BufferId(i), externals)?,
+                Role::Workspace if windowed.contains(&BufferId(i)) => {
+                    Storage::windowed(device, &buffer.name, buffer.words)?
+                }
                 Role::Workspace => Storage::zeros(device, &buffer.name, buffer.words)?,
                 Role::Constant(data) => {
                     let storage = Storage::zeros(device, &buffer.name, buffer.words)?;
@@ -46,6 +51,7 @@ impl Program {
             memory.push(storage);
         }
         check_usages(&plan, &memory)?;
+        check_kinds(&plan, &memory)?;
         let executor = match device.gpu_ref() {
             Some(gpu) => Executor::Gpu(gpu::Recorder::new(gpu, &plan, memory)?),
             None => Executor::Cpu(cpu::Runner::new(&plan, memory)),
@@ -105,10 +111,7 @@ fn external(buffer: &Buffer, id: BufferId, externals: &[(BufferId, Storage)]) ->
     let Some((_, storage)) = externals.iter().find(|external| external.0 == id) else {
         return Err(Error::Plan(format!("no tensor for '{}'", buffer.name)));
     };
-    let words = match storage {
-        Storage::Gpu(buffer) => buffer.size() / 4,
-        Storage::Cpu(memory) => crate::tensor::read_lock(memory).len() as u64,
-    };
+    let words = storage.words();
     if words < buffer.words {
         return Err(Error::Plan(format!("'{}' needs {} words, its tensor has {words}", buffer.name, buffer.words)));
     }
@@ -132,6 +135,28 @@ fn check_usages(plan: &Plan, memory: &[Storage]) -> Result<()> {
         Command::Clear { buffer, .. } => check(*buffer, wgpu::BufferUsages::COPY_DST),
         Command::Dispatch(_) => Ok(()),
     })
+}
+
+/// Each kernel finds the kinds of memory that its variant reads.
+fn check_kinds(plan: &Plan, memory: &[Storage]) -> Result<()> {
+    for dispatch in plan.dispatches() {
+        let variant = &plan.variants()[dispatch.variant];
+        let bindings = &plan.bindings()[dispatch.bindings];
+        for (&(name, access), id) in variant.kernel.row().bindings.iter().zip(bindings) {
+            let is_right = match &memory[id.0] {
+                Storage::Cpu(_) => true,
+                Storage::Texture(_) => access == Access::Matrix && variant.texture,
+                memory @ Storage::Gpu(_) if access == Access::Rows && variant.uniform => {
+                    memory.is_windowed(plan.buffers()[id.0].words)
+                }
+                Storage::Gpu(_) => !(access == Access::Matrix && variant.texture),
+            };
+            if !is_right {
+                return Err(Error::Plan(format!("{variant} can't read {name} from '{}'", plan.buffers()[id.0].name)));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Program {

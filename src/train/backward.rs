@@ -230,7 +230,7 @@ fn linear_backward(
     let rows = dy.len() / outputs;
     let none = plan.workspace("no map", 1);
     if let Some((dx, accumulate)) = dx {
-        let b = training.transposed.buffer(plan);
+        let b = &training.transposed;
         let params = GemmParams {
             m: rows as u32,
             n: inputs as u32,
@@ -244,8 +244,7 @@ fn linear_backward(
             accumulate: (*accumulate).into(),
             ..Default::default()
         };
-        let tile = layer::gemm_tile(plan.device(), rows);
-        plan.gemm(tile, [dy.buffer, b, none, dx.buffer], &params);
+        layer::gemm(plan, layer::Operands { a: dy.buffer, b, map: none, c: dx.buffer }, &params);
     }
     let target = layer::gradient_buffer(plan, &training.parameters);
     let params = OuterParams {

@@ -5,11 +5,11 @@ use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
-use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, compose};
+use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, compose};
 use wgrnn::{Cell, Device};
 
 /// What other shaders include.
-const PARTIALS: [&str; 5] = ["math", "tile", "recurrence", "backward", "threefry"];
+const PARTIALS: [&str; 6] = ["math", "operands", "tile", "recurrence", "backward", "threefry"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -59,16 +59,44 @@ fn variants() -> Vec<Variant> {
     variants
 }
 
-/// Names of the storage buffers by binding, with what they are used for.
-fn storage(module: &Module) -> Vec<(u32, u32, &str, Access)> {
+/// How a shader declares a binding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Declared {
+    Read,
+    Write,
+    Texture,
+    Window,
+}
+
+/// How a variant should.
+fn declared(variant: &Variant, access: Access) -> Declared {
+    match access {
+        Access::Matrix if variant.texture => Declared::Texture,
+        Access::Rows if variant.uniform => Declared::Window,
+        Access::Read | Access::Matrix | Access::Rows => Declared::Read,
+        Access::Write => Declared::Write,
+    }
+}
+
+/// Names of the first group's bindings in order, with how they are declared.
+fn bindings(module: &Module) -> Vec<(u32, &str, Declared)> {
     let variables = module.global_variables.iter().filter_map(|(_, variable)| {
-        let AddressSpace::Storage { access } = variable.space else { return None };
-        let binding = variable.binding.unwrap();
-        let access = if access.contains(StorageAccess::STORE) { Access::Write } else { Access::Read };
-        Some((binding.group, binding.binding, variable.name.as_deref().unwrap(), access))
+        let binding = variable.binding.filter(|binding| binding.group == 0)?;
+        let declared = match variable.space {
+            AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Declared::Write,
+            AddressSpace::Storage { .. } => Declared::Read,
+            AddressSpace::Uniform => {
+                let bytes = module.types[variable.ty].inner.size(module.to_ctx());
+                assert_eq!(bytes, 4 * WINDOW, "{:?}", variable.name);
+                Declared::Window
+            }
+            AddressSpace::Handle => Declared::Texture,
+            space => panic!("{:?} is {space:?}", variable.name),
+        };
+        Some((binding.binding, variable.name.as_deref().unwrap(), declared))
     });
     let mut buffers: Vec<_> = variables.collect();
-    buffers.sort_by_key(|buffer| (buffer.0, buffer.1));
+    buffers.sort_by_key(|buffer| buffer.0);
     buffers
 }
 
@@ -77,8 +105,8 @@ fn reflect(variant: &Variant, dialect: Dialect, module: &Module) {
     let row = variant.kernel.row();
     let name = format!("{variant} {dialect:?}");
     let expected: Vec<_> =
-        row.bindings.iter().zip(0..).map(|(&(name, access), binding)| (0, binding, name, access)).collect();
-    assert_eq!(storage(module), expected, "{name}");
+        row.bindings.iter().zip(0..).map(|(&(name, access), i)| (i, name, declared(variant, access))).collect();
+    assert_eq!(bindings(module), expected, "{name}");
     assert!(expected.len() <= MAX_BINDINGS && MAX_BINDINGS <= 8, "{name}: more buffers than WebGPU guarantees");
 
     let (_, params) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params")).unwrap();

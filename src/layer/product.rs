@@ -1,0 +1,111 @@
+//! Matrix products as dispatches: A times packed matrices.
+
+use super::emit::copy_rows;
+use super::pack::PackedMatrices;
+use super::schedule;
+use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, Tile, Variant, WINDOW};
+use crate::plan::{BufferId, PlanBuilder, WINDOW_ALIGNMENT};
+
+/// Where a product's rows come from and where they go.
+#[derive(Clone, Copy)]
+pub(crate) struct Operands<'a> {
+    pub a: BufferId,
+    pub b: &'a PackedMatrices,
+    pub map: BufferId,
+    pub c: BufferId,
+}
+
+/// Appends a product. Rows of A are read four elements at a time where they allow it, and through windows of uniform
+/// buffers where that is faster.
+pub(crate) fn gemm(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
+    let vector = p.a_column == 1 && [p.k, p.a_row, p.a_offset, p.a_batch].iter().all(|words| words % 4 == 0);
+    // A part of a map that is told only when the plan runs can't be cut up before. Two rows at least fill a window.
+    let cut = vector && schedule::reads_windows(plan.device()) && p.first == p.end && p.k <= WINDOW / 2;
+    if cut {
+        by_windows(plan, operands, p);
+    } else {
+        dispatch(plan, operands, vector, None, p);
+    }
+}
+
+/// One dispatch; with a window, over the rows that begin there.
+fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, vector: bool, window: Option<u64>, p: &GemmParams) {
+    let tile = schedule::gemm_tile(plan.device(), p.m as usize);
+    let variant = Variant {
+        vector,
+        texture: operands.b.is_texture(),
+        uniform: window.is_some(),
+        ..Variant::new(Kernel::Gemm, if vector { tile } else { Tile { spread: 0, ..tile } }, plan.device().panel())
+    };
+    let b = operands.b.buffer(plan);
+    let bindings = vec![operands.a, b, operands.map, operands.c];
+    plan.draft.dispatch_window(variant, bindings, window.unwrap_or(0), &p.words());
+}
+
+/// A dispatch for each window of rows, of each matrix of the batch where each has rows of its own.
+fn by_windows(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
+    let shared = p.batch == 1 || p.mapped != 1 && p.a_batch == 0;
+    for batch in 0..if shared { 1 } else { p.batch } {
+        let p = GemmParams {
+            batch: if shared { p.batch } else { 1 },
+            a_offset: p.a_offset + batch * p.a_batch,
+            b_offset: p.b_offset + batch * p.b_batch,
+            c_offset: p.c_offset + batch * p.c_batch,
+            map_offset: p.map_offset + batch * p.map_batch,
+            ..*p
+        };
+        let (a, p) = side_by_side(plan, operands, &p);
+        let operands = Operands { a, ..operands };
+        let tile = schedule::gemm_tile(plan.device(), p.m as usize).rows;
+        let alignment = WINDOW_ALIGNMENT as u32;
+        let aligned = p.k.is_multiple_of(alignment) && p.a_offset.is_multiple_of(alignment);
+        let most = (if aligned { WINDOW } else { WINDOW - alignment }) / p.k;
+        let rows = if most > tile { most / tile * tile } else { most };
+        for row in (0..p.m).step_by(rows as usize) {
+            let start = p.a_offset + row * p.k;
+            let window = start / alignment * alignment;
+            let params = GemmParams {
+                m: rows.min(p.m - row),
+                a_offset: start - window,
+                c_offset: p.c_offset + if p.mapped == 2 { 0 } else { row * p.c_row },
+                map_offset: p.map_offset + if p.mapped == 2 { row } else { 0 },
+                ..p
+            };
+            dispatch(plan, operands, true, Some(window.into()), &params);
+        }
+    }
+}
+
+/// Rows of A that lie side by side in memory which windows can be bound to: A itself, or a copy.
+fn side_by_side(
+    plan: &mut PlanBuilder,
+    Operands { a, map, .. }: Operands<'_>,
+    p: &GemmParams,
+) -> (BufferId, GemmParams) {
+    if p.mapped != 1 && p.a_row == p.k && plan.is_windowed(a) {
+        return (a, *p);
+    }
+    let copy = plan.workspace("rows of a product", (p.m * p.k) as usize);
+    let indexed = p.mapped == 1;
+    let largest = if indexed { plan.draft.plan.maximum(map, p.map_offset.into(), p.m.into()) as u32 } else { p.m - 1 };
+    let params = GatherParams {
+        m: p.m,
+        columns: p.k,
+        table_rows: largest + 1,
+        table_offset: p.a_offset,
+        table_row: p.a_row,
+        indexed: indexed.into(),
+        index_offset: p.map_offset,
+        out_row: p.k,
+        nan: f32::NAN.to_bits(),
+        row_lanes: super::row_lanes((p.m * p.k) as usize),
+        ..Default::default()
+    };
+    if indexed {
+        let variant = Variant::new(Kernel::Gather, FLAT, plan.device().panel());
+        plan.draft.dispatch(variant, vec![a, map, copy], &params.words());
+    } else {
+        copy_rows(plan, a, copy, params);
+    }
+    (copy, GemmParams { a_offset: 0, a_row: p.k, a_batch: 0, mapped: if indexed { 0 } else { p.mapped }, ..*p })
+}
