@@ -47,7 +47,11 @@ struct Params {
 @group(0) @binding(2) var<storage, read> map: array<u32>;            // rows of y [D, rows]; order [N]; offsets [T + 2]
 // [L·D·N, h_in_stride], or those of this layer.
 {{ rows(3, "h_in") }}
+{%- if EXCHANGE %}
+@group(0) @binding(4) var<storage, read_write> exchange: array<atomic<u32>>; // `grid`: what workgroups hand on
+{%- else %}
 @group(0) @binding(4) var<storage, read_write> h_out: array<f32>;    // [L·D·N, h_out_stride]
+{%- endif %}
 @group(0) @binding(5) var<storage, read_write> aux: array<f32>;      // [L·D·N, slots · units]
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;        // [T·N, D·H]
 @group(0) @binding(7) var<storage, read_write> h_final: array<f32>;  // [L·D·N, final_stride]
@@ -90,14 +94,22 @@ fn finish_{{ f }}(
     let state = p.state_row + direction * p.batch + n;
     var slots: array<f32, {{ phase.slots or 1 }}>;
 {%- if phase.slots %}
-    let slot = state * p.aux_stride + unit;
+    let slot = {{ "held_at(direction * p.batch + n)" if EXCHANGE else "state * p.aux_stride" }} + unit;
 {%- for i in range(phase.slots) %}
+{%- if EXCHANGE %}
+    slots[{{ i }}] = bitcast<f32>(atomicLoad(&exchange[slot + {{ i }}u * p.units_{{ f }}]));
+{%- else %}
     slots[{{ i }}] = aux[slot + {{ i }}u * p.units_{{ f }}];
+{%- endif %}
 {%- endfor %}
 {%- endif %}
     let value = {{ phase.name }}(g, r, h, &slots, &kept);
 {%- for i in range(phase.slots) %}
+{%- if EXCHANGE %}
+    atomicStore(&exchange[slot + {{ i }}u * p.units_{{ f }}], bitcast<u32>(slots[{{ i }}]));
+{%- else %}
     aux[slot + {{ i }}u * p.units_{{ f }}] = slots[{{ i }}];
+{%- endif %}
 {%- endfor %}
 {%- if KEEP %}
 {%- for i in range(phase.kept) %}

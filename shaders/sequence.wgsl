@@ -1,3 +1,4 @@
+{%- set EXCHANGE = false -%}
 {%- from "tile.wgsl" import begin_sums, collect_sums -%}
 // Many time steps in one dispatch: a workgroup takes ROWS sequences of one direction, with their state in its memory.
 //

@@ -168,30 +168,10 @@ impl Storage {
             Self::Texture(_) => return Err(Error::Plan("a texture is only read by kernels".to_owned())),
         };
         let during = "reading a tensor";
-        let fault = |message: String| Error::Gpu { during: during.to_owned(), message };
-        let gpu = device.gpu_ref().ok_or_else(|| fault("its device is gone".to_owned()))?;
-        let (send, receive) = futures_channel::oneshot::channel();
-        let size = 4 * count as u64;
-        let staging = gpu.guarded(during, || {
-            let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("readback"),
-                size,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
-            gpu.queue.submit([encoder.finish()]);
-            staging.map_async(wgpu::MapMode::Read, .., move |result| {
-                // A receiver that is gone has no use for it.
-                drop(send.send(result));
-            });
-            staging
-        })?;
-        gpu.wait()?;
-        receive.await.map_err(|error| fault(error.to_string()))?.map_err(|error| fault(error.to_string()))?;
-        let mapped = staging.get_mapped_range(..).map_err(|error| fault(error.to_string()))?;
-        Ok(bytemuck::pod_collect_to_vec(&mapped[..]))
+        match device.gpu_ref() {
+            Some(gpu) => gpu.read(buffer, count, during).await,
+            None => Err(Error::Gpu { during: during.to_owned(), message: "its device is gone".to_owned() }),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, compose};
 use crate::plan::PlanLimits;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Uniform parameters of a dispatch begin at multiples of this: the largest alignment that WebGPU lets a device ask for.
 pub(crate) const PARAMS_STRIDE: u64 = 256;
@@ -21,6 +21,7 @@ pub(crate) struct Gpu {
     layouts: HashMap<LayoutKey, Layout>,
     pub params_layout: wgpu::BindGroupLayout,
     pipelines: Mutex<HashMap<Variant, wgpu::ComputePipeline>>,
+    side_by_side: OnceLock<u32>,
 }
 
 /// What a layout depends on: the kernel, and how it reads matrix and rows.
@@ -95,7 +96,8 @@ impl Gpu {
         })?;
         let pipelines = Mutex::default();
         let checked = options.checked;
-        Ok(Self { device, queue, report, faults, immediates, checked, layouts, params_layout, pipelines })
+        let side_by_side = OnceLock::new();
+        Ok(Self { device, queue, report, faults, immediates, checked, layouts, params_layout, pipelines, side_by_side })
     }
 
     /// Runs wgpu calls, and gives what they complained of.
@@ -109,6 +111,38 @@ impl Gpu {
         let fault = |message| Error::Gpu { during: during.to_owned(), message };
         self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| fault(error.to_string()))?;
         self.faults.take().map_or(Ok(()), |message| Err(fault(message)))
+    }
+
+    /// The first `count` words of a buffer, once the work submitted before is done.
+    pub async fn read(&self, buffer: &wgpu::Buffer, count: usize, during: &str) -> Result<Vec<u32>> {
+        let fault = |message: String| Error::Gpu { during: during.to_owned(), message };
+        let (send, receive) = futures_channel::oneshot::channel();
+        let size = 4 * count as u64;
+        let staging = self.guarded(during, || {
+            let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("readback"),
+                size,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
+            self.queue.submit([encoder.finish()]);
+            staging.map_async(wgpu::MapMode::Read, .., move |result| {
+                // A receiver that is gone has no use for it.
+                drop(send.send(result));
+            });
+            staging
+        })?;
+        self.wait()?;
+        receive.await.map_err(|error| fault(error.to_string()))?.map_err(|error| fault(error.to_string()))?;
+        let mapped = staging.get_mapped_range(..).map_err(|error| fault(error.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&mapped[..]))
+    }
+
+    /// Workgroups that run side by side, tried once.
+    pub fn side_by_side(&self) -> u32 {
+        *self.side_by_side.get_or_init(|| self.try_side_by_side())
     }
 
     pub fn plan_limits(&self) -> PlanLimits {

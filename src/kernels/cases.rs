@@ -3,7 +3,7 @@
 use super::{
     ALONE, Access, AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
     FLAT, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, OuterParams, PackParams, Packed, PhaseParams,
-    RecurrenceParams, ReduceParams, ScatterAddParams, SgdParams, Tile, Variant, WINDOW,
+    RecurrenceParams, ReduceParams, ScatterAddParams, SettleParams, SgdParams, Tile, Variant, WINDOW, exchange_words,
 };
 use crate::cells::{Cell, Width};
 use crate::device::Device;
@@ -78,11 +78,15 @@ impl Case {
             }
         };
         match self.variant.kernel {
-            Kernel::Gemm | Kernel::Step | Kernel::Sequence => spoil(&mut buffers[1]),
+            Kernel::Gemm | Kernel::Step | Kernel::Sequence | Kernel::Grid => spoil(&mut buffers[1]),
             Kernel::Outer | Kernel::StepBackward | Kernel::SequenceBackward => spoil(&mut buffers[1]),
-            Kernel::Pack | Kernel::Gather | Kernel::ScatterAdd | Kernel::ElementLoss | Kernel::Sgd | Kernel::Adam => {
-                spoil(&mut buffers[0])
-            }
+            Kernel::Settle
+            | Kernel::Pack
+            | Kernel::Gather
+            | Kernel::ScatterAdd
+            | Kernel::ElementLoss
+            | Kernel::Sgd
+            | Kernel::Adam => spoil(&mut buffers[0]),
             Kernel::Dropout | Kernel::Guard => spoil(&mut buffers[1]),
             // Counts do not heed small changes: everything is masked.
             Kernel::Reduce => {
@@ -565,6 +569,62 @@ pub(super) fn sequence(device: &Device) -> Vec<Case> {
     sequences(device, Kernel::Sequence).into_iter().flat_map(case).collect()
 }
 
+/// Each cell with one workgroup a direction, and with two that have no values in common: those need no others.
+pub(super) fn grid(device: &Device) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (cell, projected) in forms() {
+        for tile in tiles(device, Kernel::Grid, cell).into_iter().filter(|tile| tile.spread == 0) {
+            for (batch, units, steps) in [(1, 1, 1), (3, 29, 5), (7, 30, 3)] {
+                let variant =
+                    Variant { cell: Some((cell, projected)), width: 32, ..Variant::new(Kernel::Grid, tile, 4) };
+                cases.push(recurrence_case(variant, batch, units, steps));
+            }
+        }
+    }
+    cases
+}
+
+pub(super) fn settle(_: &Device) -> Vec<Case> {
+    [(0, false), (0, true), (1, true)].into_iter().map(|(stopped, wide)| settle_case(stopped, wide)).collect()
+}
+
+fn settle_case(stopped: u32, wide: bool) -> Case {
+    let mut numbers = Numbers::new(stopped as usize);
+    let (rows, state_row, h_width, aux_stride) = (6, 6, 8, 5);
+    let width = if wide { 12 } else { h_width };
+    let (h_at, aux_at) = (64 + rows * width, 64 + 2 * rows * width);
+    let mut exchange = numbers.uniform(aux_at + rows * aux_stride, 1.0);
+    exchange[0] = f32::from_bits(stopped);
+    let map = numbers.below(300, 50);
+    let states = rows + state_row;
+    let params = SettleParams {
+        rows: rows as u32,
+        state_row: state_row as u32,
+        h_width: h_width as u32,
+        width: width as u32,
+        h_at: h_at as u32,
+        aux_stride: aux_stride as u32,
+        aux_at: aux_at as u32,
+        map_words: map.len() as u32,
+        row_lanes: 2 * FLAT.lanes,
+    };
+    Case {
+        name: format!("settle of a grid, stopped {stopped}, wide {wide}"),
+        variant: Variant::new(Kernel::Settle, FLAT, 4),
+        // Copies.
+        tolerance: 0.0,
+        params: params.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(exchange),
+            Words::Indices(map),
+            Words::Indices(vec![u32::MAX; 300]),
+            Words::Numbers(numbers.uniform(states * h_width, 1.0)),
+            Words::Numbers(numbers.uniform(states * aux_stride, 1.0)),
+        ],
+    }
+}
+
 pub(super) fn sequence_backward(device: &Device) -> Vec<Case> {
     let cases = sequences(device, Kernel::SequenceBackward).into_iter();
     cases.map(|(variant, batch, units, steps)| backward_case(variant, batch, units, steps)).collect()
@@ -763,6 +823,15 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
         ..RecurrenceParams::of_phases(sizes)
     };
     let tolerance = dot_tolerance(hidden) * steps as f64;
+    let (params, out) = if variant.kernel == Kernel::Grid {
+        let width = phases.iter().map(|phase| size(phase.units)).max().unwrap_or(0).next_multiple_of(4);
+        let slots = (steps * phases.len()) as u64;
+        let words = exchange_words((DIRECTIONS * batch) as u64, slots, width as u64, params.aux_stride.into());
+        // No slot is filled yet.
+        (RecurrenceParams { h_out_stride: width as u32, ..params }, Words::Numbers(vec![0.0; words as usize]))
+    } else {
+        (params, poison(states * target_width))
+    };
     Case {
         name: format!("{variant} of N {batch}, H {hidden}, T {steps}"),
         variant,
@@ -774,7 +843,7 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
             Words::Numbers(weights),
             Words::Indices(rows.map),
             Words::Numbers(h_in),
-            poison(states * target_width),
+            out,
             Words::Numbers(numbers.uniform((states * slots * hidden).max(1), 1.0)),
             poison(2 + rows.rows * DIRECTIONS * state),
             poison(states * final_width),
@@ -1178,6 +1247,11 @@ pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
             let tile = Tile { rows: 8, ..layer::own_tiles(device, kernel)[0] };
             vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]
         }
+        Kernel::Grid => {
+            let tile = layer::own_tiles(device, kernel)[0];
+            vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 4, 32, 64)]
+        }
+        Kernel::Settle => vec![settle_case(0, true)],
         Kernel::Outer => {
             // The gradient of R of a character model: 2,048 rows of gates, times those of the state.
             vec![outer_case(layer::outer_tile(device, 1024), (1024, 256, 2048), (false, true), 1)]

@@ -15,7 +15,8 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 6] = [
+const PARTIALS: [(&str, &str); 7] = [
+    ("progress.wgsl", include_str!("../../shaders/progress.wgsl")),
     ("operands.wgsl", include_str!("../../shaders/operands.wgsl")),
     ("math.wgsl", include_str!("../../shaders/math.wgsl")),
     ("tile.wgsl", include_str!("../../shaders/tile.wgsl")),
@@ -38,6 +39,14 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     }
     Ok(environment)
 });
+
+/// The WGSL of the trial whether so many workgroups run side by side.
+pub(crate) fn compose_progress(groups: u32) -> Result<String> {
+    let fault = |error: &minijinja::Error| Error::Plan(format!("composing the trial of workgroups: {error:#}"));
+    let template = TEMPLATES.as_ref().map_err(fault)?.get_template("progress.wgsl");
+    let text = template.and_then(|template| template.render(context! { GROUPS => groups, POLLS => super::POLLS }));
+    text.map_err(|error| fault(&error))
+}
 
 /// The WGSL of a variant.
 ///
@@ -72,7 +81,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
             SPREAD => tile.spread, VECTOR => variant.vector, WIDTH => variant.width, PHASE => variant.phase,
             KEEP => variant.keep, TEXTURE => variant.texture, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
-            TEXELS => super::TEXELS,
+            TEXELS => super::TEXELS, POLLS => super::POLLS,
             PHASES => phases,
         })
     });

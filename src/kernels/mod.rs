@@ -8,13 +8,16 @@ mod packed;
 mod params;
 
 pub use cases::Case;
+pub(crate) use compose::compose_progress;
 pub use compose::{Dialect, compose};
-pub(crate) use needs::{flop, grid, needs, sequence_trips, state_width, trips};
+pub(crate) use needs::{
+    EXCHANGE_HEAD, exchange_words, flop, grid, grid_trips, needs, sequence_trips, state_width, trips,
+};
 pub(crate) use packed::Packed;
 pub(crate) use params::{
     AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, GatherParams,
     GemmParams, GuardParams, LinksParams, OuterParams, PackParams, PhaseParams, RecurrenceParams, ReduceParams,
-    ScatterAddParams, SgdParams,
+    ScatterAddParams, SettleParams, SgdParams,
 };
 
 use crate::cells::{Cell, Phase};
@@ -63,6 +66,10 @@ pub enum Kernel {
     Sgd,
     /// Adam and AdamW.
     Adam,
+    /// Many time steps at once, on many workgroups that hand values on.
+    Grid,
+    /// What follows a [`Kernel::Grid`]: its last states, or its work once more.
+    Settle,
 }
 
 /// Words of the part of a buffer that is bound as a uniform buffer: what WebGPU guarantees.
@@ -122,6 +129,10 @@ static STEP: Row = row!(step, RecurrenceParams, [
 static SEQUENCE: Row = row!(sequence, RecurrenceParams, [
     Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
 ]);
+static GRID: Row = row!(grid, RecurrenceParams, [
+    Write x, Matrix weights, Read map, Rows h_in, Write exchange, Write aux, Write y, Write h_final,
+]);
+static SETTLE: Row = row!(settle, SettleParams, [Read exchange, Read map, Write guarded, Write h_out, Write aux]);
 static OUTER: Row = row!(outer, OuterParams, [Read a, Read b, Read map, Write c]);
 static STEP_BACKWARD: Row = row!(step_backward, BackwardParams, [
     Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy,
@@ -144,7 +155,7 @@ static ADAM: Row =
 
 impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Gemm,
         Self::Pack,
         Self::Gather,
@@ -163,6 +174,8 @@ impl Kernel {
         Self::Guard,
         Self::Sgd,
         Self::Adam,
+        Self::Grid,
+        Self::Settle,
     ];
 
     /// Cases large enough to time, tiled and packed as for this device.
@@ -174,7 +187,13 @@ impl Kernel {
     pub(crate) const fn is_tiled(self) -> bool {
         matches!(
             self,
-            Self::Gemm | Self::Outer | Self::Step | Self::Sequence | Self::StepBackward | Self::SequenceBackward
+            Self::Gemm
+                | Self::Outer
+                | Self::Step
+                | Self::Sequence
+                | Self::Grid
+                | Self::StepBackward
+                | Self::SequenceBackward
         )
     }
 
@@ -199,6 +218,8 @@ impl Kernel {
             Self::Guard => &GUARD,
             Self::Sgd => &SGD,
             Self::Adam => &ADAM,
+            Self::Grid => &GRID,
+            Self::Settle => &SETTLE,
         }
     }
 }
@@ -216,6 +237,10 @@ pub struct Tile {
     pub spread: u32,
 }
 
+/// How often a lane of `grid` looks for a value before it gives up. Loops of all shaders are bounded, and some drivers
+/// stop them without a word when they are not.
+pub(crate) const POLLS: u32 = 1 << 13;
+
 /// Kernels that work on single elements need no more than this.
 pub(crate) const FLAT: Tile = Tile { rows: 1, columns: 1, lanes: 64, spread: 0 };
 /// Nor one that decides by itself more than this.
@@ -228,7 +253,7 @@ pub struct Variant {
     pub kernel: Kernel,
     /// Its tile.
     pub tile: Tile,
-    /// `step`, `sequence` and backward: the cell, and whether it has a projection.
+    /// `step`, `sequence`, `grid` and backward: the cell, and whether it has a projection.
     pub cell: Option<(Cell, bool)>,
     /// `step` and `step_backward`: which phase of the cell.
     pub phase: u32,
@@ -236,7 +261,7 @@ pub struct Variant {
     pub keep: bool,
     /// `gemm`, `outer`: whether rows can be read four elements at a time.
     pub vector: bool,
-    /// `sequence` and backward: width of a row in workgroup memory.
+    /// `sequence` and backward, `grid`: width of a row in workgroup memory.
     pub width: u32,
     /// Rows of a packed matrix that lie together: 4 in shaders; 1 lets the twins read plain rows.
     pub panel: u32,
@@ -263,9 +288,11 @@ impl Variant {
         }
     }
 
-    /// Bytes of workgroup memory for two copies of a row's state: `sequence` and `sequence_backward` only.
+    /// Bytes of workgroup memory: two copies of a row's state in `sequence` and `sequence_backward`, one of the rows that
+    /// are multiplied, and a flag, in `grid`; none elsewhere.
     pub(crate) const fn workgroup_bytes(&self) -> u64 {
-        8 * self.tile.rows as u64 * self.width as u64
+        let rows = 4 * self.tile.rows as u64 * self.width as u64;
+        if matches!(self.kernel, Kernel::Grid) { rows + 16 } else { 2 * rows }
     }
 
     /// The phases of its cell; none where there is no cell.
@@ -296,7 +323,9 @@ impl std::fmt::Display for Variant {
         }
         match self.kernel {
             Kernel::Gemm | Kernel::Outer if !self.vector => write!(f, " by element")?,
-            Kernel::Sequence | Kernel::SequenceBackward if self.width > 0 => write!(f, " rows of {}", self.width)?,
+            Kernel::Sequence | Kernel::Grid | Kernel::SequenceBackward if self.width > 0 => {
+                write!(f, " rows of {}", self.width)?
+            }
             _ => {}
         }
         if spread > 0 {

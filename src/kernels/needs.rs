@@ -3,8 +3,8 @@
 
 use super::{
     AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, GatherParams,
-    GemmParams, GuardParams, Kernel, LinksParams, MAX_BINDINGS, OuterParams, PackParams, Packed, RecurrenceParams,
-    ReduceParams, ScatterAddParams, SgdParams, Tile, Variant,
+    GemmParams, GuardParams, Kernel, LinksParams, MAX_BINDINGS, OuterParams, POLLS, PackParams, Packed,
+    RecurrenceParams, ReduceParams, ScatterAddParams, SettleParams, SgdParams, Tile, Variant,
 };
 
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
@@ -112,7 +112,14 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             let count = u(read::<AdamParams>(params).count);
             words[..6].copy_from_slice(&[count, 5, 2, count, count, count]);
         }
-        Kernel::Step | Kernel::Sequence => recurrence(variant, params, maxima, &mut words),
+        Kernel::Step | Kernel::Sequence | Kernel::Grid => recurrence(variant, params, maxima, &mut words),
+        Kernel::Settle => {
+            let p: SettleParams = read(params);
+            let states = u(p.state_row) + u(p.rows);
+            let [h, held] = [u(p.h_at) + u(p.rows) * u(p.width), u(p.aux_at) + u(p.rows) * u(p.aux_stride)];
+            let map = u(p.map_words);
+            words[..5].copy_from_slice(&[h.max(held), map, map, states * u(p.h_width), states * u(p.aux_stride)]);
+        }
         Kernel::StepBackward | Kernel::SequenceBackward => backward(variant, params, maxima, &mut words),
     }
     words
@@ -155,6 +162,14 @@ impl Map {
         let largest = (0..=last).map(|b| maxima(2, start + b * u(self.batch), rows)).max().unwrap_or(0);
         (rows.saturating_sub(1), largest)
     }
+}
+
+/// Words of an exchange before its slots.
+pub(crate) const EXCHANGE_HEAD: u64 = 64;
+
+/// Words of an exchange: for each phase of each step a row for each state, then the slots that are held.
+pub(crate) const fn exchange_words(states: u64, phases: u64, width: u64, held: u64) -> u64 {
+    EXCHANGE_HEAD + states * (phases * width + held)
 }
 
 /// The rows that a recurrent dispatch reaches: in the map, among those of the chunk, and the sequences that take part.
@@ -219,6 +234,13 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
         state_units.max(u(p.h_out_stride))
     };
     words[4] = (states - 1) * u(p.h_out_stride) + out_words;
+    if variant.kernel == Kernel::Grid {
+        // All sequences' slots are held, of those too that have ended.
+        let all = u(p.directions) * u(p.batch);
+        words[2] = words[2].max(u(p.order) + u(p.batch));
+        words[4] = exchange_words(all, steps * phases.len() as u64, u(p.h_out_stride), u(p.aux_stride));
+        words[5] = (u(p.state_row) + all) * u(p.aux_stride);
+    }
     if p.y_stride != 0 {
         let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);
         words[6] = u(p.y_offset) + row * u(p.y_stride) + last * state_units + state_units;
@@ -348,6 +370,14 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
             [u(p.count).div_ceil(u(p.block).max(1)), 1, 1]
         }
         Kernel::Guard => [1, 1, 1],
+        Kernel::Settle => {
+            let p: SettleParams = read(params);
+            flat((u(p.rows) * u(p.width.max(p.aux_stride))).max(u(p.map_words)), u(p.row_lanes))
+        }
+        Kernel::Grid => {
+            let p: RecurrenceParams = read(params);
+            [u(p.units_0.max(p.units_1)).div_ceil(lanes), u(p.batch).div_ceil(rows), u(p.directions)]
+        }
         Kernel::Step => {
             let p: RecurrenceParams = read(params);
             let units = if variant.phase == 0 { p.units_0 } else { p.units_1 };
@@ -371,13 +401,21 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
 
 /// Units and panels of a recurrent dispatch's phases, and its steps.
 fn phases(variant: &Variant, params: &[u32]) -> ([(u64, u64); 2], u64) {
-    if matches!(variant.kernel, Kernel::Step | Kernel::Sequence) {
+    if matches!(variant.kernel, Kernel::Step | Kernel::Sequence | Kernel::Grid) {
         let p: RecurrenceParams = read(params);
         ([(p.units_0, p.panels_0), (p.units_1, p.panels_1)].map(|(a, b)| (u(a), u(b))), u(p.steps))
     } else {
         let p: BackwardParams = read(params);
         ([(p.units_0, p.panels_0), (p.units_1, p.panels_1)].map(|(a, b)| (u(a), u(b))), u(p.steps))
     }
+}
+
+/// Loop trips of `grid` around its steps, and in each of them.
+pub(crate) fn grid_trips(tile: Tile, width: u32, phases: impl IntoIterator<Item = (u64, u64)>) -> (u64, u64) {
+    let [rows, lanes] = [tile.rows, tile.lanes].map(u64::from);
+    let staged = (rows * u64::from(width)).div_ceil(lanes);
+    let step = phases.into_iter().map(|(_, panels)| staged + panels + rows).sum::<u64>() + 1;
+    (u64::from(POLLS) + 4 * rows, step)
 }
 
 /// Loop trips of one invocation, over all loops of the shader: some drivers stop silently after 65,535.
@@ -395,6 +433,7 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
         | Kernel::Dropout
         | Kernel::ElementLoss
         | Kernel::Guard
+        | Kernel::Settle
         | Kernel::Sgd
         | Kernel::Adam => 0,
         Kernel::Argmax => wide::<ArgmaxParams, 5>(params)[1].div_ceil(lanes) + 32,
@@ -410,6 +449,11 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
             u(p.end).saturating_sub(u(p.start))
         }
         Kernel::Step | Kernel::StepBackward => phases(variant, params).0[variant.phase as usize].1 + rows,
+        Kernel::Grid => {
+            let (phases, steps) = phases(variant, params);
+            let (edges, step) = grid_trips(tile, variant.width, phases.into_iter().take(variant.phases().len()));
+            edges + steps * step
+        }
         Kernel::Sequence | Kernel::SequenceBackward => {
             let (phases, steps) = phases(variant, params);
             let (edges, step) = sequence_trips(tile, variant.width, phases);
@@ -429,6 +473,10 @@ pub(crate) fn sequence_trips(tile: Tile, width: u32, phases: impl IntoIterator<I
 /// Words that a row of the state in workgroup memory has to hold: `sequence` and `sequence_backward` only.
 pub(crate) fn state_width(variant: &Variant, params: &[u32]) -> u64 {
     match variant.kernel {
+        Kernel::Grid => {
+            let p: RecurrenceParams = read(params);
+            u(p.units_0.max(p.units_1)).max(4 * u(p.panels_0.max(p.panels_1)))
+        }
         Kernel::Sequence => {
             let p: RecurrenceParams = read(params);
             u(p.units_0).max(4 * u(p.h_in_stride))
@@ -454,7 +502,7 @@ pub(crate) fn flop(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> u64
             let p: OuterParams = read(params);
             2 * u(p.m) * u(p.n) * u(p.to).saturating_sub(u(p.start)) * u(p.batch)
         }
-        Kernel::Step | Kernel::Sequence => {
+        Kernel::Step | Kernel::Sequence | Kernel::Grid => {
             let p: RecurrenceParams = read(params);
             recurrent_flop(variant, [p.units_0, p.units_1], p.directions, [p.offsets, p.steps], maxima)
         }

@@ -1,10 +1,11 @@
 //! A stack of recurrent layers as commands of a plan.
 
 use super::config::RnnConfig;
+use super::grid;
 use super::product::{Operands, gemm};
 use super::reserve::{Columns, Reserve};
 use super::rows::{Lengths, RowMap};
-use super::schedule::{self, Schedule, reads_windows};
+use super::schedule::{self, Grid, Schedule, reads_windows};
 use super::state::DeviceState;
 use super::{Rnn, packed, row_lanes};
 use crate::cells::Width;
@@ -107,8 +108,10 @@ pub(super) struct Pass<'a> {
     pub batch: usize,
     pub rows: RowMap,
     pub map: BufferId,
-    /// Tile and row width of the `sequence` schedule; none: step by step.
+    /// Tile and row width of the `sequence` schedule.
     pub sequence: Option<(Tile, u32)>,
+    /// How the `grid` schedule runs; none of the two: step by step.
+    pub grid: Option<Grid>,
     pub columns: Columns,
 }
 
@@ -120,10 +123,16 @@ impl<'a> Pass<'a> {
         if schedule == Schedule::Sequence && sequence.is_none() {
             return Err(Error::value("schedule", "one whose state fits into workgroup memory", "Sequence"));
         }
+        // The CPU has no workgroups.
+        let wants_grid = schedule == Schedule::Grid && !plan.device().is_cpu();
+        let grid = schedule::grid_tile(plan.device(), config, batch).filter(|_| wants_grid);
+        if wants_grid && grid.is_none() {
+            return Err(Error::value("schedule", "one whose rows fit into workgroup memory", "Grid"));
+        }
         let rows = RowMap::of_call(config, steps, batch, &call.lengths)?;
         let map = rows.buffer(plan)?;
         let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
-        Ok(Self { rnn, batch, rows, map, sequence, columns })
+        Ok(Self { rnn, batch, rows, map, sequence, grid, columns })
     }
 
     fn config(&self) -> &RnnConfig {
@@ -334,9 +343,9 @@ pub(crate) fn copy_rows(plan: &mut PlanBuilder, from: BufferId, to: BufferId, pa
 
 /// The steps of one layer.
 pub(super) struct Layer<'a> {
-    pass: &'a Pass<'a>,
+    pub pass: &'a Pass<'a>,
     layer: usize,
-    buffers: &'a Buffers,
+    pub buffers: &'a Buffers,
     input: (BufferId, usize),
     weights: BufferId,
     y: BufferId,
@@ -366,8 +375,6 @@ impl<'a> Layer<'a> {
     /// Some steps, from the state in the first of the two that take turns; with a reserve that keeps only every so many
     /// states, those too.
     pub fn emit(&self, plan: &mut PlanBuilder, steps: std::ops::Range<usize>, reserve: Option<&Reserve>) {
-        let config = self.pass.config();
-        let device = plan.device().clone();
         let mut h = 0;
         let mut from = steps.start;
         while from < steps.end {
@@ -381,17 +388,10 @@ impl<'a> Layer<'a> {
                 to = to.min((from / every + 1) * every);
             }
             self.input_part(plan, from, to);
-            match self.pass.sequence {
-                Some((tile, width)) => {
-                    let most = schedule::sequence_steps(&device, config, tile, width);
-                    for at in (from..to).step_by(most) {
-                        let variant = Variant { width, ..self.variant(Kernel::Sequence, tile, plan) };
-                        let params = RecurrenceParams { steps: most.min(to - at) as u32, ..self.params(from, at) };
-                        self.dispatch(plan, variant, [self.buffers.h[h], self.buffers.h[1 - h]], 0, &params);
-                        h = 1 - h;
-                    }
-                }
-                None => {
+            match (self.pass.sequence, self.pass.grid.filter(|_| !self.buffers.keep)) {
+                (Some(tile), _) => h = self.sequence(plan, (from, from..to), tile, self.pass.map, h),
+                (None, Some(grid)) => h = grid::emit(self, plan, (from, from..to), &grid, h),
+                (None, None) => {
                     for at in from..to {
                         self.step(plan, from, at, h);
                         h = 1 - h;
@@ -400,6 +400,27 @@ impl<'a> Layer<'a> {
             }
             from = to;
         }
+    }
+
+    /// Some steps of the chunk that begins with step `chunk`, many in a dispatch, from state `h`; gives the one it ends in.
+    pub fn sequence(
+        &self,
+        plan: &mut PlanBuilder,
+        (chunk, steps): (usize, std::ops::Range<usize>),
+        (tile, width): (Tile, u32),
+        map: BufferId,
+        mut h: usize,
+    ) -> usize {
+        let most = schedule::sequence_steps(plan.device(), self.pass.config(), tile, width);
+        for at in steps.clone().step_by(most) {
+            let variant = Variant { width, ..self.variant(Kernel::Sequence, tile, plan) };
+            let params = RecurrenceParams { steps: most.min(steps.end - at) as u32, ..self.params(chunk, at) };
+            let mut bindings = self.bindings([self.buffers.h[h], self.buffers.h[1 - h]]);
+            bindings[2] = map;
+            plan.draft.dispatch(variant, bindings, &params.words());
+            h = 1 - h;
+        }
+        h
     }
 
     /// The end of the chunk of steps that begins here.
@@ -454,18 +475,18 @@ impl<'a> Layer<'a> {
             let rows = StateRows::new(plan.device(), self.pass.layer_states(), self.layer, source_width);
             let variant = Variant { uniform: rows.uniform, ..variant };
             let params = RecurrenceParams { h_in_row: rows.first, ..params };
-            self.dispatch(plan, variant, [source, target], rows.window, &params);
+            plan.draft.dispatch_window(variant, self.bindings([source, target]), rows.window, &params.words());
         }
     }
 
-    fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
+    pub fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
         let cell = Some((self.pass.config().cell, self.pass.projected()));
         let texture = self.pass.rnn.recurrent_weights(self.layer).is_texture();
         Variant { cell, keep: self.buffers.keep, texture, ..Variant::new(kernel, tile, plan.device().panel()) }
     }
 
     /// The parameters for step `at` of the chunk that begins with step `from`.
-    fn params(&self, from: usize, at: usize) -> RecurrenceParams {
+    pub fn params(&self, from: usize, at: usize) -> RecurrenceParams {
         RecurrenceParams {
             offsets: (self.pass.rows.offsets + at) as u32,
             chunk: (self.pass.rows.offsets + from) as u32,
@@ -474,17 +495,10 @@ impl<'a> Layer<'a> {
         }
     }
 
-    fn dispatch(
-        &self,
-        plan: &mut PlanBuilder,
-        variant: Variant,
-        [h_in, h_out]: [BufferId; 2],
-        window: u64,
-        params: &RecurrenceParams,
-    ) {
+    /// The bindings of a recurrent kernel.
+    pub fn bindings(&self, [h_in, h_out]: [BufferId; 2]) -> Vec<BufferId> {
         let buffers = self.buffers;
-        let bindings = vec![buffers.x, self.weights, self.pass.map, h_in, h_out, buffers.aux, self.y, buffers.h_final];
-        plan.draft.dispatch_window(variant, bindings, window, &params.words());
+        vec![buffers.x, self.weights, self.pass.map, h_in, h_out, buffers.aux, self.y, buffers.h_final]
     }
 }
 

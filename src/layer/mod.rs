@@ -4,6 +4,7 @@ mod backward;
 mod config;
 mod embedding;
 mod emit;
+mod grid;
 mod linear;
 mod pack;
 mod product;

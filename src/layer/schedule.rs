@@ -4,7 +4,7 @@ use super::config::RnnConfig;
 use crate::cells::{Phase, Width};
 use crate::cpu::threads;
 use crate::device::{Class, Device};
-use crate::kernels::{Kernel, Tile, Variant, sequence_trips};
+use crate::kernels::{Kernel, Tile, Variant, grid_trips, sequence_trips};
 use crate::plan::MAX_TRIPS;
 
 /// How the steps of a sequence become dispatches.
@@ -17,6 +17,11 @@ pub enum Schedule {
     Step,
     /// Many steps in a dispatch, the state in workgroup memory: for small H.
     Sequence,
+    /// Many steps in a dispatch, spread over many workgroups that hand their values on: for few sequences and large H.
+    /// Where workgroups do not run side by side, that is noticed, and the work is done as by [`Schedule::Sequence`].
+    /// `Auto` chooses it only where a trial at the first use has shown that they do. Inference only: passes that keep
+    /// something for training run step by step instead.
+    Grid,
 }
 
 /// What is chosen for a class of adapter.
@@ -29,6 +34,10 @@ struct Tuning {
     step: Tile,
     /// Lanes of a workgroup of `sequence`, and most sequences it takes.
     sequence: Tile,
+    /// Units of a workgroup of `grid`, its lanes, and most sequences it takes.
+    grid: Tile,
+    /// `grid` may be chosen from this many multiplications a step on, H times G·H, where progress was shown.
+    grid_work: usize,
     /// `sequence` is chosen up to this many multiplications a step: H times G·H for each sequence of its tile. On software
     /// adapters measured with H from 4 to 64 and N 1 and 8: the point where `step` becomes as fast.
     sequence_work: usize,
@@ -46,6 +55,8 @@ const SOFTWARE: Tuning = Tuning {
     outer: Tile { rows: 16, columns: 4, lanes: 32, spread: 4 },
     step: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
     sequence: Tile { rows: 8, columns: 1, lanes: 64, spread: 0 },
+    grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
+    grid_work: usize::MAX,
     sequence_work: 1 << 15,
     spread: true,
     texture: false,
@@ -66,6 +77,8 @@ const INTEGRATED: Tuning = Tuning {
     outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
     step: Tile { rows: 4, columns: 4, lanes: 64, spread: 0 },
     sequence: Tile { rows: 4, columns: 1, lanes: 128, spread: 0 },
+    grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
+    grid_work: usize::MAX,
     sequence_work: 1 << 14,
     spread: false,
     texture: false,
@@ -78,6 +91,8 @@ const DISCRETE: Tuning = Tuning {
     outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
     step: Tile { rows: 4, columns: 4, lanes: 32, spread: 0 },
     sequence: Tile { rows: 1, columns: 1, lanes: 256, spread: 0 },
+    grid: Tile { rows: 4, columns: 1, lanes: 32, spread: 0 },
+    grid_work: 1 << 17,
     sequence_work: 1 << 16,
     spread: false,
     texture: false,
@@ -109,6 +124,7 @@ impl Tuning {
             Kernel::Gemm => self.gemm,
             Kernel::Outer => self.outer,
             Kernel::Step | Kernel::StepBackward => self.step,
+            Kernel::Grid => self.grid,
             _ => self.sequence,
         };
         [tile, Tile { rows: 1, spread: 0, ..tile }, Tile { spread: 0, ..tile }]
@@ -189,8 +205,7 @@ pub(crate) fn sequence_backward_tile(device: &Device, config: &RnnConfig, batch:
 }
 
 fn rows_tile(device: &Device, config: &RnnConfig, batch: usize, width: usize, kernel: Kernel) -> Option<(Tile, u32)> {
-    // Few widths, few shaders.
-    let width = if width <= 64 { width.next_power_of_two() } else { width.next_multiple_of(64) } as u32;
+    let width = few_widths(width);
     if device.is_cpu() {
         let tasks = threads::count().div_ceil(config.directions());
         let rows = batch.div_ceil(tasks).max(1) as u32;
@@ -204,6 +219,50 @@ fn rows_tile(device: &Device, config: &RnnConfig, batch: usize, width: usize, ke
     }
     let (_, step) = trips(config, tile, width, kernel);
     (fits(&tile) && 2 * step < MAX_TRIPS).then_some((tile, width))
+}
+
+/// Tile and row width of `grid`, and what its rescue by `sequence` takes; none where either can't be.
+pub(crate) fn grid_tile(device: &Device, config: &RnnConfig, batch: usize) -> Option<Grid> {
+    if device.is_cpu() {
+        return None;
+    }
+    let rescue = sequence_tile(device, config, batch)?;
+    let phases = config.cell.phases(config.projection.is_some()).iter();
+    let widths = phases.map(|phase| size(config, phase.units).max(size(config, phase.source)).next_multiple_of(4));
+    let width = few_widths(widths.max()?);
+    let most = device.plan_limits().workgroup_bytes.min(16 << 10);
+    let fits = |tile: &Tile| Variant { width, ..Variant::new(Kernel::Grid, *tile, 4) }.workgroup_bytes() <= most;
+    let mut tile = Tile { spread: 0, ..fit(device, tuning(device).grid, batch) };
+    while tile.rows > 1 && !fits(&tile) {
+        tile.rows /= 2;
+    }
+    let (edges, step) = trips(config, tile, width, Kernel::Grid);
+    let steps = usize::try_from(MAX_TRIPS.saturating_sub(edges) / step).ok()?;
+    (fits(&tile) && steps > 0).then_some(Grid { tile, width, steps, rescue })
+}
+
+/// How `grid` runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grid {
+    pub tile: Tile,
+    pub width: u32,
+    /// Most steps of a dispatch.
+    pub steps: usize,
+    /// Tile and width of the `sequence` that stands by.
+    pub rescue: (Tile, u32),
+}
+
+impl Grid {
+    /// Workgroups of a dispatch, all of which have to run side by side.
+    fn workgroups(&self, config: &RnnConfig, batch: usize) -> usize {
+        let units = config.hidden.max(config.state_size());
+        units.div_ceil(self.tile.lanes as usize) * batch.div_ceil(self.tile.rows as usize) * config.directions()
+    }
+}
+
+/// Few widths, few shaders.
+fn few_widths(width: usize) -> u32 {
+    (if width <= 64 { width.next_power_of_two() } else { width.next_multiple_of(64) }) as u32
 }
 
 /// Steps that one dispatch of `sequence` may take.
@@ -233,15 +292,20 @@ fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u6
     let phases = config.cell.phases(config.projection.is_some());
     let product = |(i, phase): (usize, &Phase)| {
         let next = &phases[(i + 1) % phases.len()];
-        let terms =
-            if kernel == Kernel::Sequence { size(config, phase.source) } else { next.gates * size(config, next.units) };
+        let terms = if kernel != Kernel::SequenceBackward {
+            size(config, phase.source)
+        } else {
+            next.gates * size(config, next.units)
+        };
         (size(config, phase.units) as u64, terms.div_ceil(4) as u64)
     };
-    sequence_trips(tile, width, phases.iter().enumerate().map(product))
+    let products = phases.iter().enumerate().map(product);
+    if kernel == Kernel::Grid { grid_trips(tile, width, products) } else { sequence_trips(tile, width, products) }
 }
 
 impl Schedule {
-    /// What this choice comes to on a device, for a layer and a batch: `Step` or `Sequence`.
+    /// What this choice comes to on a device, for a layer and a batch: `Step`, `Sequence` or `Grid`. The first time that
+    /// `Grid` comes into question, the device is tried for it.
     pub fn resolve(self, device: &Device, config: &RnnConfig, batch: usize) -> Self {
         if self != Self::Auto {
             return self;
@@ -255,6 +319,16 @@ impl Schedule {
             work * batch.min(tuning.sequence.rows as usize) <= tuning.sequence_work
                 && sequence_tile(device, config, batch).is_some()
         };
-        if small { Self::Sequence } else { Self::Step }
+        if small {
+            return Self::Sequence;
+        }
+        if !device.is_cpu()
+            && work >= tuning(device).grid_work
+            && let Some(grid) = grid_tile(device, config, batch)
+            && grid.workgroups(config, batch) <= device.side_by_side()
+        {
+            return Self::Grid;
+        }
+        Self::Step
     }
 }

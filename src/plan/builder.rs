@@ -149,6 +149,15 @@ impl PlanBuilder {
         }
     }
 
+    /// Memory for the indices of a buffer, or zeros in their place.
+    pub(crate) fn guarded(&mut self, name: &str, indices: &[u32]) -> BufferId {
+        let same = |buffer: &super::Buffer| matches!(&buffer.role, Role::Guarded(data) if data == indices);
+        match self.draft.plan.buffers().iter().position(same) {
+            Some(i) => BufferId(i),
+            None => self.draft.buffer(name, indices.len() as u64, Role::Guarded(indices.to_vec())),
+        }
+    }
+
     pub(crate) fn device(&self) -> &Device {
         &self.device
     }

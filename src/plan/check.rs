@@ -1,9 +1,9 @@
 //! A plan is checked once, when a program is made of it: shaders run without bounds checks, so nothing may reach beyond
 //! its buffer, and nothing may ask for more than the adapter has.
 
-use super::{Command, Dispatch, Plan, Role};
+use super::{BufferId, Command, Dispatch, Plan, Role};
 use crate::error::{Error, Result};
-use crate::kernels::{self, Access};
+use crate::kernels::{self, Access, Kernel};
 
 /// What an executor can do.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl Plan {
     pub(crate) fn check(&self, limits: &PlanLimits) -> Result<()> {
         for buffer in &self.buffers {
             limit(&buffer.name, 4 * buffer.words, "max_storage_buffer_binding_size", limits.binding_bytes)?;
-            if let Role::Constant(data) | Role::Indices(data) = &buffer.role
+            if let Role::Constant(data) | Role::Indices(data) | Role::Guarded(data) = &buffer.role
                 && data.len() as u64 != buffer.words
             {
                 return Err(Error::Plan(format!(
@@ -46,7 +46,8 @@ impl Plan {
             match command {
                 Command::Dispatch(dispatch) => self.check_dispatch(dispatch, limits)?,
                 Command::Copy { from, to, words } => {
-                    if from == to || *words > self.buffers[from.0].words.min(self.buffers[to.0].words) {
+                    let known = matches!(self.buffers[to.0].role, Role::Guarded(_));
+                    if known || from == to || *words > self.buffers[from.0].words.min(self.buffers[to.0].words) {
                         let [from, to] = [from, to].map(|id| &self.buffers[id.0].name);
                         return Err(Error::Plan(format!("copy of {words} words from {from} to {to}")));
                     }
@@ -60,6 +61,11 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Whether a buffer's indices are none larger than these.
+    fn holds(&self, id: BufferId, indices: &[u32]) -> bool {
+        matches!(&self.buffers[id.0].role, Role::Constant(data) | Role::Indices(data) if data == indices)
     }
 
     fn check_dispatch(&self, dispatch: &Dispatch, limits: &PlanLimits) -> Result<()> {
@@ -89,6 +95,12 @@ impl Plan {
                     "{variant} reaches word {need} of {name}, '{}' has {words}",
                     buffer.name
                 )));
+            }
+            if let Role::Guarded(data) = &buffer.role
+                && access == Access::Write
+                && (variant.kernel != Kernel::Settle || !self.holds(bindings[1], data))
+            {
+                return Err(Error::Plan(format!("{variant} writes '{}', whose indices are known", buffer.name)));
             }
             let aliased = bindings.iter().enumerate().any(|(j, other)| i != j && id == other);
             if access == Access::Write && (aliased || matches!(buffer.role, Role::Constant(_) | Role::Indices(_))) {

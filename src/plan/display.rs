@@ -9,7 +9,7 @@ impl Display for Plan {
         for buffer in &self.buffers {
             let kind = match buffer.role {
                 Role::External => "tensor",
-                Role::Workspace => "workspace",
+                Role::Workspace | Role::Guarded(_) => "workspace",
                 Role::Constant(_) | Role::Indices(_) => "indices",
                 Role::Reserve => "reserve",
             };

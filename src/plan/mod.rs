@@ -10,6 +10,8 @@ mod display;
 pub use builder::{PlanBuilder, Value};
 pub(crate) use check::{MAX_TRIPS, PlanLimits, WINDOW_ALIGNMENT};
 
+#[cfg(doc)]
+use crate::kernels::Kernel;
 use crate::kernels::{self, Variant};
 use std::collections::HashMap;
 
@@ -28,6 +30,8 @@ pub enum Role {
     Constant(Vec<u32>),
     /// Indices of the caller's, each at most as large as the one here.
     Indices(Vec<u32>),
+    /// Either those indices or zeros, as a [`Kernel::Settle`] decides.
+    Guarded(Vec<u32>),
     /// What a forward pass keeps for the backward one: the caller's too.
     Reserve,
 }
@@ -35,7 +39,7 @@ pub enum Role {
 impl Role {
     /// Whether the memory is the plan's own.
     pub const fn is_own(&self) -> bool {
-        matches!(self, Self::Workspace | Self::Constant(_))
+        matches!(self, Self::Workspace | Self::Constant(_) | Self::Guarded(_))
     }
 }
 
@@ -186,7 +190,7 @@ impl Plan {
     /// The largest of `count` indices of a constant buffer; what is not known counts as endless.
     pub(crate) fn maximum(&self, buffer: BufferId, at: u64, count: u64) -> u64 {
         match &self.buffers[buffer.0].role {
-            Role::Constant(data) | Role::Indices(data) => {
+            Role::Constant(data) | Role::Indices(data) | Role::Guarded(data) => {
                 let range = usize::try_from(at).ok().zip(usize::try_from(at + count).ok());
                 range
                     .and_then(|(from, to)| data.get(from..to))

@@ -41,7 +41,7 @@ impl Program {
                 Role::Workspace if windowed.contains(&BufferId(i)) => {
                     Storage::windowed(device, &buffer.name, buffer.words)?
                 }
-                Role::Workspace => Storage::zeros(device, &buffer.name, buffer.words)?,
+                Role::Workspace | Role::Guarded(_) => Storage::zeros(device, &buffer.name, buffer.words)?,
                 Role::Constant(data) => {
                     let storage = Storage::zeros(device, &buffer.name, buffer.words)?;
                     storage.write(device, data)?;

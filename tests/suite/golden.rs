@@ -210,6 +210,11 @@ fn whole_sequences_give_what_pytorch_gives() {
 }
 
 #[test]
+fn pytorch_on_a_grid() {
+    pytorch(&gpu(), Schedule::Grid);
+}
+
+#[test]
 fn the_gpu_gives_what_onnx_gives() {
     onnx(&gpu(), Schedule::Auto);
 }

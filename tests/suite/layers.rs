@@ -39,7 +39,7 @@ fn every_cell_equals_the_textbook_on_every_device_and_schedule() {
             let config = config.layers(2).direction(Direction::Bidirectional);
             let rnn = rnn(&device, &config);
             let (x, state) = inputs(&config);
-            for schedule in [Schedule::Step, Schedule::Sequence] {
+            for schedule in [Schedule::Step, Schedule::Sequence, Schedule::Grid] {
                 let report = rnn.check(x.view(), Some(&state), &with_lengths(schedule)).unwrap();
                 assert!(report.passed(), "{name} {config:?} {schedule:?}\n{report}");
             }
@@ -52,7 +52,7 @@ fn each(direction: Direction, test: impl Fn(&str, &RnnConfig, &Device, Schedule)
     for (name, device) in [("gpu", gpu()), ("cpu", Device::cpu())] {
         for config in configs(5, 12) {
             let config = config.direction(direction);
-            for schedule in [Schedule::Step, Schedule::Sequence] {
+            for schedule in [Schedule::Step, Schedule::Sequence, Schedule::Grid] {
                 test(&format!("{} {schedule:?} on {name}", config.cell().name()), &config, &device, schedule);
             }
         }

@@ -7,6 +7,7 @@ mod device;
 mod extremes;
 mod golden;
 mod gradients;
+mod grid;
 mod hostile_files;
 mod kernels;
 mod layers;

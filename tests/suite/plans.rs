@@ -59,15 +59,16 @@ fn the_work_of_a_plan_is_that_of_its_products() {
 }
 
 #[test]
-fn a_plan_of_steps_is_the_same_on_every_device() {
+fn a_plan_has_the_same_steps_on_every_device() {
     for config in configs(5, 12) {
         let config = config.layers(2).direction(Direction::Bidirectional);
         let counts = both().map(|device| {
             let session = rnn(&device, &config).session(options(6, 3, Schedule::Step)).unwrap();
-            session.plan().dispatches().count()
+            let plan = session.plan();
+            plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel == Kernel::Step).count()
         });
         let phases = config.cell().phases(configs(5, 12).last() == Some(&config)).len();
-        assert!(counts[0] >= 2 * (1 + 6 * phases), "{counts:?}");
+        assert!(counts[0] >= 2 * 6 * phases, "{counts:?}");
         assert_eq!(counts[0], counts[1], "{config:?}");
     }
 }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, compose};
 use wgrnn::{Cell, Device};
 
-/// What other shaders include.
-const PARTIALS: [&str; 6] = ["math", "operands", "tile", "recurrence", "backward", "threefry"];
+/// What other shaders include, and the trial of workgroups.
+const PARTIALS: [&str; 7] = ["math", "progress", "operands", "tile", "recurrence", "backward", "threefry"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

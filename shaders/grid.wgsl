@@ -1,0 +1,146 @@
+{%- set EXCHANGE = true -%}
+{%- from "tile.wgsl" import begin_sums, collect_sums -%}
+// Many time steps in one dispatch, spread over many workgroups: each takes LANES units of ROWS sequences of a direction.
+//
+// Workgroups hand values on through atomics: a value is its own flag, stored once into a slot that was 0 before (+0.0 is
+// stored as -0.0), so that no order between two stores is needed. Nothing promises that workgroups run side by side: who
+// waits too long raises word 0, all stop, and `settle` lets the dispatches that follow do the work anew. What is read at
+// first is therefore never overwritten here.
+{% include "recurrence.wgsl" %}
+
+const WIDTH = {{ WIDTH }}u; // of a row that is multiplied, in workgroup memory
+const POLLS = {{ POLLS }}u;
+const HEAD = 64u; // words before the slots
+var<workgroup> rows: array<f32, {{ ROWS * WIDTH }}>;
+var<workgroup> stopped: u32;
+var<private> polls: u32;
+
+fn sequence_of(rank: u32, running: u32) -> u32 {
+    return map[p.order + min(rank, running - 1u)];
+}
+
+// A value of an exchange: of the state row in this layer, phase by phase.
+fn slot_of(phase: u32, row: u32, column: u32) -> u32 {
+    return HEAD + (phase * p.directions * p.batch + row) * p.h_out_stride + column;
+}
+
+fn publish(at: u32, value: f32) {
+    atomicStore(&exchange[at], select(bitcast<u32>(value), 0x80000000u, value == 0.0));
+}
+
+// Waits for a value; 0 after too long, or where somebody else has given up.
+fn take(at: u32) -> f32 {
+    loop {
+        let bits = atomicLoad(&exchange[at]);
+        if (bits != 0u) {
+            polls = 0u;
+            return bitcast<f32>(bits);
+        }
+        polls += 1u;
+        if (polls > POLLS || atomicLoad(&exchange[0]) != 0u) {
+            atomicStore(&exchange[0], 1u);
+            break;
+        }
+    }
+    return 0.0;
+}
+
+// The rows that a phase multiplies, brought together.
+fn stage(direction: u32, first: u32, lane: u32, running: u32, phase: u32, valid: u32) {
+    for (var i = lane; i < {{ ROWS }}u * WIDTH; i += {{ LANES }}u) {
+        let rank = first + i / WIDTH;
+        let k = i % WIDTH;
+        var value = 0.0;
+        if (rank < running && k < valid) {
+            let row = direction * p.batch + sequence_of(rank, running);
+            if (phase == 0u) {
+                value = h_in[(p.h_in_row + row) * p.h_in_stride + k / 4u][k % 4u];
+            } else {
+                value = take(slot_of(phase - 1u, row, k));
+            }
+        }
+        rows[i] = value;
+    }
+    if (lane == 0u) {
+        stopped = atomicLoad(&exchange[0]);
+    }
+}
+{% for phase in PHASES %}
+{%- set f = loop.index0 %}
+fn phase_{{ f }}(direction: u32, first: u32, unit: u32, step: Step, at: u32) {
+    let units = p.units_{{ f }};
+    if (unit >= units) {
+        return;
+    }
+    let columns = {{ phase.gates }}u * units;
+    let base = p.weights_{{ f }} + direction * p.weights_direction_{{ f }};
+{%- for g in range(phase.gates) %}
+    let from{{ g }} = base + {{ g }}u * units + unit;
+    let bias{{ g }} = weights_at(from{{ g }} + p.panels_{{ f }} * columns).x;
+{%- endfor %}
+    {{- begin_sums(phase.gates) }}
+    for (var k = 0u; k < p.panels_{{ f }}; k++) {
+{%- for g in range(phase.gates) %}
+        let w{{ g }} = weights_at(from{{ g }} + k * columns);
+{%- endfor %}
+{%- for r in range(ROWS) %}
+{%- for x in ["x", "y", "z", "w"] %}
+        let v{{ r }}{{ x }} = rows[{{ r }}u * WIDTH + 4u * k + {{ loop.index0 }}u];
+{%- for g in range(phase.gates) %}
+        s{{ r }}_{{ g }} = fma(v{{ r }}{{ x }}, w{{ g }}.{{ x }}, s{{ r }}_{{ g }});
+{%- endfor %}
+{%- endfor %}
+{%- endfor %}
+    }
+    {{- collect_sums(phase.gates) }}
+    for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
+        let n = sequence_of(first + r, step.running);
+        let value = finish_{{ f }}(direction, first + r, n, unit, step, rows[r * WIDTH + unit], sums[r]);
+        publish(slot_of(at, direction * p.batch + n, unit), value);
+    }
+}
+{% endfor %}
+@compute @workgroup_size({{ LANES }})
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let direction = group.z;
+    let first = group.y * {{ ROWS }}u;
+    let unit = group.x * {{ LANES }}u + lane;
+    hold_slots(direction, first, unit);
+    for (var s = 0u; s < p.steps; s++) {
+        let step = step_at(s);
+        if (step.running <= first) {
+            break;
+        }
+{%- for phase in PHASES %}
+        let at_{{ loop.index0 }} = s * {{ PHASES | length }}u + {{ loop.index0 }}u;
+        stage(direction, first, lane, step.running, at_{{ loop.index0 }}, p.units_{{ (loop.index0 + PHASES | length - 1) % PHASES | length }});
+        workgroupBarrier();
+        if (workgroupUniformLoad(&stopped) != 0u) {
+            return;
+        }
+        phase_{{ loop.index0 }}(direction, first, unit, step, at_{{ loop.index0 }});
+        workgroupBarrier();
+{%- endfor %}
+    }
+}
+
+// The slots that pass from step to step, of all sequences, copied to where they may change.
+fn hold_slots(direction: u32, first: u32, unit: u32) {
+{%- for phase in PHASES if phase.slots %}
+    if (unit < p.units_{{ loop.index0 }}) {
+        for (var r = 0u; r < min({{ ROWS }}u, p.batch - first); r++) {
+            let row = direction * p.batch + sequence_of(first + r, p.batch);
+            for (var i = 0u; i < {{ phase.slots }}u; i++) {
+                let column = i * p.units_{{ loop.index0 }} + unit;
+                let value = aux[(p.state_row + row) * p.aux_stride + column];
+                atomicStore(&exchange[held_at(row) + column], bitcast<u32>(value));
+            }
+        }
+    }
+{%- endfor %}
+}
+
+// Where the exchange holds a row's slots: behind all steps.
+fn held_at(row: u32) -> u32 {
+    return slot_of(p.steps * {{ PHASES | length }}u, 0u, 0u) + row * p.aux_stride;
+}
