@@ -3,7 +3,7 @@
 use super::shapes::Shape;
 use anyhow::Result;
 use ndarray::{Array3, ArrayD};
-use wgrnn::{Device, Rnn, RnnCall, RnnTraining, RnnWeights, Session, SessionOptions};
+use wgrnn::{Device, Rnn, RnnCall, RnnTraining, RnnWeights, Schedule, Session, SessionOptions};
 
 /// Weights and input of a comparison.
 pub struct Data {
@@ -21,11 +21,12 @@ impl Data {
 }
 
 /// Ready to run: input and output resident, the state zero at each run.
-pub fn forward(device: &Device, shape: &Shape, data: Option<&Data>) -> Result<Session> {
+pub fn forward(device: &Device, shape: &Shape, schedule: Schedule, data: Option<&Data>) -> Result<Session> {
     let made_up = Data::made_up(shape)?;
     let data = data.unwrap_or(&made_up);
     let rnn = Rnn::new(device, &shape.config(), data.weights.clone())?;
-    let options = SessionOptions { call: RnnCall::default(), ..SessionOptions::new(shape.steps, shape.batch) };
+    let call = RnnCall { schedule, ..RnnCall::default() };
+    let options = SessionOptions { steps: shape.steps, batch: shape.batch, call };
     let session = rnn.session(options)?;
     session.input().write(data.x.view())?;
     Ok(session)
@@ -38,11 +39,12 @@ pub struct Training {
 }
 
 /// Ready to run: the gradient of the output is all ones.
-pub fn training(device: &Device, shape: &Shape, data: Option<&Data>) -> Result<Training> {
+pub fn training(device: &Device, shape: &Shape, schedule: Schedule, data: Option<&Data>) -> Result<Training> {
     let made_up = Data::made_up(shape)?;
     let data = data.unwrap_or(&made_up);
     let rnn = Rnn::trainable(device, &shape.config(), &data.weights)?;
-    let options = SessionOptions { call: RnnCall::default(), ..SessionOptions::new(shape.steps, shape.batch) };
+    let call = RnnCall { schedule, ..RnnCall::default() };
+    let options = SessionOptions { steps: shape.steps, batch: shape.batch, call };
     let training = rnn.training(options, false)?;
     training.input().write(data.x.view())?;
     let ones = ArrayD::ones(training.output_gradient().shape());

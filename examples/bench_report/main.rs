@@ -38,6 +38,9 @@ struct Arguments {
     /// Forward and backward passes too.
     #[arg(long)]
     training: bool,
+    /// How steps become dispatches: what suits the device by default.
+    #[arg(long, value_enum, default_value = "auto")]
+    schedule: Schedule,
     /// Seconds for each measurement.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
@@ -58,6 +61,25 @@ enum Kind {
     Cpu,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Schedule {
+    Auto,
+    Step,
+    Sequence,
+    Grid,
+}
+
+impl Schedule {
+    const fn schedule(self) -> wgrnn::Schedule {
+        match self {
+            Self::Auto => wgrnn::Schedule::Auto,
+            Self::Step => wgrnn::Schedule::Step,
+            Self::Sequence => wgrnn::Schedule::Sequence,
+            Self::Grid => wgrnn::Schedule::Grid,
+        }
+    }
+}
+
 impl Kind {
     fn device(self) -> wgrnn::Result<Device> {
         match self {
@@ -67,9 +89,9 @@ impl Kind {
     }
 }
 
-/// How long to measure.
-#[derive(Clone, Copy)]
+/// How to measure, and for how long.
 struct Timing {
+    schedule: wgrnn::Schedule,
     seconds: f64,
     least: usize,
 }
@@ -91,7 +113,7 @@ fn main() -> Result<()> {
 
 fn report(kind: Kind, arguments: &Arguments) -> Result<serde_json::Value> {
     let device = kind.device()?;
-    let timing = Timing { seconds: arguments.seconds, least: 3 };
+    let timing = Timing { schedule: arguments.schedule.schedule(), seconds: arguments.seconds, least: 3 };
     let ceiling = ceiling::measure(&device)?;
     eprintln!(
         "{}: {:.1} GFLOP/s of multiply-adds, {:.1} GB/s copied, {:.1} us for an empty round trip",
@@ -117,7 +139,7 @@ fn report(kind: Kind, arguments: &Arguments) -> Result<serde_json::Value> {
         if !asked && (large || !arguments.shapes.is_empty()) {
             continue;
         }
-        let of_shape = measure::shape(&device, &shape, &ceiling, timing, arguments.training)?;
+        let of_shape = measure::shape(&device, &shape, &ceiling, &timing, arguments.training)?;
         let line = |part: &str| {
             let of = &of_shape[part];
             let number = |name: &str| of[name].as_f64().unwrap_or(f64::NAN);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use wgrnn::{Device, Profile};
 
-pub fn shape(device: &Device, shape: &Shape, ceiling: &Ceiling, timing: Timing, trained: bool) -> Result<Value> {
+pub fn shape(device: &Device, shape: &Shape, ceiling: &Ceiling, timing: &Timing, trained: bool) -> Result<Value> {
     let mut report =
         json!({ "shape": shape, "id": shape.id(), "forward": of_forward(device, shape, ceiling, timing)? });
     if trained {
@@ -18,20 +18,20 @@ pub fn shape(device: &Device, shape: &Shape, ceiling: &Ceiling, timing: Timing, 
     Ok(report)
 }
 
-fn of_forward(device: &Device, shape: &Shape, ceiling: &Ceiling, timing: Timing) -> Result<Value> {
-    let session = forward(device, shape, None)?;
+fn of_forward(device: &Device, shape: &Shape, ceiling: &Ceiling, timing: &Timing) -> Result<Value> {
+    let session = forward(device, shape, timing.schedule, None)?;
     let plan = session.plan();
     let times = timing.repeat(|| Ok(session.run()?), || Ok(device.wait()?))?;
     let mut report = of_times(&times, plan.flop(), plan.bytes(), ceiling);
     report["host_seconds_per_step"] = json!(times.host / shape.steps as f64);
-    report["schedule"] = json!(schedule(device, shape));
+    report["schedule"] = json!(schedule(device, shape, timing.schedule));
     report["workspace_bytes"] = json!(plan.workspace_bytes());
     report["kernels"] = kernels(session.profile().ok().as_ref(), ceiling);
     Ok(report)
 }
 
-fn of_training(device: &Device, shape: &Shape, ceiling: &Ceiling, timing: Timing) -> Result<Value> {
-    let Training { training, .. } = training(device, shape, None)?;
+fn of_training(device: &Device, shape: &Shape, ceiling: &Ceiling, timing: &Timing) -> Result<Value> {
+    let Training { training, .. } = training(device, shape, timing.schedule, None)?;
     let run = || -> Result<()> {
         training.forward()?;
         Ok(training.backward()?)
@@ -78,9 +78,9 @@ fn kernels(profile: Option<&Profile>, ceiling: &Ceiling) -> Value {
     profile.kernels.iter().map(kernel).collect()
 }
 
-/// `step` or `sequence`, and what was chosen.
-fn schedule(device: &Device, shape: &Shape) -> String {
-    format!("{:?}", wgrnn::Schedule::Auto.resolve(device, &shape.config(), shape.batch)).to_lowercase()
+/// `step`, `sequence` or `grid`.
+fn schedule(device: &Device, shape: &Shape, schedule: wgrnn::Schedule) -> String {
+    format!("{:?}", schedule.resolve(device, &shape.config(), shape.batch)).to_lowercase()
 }
 
 /// Of the runs of one thing.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use wgrnn::{Device, RnnWeights, Session};
+use wgrnn::{Device, RnnWeights, Schedule, Session};
 
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
@@ -62,7 +62,7 @@ fn answer(device: &Device, peer: &str, loaded: &mut Option<Loaded>, request: Req
             let file = dir.join("data.safetensors");
             let data =
                 Data { weights: RnnWeights::load(&file, &shape.config(), "")?, x: input(&std::fs::read(&file)?)? };
-            let session = forward(device, &shape, Some(&data))?;
+            let session = forward(device, &shape, Schedule::Auto, Some(&data))?;
             session.run()?;
             save(
                 &dir.join(format!("{}.safetensors", peer.replace(' ', "-"))),
@@ -74,7 +74,7 @@ fn answer(device: &Device, peer: &str, loaded: &mut Option<Loaded>, request: Req
         (Request::Forward { runs }, Some(loaded)) => time(runs, || Ok(loaded.session.run()?), || Ok(device.wait()?)),
         (Request::Training { runs }, Some(loaded)) => {
             if loaded.training.is_none() {
-                let made = training(device, &loaded.shape, Some(&loaded.data))?;
+                let made = training(device, &loaded.shape, Schedule::Auto, Some(&loaded.data))?;
                 made.training.forward()?;
                 made.training.backward()?;
                 let mut gradients = made.rnn.parameters().context("a layer made to be trained")?.gradients()?;

@@ -1,7 +1,7 @@
 //! What the twins of `step_backward` and `sequence_backward` share: a phase's backward half, as `backward.wgsl`.
 
 use super::Call;
-use super::gemm::{multiply, unpack_panels};
+use super::product::Matrix;
 use super::recurrence::{LANES, MAX_FIELDS, Part, load};
 use super::rows::SharedRows;
 use crate::cells::{Phase, Width};
@@ -88,7 +88,6 @@ fn units<const G: usize, const F: usize, C: Derivative<G, F>>(mut row: BackwardR
 /// A thread's memory.
 #[derive(Default)]
 pub(crate) struct Workspace {
-    source: Vec<f32>,
     products: Vec<f32>,
     gates: Vec<f32>,
     /// Two copies of the tile's gate gradients, which take turns.
@@ -216,24 +215,13 @@ impl<'a> Backward<'a> {
         let (count, width) = (ranks.len(), some.len());
         let layout = Packed { rows: k, columns: units, panel: self.width };
         let base = (weights + direction * weights_direction) * self.width;
-        let packed = &self.weights[base..][..layout.words()];
-        let mut unpacked = Vec::new();
-        let matrix = if self.width == 1 {
-            packed
-        } else {
-            // Weights of a plan made for a GPU: only parity checks come here.
-            unpack_panels(&mut unpacked, packed, k, units, self.width);
-            &unpacked
-        };
-
-        workspace.source.clear();
-        for (i, rank) in ranks.clone().enumerate() {
-            workspace.source.extend_from_slice(&source(i, self.state(direction, rank))[..k]);
-        }
-        workspace.products.clear();
+        let matrix = Matrix::new(&self.weights[base..], layout);
+        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
         workspace.products.resize(count * width, 0.0);
-        let b = (&matrix[some.start..], layout.pitch());
-        multiply(count, width, k, (&workspace.source, k, 1), b, &mut workspace.products);
+        let products = &mut workspace.products;
+        matrix.multiply(count, row, some.clone(), |i, column, values| {
+            products[i * width + column - some.start..][..values.len()].copy_from_slice(values);
+        });
 
         workspace.gates.resize(cell.gates * width, 0.0);
         for (i, rank) in ranks.clone().enumerate() {

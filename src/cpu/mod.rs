@@ -17,6 +17,7 @@ pub(crate) mod links;
 pub(crate) mod math;
 pub(crate) mod outer;
 pub(crate) mod pack;
+pub(crate) mod product;
 pub(crate) mod recurrence;
 pub(crate) mod reduce;
 mod rows;
@@ -54,8 +55,8 @@ pub(crate) enum View<'a> {
 pub(crate) struct Scratch {
     pub threads: Vec<recurrence::Workspace>,
     pub backward: Vec<backward::Workspace>,
-    pub products: Vec<gemm::Products>,
-    pub unpacked: Vec<f32>,
+    pub products: Vec<Vec<f32>>,
+    pub gathered: Vec<f32>,
 }
 
 impl<'a> Call<'a> {

@@ -1,11 +1,10 @@
 //! C[b, i, j] (+)= Σr A[b, r, i] · B[b, row(r), j]
 
 use super::Call;
-use super::gemm::Products;
-use super::gemm::multiply;
 use super::rows::SharedRows;
 use super::threads;
 use crate::kernels::OuterParams;
+use gemm::Parallelism;
 
 /// Rows of C that a thread computes at once.
 const ROWS: usize = 64;
@@ -24,7 +23,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let start = (p.start as usize).min(rows);
     let k = rows - start;
     // Rows of B brought together once, for all tiles.
-    let mut gathered = std::mem::take(&mut call.scratch.unpacked);
+    let mut gathered = std::mem::take(&mut call.scratch.gathered);
     gathered.clear();
     if p.mapped != 0 {
         for batch in 0..batches {
@@ -39,7 +38,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let tasks = batches * tiles;
     let threads = threads::count().min(tasks);
     if call.scratch.products.len() < threads {
-        call.scratch.products.resize_with(threads, Products::default);
+        call.scratch.products.resize_with(threads, Vec::new);
     }
     let tile = |task: usize, products: &mut Vec<f32>| {
         let (batch, first) = (task / tiles, task % tiles * ROWS);
@@ -67,8 +66,44 @@ pub(crate) fn run(call: &mut Call<'_>) {
             }
         }
     };
-    threads::for_each(&mut call.scratch.products[..threads], |thread, memory| {
-        (thread..tasks).step_by(threads).for_each(|task| tile(task, &mut memory.products));
+    threads::for_each(&mut call.scratch.products[..threads], |thread, products| {
+        (thread..tasks).step_by(threads).for_each(|task| tile(task, products));
     });
-    call.scratch.unpacked = gathered;
+    call.scratch.gathered = gathered;
+}
+
+/// C += A·B with C [m, n] row-major and contiguous, rows of B [k, n] strided, A strided in both.
+fn multiply(
+    m: usize,
+    n: usize,
+    k: usize,
+    (a, a_row, a_column): (&[f32], usize, usize),
+    (b, b_row): (&[f32], usize),
+    c: &mut [f32],
+) {
+    assert!(a.len() > (m - 1) * a_row + (k - 1) * a_column && b.len() >= (k - 1) * b_row + n && c.len() >= m * n);
+    // SAFETY: the assertion keeps every element that these sizes and strides reach inside of its slice.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            n as isize,
+            true,
+            a.as_ptr(),
+            a_column as isize,
+            a_row as isize,
+            b.as_ptr(),
+            1,
+            b_row as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
 }

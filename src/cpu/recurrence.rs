@@ -1,7 +1,7 @@
 //! What the twins of `step` and `sequence` share: a phase of a step for some of the sequences, as `recurrence.wgsl`.
 
 use super::Call;
-use super::gemm::{multiply, unpack_panels};
+use super::product::Matrix;
 use super::rows::SharedRows;
 use crate::cells::Phase;
 use crate::kernels::{Packed, RecurrenceParams};
@@ -105,7 +105,6 @@ fn units<const G: usize, const S: usize, const K: usize, const KEEP: bool, C: Ga
 /// A thread's memory: gathered states, products, and the state of the sequences it works on.
 #[derive(Default)]
 pub(crate) struct Workspace {
-    source: Vec<f32>,
     products: Vec<f32>,
     value: Vec<f32>,
     /// Two copies of the tile's state, which take turns.
@@ -245,35 +244,20 @@ impl<'a> Recurrence<'a> {
         let (count, width) = (ranks.len(), some.len());
         let layout = Packed { rows: k, columns: cell.gates * units, panel: self.width };
         let base = (weights + direction * weights_direction) * self.width;
-        let unpacked;
-        let packed = &self.weights[base..][..layout.words()];
-        let matrix = if self.width == 1 {
-            packed
-        } else {
-            unpacked = unpack_with_bias(packed, layout);
-            &unpacked
-        };
-        let (matrix, bias) = matrix.split_at(k * layout.pitch());
-
-        workspace.source.clear();
-        for (i, rank) in ranks.clone().enumerate() {
-            workspace.source.extend_from_slice(&source(i, self.state(direction, rank))[..k]);
-        }
-        // All gates in one product where they lie side by side; [gates, rows, units] else.
+        let matrix = Matrix::new(&self.weights[base..], layout);
+        // [rows, gates, units] where all units are wanted, so that gates lie side by side; [gates, rows, units] else.
         let whole = width == units;
         let (products, gate_stride, row_stride) =
             if whole { (1, units, cell.gates * units) } else { (cell.gates, count * width, width) };
-        workspace.products.clear();
+        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
+        workspace.products.resize(count * cell.gates * width, 0.0);
         for product in 0..products {
-            let column = product * units + some.start;
-            let columns = if whole { cell.gates * units } else { width };
-            let start = workspace.products.len();
-            for _ in 0..count {
-                workspace.products.extend_from_slice(&bias[column..][..columns]);
-            }
-            let c = &mut workspace.products[start..];
-            let b = (&matrix[column..], layout.pitch());
-            multiply(count, columns, k, (&workspace.source, k, 1), b, c);
+            let first = product * units + some.start;
+            let columns = first..first + if whole { cell.gates * units } else { width };
+            let c = &mut workspace.products[product * gate_stride..];
+            matrix.multiply(count, row, columns, |i, column, values| {
+                c[i * row_stride + column - first..][..values.len()].copy_from_slice(values);
+            });
         }
 
         workspace.value.resize(width, 0.0);
@@ -321,13 +305,4 @@ impl<'a> Recurrence<'a> {
             }
         }
     }
-}
-
-/// Weights of a plan made for a GPU as plain rows with the bias after them: only parity checks come here.
-fn unpack_with_bias(packed: &[f32], layout: Packed) -> Vec<f32> {
-    let mut rows = Vec::with_capacity((layout.rows + 1) * layout.columns);
-    unpack_panels(&mut rows, packed, layout.rows, layout.columns, layout.panel);
-    let bias = &packed[layout.panels() * layout.pitch() * layout.panel..];
-    rows.extend(bias.iter().step_by(layout.panel).take(layout.columns));
-    rows
 }

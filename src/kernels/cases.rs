@@ -94,6 +94,12 @@ impl Case {
                     values.fill(f32::from_bits(u32::MAX));
                 }
             }
+            // Whether it was stopped.
+            Kernel::Settle => {
+                if let Words::Numbers(exchange) = &mut buffers[0] {
+                    exchange[0] = f32::from_bits(1 - exchange[0].to_bits());
+                }
+            }
             // All of them on one list.
             Kernel::Links => {
                 if let Words::Indices(index) = &mut buffers[0] {

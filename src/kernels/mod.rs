@@ -13,7 +13,7 @@ pub use compose::{Dialect, compose};
 pub(crate) use needs::{
     EXCHANGE_HEAD, exchange_words, flop, grid, grid_trips, needs, sequence_trips, state_width, trips,
 };
-pub(crate) use packed::Packed;
+pub(crate) use packed::{BLOCK, Packed};
 pub(crate) use params::{
     AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, GatherParams,
     GemmParams, GuardParams, LinksParams, OuterParams, PackParams, PhaseParams, RecurrenceParams, ReduceParams,

@@ -312,8 +312,9 @@ impl Schedule {
         }
         let work = config.state_size() * config.cell.gates() * config.hidden;
         let small = if device.is_cpu() {
-            // One thread for each tile of the batch; a large product alone is better shared by all of them.
-            batch * config.directions() >= threads::count() || work < 1 << 18
+            // A thread for each tile of the batch, each of which reads all weights at every step: larger ones than a core's
+            // cache holds are better shared out, as is a large product alone.
+            work < if batch * config.directions() >= threads::count() { 1 << 19 } else { 1 << 18 }
         } else {
             let tuning = tuning(device);
             work * batch.min(tuning.sequence.rows as usize) <= tuning.sequence_work

@@ -140,8 +140,7 @@ impl Session {
 }
 
 /// A stream of sequences: the state stays on the device from call to call, each of any length. The outputs are those of
-/// one long call: equal bit by bit on a GPU, whose sums run in one order for any T; within a few ulp on the CPU, whose
-/// products do not.
+/// one long call, equal bit by bit: sums run in one order for any T.
 pub struct Stream<'a> {
     rnn: &'a Rnn,
     batch: usize,

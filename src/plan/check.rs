@@ -86,7 +86,7 @@ impl Plan {
             } else {
                 buffer.words
             };
-            if windowed && dispatch.window % WINDOW_ALIGNMENT != 0 {
+            if windowed && !dispatch.window.is_multiple_of(WINDOW_ALIGNMENT) {
                 return Err(Error::Plan(format!("{variant} reads {name} from word {}", dispatch.window)));
             }
             if needs[i] > words {
