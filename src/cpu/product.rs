@@ -120,6 +120,7 @@ impl<'r, A: Fn(usize) -> &'r [f32], F: FnMut(usize, usize, &[f32])> Product<'_, 
     }
 
     /// `ROWS` rows from `row` on of `BLOCKS` blocks.
+    #[allow(clippy::needless_range_loop, reason = "sums, rows and blocks are counted alike, and all unrolled")]
     #[inline(always)]
     fn tile<S: pulp::Simd, const VECTORS: usize, const ROWS: usize, const BLOCKS: usize>(
         &mut self,

@@ -80,13 +80,9 @@ impl Case {
         match self.variant.kernel {
             Kernel::Gemm | Kernel::Step | Kernel::Sequence | Kernel::Grid => spoil(&mut buffers[1]),
             Kernel::Outer | Kernel::StepBackward | Kernel::SequenceBackward => spoil(&mut buffers[1]),
-            Kernel::Settle
-            | Kernel::Pack
-            | Kernel::Gather
-            | Kernel::ScatterAdd
-            | Kernel::ElementLoss
-            | Kernel::Sgd
-            | Kernel::Adam => spoil(&mut buffers[0]),
+            Kernel::Pack | Kernel::Gather | Kernel::ScatterAdd | Kernel::ElementLoss | Kernel::Sgd | Kernel::Adam => {
+                spoil(&mut buffers[0])
+            }
             Kernel::Dropout | Kernel::Guard => spoil(&mut buffers[1]),
             // Counts do not heed small changes: everything is masked.
             Kernel::Reduce => {
