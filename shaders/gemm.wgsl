@@ -2,7 +2,8 @@
 {%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add -%}
 // C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
 //
-// A lane owns COLUMNS columns, LANES apart, of ROWS rows. A is strided; rows of A or of C may be looked up in a map, where
+// A lane owns COLUMNS columns, LANES apart, of ROWS rows; or, with STAGED, the workgroup brings a tile of both operands into
+// its memory first, for all of its lanes. A is strided; rows of A or of C may be looked up in a map, where
 // a part of it may be theirs; B is packed by `pack`: four rows of a column in a vector, then one row with the bias.
 
 struct Params {
@@ -57,6 +58,15 @@ fn a_term(row: u32, k: u32) -> f32 {
     return select(0.0, a[row + min(k, p.k - 1u) * p.a_column], k < p.k);
 }
 {% endif %}
+fn store(at: u32, value: f32) {
+    if (p.accumulate != 0u) {
+        c[at] += value;
+    } else {
+        c[at] = value;
+    }
+}
+
+{% if STAGED %}{% include "gemm_staged.wgsl" %}{% else -%}
 @compute @workgroup_size({{ LANES }})
 fn main({{ invocation() }}
 ) {
@@ -112,11 +122,4 @@ fn main({{ invocation() }}
 {%- endfor %}
     }
 }
-
-fn store(at: u32, value: f32) {
-    if (p.accumulate != 0u) {
-        c[at] += value;
-    } else {
-        c[at] = value;
-    }
-}
+{%- endif %}

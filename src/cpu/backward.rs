@@ -215,7 +215,7 @@ impl<'a> Backward<'a> {
         let (count, width) = (ranks.len(), some.len());
         let layout = Packed { rows: k, columns: units, panel: self.width };
         let base = (weights + direction * weights_direction) * self.width;
-        let matrix = Matrix::new(&self.weights[base..], layout);
+        let matrix = Matrix::new(&self.weights[base..], layout).without_bias();
         let row = |i: usize| source(i, self.state(direction, ranks.start + i));
         workspace.products.resize(count * width, 0.0);
         let products = &mut workspace.products;

@@ -11,13 +11,14 @@ use std::ops::Range;
 pub(crate) struct Matrix<'a> {
     words: Cow<'a, [f32]>,
     layout: Packed,
+    biased: bool,
 }
 
 impl<'a> Matrix<'a> {
     /// The matrix that these words begin with. Those of a plan made for a GPU are laid out anew, for parity checks.
     pub fn new(words: &'a [f32], layout: Packed) -> Self {
         if layout.panel == 1 {
-            return Self { words: Cow::Borrowed(&words[..layout.words()]), layout };
+            return Self { words: Cow::Borrowed(&words[..layout.words()]), layout, biased: true };
         }
         let own = Packed { panel: 1, ..layout };
         let mut blocked = vec![0.0; own.words()];
@@ -27,7 +28,12 @@ impl<'a> Matrix<'a> {
             }
             blocked[own.bias(j)] = words[layout.bias(j)];
         }
-        Self { words: Cow::Owned(blocked), layout: own }
+        Self { words: Cow::Owned(blocked), layout: own, biased: true }
+    }
+
+    /// The same whose sums begin with nothing.
+    pub fn without_bias(self) -> Self {
+        Self { biased: false, ..self }
     }
 
     /// The products of some columns with `m` rows that `a` gives; `out` takes (row, first column, values) of parts of C, a
@@ -137,9 +143,11 @@ impl<'r, A: Fn(usize) -> &'r [f32], F: FnMut(usize, usize, &[f32])> Product<'_, 
         let (b, _) = S::as_simd_f32s(&self.matrix.words[block * words..][..BLOCKS * words]);
         let stride = (k + 1) * VECTORS;
         let mut sums = [[[simd.splat_f32s(0.0); VECTORS]; BLOCKS]; ROWS];
-        for sums in &mut sums {
-            for (q, sums) in sums.iter_mut().enumerate() {
-                sums.copy_from_slice(&b[q * stride + k * VECTORS..][..VECTORS]);
+        if self.matrix.biased {
+            for sums in &mut sums {
+                for (q, sums) in sums.iter_mut().enumerate() {
+                    sums.copy_from_slice(&b[q * stride + k * VECTORS..][..VECTORS]);
+                }
             }
         }
         for i in 0..k {

@@ -3,7 +3,8 @@
 use super::{
     ALONE, Access, AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
     FLAT, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, OuterParams, PackParams, Packed, PhaseParams,
-    RecurrenceParams, ReduceParams, ScatterAddParams, SettleParams, SgdParams, Tile, Variant, WINDOW, exchange_words,
+    RecurrenceParams, ReduceParams, STAGED, ScatterAddParams, SettleParams, SgdParams, Tile, Variant, WINDOW,
+    exchange_words,
 };
 use crate::cells::{Cell, Width};
 use crate::device::Device;
@@ -176,6 +177,13 @@ impl Case {
         texture.map_or_else(|| Storage::zeros(device, name, words), Ok)
     }
 
+    /// The same through workgroup memory.
+    fn staged(mut self) -> Self {
+        self.variant.staged = true;
+        self.name = format!("{}, staged", self.name);
+        self
+    }
+
     /// The same with matrix and rows read in another way; none where the rows are more than a window.
     fn read_by(&self, texture: bool, uniform: bool) -> Option<Self> {
         let mut case = self.clone();
@@ -260,6 +268,13 @@ pub(super) fn gemm(device: &Device) -> Vec<Case> {
             // Each form of A and C beside each size, in turn.
             for form in GemmForm::ALL {
                 cases.push(gemm_case(tile, 4, (m, n, k), form, 1 + i % 2));
+            }
+        }
+    }
+    for tile in STAGED {
+        for (i, &(m, n, k)) in [(1, 1, 4), (70, 130, 64), (129, 65, 132)].iter().enumerate() {
+            for form in [GemmForm::Plain, GemmForm::Mapped, GemmForm::Scattered, GemmForm::Accumulated] {
+                cases.push(gemm_case(tile, 4, (m, n, k), form, 1 + i % 2).staged());
             }
         }
     }

@@ -241,6 +241,13 @@ pub struct Tile {
 /// stop them without a word when they are not.
 pub(crate) const POLLS: u32 = 1 << 13;
 
+/// Workgroup memory of a staged `gemm`: two stages of two operands, a vector for each lane.
+const STAGED_BYTES: u64 = 2 * 2 * 256 * 16;
+
+/// Tiles of a staged `gemm`: rows and columns of a lane, the larger one first.
+pub(crate) const STAGED: [Tile; 2] =
+    [Tile { rows: 8, columns: 8, lanes: 256, spread: 0 }, Tile { rows: 4, columns: 4, lanes: 256, spread: 0 }];
+
 /// Kernels that work on single elements need no more than this.
 pub(crate) const FLAT: Tile = Tile { rows: 1, columns: 1, lanes: 64, spread: 0 };
 /// Nor one that decides by itself more than this.
@@ -261,6 +268,8 @@ pub struct Variant {
     pub keep: bool,
     /// `gemm`, `outer`: whether rows can be read four elements at a time.
     pub vector: bool,
+    /// `gemm`: whether a workgroup of 16 by 16 lanes brings its operands into workgroup memory first.
+    pub staged: bool,
     /// `sequence` and backward, `grid`: width of a row in workgroup memory.
     pub width: u32,
     /// Rows of a packed matrix that lie together: 4 in shaders; 1 lets the twins read plain rows.
@@ -281,6 +290,7 @@ impl Variant {
             phase: 0,
             keep: false,
             vector: false,
+            staged: false,
             width: 0,
             panel,
             texture: false,
@@ -291,6 +301,9 @@ impl Variant {
     /// Bytes of workgroup memory: two copies of a row's state in `sequence` and `sequence_backward`, one of the rows that
     /// are multiplied, and a flag, in `grid`; none elsewhere.
     pub(crate) const fn workgroup_bytes(&self) -> u64 {
+        if self.staged {
+            return STAGED_BYTES;
+        }
         let rows = 4 * self.tile.rows as u64 * self.width as u64;
         if matches!(self.kernel, Kernel::Grid) { rows + 16 } else { 2 * rows }
     }
@@ -318,6 +331,7 @@ impl std::fmt::Display for Variant {
         }
         match self.kernel {
             Kernel::Outer => write!(f, " {rows}x4x{lanes}")?,
+            _ if self.staged => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
             kernel if kernel.is_tiled() => write!(f, " {rows}x{columns}x{lanes}")?,
             _ => {}
         }

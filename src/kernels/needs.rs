@@ -321,7 +321,8 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
     match variant.kernel {
         Kernel::Gemm => {
             let p: GemmParams = read(params);
-            [u(p.n).div_ceil(across), u(p.m).div_ceil(rows), u(p.batch)]
+            let [down, across] = if variant.staged { [16 * rows, 16 * rows] } else { [rows, across] };
+            [u(p.n).div_ceil(across), u(p.m).div_ceil(down), u(p.batch)]
         }
         Kernel::Outer => {
             let p: OuterParams = read(params);
@@ -423,6 +424,7 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
     let tile = variant.tile;
     let [rows, lanes] = [tile.rows, tile.lanes].map(u64::from);
     match variant.kernel {
+        Kernel::Gemm if variant.staged => 2 * u(read::<GemmParams>(params).k).div_ceil(4) + 2 * rows + 16,
         Kernel::Gemm => u(read::<GemmParams>(params).k).div_ceil(4) + rows,
         Kernel::Outer => {
             let p: OuterParams = read(params);

@@ -30,9 +30,11 @@ pub(crate) fn gemm(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParam
 
 /// One dispatch; with a window, over the rows that begin there.
 fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, vector: bool, window: Option<u64>, p: &GemmParams) {
-    let tile = schedule::gemm_tile(plan.device(), p.m as usize);
+    let staged = schedule::staged_tile(plan.device(), p).filter(|_| vector);
+    let tile = staged.unwrap_or_else(|| schedule::gemm_tile(plan.device(), p.m as usize));
     let variant = Variant {
         vector,
+        staged: staged.is_some(),
         texture: operands.b.is_texture(),
         uniform: window.is_some(),
         ..Variant::new(Kernel::Gemm, if vector { tile } else { Tile { spread: 0, ..tile } }, plan.device().panel())

@@ -4,7 +4,7 @@ use super::config::RnnConfig;
 use crate::cells::{Phase, Width};
 use crate::cpu::threads;
 use crate::device::{Class, Device};
-use crate::kernels::{Kernel, Tile, Variant, grid_trips, sequence_trips};
+use crate::kernels::{GemmParams, Kernel, STAGED, Tile, Variant, grid_trips, sequence_trips};
 use crate::plan::MAX_TRIPS;
 
 /// How the steps of a sequence become dispatches.
@@ -28,6 +28,9 @@ pub enum Schedule {
 struct Tuning {
     /// Largest register tile of `gemm`.
     gemm: Tile,
+    /// Whether `gemm` stages its operands in workgroup memory where it has enough to do: from how many workgroups on, for
+    /// each of the [`STAGED`] tiles.
+    staged: Option<[u64; 2]>,
     /// Largest register tile of `outer`: rows, always by four columns; as many lanes share as there are vectors of rows.
     outer: Tile,
     /// Largest register tile of `step`; its columns are sums: gates times units.
@@ -52,6 +55,7 @@ struct Tuning {
 /// GPUs in software run a few lanes as one vector; sharing loads between them saves most gathers.
 const SOFTWARE: Tuning = Tuning {
     gemm: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
+    staged: None,
     outer: Tile { rows: 16, columns: 4, lanes: 32, spread: 4 },
     step: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
     sequence: Tile { rows: 8, columns: 1, lanes: 64, spread: 0 },
@@ -74,6 +78,7 @@ const OLD_MESA: Tuning = Tuning {
 /// Few cores with a small register file.
 const INTEGRATED: Tuning = Tuning {
     gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
+    staged: None,
     outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
     step: Tile { rows: 4, columns: 4, lanes: 64, spread: 0 },
     sequence: Tile { rows: 4, columns: 1, lanes: 128, spread: 0 },
@@ -88,6 +93,8 @@ const INTEGRATED: Tuning = Tuning {
 /// Many cores: smaller tiles fill more of them.
 const DISCRETE: Tuning = Tuning {
     gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
+    // A tile for each of the compute units of a middling GPU, or as many smaller ones.
+    staged: Some([48, 32]),
     outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
     step: Tile { rows: 4, columns: 4, lanes: 32, spread: 0 },
     sequence: Tile { rows: 1, columns: 1, lanes: 256, spread: 0 },
@@ -172,6 +179,19 @@ pub(crate) fn reads_windows(device: &Device) -> bool {
 /// The tile of a product with `rows` rows.
 pub(crate) fn gemm_tile(device: &Device, rows: usize) -> Tile {
     fit(device, tuning(device).gemm, rows)
+}
+
+/// The tile of a staged product of these sizes, on adapters and for products that it suits.
+pub(crate) fn staged_tile(device: &Device, p: &GemmParams) -> Option<Tile> {
+    let least = tuning(device).staged?;
+    let limits = device.plan_limits();
+    let groups = |side: u32| u64::from(p.m.div_ceil(side)) * u64::from(p.n.div_ceil(side)) * u64::from(p.batch);
+    let suits = |&(tile, least): &(Tile, u64)| {
+        let bytes = Variant { staged: true, ..Variant::new(Kernel::Gemm, tile, 4) }.workgroup_bytes();
+        let allowed = u64::from(tile.lanes) <= limits.invocations && bytes <= limits.workgroup_bytes;
+        allowed && groups(16 * tile.rows) >= least
+    };
+    STAGED.into_iter().zip(least).find(suits).map(|(tile, _)| tile)
 }
 
 /// The tile of a gradient of a matrix with `rows` rows.

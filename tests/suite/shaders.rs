@@ -9,7 +9,8 @@ use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, com
 use wgrnn::{Cell, Device};
 
 /// What other shaders include, and the trial of workgroups.
-const PARTIALS: [&str; 7] = ["math", "progress", "operands", "tile", "recurrence", "backward", "threefry"];
+const PARTIALS: [&str; 8] =
+    ["math", "gemm_staged", "progress", "operands", "tile", "recurrence", "backward", "threefry"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
