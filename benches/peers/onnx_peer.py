@@ -2,7 +2,8 @@
 
     python onnx_peer.py cpu|webgpu
 
-WebGPU comes as a plugin, the package onnxruntime-ep-webgpu. Each shape becomes a model of LSTM, GRU or RNN nodes. Input and output are bound to the device the session runs on.
+WebGPU comes as a plugin, the package onnxruntime-ep-webgpu. Each shape becomes a model of LSTM, GRU or RNN nodes.
+Input and output are bound to the device the session runs on.
 """
 
 import argparse
@@ -126,7 +127,8 @@ def webgpu():
     try:
         Layer(shape, data, add_provider).forward()
     except Exception as error:
-        sys.exit(f"WebGPU does not start: {' '.join(str(error).split())}")
+        # All before it is the condition's place in the source.
+        sys.exit(f"WebGPU does not start: {' '.join(str(error).split()).rsplit(' was false. ', 1)[-1]}")
     return add_provider, name, devices[0].ep_metadata.get("version", "unknown")
 
 
