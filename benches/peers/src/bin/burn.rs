@@ -115,7 +115,7 @@ struct Stack {
 
 enum Module {
     Lstm(Lstm),
-    BiLstm(BiLstm),
+    BiLstm(Box<BiLstm>),
     Gru(Gru),
     BiGru(BiGru),
     Rnn(Rnn),
@@ -159,9 +159,7 @@ impl Stack {
             for (direction, gates) in module.gates().into_iter().enumerate() {
                 let end = suffix(layer, direction);
                 for controller in gates {
-                    for (kind, linear) in
-                        [("ih", &controller.input_transform), ("hh", &controller.hidden_transform)]
-                    {
+                    for (kind, linear) in [("ih", &controller.input_transform), ("hh", &controller.hidden_transform)] {
                         let missing = || format!("no gradient of a gate's {kind}{end}");
                         // [in, H] to [H, in], below the gates before.
                         let weight = linear.weight.val().grad(gradients).with_context(missing)?;
@@ -182,7 +180,7 @@ impl Module {
         let (hidden, both) = (shape.hidden, shape.directions == 2);
         match (shape.cell, both) {
             (Cell::Lstm, false) => Self::Lstm(LstmConfig::new(width, hidden, true).init(device)),
-            (Cell::Lstm, true) => Self::BiLstm(BiLstmConfig::new(width, hidden, true).init(device)),
+            (Cell::Lstm, true) => Self::BiLstm(Box::new(BiLstmConfig::new(width, hidden, true).init(device))),
             (Cell::Gru, false) => Self::Gru(GruConfig::new(width, hidden, true).init(device)),
             (Cell::Gru, true) => Self::BiGru(BiGruConfig::new(width, hidden, true).init(device)),
             (Cell::Elman, false) => Self::Rnn(RnnConfig::new(width, hidden, true).init(device)),
@@ -237,7 +235,7 @@ fn fill(linear: &mut Linear, first: usize, hidden: usize, weight: &Array, bias: 
 
 fn host<const D: usize>(tensor: Tensor<D>) -> Result<Array> {
     let shape = tensor.dims();
-    let data = tensor.into_data().to_vec::<f32>().ok().context("not float32")?;
+    let data = tensor.into_data().try_to_vec::<f32>().ok().context("not float32")?;
     Array::new(&shape, data)
 }
 

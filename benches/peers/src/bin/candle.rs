@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
-use candle_nn::rnn::{GRU, GRUConfig, LSTM, LSTMConfig, RNN};
 use candle_nn::VarBuilder;
+use candle_nn::rnn::{GRU, GRUConfig, LSTM, LSTMConfig, RNN};
 use clap::Parser;
 use peers::{Array, Arrays, Banner, Cell, Layer, Peer, Shape, Unsupported, serve, suffix, take, version};
 use std::collections::{BTreeMap, HashMap};
@@ -18,12 +18,8 @@ struct Args {
 
 fn main() -> Result<()> {
     Args::parse();
-    let banner = Banner {
-        peer: "candle cpu".into(),
-        version: version("candle-nn").into(),
-        adapter: "CPU".into(),
-        driver: None,
-    };
+    let banner =
+        Banner { peer: "candle cpu".into(), version: version("candle-nn").into(), adapter: "CPU".into(), driver: None };
     serve(&banner, &Candle)
 }
 
