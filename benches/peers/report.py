@@ -23,7 +23,7 @@ def milliseconds(seconds):
 def adapters(results):
     """The names of the GPU peers' adapters, wgrnn's first."""
     found = []
-    for name, peer in results["peers"].items():
+    for peer in results["peers"].values():
         adapter = peer.get("banner", {}).get("adapter")
         if peer["kind"] == "gpu" and adapter and "does not name" not in adapter and adapter not in found:
             found.append(adapter)
@@ -52,7 +52,9 @@ def cell(entry, own):
     if entry.get("reason"):
         text += "*"
     if own is not None:
-        text += f" ({entry['median'] / own:.2g}x)" if entry["median"] / own < 100 else f" ({entry['median'] / own:.0f}x)"
+        text += (
+            f" ({entry['median'] / own:.2g}x)" if entry["median"] / own < 100 else f" ({entry['median'] / own:.0f}x)"
+        )
     return text
 
 
@@ -100,7 +102,10 @@ def notes(results):
 def markdown(results):
     machine = results["machine"]
     trained = any(peer.get("training") for shape in results["shapes"] for peer in shape["peers"].values())
-    parts = [f"# {title(results)}", f"{machine['os']}, {results['date']}. Medians in ms, of at most {results['rounds']} rounds."]
+    parts = [
+        f"# {title(results)}",
+        f"{machine['os']}, {results['date']}. Medians in ms, of at most {results['rounds']} rounds.",
+    ]
     parts[-1] += " In brackets: times wgrnn's on the same kind of device, so that more than 1x is slower than wgrnn."
     parts[-1] += " I, H: input features, hidden units; N, T: sequences, steps; L, D: layers, directions."
     about = ["| peer | version | adapter | driver |", "| --- | --- | --- | --- |"]
@@ -166,7 +171,9 @@ def chart(results, path):
                 size = 7 if library == "wgrnn" else 5.5
                 axis.plot(value * 1e3, y, marker(name), markersize=size, **face, zorder=3)
                 text = f" {milliseconds(value)}"
-                axis.annotate(text, (value * 1e3, y), (5, 0), textcoords="offset points", va="center", size=6.5, color="#333333")
+                axis.annotate(
+                    text, (value * 1e3, y), (5, 0), textcoords="offset points", va="center", size=6.5, color="#333333"
+                )
         axis.set_xscale("log")
         low, high = axis.get_xlim()
         axis.set_xlim(low, high * (high / low) ** 0.12)  # room for the last number
@@ -194,7 +201,9 @@ def chart(results, path):
     figure.suptitle(title(results), size=11, y=1 - 0.12 * inch, va="top").set_in_layout(False)
     across = min(len(handles), 5 if len(ops) > 1 else 3)
     rows = math.ceil(len(handles) / across)
-    figure.legend(handles=handles, loc="lower center", ncols=across, frameon=False, fontsize=8.5, bbox_to_anchor=(0.5, 0))
+    figure.legend(
+        handles=handles, loc="lower center", ncols=across, frameon=False, fontsize=8.5, bbox_to_anchor=(0.5, 0)
+    )
     figure.tight_layout(rect=(0, (0.15 + 0.22 * rows) * inch, 1, 1 - 0.4 * inch))
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)
     plot.close(figure)

@@ -74,6 +74,13 @@ class Peer:
         self.name, self.kind, self.command = name, kind, command
         self.log = logs / f"{name.replace(' ', '-')}.log"
         self.log.write_text("")
+        self.directory = HERE
+        if name == "burn wgpu":
+            # burn keeps what it has tuned by the adapter's name, which may be that of two drivers. So each --out has
+            # its own, tuned anew when its folder is removed.
+            self.directory = logs.parent / "burn"
+            self.directory.mkdir(exist_ok=True)
+            (self.directory / "cubecl.toml").write_text('[environment]\npath = "local"\n')
         self.process = self.banner = self.unavailable = None
 
     def start(self):
@@ -83,7 +90,7 @@ class Peer:
             return
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=HERE
+                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.directory
             )
         self.lines = queue.Queue()
         threading.Thread(target=self.listen, args=(self.process, self.lines), daemon=True).start()
@@ -152,7 +159,9 @@ def machine():
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         cpu = names[0] if names else cpu
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = platform.system()
@@ -347,7 +356,9 @@ def main():
     parser.add_argument("--bin", type=Path, default=HERE / "target/release", help="where burn and candle are")
     parser.add_argument("--python", type=Path, help="the interpreter of the Python peers; this one, or .venv's")
     parser.add_argument("--shapes-file", type=Path, default=HERE / "../shapes.json")
-    parser.add_argument("--render", type=Path, metavar="results.json", help="only draw table and chart of these results")
+    parser.add_argument(
+        "--render", type=Path, metavar="results.json", help="only draw table and chart of these results"
+    )
     args = parser.parse_args()
     if args.render:
         report.write(json.loads(args.render.read_text()), args.render.parent)
@@ -355,6 +366,11 @@ def main():
     if args.python is None:
         own = [HERE / ".venv/bin/python", HERE / ".venv/Scripts/python.exe"]
         args.python = next((path for path in own if path.exists()), Path(sys.executable))
+    # Peers have working directories of their own. A link, as of a virtual environment, stays one.
+    args.bin, args.wgrnn = args.bin.resolve(), args.wgrnn.resolve()
+    if len(args.python.parts) > 1:
+        args.python = args.python.absolute()
+    args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     logs = args.out / "logs"
     logs.mkdir(exist_ok=True)
@@ -365,8 +381,6 @@ def main():
         unknown = [name for name in wanted or [] if name not in all_of_them]
         if unknown:
             parser.error(f"no {unknown[0]!r}; there are {', '.join(all_of_them)}")
-    if args.wgrnn.exists():
-        args.wgrnn = args.wgrnn.resolve()
     everybody = [Peer(*peer, logs) for peer in known if args.peers is None or peer[0] in args.peers]
 
     results = {"machine": machine(), "date": datetime.date.today().isoformat(), "rounds": args.rounds, "peers": {}}
