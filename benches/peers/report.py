@@ -42,6 +42,10 @@ def shown(results):
     return sorted(found, key=lambda peer: peer[1] != "gpu")
 
 
+def unsteady(entry):
+    return entry["status"] == "ok" and entry["count"] > 2 and entry["median"] > 2 * entry["min"]
+
+
 def cell(entry, own):
     """A peer's time, and how many times wgrnn's on the same kind of device it is."""
     if entry is None:
@@ -51,6 +55,8 @@ def cell(entry, own):
     text = milliseconds(entry["median"])
     if entry.get("reason"):
         text += "*"
+    if unsteady(entry):
+        text += " ~"
     if own is not None:
         text += (
             f" ({entry['median'] / own:.2g}x)" if entry["median"] / own < 100 else f" ({entry['median'] / own:.0f}x)"
@@ -88,13 +94,16 @@ def notes(results):
         for name, peer in shape["peers"].items():
             for op in OPERATIONS:
                 entry = peer.get(op) or {}
+                if "median" in entry and unsteady(entry):
+                    text = "~: the median is more than twice the fastest run. Was the machine busy?"
+                    found.setdefault(text, []).append(f"{name} on {shape['key']}")
                 if entry.get("reason"):
                     mark = "*" if entry["status"] == "ok" else entry["status"]
                     found.setdefault(f"{name}: {op}: {mark}: {entry['reason']}", []).append(shape["key"])
     everywhere = len(results["shapes"])
     lines = []
     for text, keys in found.items():
-        where = "" if not keys or len(keys) == everywhere else f" ({', '.join(keys)})"
+        where = "" if not keys or (len(keys) == everywhere and text[0] != "~") else f" ({', '.join(keys)})"
         lines.append(f"- {text}{where}")
     return lines
 
@@ -106,6 +115,8 @@ def markdown(results):
         f"# {title(results)}",
         f"{machine['os']}, {results['date']}. Medians in ms, of at most {results['rounds']} rounds.",
     ]
+    if machine.get("load") is not None:
+        parts[-1] += f" Load average before: {machine['load']}."
     parts[-1] += " In brackets: times wgrnn's on the same kind of device, so that more than 1x is slower than wgrnn."
     parts[-1] += " I, H: input features, hidden units; N, T: sequences, steps; L, D: layers, directions."
     about = ["| peer | version | adapter | driver |", "| --- | --- | --- | --- |"]

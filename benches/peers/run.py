@@ -170,7 +170,14 @@ def machine():
             system = platform.freedesktop_os_release().get("PRETTY_NAME", system)
         except OSError:
             pass
-    return {"cpu": cpu, "cores": cores, "os": f"{system}, {platform.machine()}", "python": platform.python_version()}
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    return {
+        "cpu": cpu,
+        "cores": cores,
+        "load": load,
+        "os": f"{system}, {platform.machine()}",
+        "python": platform.python_version(),
+    }
 
 
 class Entry:
