@@ -96,14 +96,14 @@ def notes(results):
                 entry = peer.get(op) or {}
                 if "median" in entry and unsteady(entry):
                     text = "~: the median is more than twice the fastest run. Was the machine busy?"
-                    found.setdefault(text, []).append(f"{name} on {shape['key']}")
+                    found.setdefault(text, []).append(f"{name} on {shape['key']}, {op}")
                 if entry.get("reason"):
                     mark = "*" if entry["status"] == "ok" else entry["status"]
                     found.setdefault(f"{name}: {op}: {mark}: {entry['reason']}", []).append(shape["key"])
     everywhere = len(results["shapes"])
     lines = []
     for text, keys in found.items():
-        where = "" if not keys or (len(keys) == everywhere and text[0] != "~") else f" ({', '.join(keys)})"
+        where = "" if not keys or (len(keys) == everywhere and text[0] != "~") else f" ({'; '.join(keys)})"
         lines.append(f"- {text}{where}")
     return lines
 
