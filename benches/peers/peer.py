@@ -37,7 +37,7 @@ def timed(run, runs):
 def settle(run):
     """Warm-up: runs until three in a row were no faster than nine tenths of the best before them, or for ten seconds."""
     start, best, steady, runs = time.perf_counter(), float("inf"), 0, 0
-    while steady < 3 and runs < 50 and (runs < 2 or time.perf_counter() - start < 10):
+    while steady < 3 and runs < 50 and (runs < 1 or time.perf_counter() - start < 10):
         (seconds,) = timed(run, 1)
         steady = 0 if seconds < 0.9 * best else steady + 1
         best, runs = min(best, seconds), runs + 1

@@ -311,9 +311,9 @@ def bench(shape, key, everybody, args, scratch, software):
         print(f"    load {peer.name}", file=sys.stderr)
         contenders.append((peer, load(peer, shape, directory, y, result)))
 
-    deadline = time.monotonic() + args.max_seconds_per_shape
     ready = [(peer, entries) for peer, entries in contenders if entries["forward"].status == "ok"]
     ready = [(peer, entries) for peer, entries in ready if first("forward", peer, entries["forward"], args)]
+    deadline = time.monotonic() + args.max_seconds_per_shape
     rounds("forward", [(peer, entries["forward"]) for peer, entries in ready], args, deadline)
 
     if args.training:
@@ -324,7 +324,7 @@ def bench(shape, key, everybody, args, scratch, software):
                 entry.fail("died", "in the forward pass")
                 continue
             # Three forward passes are the least that it takes.
-            if 3 * statistics.median(entries["forward"].seconds) > args.budget:
+            if 3 * statistics.median(entries["forward"].seconds or entries["forward"].first) > args.budget:
                 entry.fail("skipped", f"would take longer than {args.budget:g} s")
                 continue
             if not first("training", peer, entry, args):

@@ -238,13 +238,13 @@ fn timed(runs: usize, run: &mut dyn FnMut() -> Result<()>) -> Result<Vec<f64>> {
 ///
 /// burn compiles, tunes and fuses in its first runs, each of which may time many variants of a kernel; after that a
 /// run's time only wavers. One run is enough for candle, and three more do no harm. For slow layers ten seconds are
-/// enough, of two runs at least: the very first run, which does most of that work, is not among them.
+/// enough, or one run: the very first, which does most of that work, is not among them.
 fn settle(run: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     let start = Instant::now();
     let mut best = f64::INFINITY;
     let mut steady = 0;
     let mut runs = 0;
-    while steady < 3 && runs < 50 && (runs < 2 || start.elapsed() < Duration::from_secs(10)) {
+    while steady < 3 && runs < 50 && (runs < 1 || start.elapsed() < Duration::from_secs(10)) {
         let time = seconds(run)?;
         eprintln!("warm-up run {runs}: {:.3} ms", time * 1e3);
         steady = if time < 0.9 * best { 0 } else { steady + 1 };
