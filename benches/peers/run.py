@@ -14,6 +14,7 @@ import os
 import platform
 import queue
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -43,8 +44,6 @@ SECONDS_A_ROUND = 0.2
 # Beyond this a GPU in software takes minutes.
 SOFTWARE_GFLOP = 6
 SOFTWARE = ("llvmpipe", "lavapipe", "swiftshader", "softpipe", "microsoft basic render")
-# An answer that takes longer than this, or a start, is given up.
-PATIENCE = 900
 
 
 def peers(args):
@@ -65,13 +64,17 @@ def peers(args):
     ]
 
 
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
 class Gone(Exception):
     """The process ended or did not answer in time."""
 
 
 class Peer:
-    def __init__(self, name, kind, command, logs):
-        self.name, self.kind, self.command = name, kind, command
+    def __init__(self, name, kind, command, logs, patience):
+        self.name, self.kind, self.command, self.patience = name, kind, command, patience
         self.log = logs / f"{name.replace(' ', '-')}.log"
         self.log.write_text("")
         self.directory = HERE
@@ -109,11 +112,11 @@ class Peer:
 
     def read(self):
         try:
-            line = self.lines.get(timeout=PATIENCE)
+            line = self.lines.get(timeout=self.patience)
         except queue.Empty:
             self.process.kill()
             self.process.wait()
-            raise Gone(f"no answer for {PATIENCE} seconds") from None
+            raise Gone(f"no answer for {self.patience:g} s") from None
         if line is None:
             code = self.process.wait()
             raise Gone(f"ended with exit code {code}")
@@ -136,7 +139,7 @@ class Peer:
         try:
             self.process.stdin.write('{"op": "quit"}\n')
             self.process.stdin.close()
-            self.process.wait(10)
+            self.process.wait(3)
         except (OSError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait()
@@ -274,7 +277,7 @@ def rounds(op, contenders, args, deadline):
 
 def first(op, peer, entry, args):
     """One run, to see that it works and how long it takes."""
-    print(f"    {op} {peer.name}", file=sys.stderr)
+    say(f"    {op} {peer.name}")
     if not measure(peer, op, entry, 1):
         return False
     (seconds,) = entry.seconds
@@ -288,7 +291,7 @@ def first(op, peer, entry, args):
 
 def bench(shape, key, everybody, args, scratch, software):
     size = gflop(shape)
-    print(f"{key}: {size:.3g} GFLOP", file=sys.stderr)
+    say(f"{key}: {size:.3g} GFLOP")
     directory = scratch / key.replace(" ", "-")
     directory.mkdir()
     data = reference.make(shape)
@@ -308,7 +311,7 @@ def bench(shape, key, everybody, args, scratch, software):
             reason = f"more than {SOFTWARE_GFLOP} GFLOP, too many for a GPU in software"
             result |= {op: {"status": "skipped", "reason": reason} for op in ("forward", "training")}
             continue
-        print(f"    load {peer.name}", file=sys.stderr)
+        say(f"    load {peer.name}")
         contenders.append((peer, load(peer, shape, directory, y, result)))
 
     ready = [(peer, entries) for peer, entries in contenders if entries["forward"].status == "ok"]
@@ -358,6 +361,9 @@ def main():
     parser.add_argument("--training", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--max-seconds-per-shape", type=float, default=300, help="for each of forward and training")
     parser.add_argument("--budget", type=float, default=20, help="leave out what takes longer than this, in seconds")
+    parser.add_argument(
+        "--patience", type=float, default=600, help="end a peer that owes an answer for so many seconds"
+    )
     parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--wgrnn", type=Path, default=HERE / "../../target/release/examples/bench_report")
     parser.add_argument("--bin", type=Path, default=HERE / "target/release", help="where burn and candle are")
@@ -388,8 +394,10 @@ def main():
         unknown = [name for name in wanted or [] if name not in all_of_them]
         if unknown:
             parser.error(f"no {unknown[0]!r}; there are {', '.join(all_of_them)}")
-    everybody = [Peer(*peer, logs) for peer in known if args.peers is None or peer[0] in args.peers]
+    everybody = [Peer(*peer, logs, args.patience) for peer in known if args.peers is None or peer[0] in args.peers]
 
+    # Told to end, it ends its peers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     results = {"machine": machine(), "date": datetime.date.today().isoformat(), "rounds": args.rounds, "peers": {}}
     results["shapes"] = []
     try:
@@ -397,7 +405,7 @@ def main():
             peer.start()
             about = {"unavailable": peer.unavailable} if peer.unavailable else {"banner": peer.banner}
             results["peers"][peer.name] = {"kind": peer.kind} | about
-            print(f"{peer.name}: {peer.unavailable or json.dumps(peer.banner)}", file=sys.stderr)
+            say(f"{peer.name}: {peer.unavailable or json.dumps(peer.banner)}")
         # One that does not name its adapter takes the same one as those that do.
         adapters = [peer.banner["adapter"].lower() for peer in everybody if peer.kind == "gpu" and peer.banner]
         software = any(word in adapter for adapter in adapters for word in SOFTWARE)
