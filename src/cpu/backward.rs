@@ -218,9 +218,10 @@ impl<'a> Backward<'a> {
         let matrix = Matrix::new(&self.weights[base..], layout).without_bias();
         let row = |i: usize| source(i, self.state(direction, ranks.start + i));
         workspace.products.resize(count * width, 0.0);
-        let products = &mut workspace.products;
-        matrix.multiply(count, row, some.clone(), |i, column, values| {
-            products[i * width + column - some.start..][..values.len()].copy_from_slice(values);
+        let products = SharedRows::new(&mut workspace.products);
+        matrix.multiply(count, row, some.clone(), false, |i: usize, column: usize, len| {
+            // SAFETY: one thread works on it, and keeps no part.
+            unsafe { products.row(i * width + column - some.start, len) }
         });
 
         workspace.gates.resize(cell.gates * width, 0.0);

@@ -53,22 +53,13 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let (batch, first) = (task / parts / tiles, task / parts % tiles * ROWS);
         let columns = task % parts * part..n.min((task % parts + 1) * part);
         let rows = ROWS.min(m - first);
-        matrices[batch].multiply(
-            rows,
-            |i| row(batch, first + i),
-            columns,
-            |i, column, values| {
-                let row = if p.mapped == 2 { mapped(batch, first + i) } else { first + i };
-                let at = p.c_offset as usize + batch * p.c_batch as usize + row * p.c_row as usize + column;
-                // SAFETY: these columns of a row of C are one task's: where a map gives rows of C, they are different ones.
-                let c = unsafe { c.row(at, values.len()) };
-                if p.accumulate != 0 {
-                    c.iter_mut().zip(values).for_each(|(c, value)| *c += value);
-                } else {
-                    c.copy_from_slice(values);
-                }
-            },
-        );
+        let a = |i: usize| row(batch, first + i);
+        matrices[batch].multiply(rows, a, columns, p.accumulate != 0, |i: usize, column, len| {
+            let row = if p.mapped == 2 { mapped(batch, first + i) } else { first + i };
+            let at = p.c_offset as usize + batch * p.c_batch as usize + row * p.c_row as usize + column;
+            // SAFETY: these columns of a row of C are one task's: where a map gives rows of C, they are different ones.
+            unsafe { c.row(at, len) }
+        });
     };
     let tasks = batches * tiles * parts;
     threads::for_each(&mut vec![(); tasks], |i, ()| task(i));

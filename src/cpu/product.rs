@@ -36,35 +36,41 @@ impl<'a> Matrix<'a> {
         Self { biased: false, ..self }
     }
 
-    /// The products of some columns with `m` rows that `a` gives; `out` takes (row, first column, values) of parts of C, a
-    /// block's columns at most.
-    pub fn multiply<'r>(
+    /// The products of some columns with `m` rows that `a` gives, stored or added to what `c` gives: for a row, a first
+    /// column and a number of columns, a block's at most.
+    pub fn multiply<'r, 'c>(
         &self,
         m: usize,
         a: impl Fn(usize) -> &'r [f32],
         columns: Range<usize>,
-        out: impl FnMut(usize, usize, &[f32]),
+        accumulate: bool,
+        c: impl Fn(usize, usize, usize) -> &'c mut [f32],
     ) {
         let columns = columns.start..columns.end.min(self.layout.columns);
         if m > 0 && !columns.is_empty() {
-            pulp::Arch::new().dispatch(Product { matrix: self, m, a, columns, out });
+            pulp::Arch::new().dispatch(Product { matrix: self, m, a, columns, accumulate, c });
         }
     }
 }
 
-struct Product<'p, 'a, A, F> {
+struct Product<'p, 'a, A, C> {
     matrix: &'p Matrix<'a>,
     m: usize,
     a: A,
     columns: Range<usize>,
-    out: F,
+    accumulate: bool,
+    c: C,
 }
 
-impl<'r, A: Fn(usize) -> &'r [f32], F: FnMut(usize, usize, &[f32])> pulp::WithSimd for Product<'_, '_, A, F> {
+impl<'r, 'c, A, C> pulp::WithSimd for Product<'_, '_, A, C>
+where
+    A: Fn(usize) -> &'r [f32],
+    C: Fn(usize, usize, usize) -> &'c mut [f32],
+{
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(mut self, simd: S) {
+    fn with_simd<S: pulp::Simd>(self, simd: S) {
         let blocks = self.columns.start / BLOCK..self.columns.end.div_ceil(BLOCK);
         // Few rows are few sums, which wait for each other: some blocks side by side make them more.
         let many = match self.m {
@@ -87,16 +93,15 @@ impl<'r, A: Fn(usize) -> &'r [f32], F: FnMut(usize, usize, &[f32])> pulp::WithSi
     }
 }
 
-impl<'r, A: Fn(usize) -> &'r [f32], F: FnMut(usize, usize, &[f32])> Product<'_, '_, A, F> {
+impl<'r, 'c, A, C> Product<'_, '_, A, C>
+where
+    A: Fn(usize) -> &'r [f32],
+    C: Fn(usize, usize, usize) -> &'c mut [f32],
+{
     /// Some blocks of `VECTORS` vectors, with at most `MOST` rows at a time. Whatever the tile, an element's terms are
     /// added in one order.
     #[inline(always)]
-    fn block<S: pulp::Simd, const VECTORS: usize, const MOST: usize>(
-        &mut self,
-        simd: S,
-        block: usize,
-        together: usize,
-    ) {
+    fn block<S: pulp::Simd, const VECTORS: usize, const MOST: usize>(&self, simd: S, block: usize, together: usize) {
         let mut row = 0;
         while row < self.m {
             // Tiles of about one size: small ones are slower.
@@ -129,7 +134,7 @@ impl<'r, A: Fn(usize) -> &'r [f32], F: FnMut(usize, usize, &[f32])> Product<'_, 
     #[allow(clippy::needless_range_loop, reason = "sums, rows and blocks are counted alike, and all unrolled")]
     #[inline(always)]
     fn tile<S: pulp::Simd, const VECTORS: usize, const ROWS: usize, const BLOCKS: usize>(
-        &mut self,
+        &self,
         simd: S,
         block: usize,
         row: usize,
@@ -165,16 +170,21 @@ impl<'r, A: Fn(usize) -> &'r [f32], F: FnMut(usize, usize, &[f32])> Product<'_, 
         }
         for r in 0..ROWS {
             for q in 0..BLOCKS {
-                let mut values = [0.0; BLOCK];
-                let (vectors, _) = S::as_mut_simd_f32s(&mut values);
-                vectors.copy_from_slice(&sums[r][q]);
                 let column = (block + q) * BLOCK;
-                // Of a length that the compiler knows, where all are wanted.
                 if column >= self.columns.start && column + BLOCK <= self.columns.end {
-                    (self.out)(row + r, column, &values);
+                    let c = &mut (self.c)(row + r, column, BLOCK)[..BLOCK];
+                    let (c, _) = S::as_mut_simd_f32s(c);
+                    for v in 0..VECTORS {
+                        c[v] = if self.accumulate { simd.add_f32s(c[v], sums[r][q][v]) } else { sums[r][q][v] };
+                    }
                 } else {
+                    let mut values = [0.0; BLOCK];
+                    S::as_mut_simd_f32s(&mut values).0.copy_from_slice(&sums[r][q]);
                     let [from, to] = [self.columns.start, self.columns.end].map(|at| at.clamp(column, column + BLOCK));
-                    (self.out)(row + r, from, &values[from - column..to - column]);
+                    let c = (self.c)(row + r, from, to - from);
+                    for (c, value) in c.iter_mut().zip(&values[from - column..to - column]) {
+                        *c = if self.accumulate { *c + value } else { *value };
+                    }
                 }
             }
         }

@@ -254,9 +254,10 @@ impl<'a> Recurrence<'a> {
         for product in 0..products {
             let first = product * units + some.start;
             let columns = first..first + if whole { cell.gates * units } else { width };
-            let c = &mut workspace.products[product * gate_stride..];
-            matrix.multiply(count, row, columns, |i, column, values| {
-                c[i * row_stride + column - first..][..values.len()].copy_from_slice(values);
+            let c = SharedRows::new(&mut workspace.products[product * gate_stride..]);
+            matrix.multiply(count, row, columns, false, |i: usize, column: usize, len| {
+                // SAFETY: one thread works on it, and keeps no part.
+                unsafe { c.row(i * row_stride + column - first, len) }
             });
         }
 
