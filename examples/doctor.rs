@@ -57,7 +57,7 @@ fn main() -> Result<ExitCode> {
 
 /// Checks one adapter; whether all is right.
 fn examine(device: &Device) -> Result<bool> {
-    println!("\n{}", device.name());
+    println!("\n{}; workgroups seen to run side by side: {}", device.name(), device.side_by_side());
     println!("\nschedules chosen for a layer of H units and N sequences:");
     println!("{:<18} {:>16} {:>16} {:>16}", "cell", "H 32, N 1", "H 128, N 1", "H 512, N 16");
     for cell in Cell::ALL {

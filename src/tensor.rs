@@ -1,6 +1,6 @@
 //! Arrays that live on a device between calls.
 
-use crate::device::Device;
+use crate::device::{Device, Gpu};
 use crate::error::{Error, Result};
 use crate::kernels::{TEXELS, WINDOW};
 use crate::layer::reads_windows;
@@ -61,26 +61,25 @@ impl Storage {
             memory.resize(words, 0.0);
             return Ok(Self::Cpu(Arc::new(RwLock::new(memory))));
         };
-        let limits = gpu.plan_limits();
-        let size = 4 * words.max(1);
-        if size > limits.binding_bytes {
+        Self::buffer(gpu, name, words.max(1), 0, BUFFER)
+    }
+
+    /// A buffer of some words that one binding may hold, and more behind them.
+    fn buffer(gpu: &Gpu, name: &str, words: u64, behind: u64, usage: wgpu::BufferUsages) -> Result<Self> {
+        let (needed, allowed) = (4 * words, gpu.plan_limits().binding_bytes);
+        if needed > allowed {
             let limit = "max_storage_buffer_binding_size";
-            return Err(Error::Limit { what: name.to_owned(), needed: size, limit, allowed: limits.binding_bytes });
+            return Err(Error::Limit { what: name.to_owned(), needed, limit, allowed });
         }
-        let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage: BUFFER, mapped_at_creation: false };
+        let size = needed + 4 * behind;
+        let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false };
         gpu.guarded(&format!("allocating {name}"), || Self::Gpu(gpu.device.create_buffer(&descriptor)))
     }
 
     /// Memory that windows of uniform buffers can be bound to: a whole one fits behind every word.
     pub fn windowed(device: &Device, name: &str, words: u64) -> Result<Self> {
         let Some(gpu) = device.gpu_ref() else { return Self::zeros(device, name, words) };
-        let descriptor = wgpu::BufferDescriptor {
-            label: Some(name),
-            size: 4 * (words + u64::from(WINDOW)),
-            usage: BUFFER | wgpu::BufferUsages::UNIFORM,
-            mapped_at_creation: false,
-        };
-        gpu.guarded(&format!("allocating {name}"), || Self::Gpu(gpu.device.create_buffer(&descriptor)))
+        Self::buffer(gpu, name, words, WINDOW.into(), BUFFER | wgpu::BufferUsages::UNIFORM)
     }
 
     /// A texture of four words a texel: in whole rows, so that it may have more words than it was asked for. None where

@@ -95,8 +95,12 @@ impl Linear {
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the driver fails.
     pub fn refresh(&self) -> Result<()> {
-        let Some(LinearTraining { parameters, transposed, .. }) = &self.training else { return Ok(()) };
-        pack(&self.device, parameters.values(), parameters.len(), [&self.packed, transposed])
+        if self.training.is_none() {
+            return Ok(());
+        }
+        let mut plan = PlanBuilder::new(&self.device);
+        self.emit_refresh(&mut plan);
+        plan.build()?.run()
     }
 }
 

@@ -146,9 +146,12 @@ impl Rnn {
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the driver fails.
     pub fn refresh(&self) -> Result<()> {
-        let Some(parameters) = self.parameters() else { return Ok(()) };
-        let matrices = self.layers.iter().flat_map(DeviceLayer::matrices);
-        pack(&self.device, parameters.values(), parameters.len(), matrices)
+        if self.parameters().is_none() {
+            return Ok(());
+        }
+        let mut plan = PlanBuilder::new(&self.device);
+        self.emit_refresh(&mut plan);
+        plan.build()?.run()
     }
 
     /// The same as commands of a plan.

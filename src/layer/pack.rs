@@ -70,11 +70,17 @@ impl PackedMatrices {
         plan.external(&self.name, &self.storage, self.words as u64)
     }
 
-    /// Packs them out of the block that holds them.
+    /// Packs them out of the block that holds them: kernels find them so after the plan's end.
     pub fn emit(&self, plan: &mut PlanBuilder, block: BufferId) {
         let matrices = self.buffer(plan);
-        // Kernels can't write all formats of textures everywhere: a copy follows.
-        let target = if self.is_texture() { plan.workspace("packed, for a texture", self.words) } else { matrices };
+        // Kernels can't write all formats of textures everywhere: a copy follows, which would end a pass here.
+        let target = if self.is_texture() {
+            let packed = plan.own(&format!("{}, packed", self.name), self.words as u64);
+            plan.copy_last(packed, matrices, self.words as u64);
+            packed
+        } else {
+            matrices
+        };
         let device = plan.device().clone();
         let mut offset = 0;
         for matrix in &self.matrices {
@@ -96,9 +102,6 @@ impl PackedMatrices {
             let variant = Variant::new(Kernel::Pack, FLAT, device.panel());
             plan.draft.dispatch(variant, vec![block, block, target], &params.words());
             offset += words;
-        }
-        if self.is_texture() {
-            plan.draft.copy(target, matrices, self.words as u64);
         }
     }
 }

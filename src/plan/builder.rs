@@ -81,12 +81,14 @@ pub struct PlanBuilder {
     device: Device,
     pub(crate) draft: Draft,
     binds: Vec<(BufferId, Storage)>,
+    /// Copies at the plan's end.
+    last: Vec<(BufferId, BufferId, u64)>,
 }
 
 impl PlanBuilder {
     /// An empty plan for a device.
     pub fn new(device: &Device) -> Self {
-        Self { device: device.clone(), draft: Draft::default(), binds: Vec::new() }
+        Self { device: device.clone(), draft: Draft::default(), binds: Vec::new(), last: Vec::new() }
     }
 
     /// A tensor to read or write.
@@ -174,6 +176,11 @@ impl PlanBuilder {
     /// Memory of the plan's that no other operation shares.
     pub(crate) fn own(&mut self, name: &str, words: u64) -> BufferId {
         self.draft.buffer(name, words, Role::Workspace)
+    }
+
+    /// Copies words when all else of the plan is done.
+    pub(crate) fn copy_last(&mut self, from: BufferId, to: BufferId, words: u64) {
+        self.last.push((from, to, words));
     }
 
     /// Whether windows of a buffer can be bound as uniform buffers: of a workspace always, of a tensor where it was made so.
@@ -424,7 +431,10 @@ impl PlanBuilder {
     /// # Errors
     /// [`Plan`](Error::Plan) where a buffer is written that is also read, [`Limit`](Error::Limit) where the adapter allows
     /// less than the plan needs, [`Value`](Error::Value) where a caller's buffer lacks a usage.
-    pub fn build(self) -> Result<Program> {
+    pub fn build(mut self) -> Result<Program> {
+        for (from, to, words) in std::mem::take(&mut self.last) {
+            self.draft.copy(from, to, words);
+        }
         Program::new(&self.device, self.draft.plan, &self.binds)
     }
 }
