@@ -1,5 +1,5 @@
 {%- from "operands.wgsl" import matrix, rows -%}
-{%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add -%}
+{%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add, store_row -%}
 // C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
 //
 // A lane owns COLUMNS columns, LANES apart, of ROWS rows; or, with STAGED, the workgroup brings a tile of both operands into
@@ -111,15 +111,7 @@ fn main({{ invocation() }}
     {{- collect_sums(COLUMNS) }}
     for (var r = 0u; r < min({{ ROWS }}u, m - first); r++) {
         var row = first + r;
-        if (p.mapped == 2u) {
-            row = map[rows.y + batch * p.map_batch + row];
-        }
-        let at = p.c_offset + batch * p.c_batch + row * p.c_row;
-{%- for c in range(COLUMNS) %}
-        if (column{{ c }} < p.n) {
-            store(at + column{{ c }}, sums[r][{{ c }}]);
-        }
-{%- endfor %}
+        {{- store_row(COLUMNS) }}
     }
 }
 {%- endif %}

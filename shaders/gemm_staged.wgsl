@@ -63,15 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var r = 0u; r < {{ ROWS }}u; r++) {
         var row = first + 16u * r + y;
         if (row < m) {
-            if (p.mapped == 2u) {
-                row = map[rows.y + batch * p.map_batch + row];
-            }
-            let at = p.c_offset + batch * p.c_batch + row * p.c_row;
-{%- for c in range(COLUMNS) %}
-            if (column{{ c }} < p.n) {
-                store(at + column{{ c }}, sums[r][{{ c }}]);
-            }
-{%- endfor %}
+            {{- store_row(COLUMNS) }}
         }
     }
 }

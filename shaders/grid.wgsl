@@ -1,5 +1,5 @@
 {%- set EXCHANGE = true -%}
-{%- from "tile.wgsl" import begin_sums, collect_sums -%}
+{%- from "tile.wgsl" import unit_products -%}
 // Many time steps in one dispatch, spread over many workgroups: each takes LANES units of ROWS sequences of a direction.
 //
 // Workgroups hand values on through atomics: a value is its own flag, stored once into a slot that was 0 before (+0.0 is
@@ -72,27 +72,7 @@ fn phase_{{ f }}(direction: u32, first: u32, unit: u32, step: Step, at: u32) {
     if (unit >= units) {
         return;
     }
-    let columns = {{ phase.gates }}u * units;
-    let base = p.weights_{{ f }} + direction * p.weights_direction_{{ f }};
-{%- for g in range(phase.gates) %}
-    let from{{ g }} = base + {{ g }}u * units + unit;
-    let bias{{ g }} = weights_at(from{{ g }} + p.panels_{{ f }} * columns).x;
-{%- endfor %}
-    {{- begin_sums(phase.gates) }}
-    for (var k = 0u; k < p.panels_{{ f }}; k++) {
-{%- for g in range(phase.gates) %}
-        let w{{ g }} = weights_at(from{{ g }} + k * columns);
-{%- endfor %}
-{%- for r in range(ROWS) %}
-{%- for x in ["x", "y", "z", "w"] %}
-        let v{{ r }}{{ x }} = rows[{{ r }}u * WIDTH + 4u * k + {{ loop.index0 }}u];
-{%- for g in range(phase.gates) %}
-        s{{ r }}_{{ g }} = fma(v{{ r }}{{ x }}, w{{ g }}.{{ x }}, s{{ r }}_{{ g }});
-{%- endfor %}
-{%- endfor %}
-{%- endfor %}
-    }
-    {{- collect_sums(phase.gates) }}
+    {{- unit_products(f, phase.gates, "rows", "0u") }}
     for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
         let n = sequence_of(first + r, step.running);
         let value = finish_{{ f }}(direction, first + r, n, unit, step, rows[r * WIDTH + unit], sums[r]);

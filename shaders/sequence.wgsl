@@ -1,5 +1,5 @@
 {%- set EXCHANGE = false -%}
-{%- from "tile.wgsl" import begin_sums, collect_sums -%}
+{%- from "tile.wgsl" import unit_products -%}
 // Many time steps in one dispatch: a workgroup takes ROWS sequences of one direction, with their state in its memory.
 //
 // Two copies of the state take turns, one read and one written in a phase, so one barrier a phase is enough. Scalars, not
@@ -19,29 +19,8 @@ fn phase_{{ f }}(
     direction: u32, first: u32, lane: u32, step: Step, now: u32,
 ) {
     let units = p.units_{{ f }};
-    let columns = {{ phase.gates }}u * units;
-    let base = p.weights_{{ f }} + direction * p.weights_direction_{{ f }};
     for (var unit = lane; unit < units; unit += {{ LANES }}u) {
-{%- for g in range(phase.gates) %}
-        let from{{ g }} = base + {{ g }}u * units + unit;
-        let bias{{ g }} = weights_at(from{{ g }} + p.panels_{{ f }} * columns).x;
-{%- endfor %}
-        {{- begin_sums(phase.gates) }}
-        for (var k = 0u; k < p.panels_{{ f }}; k++) {
-{%- for g in range(phase.gates) %}
-            let w{{ g }} = weights_at(from{{ g }} + k * columns);
-{%- endfor %}
-{%- for r in range(ROWS) %}
-            let at{{ r }} = now * COPY + {{ r }}u * WIDTH + 4u * k;
-{%- for x in ["x", "y", "z", "w"] %}
-            let v{{ r }}{{ x }} = state[at{{ r }} + {{ loop.index0 }}u];
-{%- for g in range(phase.gates) %}
-            s{{ r }}_{{ g }} = fma(v{{ r }}{{ x }}, w{{ g }}.{{ x }}, s{{ r }}_{{ g }});
-{%- endfor %}
-{%- endfor %}
-{%- endfor %}
-        }
-        {{- collect_sums(phase.gates) }}
+        {{- unit_products(f, phase.gates, "state", "now * COPY") }}
         for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
             let at = r * WIDTH + unit;
             state[(1u - now) * COPY + at] = finish_{{ f }}(

@@ -63,3 +63,42 @@
 {%- endfor %}
     );
 {%- endmacro -%}
+
+{#- Sums s{row}_{gate} of a phase for one unit: rows in workgroup memory, from `offset` on, times the columns of its gates. -#}
+{%- macro unit_products(f, gates, memory, offset) %}
+        let columns = {{ gates }}u * units;
+        let base = p.weights_{{ f }} + direction * p.weights_direction_{{ f }};
+{%- for g in range(gates) %}
+        let from{{ g }} = base + {{ g }}u * units + unit;
+        let bias{{ g }} = weights_at(from{{ g }} + p.panels_{{ f }} * columns).x;
+{%- endfor %}
+        {{- begin_sums(gates) }}
+        for (var k = 0u; k < p.panels_{{ f }}; k++) {
+{%- for g in range(gates) %}
+            let w{{ g }} = weights_at(from{{ g }} + k * columns);
+{%- endfor %}
+{%- for r in range(ROWS) %}
+            let at{{ r }} = {{ offset }} + {{ r }}u * WIDTH + 4u * k;
+{%- for x in ["x", "y", "z", "w"] %}
+            let v{{ r }}{{ x }} = {{ memory }}[at{{ r }} + {{ loop.index0 }}u];
+{%- for g in range(gates) %}
+            s{{ r }}_{{ g }} = fma(v{{ r }}{{ x }}, w{{ g }}.{{ x }}, s{{ r }}_{{ g }});
+{%- endfor %}
+{%- endfor %}
+{%- endfor %}
+        }
+        {{- collect_sums(gates) }}
+{%- endmacro -%}
+
+{#- A row's sums to C: of `gemm`. -#}
+{%- macro store_row(columns) %}
+        if (p.mapped == 2u) {
+            row = map[rows.y + batch * p.map_batch + row];
+        }
+        let at = p.c_offset + batch * p.c_batch + row * p.c_row;
+{%- for c in range(columns) %}
+        if (column{{ c }} < p.n) {
+            store(at + column{{ c }}, sums[r][{{ c }}]);
+        }
+{%- endfor %}
+{%- endmacro -%}
