@@ -10,7 +10,7 @@
 
 const WIDTH = {{ WIDTH }}u; // of a row that is multiplied, in workgroup memory
 const POLLS = {{ POLLS }}u;
-const HEAD = 64u; // words before the slots
+const HEAD = {{ HEAD }}u; // words before the slots
 var<workgroup> rows: array<f32, {{ ROWS * WIDTH }}>;
 var<workgroup> stopped: u32;
 var<private> polls: u32;

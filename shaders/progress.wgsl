@@ -1,6 +1,6 @@
 // Whether GROUPS workgroups run side by side: each waits for all others, a few times over.
 const GROUPS = {{ GROUPS }}u;
-const ROUNDS = 4u;
+const ROUNDS = {{ ROUNDS }}u;
 
 // A word for each workgroup and round; then how many lanes waited in vain.
 @group(0) @binding(0) var<storage, read_write> arrived: array<atomic<u32>>;

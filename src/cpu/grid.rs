@@ -2,9 +2,7 @@
 
 use super::recurrence::{Part, Recurrence, Workspace};
 use super::{Call, View};
-
-/// Words of the exchange before its slots.
-const HEAD: usize = 64;
+use crate::kernels::EXCHANGE_HEAD;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let exchange = call.write(4);
@@ -18,7 +16,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p = recurrence.p;
     let (states, stride) = ((p.directions * p.batch) as usize, 4 * p.h_in_stride as usize);
     let width = p.h_out_stride as usize;
-    let slot = |phase: usize, row: usize| HEAD + (phase * states + row) * width;
+    let slot = |phase: usize, row: usize| EXCHANGE_HEAD as usize + (phase * states + row) * width;
     let phases = recurrence.phases.len();
     for direction in 0..p.directions as usize {
         for s in 0..p.steps as usize {

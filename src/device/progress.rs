@@ -6,7 +6,8 @@ use crate::kernels::compose_progress;
 
 /// Most that are tried.
 const MOST: u32 = 256;
-const ROUNDS: u64 = 4;
+/// How often each waits for all others.
+const ROUNDS: u32 = 4;
 /// Of so many trials each must succeed.
 const TRIALS: usize = 3;
 
@@ -23,8 +24,8 @@ impl Gpu {
     }
 
     fn progress(&self, groups: u32) -> Result<bool> {
-        let wgsl = compose_progress(groups)?;
-        let words = ROUNDS * u64::from(groups) + 1;
+        let wgsl = compose_progress(groups, ROUNDS)?;
+        let words = u64::from(ROUNDS) * u64::from(groups) + 1;
         let during = "trying whether workgroups run side by side";
         let arrived = self.guarded(during, || {
             let source = wgpu::ShaderModuleDescriptor { label: None, source: wgpu::ShaderSource::Wgsl(wgsl.into()) };

@@ -1248,6 +1248,21 @@ fn adam_case((name, decay, decoupled, most): (&str, f32, u32, f32), update: Upda
 
 /// Cases large enough to time, with the tiles and the packing that the device uses.
 pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
+    let (texture, uniform) = (layer::packs_textures(device), layer::reads_windows(device));
+    let has = |case: &Case, access| case.variant.kernel.row().bindings.iter().any(|binding| binding.1 == access);
+    let as_used = |case: Case| {
+        let texture = texture && has(&case, Access::Matrix);
+        let uniform = uniform && matches!(kernel, Kernel::Gemm | Kernel::Step | Kernel::StepBackward);
+        if !texture && !uniform {
+            return case;
+        }
+        // Rows that are more than a window are timed as a buffer.
+        case.read_by(texture, uniform).or_else(|| case.read_by(texture, false)).unwrap_or(case)
+    };
+    plain_bench(kernel, device).into_iter().map(as_used).collect()
+}
+
+fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
     let cell = Some((Cell::Lstm, false));
     match kernel {
         Kernel::Gemm => {

@@ -41,11 +41,12 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     Ok(environment)
 });
 
-/// The WGSL of the trial whether so many workgroups run side by side.
-pub(crate) fn compose_progress(groups: u32) -> Result<String> {
+/// The WGSL of the trial whether so many workgroups run side by side, so many times over.
+pub(crate) fn compose_progress(groups: u32, rounds: u32) -> Result<String> {
     let fault = |error: &minijinja::Error| Error::Plan(format!("composing the trial of workgroups: {error:#}"));
     let template = TEMPLATES.as_ref().map_err(fault)?.get_template("progress.wgsl");
-    let text = template.and_then(|template| template.render(context! { GROUPS => groups, POLLS => super::POLLS }));
+    let text = template
+        .and_then(|template| template.render(context! { GROUPS => groups, ROUNDS => rounds, POLLS => super::POLLS }));
     text.map_err(|error| fault(&error))
 }
 
@@ -82,7 +83,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
             SPREAD => tile.spread, VECTOR => variant.vector, WIDTH => variant.width, PHASE => variant.phase,
             KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
-            TEXELS => super::TEXELS, POLLS => super::POLLS,
+            TEXELS => super::TEXELS, POLLS => super::POLLS, HEAD => super::EXCHANGE_HEAD,
             PHASES => phases,
         })
     });

@@ -28,7 +28,7 @@ pub(crate) use reserve::{Columns, threshold};
 pub(crate) use rows::check_lengths;
 pub use rows::{BatchLengths, Lengths};
 pub use schedule::Schedule;
-pub(crate) use schedule::{gemm_tile, outer_tile, own_tiles, reads_windows, step_tile, tiles};
+pub(crate) use schedule::{gemm_tile, outer_tile, own_tiles, packs_textures, reads_windows, step_tile, tiles};
 pub use session::{Session, SessionOptions, Stream};
 pub use state::{DeviceState, State};
 pub use training::{RnnGradients, RnnTraining};

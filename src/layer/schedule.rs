@@ -20,7 +20,7 @@ pub enum Schedule {
     /// Many steps in a dispatch, spread over many workgroups that hand their values on: for few sequences and large H.
     /// Where workgroups do not run side by side, that is noticed, and the work is done as by [`Schedule::Sequence`].
     /// `Auto` chooses it only where a trial at the first use has shown that they do. Inference only: passes that keep
-    /// something for training run step by step instead.
+    /// every step for training run step by step instead.
     Grid,
 }
 
