@@ -477,7 +477,8 @@ pub(crate) fn state_width(variant: &Variant, params: &[u32]) -> u64 {
     match variant.kernel {
         Kernel::Grid => {
             let p: RecurrenceParams = read(params);
-            u(p.units_0.max(p.units_1)).max(4 * u(p.panels_0.max(p.panels_1)))
+            let rows = if variant.panel == 1 { 1 } else { 4 };
+            u(p.units_0.max(p.units_1)).max(rows * u(p.panels_0.max(p.panels_1)))
         }
         Kernel::Sequence => {
             let p: RecurrenceParams = read(params);
