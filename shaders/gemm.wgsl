@@ -1,8 +1,8 @@
 {%- from "operands.wgsl" import matrix, rows -%}
-{%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add, store_row -%}
+{%- from "tile.wgsl" import begin_sums, collect_sums, column_of, invocation, load_rows, multiply_add, store_row -%}
 // C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
 //
-// A lane owns COLUMNS columns, LANES apart, of ROWS rows; or, with STAGED, the workgroup brings a tile of both operands into
+// A lane owns COLUMNS columns, LANES apart, of ROWS rows, or with NARROW pairs of columns; or, with STAGED, the workgroup brings a tile of both operands into
 // its memory first, for all of its lanes. A is strided; rows of A or of C may be looked up in a map, where
 // a part of it may be theirs; B is packed by `pack`: four rows of a column in a vector, then one row with the bias.
 
@@ -34,7 +34,7 @@ struct Params {
 // [batch, ceil(k/4) + 1, n]
 {{ matrix(1, "b") }}
 @group(0) @binding(2) var<storage, read> map: array<u32>;          // [batch, m], row of A or C
-@group(0) @binding(3) var<storage, read_write> c: array<f32>;      // [batch, m, n], strided
+@group(0) @binding(3) var<storage, read_write> c: array<{{ "u32" if NARROW else "f32" }}>;      // [batch, m, n], strided; NARROW: in halves
 
 // Rows that there are, and the place of the first of them in the map.
 fn part() -> vec2<u32> {
@@ -58,6 +58,13 @@ fn a_term(row: u32, k: u32) -> f32 {
     return select(0.0, a[row + min(k, p.k - 1u) * p.a_column], k < p.k);
 }
 {% endif %}
+{% if NARROW %}
+{% include "half.wgsl" %}
+// Two neighbours, where `at` is even.
+fn store(at: u32, first: f32, second: f32) {
+    c[at / 2u] = pack2x16float(vec2<f32>(to_half(first), to_half(second)));
+}
+{%- else %}
 fn store(at: u32, value: f32) {
     if (p.accumulate != 0u) {
         c[at] += value;
@@ -65,6 +72,7 @@ fn store(at: u32, value: f32) {
         c[at] = value;
     }
 }
+{%- endif %}
 
 {% if STAGED %}{% include "gemm_staged.wgsl" %}{% else -%}
 @compute @workgroup_size({{ LANES }})
@@ -80,9 +88,9 @@ fn main({{ invocation() }}
     let panels = (p.k + 3u) / 4u;
     let weights = p.b_offset + batch * p.b_batch;
 {%- for c in range(COLUMNS) %}
-    let column{{ c }} = group.x * {{ LANES * COLUMNS }}u + {{ c * LANES }}u + lane;
+    let column{{ c }} = group.x * {{ LANES * COLUMNS }}u + {{ column_of(c, LANES, "lane") }};
     let from{{ c }} = weights + min(column{{ c }}, p.n - 1u);
-    let bias{{ c }} = b_at(from{{ c }} + panels * p.n).x;
+    let bias{{ c }} = b_bias(from{{ c }} + panels * p.n);
 {%- endfor %}
 {%- if SPREAD %}
 {%- for i in range(ROWS // SPREAD) %}

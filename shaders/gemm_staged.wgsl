@@ -32,8 +32,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let x = lane % 16u;
     let y = lane / 16u;
 {%- for c in range(COLUMNS) %}
-    let column{{ c }} = column + {{ 16 * c }}u + x;
-    let bias{{ c }} = b_at(weights + panels * p.n + min(column{{ c }}, p.n - 1u)).x;
+    let side{{ c }} = {{ column_of(c, 16, "x") }};
+    let column{{ c }} = column + side{{ c }};
+    let bias{{ c }} = b_bias(weights + panels * p.n + min(column{{ c }}, p.n - 1u));
 {%- endfor %}
     {{- begin_sums(COLUMNS) }}
     var now = 0u;
@@ -50,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let v{{ r }} = a_tile[at + {{ 16 * r }}u + y];
 {%- endfor %}
 {%- for c in range(COLUMNS) %}
-            let w{{ c }} = b_tile[at + {{ 16 * c }}u + x];
+            let w{{ c }} = b_tile[at + side{{ c }}];
 {%- endfor %}
             {{- multiply_add(COLUMNS) }}
         }

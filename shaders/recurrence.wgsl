@@ -41,7 +41,8 @@ struct Params {
 }
 {{ params }}
 
-@group(0) @binding(0) var<storage, read_write> x: array<f32>;        // [D, rows, G·H], x·Wᵀ + b; KEEP: the reserve
+// [D, rows, G·H], x·Wᵀ + b; KEEP: the reserve; NARROW: in halves.
+@group(0) @binding(0) var<storage, read_write> x: array<{{ "u32" if NARROW else "f32" }}>;
 // Each phase: [D, panels + 1, gates · units], packed.
 {{ matrix(1, "weights") }}
 @group(0) @binding(2) var<storage, read> map: array<u32>;            // rows of y [D, rows]; order [N]; offsets [T + 2]
@@ -66,6 +67,10 @@ struct Step {
     next_running: u32,
 }
 
+fn x_at(at: u32) -> f32 {
+    return {{ "unpack2x16float(x[at / 2u])[at % 2u]" if NARROW else "x[at]" }};
+}
+
 fn step_at(s: u32) -> Step {
     let row = map[p.offsets + s];
     let next = map[p.offsets + s + 1u];
@@ -88,7 +93,7 @@ fn finish_{{ f }}(
 {%- if phase.input %}
     let at = row + p.gate_{{ f }} + unit;
 {%- for i in range(phase.gates) %}
-    g[{{ i }}] = x[at{{ " + %su * p.units_%s" | format(i, f) if i else "" }}];
+    g[{{ i }}] = x_at(at{{ " + %su * p.units_%s" | format(i, f) if i else "" }});
 {%- endfor %}
 {%- endif %}
     let state = p.state_row + direction * p.batch + n;

@@ -29,7 +29,7 @@ fn main({{ invocation() }}
 {%- for g in range(phase.gates) %}
 {%- set c = u * phase.gates + g %}
     let from{{ c }} = base + {{ g }}u * units + min(unit{{ u }}, units - 1u);
-    let bias{{ c }} = weights_at(from{{ c }} + panels * columns).x;
+    let bias{{ c }} = weights_bias(from{{ c }} + panels * columns);
 {%- endfor %}
 {%- endfor %}
 {%- for r in range(0 if SPREAD else ROWS) %}

@@ -70,7 +70,7 @@
         let base = p.weights_{{ f }} + direction * p.weights_direction_{{ f }};
 {%- for g in range(gates) %}
         let from{{ g }} = base + {{ g }}u * units + unit;
-        let bias{{ g }} = weights_at(from{{ g }} + p.panels_{{ f }} * columns).x;
+        let bias{{ g }} = weights_bias(from{{ g }} + p.panels_{{ f }} * columns);
 {%- endfor %}
         {{- begin_sums(gates) }}
         for (var k = 0u; k < p.panels_{{ f }}; k++) {
@@ -90,13 +90,23 @@
         {{- collect_sums(gates) }}
 {%- endmacro -%}
 
+{#- Column c of a lane's: one of every `lanes` columns, or, with NARROW, two neighbours of every two times as many. -#}
+{%- macro column_of(c, lanes, lane) -%}
+{%- if NARROW %}{{ c // 2 * 2 * lanes }}u + 2u * {{ lane }} + {{ c % 2 }}u{% else %}{{ c * lanes }}u + {{ lane }}{% endif -%}
+{%- endmacro -%}
+
 {#- A row's sums to C: of `gemm`. -#}
 {%- macro store_row(columns) %}
         if (p.mapped == 2u) {
             row = map[rows.y + batch * p.map_batch + row];
         }
         let at = p.c_offset + batch * p.c_batch + row * p.c_row;
-{%- for c in range(columns) %}
+{%- for c in range(0, columns, 2) if NARROW %}
+        if (column{{ c }} < p.n) {
+            store(at + column{{ c }}, sums[r][{{ c }}], select(0.0, sums[r][{{ c + 1 }}], column{{ c + 1 }} < p.n));
+        }
+{%- endfor %}
+{%- for c in range(0 if NARROW else columns) %}
         if (column{{ c }} < p.n) {
             store(at + column{{ c }}, sums[r][{{ c }}]);
         }

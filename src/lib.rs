@@ -23,8 +23,8 @@ pub use cells::{Activation, Cell, Reset};
 pub use device::{AdapterReport, Class, Device, Features, GpuOptions, Limits, adapters};
 pub use error::{Error, Result};
 pub use layer::{
-    BatchLengths, Bias, DeviceState, Direction, Embedding, Lengths, Linear, Output, Reserve, Rnn, RnnCall, RnnConfig,
-    RnnGradients, RnnOutput, RnnTraining, Schedule, Session, SessionOptions, State, Stream,
+    BatchLengths, Bias, DeviceState, Direction, Embedding, Lengths, Linear, Output, Precision, Reserve, Rnn, RnnCall,
+    RnnConfig, RnnGradients, RnnOutput, RnnTraining, Schedule, Session, SessionOptions, State, Stream,
 };
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanBuilder};

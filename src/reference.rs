@@ -1,21 +1,34 @@
 //! The cells as the textbooks write them, in plain ndarray: slow, short, and the judge of everything else.
 //!
-//! [`forward`] computes in `f32` or `f64`, one sequence and one step after the other. Nothing here is shared with the
+//! [`forward`] computes in `f32` or `f64`, one sequence and one step after the other. In half precision weights are rounded
+//! first; in `f32` the input part of the gates too, as kernels hand it on, so that the two differ by what that may cost. Nothing here is shared with the
 //! kernels or their twins.
 //!
 //! σ is the logistic function, ⊙ the element-wise product; see [`Cell`] for the equations' sources.
 
 use crate::cells::{Activation, Cell, Reset};
 use crate::error::{Error, Result};
-use crate::layer::{RnnConfig, State, check_lengths};
+use crate::layer::{Precision, RnnConfig, State, check_lengths};
 use crate::weights::{LayerWeights, RnnWeights};
+use half::f16;
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView3, Axis, LinalgScalar, concatenate, s};
 use num_traits::{Float, FromPrimitive};
 
 /// `f32` or `f64`.
-pub trait Real: Float + LinalgScalar + FromPrimitive + Send + Sync + std::fmt::Debug {}
-impl Real for f32 {}
-impl Real for f64 {}
+pub trait Real: Float + LinalgScalar + FromPrimitive + Send + Sync + std::fmt::Debug {
+    /// A number of the input part of the gates as it comes out of memory in half precision.
+    fn handed_on(self) -> Self;
+}
+impl Real for f32 {
+    fn handed_on(self) -> Self {
+        f16::from_f32(self).to_f32()
+    }
+}
+impl Real for f64 {
+    fn handed_on(self) -> Self {
+        self
+    }
+}
 
 /// What [`forward`] gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,16 +55,21 @@ fn real<F: Real>(weight: f32) -> F {
     F::from_f32(weight).unwrap_or_else(F::nan)
 }
 
+/// A weight as it comes out of memory.
+fn stored<F: Real>(weight: f32, precision: Precision) -> F {
+    real(if precision == Precision::Half { f16::from_f32(weight).to_f32() } else { weight })
+}
+
 impl<F: Real> Weights<F> {
-    fn new(weights: &LayerWeights) -> Self {
+    fn new(weights: &LayerWeights, precision: Precision) -> Self {
         let rows = weights.w.nrows();
         let bias = |b: &Option<Array1<f32>>| b.as_ref().map_or_else(|| Array1::zeros(rows), |b| b.mapv(real));
         Self {
-            w: weights.w.mapv(real),
-            r: weights.r.mapv(real),
+            w: weights.w.mapv(|w| stored(w, precision)),
+            r: weights.r.mapv(|w| stored(w, precision)),
             b_w: bias(&weights.b_w),
             b_r: bias(&weights.b_r),
-            w_hr: weights.w_hr.as_ref().map(|w| w.mapv(real)),
+            w_hr: weights.w_hr.as_ref().map(|w| w.mapv(|w| stored(w, precision))),
         }
     }
 }
@@ -72,7 +90,7 @@ fn relu<F: Real>(a: &Array1<F>) -> Array1<F> {
 
 /// One step of one sequence: the new h and c.
 fn step<F: Real>(
-    cell: Cell,
+    (cell, precision): (Cell, Precision),
     weights: &Weights<F>,
     x: ArrayView1<'_, F>,
     h: &Array1<F>,
@@ -80,7 +98,10 @@ fn step<F: Real>(
 ) -> (Array1<F>, Array1<F>) {
     let units = weights.w.nrows() / cell.gates();
     let gate = |a: &Array1<F>, i: usize| a.slice(s![i * units..(i + 1) * units]).to_owned();
-    let wx = weights.w.dot(&x) + &weights.b_w;
+    let mut wx = weights.w.dot(&x) + &weights.b_w;
+    if precision == Precision::Half {
+        wx.mapv_inplace(F::handed_on);
+    }
     let rh = weights.r.dot(h) + &weights.b_r;
     match cell {
         Cell::Elman(activation) => {
@@ -149,7 +170,7 @@ pub fn forward<F: Real>(
     for (layer, directions) in weights.layers().iter().enumerate() {
         let mut outputs = Vec::new();
         for (direction, weights) in directions.iter().enumerate() {
-            let weights = Weights::new(weights);
+            let weights = Weights::new(weights, config.precision);
             let row = layer * config.directions() + direction;
             let mut y = Array3::zeros((steps, batch, config.state_size()));
             for (n, &length) in lengths.iter().enumerate() {
@@ -158,7 +179,7 @@ pub fn forward<F: Real>(
                 for step_number in 0..length {
                     // The reverse direction begins with the last valid step.
                     let t = if config.is_reverse(direction) { length - 1 - step_number } else { step_number };
-                    (h, c) = step(config.cell, &weights, input.slice(s![t, n, ..]), &h, &c);
+                    (h, c) = step((config.cell, config.precision), &weights, input.slice(s![t, n, ..]), &h, &c);
                     y.slice_mut(s![t, n, ..]).assign(&h);
                 }
                 h_all.slice_mut(s![row, n, ..]).assign(&h);

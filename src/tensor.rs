@@ -25,8 +25,12 @@ const BUFFER: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
 /// A texture's rows as they lie in a buffer.
-pub(crate) const fn texels_layout() -> wgpu::TexelCopyBufferLayout {
-    wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(16 * TEXELS), rows_per_image: None }
+pub(crate) fn texels_layout(texture: &wgpu::Texture) -> wgpu::TexelCopyBufferLayout {
+    wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(texel_bytes(texture) * TEXELS), rows_per_image: None }
+}
+
+fn texel_bytes(texture: &wgpu::Texture) -> u32 {
+    if texture.format() == wgpu::TextureFormat::Rgba16Float { 8 } else { 16 }
 }
 
 /// Words of the host, read by many programs or written by one.
@@ -82,11 +86,13 @@ impl Storage {
         Self::buffer(gpu, name, words, WINDOW.into(), BUFFER | wgpu::BufferUsages::UNIFORM)
     }
 
-    /// A texture of four words a texel: in whole rows, so that it may have more words than it was asked for. None where
+    /// A texture of four numbers a texel, which take a word each, or half of one: in whole rows, so that it may have more words than it was asked for. None where
     /// the adapter has none so large, or is the CPU.
-    pub fn texture(device: &Device, name: &str, words: u64) -> Result<Option<Self>> {
+    pub fn texture(device: &Device, name: &str, words: u64, half: bool) -> Result<Option<Self>> {
         let Some(gpu) = device.gpu_ref() else { return Ok(None) };
-        let rows = words.div_ceil(4 * u64::from(TEXELS)).max(1);
+        let (texel, format) =
+            if half { (2, wgpu::TextureFormat::Rgba16Float) } else { (4, wgpu::TextureFormat::Rgba32Float) };
+        let rows = words.div_ceil(texel * u64::from(TEXELS)).max(1);
         let size = wgpu::Extent3d { width: TEXELS, height: rows as u32, depth_or_array_layers: 1 };
         if rows > gpu.device.limits().max_texture_dimension_2d.into() {
             return Ok(None);
@@ -97,7 +103,7 @@ impl Storage {
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
-            format: wgpu::TextureFormat::Rgba32Float,
+            format,
             usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
             view_formats: &[],
         };
@@ -108,7 +114,9 @@ impl Storage {
     pub fn words(&self) -> u64 {
         match self {
             Self::Gpu(buffer) => buffer.size() / 4,
-            Self::Texture(texture) => 4 * u64::from(texture.width()) * u64::from(texture.height()),
+            Self::Texture(texture) => {
+                u64::from(texel_bytes(texture) / 4) * u64::from(texture.width()) * u64::from(texture.height())
+            }
             Self::Cpu(memory) => read_lock(memory).len() as u64,
         }
     }
@@ -146,7 +154,7 @@ impl Storage {
             Self::Texture(texture) => device.gpu_ref().map_or(Ok(()), |gpu| {
                 let mut texels = words.to_vec();
                 texels.resize(self.words() as usize, 0);
-                let layout = texels_layout();
+                let layout = texels_layout(texture);
                 gpu.guarded("writing a texture", || {
                     gpu.queue.write_texture(
                         texture.as_image_copy(),

@@ -119,6 +119,7 @@ pub(crate) struct Backward<'a> {
     dc: SharedRows<'a>,
     dy: &'a [f32],
     width: usize,
+    half: bool,
 }
 
 /// A step's rows: the first in the map, the first in the reserve, and how many sequences take part.
@@ -169,6 +170,7 @@ impl<'a> Backward<'a> {
             dc: SharedRows::new(call.write(6)),
             dy: call.read(7),
             width: call.variant.panel as usize,
+            half: call.variant.half,
         }
     }
 
@@ -215,7 +217,7 @@ impl<'a> Backward<'a> {
         let (count, width) = (ranks.len(), some.len());
         let layout = Packed { rows: k, columns: units, panel: self.width };
         let base = (weights + direction * weights_direction) * self.width;
-        let matrix = Matrix::new(&self.weights[base..], layout).without_bias();
+        let matrix = Matrix::new(&self.weights[base..], layout, self.half).without_bias();
         let row = |i: usize| source(i, self.state(direction, ranks.start + i));
         workspace.products.resize(count * width, 0.0);
         let products = SharedRows::new(&mut workspace.products);

@@ -26,7 +26,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
     };
     let layout = Packed { rows: k, columns: n, panel: width };
     let matrices: Vec<_> = (0..batches)
-        .map(|batch| Matrix::new(&b[(p.b_offset as usize + batch * p.b_batch as usize) * width..], layout))
+        .map(|batch| {
+            Matrix::new(&b[(p.b_offset as usize + batch * p.b_batch as usize) * width..], layout, call.variant.half)
+        })
         .collect();
     let mapped = |batch: usize, i: usize| map[place + batch * p.map_batch as usize + i] as usize;
     let row_of = |batch: usize, i: usize| {

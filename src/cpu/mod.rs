@@ -32,6 +32,7 @@ pub(crate) mod threads;
 mod threefry;
 
 use crate::kernels::{MAX_BINDINGS, Variant};
+use half::f16;
 
 /// One dispatch as its twin sees it.
 pub(crate) struct Call<'a> {
@@ -57,6 +58,25 @@ pub(crate) struct Scratch {
     pub backward: Vec<backward::Workspace>,
     pub products: Vec<Vec<f32>>,
     pub gathered: Vec<f32>,
+}
+
+/// Numbers from halves, two a word, the first one in its lower bits.
+pub(crate) fn halves(words: &[f32]) -> Vec<f32> {
+    let pair = |word: &f32| [word.to_bits() as u16, (word.to_bits() >> 16) as u16];
+    words.iter().flat_map(pair).map(|bits| f16::from_bits(bits).to_f32()).collect()
+}
+
+/// Numbers to halves; those too large for one become the largest.
+pub(crate) fn write_halves(numbers: &[f32], words: &mut [f32]) {
+    let half = |number: f32| u32::from(round_half(number).to_bits());
+    for (pair, word) in numbers.chunks(2).zip(words) {
+        *word = f32::from_bits(half(pair[0]) | half(pair.get(1).copied().unwrap_or(0.0)) << 16);
+    }
+}
+
+/// The nearest half; of what is too large the largest.
+pub(crate) fn round_half(number: f32) -> f16 {
+    f16::from_f32(if number.is_nan() { number } else { number.clamp(f16::MIN.to_f32(), f16::MAX.to_f32()) })
 }
 
 impl<'a> Call<'a> {

@@ -1,7 +1,7 @@
 //! packed[(q · pitch + j) · width + i] = source[k, j] with k = q · width + i, then a panel with the bias; on the CPU in
 //! blocks of columns.
 
-use super::Call;
+use super::{Call, round_half};
 use crate::kernels::{BLOCK, PackParams};
 
 pub(crate) fn run(call: &mut Call<'_>) {
@@ -11,7 +11,10 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let pitch = p.pitch as usize;
     let panels = rows.div_ceil(width);
     let blocked = call.variant.panel == 1;
-    let packed = &mut call.write(2)[p.packed_offset as usize..][..(panels + 1) * pitch * width];
+    let half = call.variant.half;
+    // Where a word holds two halves, offsets count words.
+    let offset = p.packed_offset as usize * if call.variant.holds_halves(2) { 2 } else { 1 };
+    let packed = &mut call.write(2)[offset..][..(panels + 1) * pitch * width];
     for (at, value) in packed.iter_mut().enumerate() {
         let (q, j, i) = if blocked {
             let line = at / BLOCK;
@@ -21,9 +24,14 @@ pub(crate) fn run(call: &mut Call<'_>) {
         };
         let k = q * width + i;
         *value = if k < rows && j < columns {
-            source[p.source_offset as usize + k * p.source_row as usize + j * p.source_column as usize]
+            let value = source[p.source_offset as usize + k * p.source_row as usize + j * p.source_column as usize];
+            if half { round_half(value).to_f32() } else { value }
         } else if q == panels && i == 0 && j < columns && p.biased != 0 {
-            bias[p.bias_offset as usize + j]
+            let whole = bias[p.bias_offset as usize + j];
+            if half && width > 1 { round_half(whole).to_f32() } else { whole }
+        } else if q == panels && i == 1 && j < columns && p.biased != 0 && half {
+            let whole = bias[p.bias_offset as usize + j];
+            2048.0 * (whole - round_half(whole).to_f32())
         } else {
             0.0
         };

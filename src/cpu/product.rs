@@ -15,8 +15,9 @@ pub(crate) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// The matrix that these words begin with. Those of a plan made for a GPU are laid out anew, for parity checks.
-    pub fn new(words: &'a [f32], layout: Packed) -> Self {
+    /// The matrix that these words begin with. Those of a plan made for a GPU are laid out anew, for parity checks; where they
+    /// were halves, a bias is two numbers.
+    pub fn new(words: &'a [f32], layout: Packed, half: bool) -> Self {
         if layout.panel == 1 {
             return Self { words: Cow::Borrowed(&words[..layout.words()]), layout, biased: true };
         }
@@ -26,7 +27,8 @@ impl<'a> Matrix<'a> {
             for k in 0..layout.rows {
                 blocked[own.index(k, j)] = words[layout.index(k, j)];
             }
-            blocked[own.bias(j)] = words[layout.bias(j)];
+            let bias = &words[layout.bias(j)..];
+            blocked[own.bias(j)] = if half { bias[0] + bias[1] / 2048.0 } else { bias[0] };
         }
         Self { words: Cow::Owned(blocked), layout: own, biased: true }
     }

@@ -127,6 +127,7 @@ pub(crate) struct Recurrence<'a> {
     pub p: RecurrenceParams,
     pub phases: &'static [Phase],
     keep: bool,
+    half: bool,
     /// Width of h.
     state_units: usize,
     sizes: [PhaseSizes; 2],
@@ -186,6 +187,7 @@ impl<'a> Recurrence<'a> {
             p,
             phases,
             keep: call.variant.keep,
+            half: call.variant.half,
             state_units: state,
             sizes,
             x: SharedRows::new(call.write(0)),
@@ -244,7 +246,7 @@ impl<'a> Recurrence<'a> {
         let (count, width) = (ranks.len(), some.len());
         let layout = Packed { rows: k, columns: cell.gates * units, panel: self.width };
         let base = (weights + direction * weights_direction) * self.width;
-        let matrix = Matrix::new(&self.weights[base..], layout);
+        let matrix = Matrix::new(&self.weights[base..], layout, self.half);
         // [rows, gates, units] where all units are wanted, so that gates lie side by side; [gates, rows, units] else.
         let whole = width == units;
         let (products, gate_stride, row_stride) =

@@ -7,6 +7,7 @@ use super::{
     exchange_words,
 };
 use crate::cells::{Cell, Width};
+use crate::cpu::{halves, write_halves};
 use crate::device::Device;
 use crate::error::Result;
 use crate::layer;
@@ -33,13 +34,15 @@ pub struct Case {
 #[derive(Clone)]
 enum Words {
     Numbers(Vec<f32>),
+    /// Two a word.
+    Halves(Vec<f32>),
     Indices(Vec<u32>),
 }
 
 impl Words {
     fn bits(&self) -> &[u32] {
         match self {
-            Self::Numbers(numbers) => bytemuck::cast_slice(numbers),
+            Self::Numbers(numbers) | Self::Halves(numbers) => bytemuck::cast_slice(numbers),
             Self::Indices(indices) => indices,
         }
     }
@@ -73,10 +76,13 @@ impl Case {
     pub(crate) fn spoilt(&self) -> Self {
         let mut case = self.clone();
         let buffers = &mut case.buffers;
-        let spoil = |words: &mut Words| {
-            if let Words::Numbers(numbers) = words {
-                numbers.iter_mut().for_each(|number| *number += 0.25);
+        let spoil = |words: &mut Words| match words {
+            Words::Numbers(numbers) => numbers.iter_mut().for_each(|number| *number += 0.25),
+            Words::Halves(words) => {
+                let numbers: Vec<_> = halves(words).into_iter().map(|number| number + 0.25).collect();
+                write_halves(&numbers, words);
             }
+            Words::Indices(_) => {}
         };
         match self.variant.kernel {
             Kernel::Gemm | Kernel::Step | Kernel::Sequence | Kernel::Grid => spoil(&mut buffers[1]),
@@ -170,11 +176,16 @@ impl Case {
     fn storage(&self, device: &Device, binding: usize, name: &str) -> Result<Storage> {
         let words = self.buffers[binding].bits().len() as u64;
         let texture = match self.variant.kernel.row().bindings[binding].1 {
-            Access::Matrix if self.variant.texture => Storage::texture(device, name, words)?,
+            Access::Matrix if self.variant.texture => Storage::texture(device, name, words, self.variant.half)?,
             Access::Rows if self.variant.uniform => return Storage::windowed(device, name, words),
             _ => None,
         };
         texture.map_or_else(|| Storage::zeros(device, name, words), Ok)
+    }
+
+    /// Whether it is a product added to what C holds.
+    fn accumulates(&self) -> bool {
+        self.variant.kernel == Kernel::Gemm && matches!(&self.buffers[3], Words::Numbers(c) if !c[0].is_nan())
     }
 
     /// The same through workgroup memory.
@@ -202,6 +213,45 @@ impl Case {
         Some(case)
     }
 
+    /// The same with the matrix in half precision, and with the input part of the gates in it too.
+    fn in_half(&self, narrow: bool) -> Self {
+        let mut case = self.clone();
+        case.variant = Variant { half: true, narrow, ..case.variant };
+        match &mut case.buffers[2] {
+            // What lies before a packed matrix is as many words in either precision.
+            Words::Numbers(packed) if self.variant.kernel == Kernel::Pack => packed.extend([f32::NAN; 3]),
+            _ if narrow && self.variant.kernel == Kernel::Gemm => case.with_narrow_rows(),
+            _ => {}
+        }
+        for (binding, words) in case.buffers.iter_mut().enumerate() {
+            if let Words::Numbers(numbers) = words
+                && case.variant.holds_halves(binding)
+            {
+                let mut halves = vec![0.0; numbers.len().div_ceil(2)];
+                write_halves(numbers, &mut halves);
+                *words = Words::Halves(halves);
+            }
+        }
+        case.name = format!("{}, by {}", self.name, case.variant);
+        case
+    }
+
+    /// C of `gemm` in rows of pairs, of which it writes whole ones; results may be rounded to one half or the next.
+    fn with_narrow_rows(&mut self) {
+        let p: GemmParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.params));
+        let [c_row, c_batch] = [p.c_row.next_multiple_of(2), (p.m * (p.c_row + 1) + 5).next_multiple_of(2)];
+        let mut c = vec![f32::NAN; (2 + p.batch * c_batch) as usize];
+        if !p.n.is_multiple_of(2) {
+            for (batch, row) in (0..p.batch).flat_map(|batch| (0..p.m).map(move |row| (batch, row))) {
+                c[(2 + batch * c_batch + row * c_row + p.n) as usize] = 0.0;
+            }
+        }
+        self.buffers[3] = Words::Numbers(c);
+        self.params = GemmParams { c_offset: 2, c_row, c_batch, ..p }.words();
+        // Halves from 4 to 8 are 2⁻⁸ apart.
+        self.tolerance += 1.0 / 256.0;
+    }
+
     /// Runs it; gives every written binding's name and words. Indices come as numbers.
     pub(crate) fn run(&self, device: &Device) -> Result<Vec<(&'static str, Vec<f32>)>> {
         let (program, storages) = self.prepare(device)?;
@@ -213,6 +263,7 @@ impl Case {
                 let words = pollster::block_on(storage.read(device, self.buffers[binding].bits().len()))?;
                 let numbers = match self.buffers[binding] {
                     Words::Numbers(_) => words.into_iter().map(f32::from_bits).collect(),
+                    Words::Halves(_) => halves(bytemuck::cast_slice(&words)),
                     Words::Indices(_) => words.into_iter().map(|word| word as f32).collect(),
                 };
                 Ok((bindings[binding].0, numbers))
@@ -256,6 +307,10 @@ fn packed(numbers: &mut Numbers, layout: Packed, batches: usize) -> Vec<f32> {
         for (j, value) in numbers.uniform(columns, 0.5).into_iter().enumerate() {
             words[(layout.panels() * layout.pitch() + j) * panel] = value;
         }
+        // What follows a bias counts in half precision only.
+        for (j, value) in numbers.uniform(if panel > 1 { columns } else { 0 }, 0.5).into_iter().enumerate() {
+            words[layout.bias(j) + 1] = value;
+        }
     }
     words
 }
@@ -292,6 +347,11 @@ fn in_all_forms(device: &Device, cases: Vec<Case>) -> Vec<Case> {
         if (own || device.is_cpu()) && cell.is_none_or(|cell| cell == (Cell::Lstm, false)) && !keep {
             let (texture, uniform) = forms[i % forms.len()];
             all.extend(case.read_by(texture, uniform));
+            if case.variant.panel > 1 && tile.spread == 0 {
+                // Textures convert halves themselves.
+                let half = case.in_half(i % 2 == 0 && kernel != Kernel::StepBackward && !case.accumulates());
+                all.extend(if i % 3 == 0 { half.read_by(true, false) } else { Some(half) });
+            }
         }
         all.push(case);
     }
@@ -387,7 +447,9 @@ pub(super) fn pack(_: &Device) -> Vec<Case> {
     let forms = [(4, false, true), (4, true, false), (1, true, true)];
     // Two rows of the grid at least for the larger ones.
     let case = |(size, form)| pack_case(size, form, 4 * FLAT.lanes);
-    sizes.into_iter().flat_map(|size| forms.map(|form| (size, form))).map(case).collect()
+    let cases: Vec<_> = sizes.into_iter().flat_map(|size| forms.map(|form| (size, form))).map(case).collect();
+    let halves: Vec<_> = cases.iter().filter(|case| case.params[3] == 4).map(|case| case.in_half(false)).collect();
+    cases.into_iter().chain(halves).collect()
 }
 
 fn pack_case(
@@ -583,7 +645,21 @@ pub(super) fn sequence(device: &Device) -> Vec<Case> {
     let case = |(variant, batch, units, steps): (Variant, usize, usize, usize)| {
         keeps(device, variant).into_iter().map(move |variant| recurrence_case(variant, batch, units, steps))
     };
-    sequences(device, Kernel::Sequence).into_iter().flat_map(case).collect()
+    in_half_too(sequences(device, Kernel::Sequence).into_iter().flat_map(case).collect())
+}
+
+/// Beside one case of each cell the same in half precision.
+fn in_half_too(cases: Vec<Case>) -> Vec<Case> {
+    let mut seen = Vec::new();
+    let mut first = |case: &&Case| {
+        let key = (case.variant.cell, case.variant.keep);
+        let is_new = !seen.contains(&key);
+        seen.push(key);
+        is_new
+    };
+    let narrow = |case: &Case| !case.variant.keep && case.variant.kernel != Kernel::SequenceBackward;
+    let halves: Vec<_> = cases.iter().filter(&mut first).map(|case| case.in_half(narrow(case))).collect();
+    cases.into_iter().chain(halves).collect()
 }
 
 /// Each cell with one workgroup a direction, and with two that have no values in common: those need no others.
@@ -598,7 +674,7 @@ pub(super) fn grid(device: &Device) -> Vec<Case> {
             }
         }
     }
-    cases
+    in_half_too(cases)
 }
 
 pub(super) fn settle(_: &Device) -> Vec<Case> {
@@ -644,7 +720,7 @@ fn settle_case(stopped: u32, wide: bool) -> Case {
 
 pub(super) fn sequence_backward(device: &Device) -> Vec<Case> {
     let cases = sequences(device, Kernel::SequenceBackward).into_iter();
-    cases.map(|(variant, batch, units, steps)| backward_case(variant, batch, units, steps)).collect()
+    in_half_too(cases.map(|(variant, batch, units, steps)| backward_case(variant, batch, units, steps)).collect())
 }
 
 pub(super) fn outer(device: &Device) -> Vec<Case> {

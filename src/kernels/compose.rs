@@ -15,8 +15,9 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 8] = [
+const PARTIALS: [(&str, &str); 9] = [
     ("gemm_staged.wgsl", include_str!("../../shaders/gemm_staged.wgsl")),
+    ("half.wgsl", include_str!("../../shaders/half.wgsl")),
     ("progress.wgsl", include_str!("../../shaders/progress.wgsl")),
     ("operands.wgsl", include_str!("../../shaders/operands.wgsl")),
     ("math.wgsl", include_str!("../../shaders/math.wgsl")),
@@ -82,7 +83,8 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             },
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
             SPREAD => tile.spread, VECTOR => variant.vector, WIDTH => variant.width, PHASE => variant.phase,
-            KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
+            KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture,
+            HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
             TEXELS => super::TEXELS, POLLS => super::POLLS, HEAD => super::EXCHANGE_HEAD,
             PHASES => phases,
         })

@@ -276,6 +276,10 @@ pub struct Variant {
     pub panel: u32,
     /// Whether its packed matrix is a texture.
     pub texture: bool,
+    /// Whether its packed matrix is in half precision.
+    pub half: bool,
+    /// `gemm`, `step`, `sequence`, `grid`: whether the input part of the gates is in half precision, two numbers a word.
+    pub narrow: bool,
     /// Whether the rows that it multiplies are a window of [`WINDOW`] words, bound as a uniform buffer.
     pub uniform: bool,
 }
@@ -294,6 +298,8 @@ impl Variant {
             width: 0,
             panel,
             texture: false,
+            half: false,
+            narrow: false,
             uniform: false,
         }
     }
@@ -306,6 +312,24 @@ impl Variant {
         }
         let rows = 4 * self.tile.rows as u64 * self.width as u64;
         if matches!(self.kernel, Kernel::Grid) { rows + 16 } else { 2 * rows }
+    }
+
+    /// Words of a vector of its packed matrix. On the CPU halves take a word each, whose number is rounded.
+    pub(crate) const fn vector_words(&self) -> u32 {
+        if self.half && self.panel > 1 { self.panel / 2 } else { self.panel }
+    }
+
+    /// Whether a binding holds halves, two a word. On the CPU none does: numbers are rounded there.
+    pub(crate) fn holds_halves(&self, binding: usize) -> bool {
+        let narrow = match self.kernel {
+            Kernel::Gemm => 3,
+            _ => 0,
+        };
+        let is_matrix = match self.kernel {
+            Kernel::Pack => binding == 2,
+            _ => self.kernel.row().bindings[binding].1 == Access::Matrix,
+        };
+        self.panel > 1 && (self.half && is_matrix || self.narrow && binding == narrow)
     }
 
     /// The phases of its cell; none where there is no cell.
@@ -345,8 +369,10 @@ impl std::fmt::Display for Variant {
         if spread > 0 {
             write!(f, " spread {spread}")?;
         }
-        for (is, name) in [(self.uniform, "uniform"), (self.texture, "texture")] {
-            write!(f, "{}{}", if is { " " } else { "" }, if is { name } else { "" })?;
+        let forms =
+            [(self.uniform, "uniform"), (self.texture, "texture"), (self.half, "half"), (self.narrow, "narrow")];
+        for (_, name) in forms.into_iter().filter(|(is, _)| *is) {
+            write!(f, " {name}")?;
         }
         Ok(())
     }

@@ -13,6 +13,8 @@ pub(crate) type Maxima<'a> = &'a dyn Fn(usize, u64, u64) -> u64;
 /// Words that a dispatch needs in each of its bindings.
 pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u64; MAX_BINDINGS] {
     let width = u64::from(variant.panel);
+    let vector = u64::from(variant.vector_words());
+    let narrow = |words: u64| if variant.narrow { words.div_ceil(2) } else { words };
     let mut words = [0; MAX_BINDINGS];
     match variant.kernel {
         Kernel::Gemm => {
@@ -28,8 +30,8 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             let [k, n] = [u(p.k), u(p.n)];
             words[0] =
                 u(p.a_offset) + last * u(p.a_batch) + a_rows * u(p.a_row) + k.saturating_sub(1) * u(p.a_column) + 1;
-            words[1] = (u(p.b_offset) + last * u(p.b_batch) + packed_vectors(k, n, width)) * width;
-            words[3] = u(p.c_offset) + last * u(p.c_batch) + c_rows * u(p.c_row) + n;
+            words[1] = (u(p.b_offset) + last * u(p.b_batch) + packed_vectors(k, n, width)) * vector;
+            words[3] = narrow(u(p.c_offset) + last * u(p.c_batch) + c_rows * u(p.c_row) + n);
         }
         Kernel::Outer => {
             let p: OuterParams = read(params);
@@ -46,7 +48,7 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             let [rows, columns, pitch, width, offset, row, column, biased, bias_offset, packed_offset, _] = p;
             words[0] = offset + rows.saturating_sub(1) * row + columns.saturating_sub(1) * column + 1;
             words[1] = if biased != 0 { bias_offset + columns } else { 0 };
-            words[2] = packed_offset + (rows.div_ceil(width.max(1)) + 1) * pitch.max(columns) * width;
+            words[2] = packed_offset + pack_words(variant, rows, pitch.max(columns), width);
         }
         Kernel::Gather => {
             let p = wide::<GatherParams, 12>(params);
@@ -213,7 +215,7 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
         let wide = phase.gates as u64 * units[i];
         let rows = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
         let end = u(weights) + last * u(direction) + packed_vectors(rows, wide, u(variant.panel));
-        words[1] = words[1].max(end * u(variant.panel));
+        words[1] = words[1].max(end * u(variant.vector_words()));
         if phase.input {
             columns = columns.max(u(gate) + wide);
         }
@@ -225,6 +227,9 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
     }
     let x_rows = (rows.in_chunk + rows.count).saturating_sub(1);
     words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
+    if variant.narrow {
+        words[0] = words[0].div_ceil(2);
+    }
     words[2] = words[2].max(u(p.order) + rows.running);
     words[3] = (states - u(p.state_row) + u(p.h_in_row)) * 4 * u(p.h_in_stride);
     // A step writes the units of its phase, a sequence whole rows.
@@ -275,7 +280,7 @@ fn backward(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [
         };
         let k = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
         let end = u(weights) + last * u(direction) + packed_vectors(k, units[i], u(variant.panel));
-        words[1] = words[1].max(end * u(variant.panel));
+        words[1] = words[1].max(end * u(variant.vector_words()));
         columns = columns.max(u(fields) + phase.fields as u64 * units[i]);
         if phase.hidden_backward {
             columns = columns.max(u(p.source) + units[i]);
@@ -299,6 +304,12 @@ fn backward(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [
         let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);
         words[7] = u(p.dy_offset) + row * u(p.dy_stride) + last * state_units + state_units;
     }
+}
+
+/// Words that `pack` writes.
+fn pack_words(variant: &Variant, rows: u64, pitch: u64, width: u64) -> u64 {
+    let vector = if variant.half && width > 1 { width / 2 } else { width };
+    (rows.div_ceil(width.max(1)) + 1) * pitch * vector
 }
 
 /// Vectors of a packed matrix.
@@ -330,7 +341,7 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
         }
         Kernel::Pack => {
             let [rows, _, pitch, width, .., row_lanes] = wide::<PackParams, 11>(params);
-            flat((rows.div_ceil(width.max(1)) + 1) * pitch * width, row_lanes)
+            flat(pack_words(variant, rows, pitch, width), row_lanes)
         }
         Kernel::Gather => {
             let [m, columns, .., row_lanes] = wide::<GatherParams, 12>(params);

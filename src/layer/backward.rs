@@ -184,6 +184,7 @@ impl LayerBackward<'_> {
             stride: pass.columns.width,
             rows: self.reserve.chunk(),
             keep: true,
+            narrow: false,
             h,
             between: Buffers::between(plan, pass, h[1]),
             aux,
@@ -249,8 +250,9 @@ impl LayerBackward<'_> {
 
     fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Result<Variant> {
         let cell = Some((self.pass.rnn.config().cell, self.pass.projected()));
-        let texture = self.pass.rnn.backward_weights(self.layer)?[1].is_texture();
-        Ok(Variant { cell, texture, ..Variant::new(kernel, tile, plan.device().panel()) })
+        let weights = &self.pass.rnn.backward_weights(self.layer)?[1];
+        let (texture, half) = (weights.is_texture(), weights.half);
+        Ok(Variant { cell, texture, half, ..Variant::new(kernel, tile, plan.device().panel()) })
     }
 
     fn dispatch(
@@ -405,7 +407,7 @@ impl LayerBackward<'_> {
                 accumulate: (accumulate || direction > 0).into(),
                 ..shared
             };
-            gemm(plan, Operands { a: self.rows, b: weights, map: pass.map, c: dx }, &params);
+            gemm(plan, Operands { a: self.rows, b: weights, map: pass.map, c: dx, narrow: false }, &params);
         }
         Ok(())
     }
@@ -441,7 +443,7 @@ impl LayerBackward<'_> {
         };
         let matrix = &pass.rnn.backward_weights(self.layer)?[1];
         let none = plan.workspace("no map", 1);
-        gemm(plan, Operands { a: d, b: matrix, map: none, c: self.dh }, &params);
+        gemm(plan, Operands { a: d, b: matrix, map: none, c: self.dh, narrow: false }, &params);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! A stack of recurrent layers as commands of a plan.
 
-use super::config::RnnConfig;
+use super::config::{Precision, RnnConfig};
 use super::grid;
 use super::product::{Operands, gemm};
 use super::reserve::{Columns, Reserve};
@@ -172,6 +172,8 @@ pub(super) struct Buffers {
     pub rows: usize,
     /// Whether the reserve is written.
     pub keep: bool,
+    /// Whether the input part is in half precision.
+    pub narrow: bool,
     /// Two states that take turns.
     pub h: [BufferId; 2],
     pub between: BufferId,
@@ -182,15 +184,19 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// The layers' common memory, for `rows` rows of the input part.
-    fn new(plan: &mut PlanBuilder, pass: &Pass<'_>, state: &DeviceState, rows: usize) -> Self {
+    fn new(plan: &mut PlanBuilder, pass: &Pass<'_>, state: &DeviceState, rows: usize, trains: bool) -> Self {
         let config = pass.config();
         let h = Self::states(plan, pass, "h");
-        let stride = pass.gates();
+        // Gradients are those of what was computed: steps that are computed again are as they were. The CPU has no halves.
+        let narrow = config.precision == Precision::Half && !trains && !plan.device().is_cpu();
+        let stride = if narrow { pass.gates().next_multiple_of(2) } else { pass.gates() };
+        let numbers = config.directions() * rows * stride;
         Self {
-            x: plan.workspace("input part of the gates", config.directions() * rows * stride),
+            x: plan.workspace("input part of the gates", if narrow { numbers / 2 } else { numbers }),
             stride,
             rows,
             keep: false,
+            narrow,
             h,
             between: Self::between(plan, pass, h[1]),
             aux: match &state.c {
@@ -252,7 +258,8 @@ pub(crate) fn emit(
     }
     let pass = Pass::new(plan, rnn, steps, batch, call)?;
     let chunk = chunk_rows(plan, &pass, call.input_part_bytes);
-    let common = Buffers::new(plan, &pass, state, if reserve.is_some_and(Reserve::is_whole) { 1 } else { chunk });
+    let rows = if reserve.is_some_and(Reserve::is_whole) { 1 } else { chunk };
+    let common = Buffers::new(plan, &pass, state, rows, reserve.is_some());
     let (h, width) = (pass.h_width(), config.output_size());
     if call.carry {
         plan.draft.copy(common.h_final, common.h[0], (pass.states() * h) as u64);
@@ -281,6 +288,7 @@ pub(crate) fn emit(
                 stride: pass.columns.width,
                 rows: pass.rows.rows,
                 keep: true,
+                narrow: false,
                 ..common
             },
             _ => common,
@@ -453,7 +461,11 @@ impl<'a> Layer<'a> {
             mapped: (!rows.identity).into(),
             ..rows.gemm_part(from, to)
         };
-        gemm(plan, Operands { a: self.input.0, b, map: self.pass.map, c: self.buffers.x }, &params);
+        gemm(
+            plan,
+            Operands { a: self.input.0, b, map: self.pass.map, c: self.buffers.x, narrow: self.buffers.narrow },
+            &params,
+        );
     }
 
     /// All phases of one step, from state `h` to the other one.
@@ -481,8 +493,16 @@ impl<'a> Layer<'a> {
 
     pub fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
         let cell = Some((self.pass.config().cell, self.pass.projected()));
-        let texture = self.pass.rnn.recurrent_weights(self.layer).is_texture();
-        Variant { cell, keep: self.buffers.keep, texture, ..Variant::new(kernel, tile, plan.device().panel()) }
+        let weights = self.pass.rnn.recurrent_weights(self.layer);
+        let (texture, half, narrow) = (weights.is_texture(), weights.half, self.buffers.narrow);
+        Variant {
+            cell,
+            keep: self.buffers.keep,
+            texture,
+            half,
+            narrow,
+            ..Variant::new(kernel, tile, plan.device().panel())
+        }
     }
 
     /// The parameters for step `at` of the chunk that begins with step `from`.

@@ -1,5 +1,6 @@
 //! A dense layer on the device: the head of a model.
 
+use super::config::Precision;
 use super::pack::{Matrix, PackedMatrices, pack};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -64,7 +65,8 @@ impl Linear {
     fn of_parameters(parameters: Parameters, (outputs, inputs): (usize, usize), biased: bool) -> Result<Self> {
         let device = parameters.device().clone();
         let matrix = Matrix::transposed(0, outputs, inputs);
-        let transposed = PackedMatrices::new(&device, "linear weight, transposed".to_owned(), vec![matrix])?;
+        let transposed =
+            PackedMatrices::new(&device, "linear weight, transposed".to_owned(), vec![matrix], Precision::Single)?;
         let training = Some(LinearTraining { parameters, biased, transposed });
         let linear = Self { training, ..Self::over(&device, (outputs, inputs), biased)? };
         linear.refresh()?;
@@ -81,7 +83,7 @@ impl Linear {
 
     fn over(device: &Device, (outputs, inputs): (usize, usize), biased: bool) -> Result<Self> {
         let matrix = Matrix::of_weight(0, outputs, inputs, biased.then_some(outputs * inputs));
-        let packed = PackedMatrices::new(device, "linear weight".to_owned(), vec![matrix])?;
+        let packed = PackedMatrices::new(device, "linear weight".to_owned(), vec![matrix], Precision::Single)?;
         Ok(Self { device: device.clone(), packed, inputs, outputs, training: None })
     }
 

@@ -16,7 +16,7 @@ mod state;
 mod training;
 
 pub(crate) use backward::{Flow, emit_backward, gradient_buffer, outer, sum_rows};
-pub use config::{Bias, Direction, RnnConfig};
+pub use config::{Bias, Direction, Precision, RnnConfig};
 pub use embedding::Embedding;
 pub use emit::{Output, RnnCall};
 pub(crate) use emit::{copy_rows, emit, output_shape, sequence_sizes};
@@ -304,7 +304,9 @@ impl DeviceLayer {
             starts.push(start);
             gate += columns;
         }
-        let pack = |name, matrices| PackedMatrices::new(device, format!("{name} of layer {layer}"), matrices);
+        let pack = |name, matrices| {
+            PackedMatrices::new(device, format!("{name} of layer {layer}"), matrices, config.precision)
+        };
         let backward = if trainable {
             let input = directions().map(|at| Matrix::transposed(at + offsets.w, gates, inputs));
             let mut recurrent = Vec::new();

@@ -1,5 +1,6 @@
 //! Weights on the device, in the layout that products read.
 
+use super::config::Precision;
 use super::schedule::packs_textures;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -42,23 +43,28 @@ pub(crate) struct PackedMatrices {
     matrices: Vec<Matrix>,
     pub storage: Storage,
     pub words: usize,
+    /// Whether kernels read them in half precision.
+    pub half: bool,
 }
 
 impl PackedMatrices {
     /// Memory for them, which [`Self::emit`] fills.
-    pub fn new(device: &Device, name: String, matrices: Vec<Matrix>) -> Result<Self> {
-        let words: usize = matrices.iter().map(|matrix| packed(device, matrix.rows, matrix.columns).words()).sum();
+    pub fn new(device: &Device, name: String, matrices: Vec<Matrix>, precision: Precision) -> Result<Self> {
+        let half = precision == Precision::Half;
+        let variant = Variant { half, ..Variant::new(Kernel::Pack, FLAT, device.panel()) };
+        let vectors = matrices.iter().map(|matrix| packed(device, matrix.rows, matrix.columns).vectors());
+        let words = vectors.sum::<usize>() * variant.vector_words() as usize;
         if u32::try_from(words).is_err() {
             let allowed = 4 * u64::from(u32::MAX);
             return Err(Error::Limit { what: name, needed: 4 * words as u64, limit: "32-bit indices", allowed });
         }
-        let texture = if packs_textures(device) { Storage::texture(device, &name, words as u64)? } else { None };
+        let texture = if packs_textures(device) { Storage::texture(device, &name, words as u64, half)? } else { None };
         let (storage, words) = match texture {
             // All of its rows, the last one too.
             Some(texture) => (texture.clone(), texture.words() as usize),
             None => (Storage::zeros(device, &name, words as u64)?, words),
         };
-        Ok(Self { name, matrices, storage, words })
+        Ok(Self { name, matrices, storage, words, half })
     }
 
     /// Whether kernels read them from a texture.
@@ -85,7 +91,8 @@ impl PackedMatrices {
         let mut offset = 0;
         for matrix in &self.matrices {
             let layout = packed(&device, matrix.rows, matrix.columns);
-            let words = layout.words();
+            let variant = Variant { half: self.half, ..Variant::new(Kernel::Pack, FLAT, device.panel()) };
+            let words = layout.vectors() * variant.vector_words() as usize;
             let params = PackParams {
                 rows: matrix.rows as u32,
                 columns: matrix.columns as u32,
@@ -99,7 +106,6 @@ impl PackedMatrices {
                 packed_offset: offset as u32,
                 row_lanes: row_lanes(words),
             };
-            let variant = Variant::new(Kernel::Pack, FLAT, device.panel());
             plan.draft.dispatch(variant, vec![block, block, target], &params.words());
             offset += words;
         }

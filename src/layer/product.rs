@@ -13,6 +13,8 @@ pub(crate) struct Operands<'a> {
     pub b: &'a PackedMatrices,
     pub map: BufferId,
     pub c: BufferId,
+    /// Whether C is in half precision.
+    pub narrow: bool,
 }
 
 /// Appends a product. Rows of A are read four elements at a time where they allow it, and through windows of uniform
@@ -36,6 +38,8 @@ fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, vector: bool, window
         vector,
         staged: staged.is_some(),
         texture: operands.b.is_texture(),
+        half: operands.b.half,
+        narrow: operands.narrow,
         uniform: window.is_some(),
         ..Variant::new(Kernel::Gemm, if vector { tile } else { Tile { spread: 0, ..tile } }, plan.device().panel())
     };

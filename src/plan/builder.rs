@@ -313,7 +313,11 @@ impl PlanBuilder {
             c_row: linear.outputs as u32,
             ..Default::default()
         };
-        layer::gemm(self, layer::Operands { a: x.buffer, b: &linear.packed, map: none, c: out.buffer }, &params);
+        layer::gemm(
+            self,
+            layer::Operands { a: x.buffer, b: &linear.packed, map: none, c: out.buffer, narrow: false },
+            &params,
+        );
         Ok(())
     }
 

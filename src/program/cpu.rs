@@ -1,6 +1,6 @@
 //! Plans run by the kernels' twins.
 
-use crate::cpu::{Call, Scratch, View};
+use crate::cpu::{Call, Scratch, View, halves, write_halves};
 use crate::device::locked;
 use crate::kernels::{Access, MAX_BINDINGS};
 use crate::plan::{BufferId, Command, Dispatch, Plan};
@@ -113,9 +113,16 @@ fn run_dispatch(plan: &Plan, dispatch: &Dispatch, held: &mut [Held<'_>], scratch
     for (i, id) in bindings.iter().enumerate().filter_map(writes) {
         written[i] = held[id].take();
     }
+    // Twins see numbers where shaders see halves: that is for parity only.
+    let mut wide: [Vec<f32>; MAX_BINDINGS] = Default::default();
+    for (i, id) in bindings.iter().enumerate().filter(|(i, _)| variant.holds_halves(*i)) {
+        wide[i] = if written[i].is_empty() { halves(held[id.0].words()) } else { halves(&written[i]) };
+        std::mem::swap(&mut wide[i], &mut written[i]);
+    }
     let mut views: [View<'_>; MAX_BINDINGS] = Default::default();
     for ((i, id), written) in bindings.iter().enumerate().zip(&mut written) {
         views[i] = match row.bindings[i].1 {
+            Access::Matrix if variant.holds_halves(i) => View::Read(written),
             Access::Rows if variant.uniform => View::Read(&held[id.0].words()[dispatch.window as usize..]),
             Access::Read | Access::Matrix | Access::Rows => View::Read(held[id.0].words()),
             Access::Write => View::Write(written),
@@ -123,6 +130,10 @@ fn run_dispatch(plan: &Plan, dispatch: &Dispatch, held: &mut [Held<'_>], scratch
     }
     (row.twin)(&mut Call { variant, params: plan.params(dispatch), views, scratch });
     for (i, id) in bindings.iter().enumerate().filter_map(writes) {
+        if variant.holds_halves(i) {
+            write_halves(&written[i], &mut wide[i]);
+            std::mem::swap(&mut wide[i], &mut written[i]);
+        }
         held[id].put(std::mem::take(&mut written[i]));
     }
 }

@@ -199,7 +199,7 @@ impl Recorder {
         match (from, to) {
             (Storage::Gpu(from), Storage::Gpu(to)) => encoder.copy_buffer_to_buffer(from, 0, to, 0, 4 * words),
             (Storage::Gpu(buffer), Storage::Texture(texture)) => {
-                let from = wgpu::TexelCopyBufferInfo { buffer, layout: texels_layout() };
+                let from = wgpu::TexelCopyBufferInfo { buffer, layout: texels_layout(texture) };
                 encoder.copy_buffer_to_texture(from, texture.as_image_copy(), texture.size());
             }
             // No plan reads from a texture but by a kernel.

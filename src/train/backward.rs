@@ -244,7 +244,7 @@ fn linear_backward(
             accumulate: (*accumulate).into(),
             ..Default::default()
         };
-        layer::gemm(plan, layer::Operands { a: dy.buffer, b, map: none, c: dx.buffer }, &params);
+        layer::gemm(plan, layer::Operands { a: dy.buffer, b, map: none, c: dx.buffer, narrow: false }, &params);
     }
     let target = layer::gradient_buffer(plan, &training.parameters);
     let params = OuterParams {

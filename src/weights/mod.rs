@@ -4,7 +4,8 @@ pub(crate) mod files;
 mod init;
 
 use crate::error::{Error, Result};
-use crate::layer::{Bias, RnnConfig};
+use crate::layer::{Bias, Precision, RnnConfig};
+use half::f16;
 use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 
 /// The weights of one direction of one layer. Rows hold the gates in PyTorch's order: i, f, g, o of an LSTM, r, z, n of
@@ -106,7 +107,10 @@ impl RnnWeights {
                 for (kind, shape) in tensor_shapes(config, layer) {
                     let name = tensor_name(kind, layer, direction);
                     match (tensors.iter().find(|tensor| tensor.0 == kind).and_then(|tensor| tensor.1.as_ref()), shape) {
-                        (Some(array), Some(shape)) if array.shape() == shape => check_finite(&name, array.iter())?,
+                        (Some(array), Some(shape)) if array.shape() == shape => {
+                            check_finite(&name, array.iter())?;
+                            check_half(config, &name, array.iter())?;
+                        }
                         (Some(array), Some(shape)) => return Err(Error::shape(name, shape, array.shape())),
                         (Some(array), None) => return Err(Error::shape(name, "none", array.shape())),
                         (None, Some(_)) => return Err(Error::MissingWeight(name)),
@@ -182,6 +186,17 @@ fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec
 /// PyTorch's name: `weight_ih_l0`, `weight_ih_l0_reverse`.
 fn tensor_name(kind: &str, layer: usize, direction: usize) -> String {
     format!("{kind}_l{layer}{}", if direction == 1 { "_reverse" } else { "" })
+}
+
+/// Refuses what half precision can't hold, where it is asked for.
+fn check_half<'a>(config: &RnnConfig, tensor: &str, mut values: impl Iterator<Item = &'a f32>) -> Result<()> {
+    let most = f16::MAX.to_f32();
+    match values.find(|value| value.abs() > most) {
+        Some(value) if config.precision == Precision::Half => {
+            Err(Error::value(tensor, format!("numbers up to ±{most}, what half precision can hold"), value))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses NaN and infinities, which would spread through every later state.

@@ -8,6 +8,7 @@ mod extremes;
 mod golden;
 mod gradients;
 mod grid;
+mod half;
 mod hostile_files;
 mod kernels;
 mod layers;

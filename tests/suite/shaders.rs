@@ -9,8 +9,8 @@ use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, com
 use wgrnn::{Cell, Device};
 
 /// What other shaders include, and the trial of workgroups.
-const PARTIALS: [&str; 8] =
-    ["math", "gemm_staged", "progress", "operands", "tile", "recurrence", "backward", "threefry"];
+const PARTIALS: [&str; 9] =
+    ["math", "half", "gemm_staged", "progress", "operands", "tile", "recurrence", "backward", "threefry"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -151,6 +151,7 @@ fn every_variant_is_valid_and_declares_what_the_table_says() {
             let mut allowed = Capabilities::empty();
             allowed.set(Capabilities::IMMEDIATES, immediates);
             allowed.set(Capabilities::SUBGROUP, variant.tile.spread > 0);
+            allowed.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, variant.half);
             Validator::new(ValidationFlags::all(), allowed)
                 .validate(&module)
                 .unwrap_or_else(|error| panic!("{variant}: {}", error.emit_to_string(&text)));
