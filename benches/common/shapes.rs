@@ -1,7 +1,7 @@
 //! The shapes that benches and peers share: `benches/shapes.json`.
 
 use serde::{Deserialize, Serialize};
-use wgrnn::{Activation, Cell, Direction, Reset, RnnConfig};
+use wgrnn::{Activation, Cell, Direction, Precision, Reset, RnnConfig};
 
 /// A shape that people run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -15,6 +15,9 @@ pub struct Shape {
     pub steps: usize,
     pub layers: usize,
     pub directions: usize,
+    /// Whether in half precision.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub half: bool,
 }
 
 pub fn shapes() -> Vec<Shape> {
@@ -53,6 +56,8 @@ impl Shape {
 
     pub fn config(&self) -> RnnConfig {
         let direction = if self.directions == 2 { Direction::Bidirectional } else { Direction::Forward };
-        RnnConfig::new(self.cell(), self.input, self.hidden).layers(self.layers).direction(direction)
+        let precision = if self.half { Precision::Half } else { Precision::Single };
+        let config = RnnConfig::new(self.cell(), self.input, self.hidden);
+        config.layers(self.layers).direction(direction).precision(precision)
     }
 }

@@ -38,6 +38,9 @@ struct Arguments {
     /// Forward and backward passes too.
     #[arg(long)]
     training: bool,
+    /// Weights and the input part of the gates in half precision.
+    #[arg(long)]
+    half: bool,
     /// How steps become dispatches: what suits the device by default.
     #[arg(long, value_enum, default_value = "auto")]
     schedule: Schedule,
@@ -122,7 +125,8 @@ fn report(kind: Kind, arguments: &Arguments) -> Result<serde_json::Value> {
         ceiling.copy_bytes_per_second / 1e9,
         1e6 * ceiling.round_trip_seconds
     );
-    let all = shapes::shapes();
+    let mut all = shapes::shapes();
+    all.iter_mut().for_each(|shape| shape.half = arguments.half);
     if let Some(unknown) = arguments.shapes.iter().find(|name| !all.iter().any(|shape| shape.id() == **name)) {
         let ids: Vec<_> = all.iter().map(shapes::Shape::id).collect();
         bail!("no shape '{unknown}': there is {}", ids.join(", "));
