@@ -4,6 +4,7 @@
 //! cargo run --release --example doctor
 //! cargo run --release --example doctor -- --adapter radeon
 //! cargo run --release --example doctor -- --all
+//! cargo run --release --example doctor -- --autotune
 //! ```
 
 use anyhow::{Result, bail};
@@ -12,7 +13,8 @@ use ndarray::{Array3, ArrayView3};
 use std::process::ExitCode;
 use wgrnn::kernels::Kernel;
 use wgrnn::{
-    Cell, Device, Direction, GpuOptions, Lengths, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, adapters, check,
+    Autotune, Cell, Device, Direction, GpuOptions, Lengths, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, adapters,
+    check,
 };
 
 /// Lists adapters, and checks every kernel and cell on them.
@@ -24,6 +26,9 @@ struct Arguments {
     /// Check every adapter.
     #[arg(long)]
     all: bool,
+    /// Measure first which tiles are fastest, or take what was found before, and check those.
+    #[arg(long)]
+    autotune: bool,
 }
 
 fn main() -> Result<ExitCode> {
@@ -36,10 +41,11 @@ fn main() -> Result<ExitCode> {
     for adapter in &found {
         println!("{adapter}");
     }
+    let base = GpuOptions { autotune: arguments.autotune.then(Autotune::default), ..GpuOptions::default() };
     let options: Vec<_> = if arguments.all {
-        (0..found.len()).map(|index| GpuOptions { index: Some(index), ..GpuOptions::default() }).collect()
+        (0..found.len()).map(|index| GpuOptions { index: Some(index), ..base.clone() }).collect()
     } else {
-        vec![GpuOptions { adapter: arguments.adapter, ..GpuOptions::default() }]
+        vec![GpuOptions { adapter: arguments.adapter, ..base }]
     };
     let mut right = true;
     for options in options {
@@ -58,6 +64,9 @@ fn main() -> Result<ExitCode> {
 /// Checks one adapter; whether all is right.
 fn examine(device: &Device) -> Result<bool> {
     println!("\n{}; workgroups seen to run side by side: {}", device.name(), device.side_by_side());
+    if let Some(tuning) = device.tuning() {
+        println!("\n{tuning}");
+    }
     println!("\nschedules chosen for a layer of H units and N sequences:");
     println!("{:<18} {:>16} {:>16} {:>16}", "cell", "H 32, N 1", "H 128, N 1", "H 512, N 16");
     for cell in Cell::ALL {

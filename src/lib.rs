@@ -20,7 +20,7 @@ pub use ndarray;
 pub use wgpu;
 
 pub use cells::{Activation, Cell, Reset};
-pub use device::{AdapterReport, Class, Device, Features, GpuOptions, Limits, adapters};
+pub use device::{AdapterReport, Autotune, Class, Device, Features, GpuOptions, Limits, Trial, TuningReport, adapters};
 pub use error::{Error, Result};
 pub use layer::{
     BatchLengths, Bias, DeviceState, Direction, Embedding, Lengths, Linear, Output, Precision, Reserve, Rnn, RnnCall,

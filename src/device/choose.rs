@@ -1,6 +1,6 @@
 //! Which adapter, and what is asked of it.
 
-use super::{AdapterReport, Class, Gpu};
+use super::{AdapterReport, Autotune, Class, Gpu};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ pub struct GpuOptions {
     pub portable: bool,
     /// Compile shaders with wgpu's bounds checks. Plans prove their bounds, so this finds faults of drivers only.
     pub checked: bool,
+    /// Measure which tiles are fastest on this adapter, once, instead of taking those for its class. None: only where the
+    /// environment variable `WGRNN_AUTOTUNE` is 1.
+    pub autotune: Option<Autotune>,
 }
 
 /// All adapters, the best first.

@@ -1,8 +1,9 @@
 //! A wgpu device with the kernels compiled for it.
 
-use super::{AdapterReport, GpuOptions};
+use super::{AdapterReport, GpuOptions, TuningReport};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, compose};
+use crate::layer::Tuning;
 use crate::plan::PlanLimits;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -22,6 +23,10 @@ pub(crate) struct Gpu {
     pub params_layout: wgpu::BindGroupLayout,
     pipelines: Mutex<HashMap<Variant, wgpu::ComputePipeline>>,
     side_by_side: OnceLock<u32>,
+    /// Which tiles, and how operands are read.
+    pub tuning: Tuning,
+    /// How these were found, where they were measured.
+    pub autotuned: Option<TuningReport>,
 }
 
 /// What a layout depends on: the kernel, and how it reads matrix and rows.
@@ -97,7 +102,21 @@ impl Gpu {
         let pipelines = Mutex::default();
         let checked = options.checked;
         let side_by_side = OnceLock::new();
-        Ok(Self { device, queue, report, faults, immediates, checked, layouts, params_layout, pipelines, side_by_side })
+        let tuning = Tuning::of(&report);
+        Ok(Self {
+            device,
+            queue,
+            report,
+            faults,
+            immediates,
+            checked,
+            layouts,
+            params_layout,
+            pipelines,
+            side_by_side,
+            tuning,
+            autotuned: None,
+        })
     }
 
     /// Runs wgpu calls, and gives what they complained of.

@@ -1,15 +1,17 @@
 //! Where the work is done: a GPU, through wgpu, or the CPU.
 
+mod autotune;
 mod choose;
 mod gpu;
 mod progress;
 mod report;
 
+pub use autotune::{Autotune, Trial, TuningReport};
 pub use choose::{GpuOptions, adapters};
 pub(crate) use gpu::{Gpu, LayoutKey, PARAMS_STRIDE, locked};
 pub use report::{AdapterReport, Class, Features, Limits};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::PlanLimits;
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
@@ -57,7 +59,15 @@ impl Device {
     /// # Errors
     /// As [`Device::gpu`].
     pub async fn gpu_async(options: &GpuOptions) -> Result<Self> {
-        Ok(Self(Arc::new(Inner { gpu: Some(choose::open(options).await?), note: None })))
+        let mut device = Self(Arc::new(Inner { gpu: Some(choose::open(options).await?), note: None }));
+        if let Some(autotune) = options.autotune.clone().or_else(Autotune::from_environment) {
+            let (tuning, report) = autotune::tuned(&device, &autotune)?;
+            // Nothing that was measured with is left.
+            let gpu = Arc::get_mut(&mut device.0).and_then(|inner| inner.gpu.as_mut());
+            let gpu = gpu.ok_or_else(|| Error::Plan("a device is tuned while it is used".to_owned()))?;
+            (gpu.tuning, gpu.autotuned) = (tuning, Some(report));
+        }
+        Ok(device)
     }
 
     /// A device over wgpu objects of the caller's. Kernels use the features that `device` was made with; immediates and
@@ -104,6 +114,11 @@ impl Device {
         self.gpu_ref().map(|gpu| &gpu.report)
     }
 
+    /// What [`Autotune`] found; none where the table for the adapter's class is used.
+    pub fn tuning(&self) -> Option<&TuningReport> {
+        self.gpu_ref().and_then(|gpu| gpu.autotuned.as_ref())
+    }
+
     /// Whether this is the CPU device.
     pub fn is_cpu(&self) -> bool {
         self.0.gpu.is_none()
@@ -130,11 +145,6 @@ impl Device {
 
     pub(crate) fn gpu_ref(&self) -> Option<&Gpu> {
         self.0.gpu.as_ref()
-    }
-
-    /// Which kernels and schedules suit it.
-    pub(crate) fn class(&self) -> Class {
-        self.report().map_or(Class::Cpu, |report| report.class)
     }
 
     /// Rows of a packed matrix that lie together: what a lane loads at once, or plain rows for the twins.

@@ -1338,6 +1338,42 @@ pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
     plain_bench(kernel, device).into_iter().map(as_used).collect()
 }
 
+/// A product for a tile to be timed on, `gemm`'s of so many rows, read from textures and windows as it says; none where the
+/// kernel has no such form.
+pub(crate) fn timed(
+    kernel: Kernel,
+    device: &Device,
+    tile: Tile,
+    (texture, uniform): (bool, bool),
+    rows: usize,
+) -> Option<Case> {
+    let variant = |tile: Tile, cell: bool| Variant {
+        cell: cell.then_some((Cell::Lstm, false)),
+        width: if kernel == Kernel::Sequence { 64 } else { 0 },
+        ..Variant::new(kernel, tile, device.panel())
+    };
+    let case = match kernel {
+        Kernel::Gemm => gemm_case(tile, device.panel(), (rows, 1024, 256), GemmForm::Plain, 1),
+        Kernel::Step => {
+            let tile = Tile { columns: (tile.columns / 4).max(1), ..tile };
+            // The states of two layers and directions, which a window still holds.
+            recurrence_case(variant(tile, true), 16, 192, 1)
+        }
+        Kernel::Sequence => recurrence_case(variant(tile, true), 8, 64, 64),
+        Kernel::Outer => outer_case(tile, (1024, 256, 256), (false, true), 1),
+        _ => return None,
+    };
+    let uniform = uniform && matches!(kernel, Kernel::Gemm | Kernel::Step);
+    let texture = texture && kernel != Kernel::Outer;
+    if texture || uniform { case.read_by(texture, uniform) } else { Some(case) }
+}
+
+/// The same product through workgroup memory.
+pub(crate) fn timed_staged(device: &Device, texture: bool, rows: usize) -> Option<Case> {
+    let case = gemm_case(STAGED[0], device.panel(), (rows, 1024, 256), GemmForm::Plain, 1).staged();
+    if texture { case.read_by(true, false) } else { Some(case) }
+}
+
 fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
     let cell = Some((Cell::Lstm, false));
     match kernel {

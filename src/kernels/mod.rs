@@ -8,6 +8,7 @@ mod packed;
 mod params;
 
 pub use cases::Case;
+pub(crate) use cases::{timed, timed_staged};
 pub(crate) use compose::compose_progress;
 pub use compose::{Dialect, compose};
 pub(crate) use needs::{
@@ -23,6 +24,7 @@ pub(crate) use params::{
 use crate::cells::{Cell, Phase};
 use crate::cpu::{self, Call};
 use crate::device::Device;
+use serde::{Deserialize, Serialize};
 
 /// No kernel binds more storage buffers than WebGPU guarantees.
 pub const MAX_BINDINGS: usize = 8;
@@ -225,7 +227,7 @@ impl Kernel {
 }
 
 /// The part of an output that one invocation or workgroup takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tile {
     /// Rows (`gemm`, `outer`), or sequences (`step`, `sequence` and their backward halves), of an invocation or a workgroup.
     pub rows: u32,

@@ -14,6 +14,7 @@ mod schedule;
 mod session;
 mod state;
 mod training;
+mod tuning;
 
 pub(crate) use backward::{Flow, emit_backward, gradient_buffer, outer, sum_rows};
 pub use config::{Bias, Direction, Precision, RnnConfig};
@@ -28,10 +29,11 @@ pub(crate) use reserve::{Columns, threshold};
 pub(crate) use rows::check_lengths;
 pub use rows::{BatchLengths, Lengths};
 pub use schedule::Schedule;
-pub(crate) use schedule::{gemm_tile, outer_tile, own_tiles, packs_textures, reads_windows, step_tile, tiles};
+pub(crate) use schedule::{gemm_tile, outer_tile, packs_textures, reads_windows, step_tile};
 pub use session::{Session, SessionOptions, Stream};
 pub use state::{DeviceState, State};
 pub use training::{RnnGradients, RnnTraining};
+pub(crate) use tuning::{Tuning, own_tiles, tiles, tuning};
 
 use crate::cells::Width;
 use crate::device::{Device, locked};

@@ -1,9 +1,10 @@
-//! Which tiles and which schedule: one table by class of adapter.
+//! Which tiles and which schedule: what the table says, for a device and sizes.
 
 use super::config::RnnConfig;
+use super::tuning::tuning;
 use crate::cells::{Phase, Width};
 use crate::cpu::threads;
-use crate::device::{Class, Device};
+use crate::device::Device;
 use crate::kernels::{GemmParams, Kernel, STAGED, Tile, Variant, grid_trips, sequence_trips};
 use crate::plan::MAX_TRIPS;
 
@@ -24,143 +25,10 @@ pub enum Schedule {
     Grid,
 }
 
-/// What is chosen for a class of adapter.
-struct Tuning {
-    /// Largest register tile of `gemm`.
-    gemm: Tile,
-    /// Whether `gemm` stages its operands in workgroup memory where it has enough to do: from how many workgroups on, for
-    /// each of the [`STAGED`] tiles.
-    staged: Option<[u64; 2]>,
-    /// Largest register tile of `outer`: rows, always by four columns; as many lanes share as there are vectors of rows.
-    outer: Tile,
-    /// Largest register tile of `step`; its columns are sums: gates times units.
-    step: Tile,
-    /// Lanes of a workgroup of `sequence`, and most sequences it takes.
-    sequence: Tile,
-    /// Units of a workgroup of `grid`, its lanes, and most sequences it takes.
-    grid: Tile,
-    /// `grid` may be chosen from this many multiplications a step on, H times G·H, where progress was shown.
-    grid_work: usize,
-    /// `sequence` is chosen up to this many multiplications a step: H times G·H for each sequence of its tile. On software
-    /// adapters measured with H from 4 to 64 and N 1 and 8: the point where `step` becomes as fast.
-    sequence_work: usize,
-    /// Whether lanes share loads through their subgroup.
-    spread: bool,
-    /// Whether packed matrices are read from textures.
-    texture: bool,
-    /// Whether rows that are multiplied are read through windows of uniform buffers.
-    uniform: bool,
-}
-
-/// GPUs in software run a few lanes as one vector; sharing loads between them saves most gathers.
-const SOFTWARE: Tuning = Tuning {
-    gemm: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
-    staged: None,
-    outer: Tile { rows: 16, columns: 4, lanes: 32, spread: 4 },
-    step: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
-    sequence: Tile { rows: 8, columns: 1, lanes: 64, spread: 0 },
-    grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
-    grid_work: usize::MAX,
-    sequence_work: 1 << 15,
-    spread: true,
-    texture: false,
-    uniform: true,
-};
-
-/// Mesa before 24 loads from buffers with a loop over the lanes, 15 times as dear as from textures and uniform buffers.
-const OLD_MESA: Tuning = Tuning {
-    outer: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
-    sequence_work: 1 << 13,
-    texture: true,
-    ..SOFTWARE
-};
-
-/// Few cores with a small register file.
-const INTEGRATED: Tuning = Tuning {
-    gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
-    staged: None,
-    outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
-    step: Tile { rows: 4, columns: 4, lanes: 64, spread: 0 },
-    sequence: Tile { rows: 4, columns: 1, lanes: 128, spread: 0 },
-    grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
-    grid_work: usize::MAX,
-    sequence_work: 1 << 14,
-    spread: false,
-    texture: false,
-    uniform: false,
-};
-
-/// Many cores: smaller tiles fill more of them.
-const DISCRETE: Tuning = Tuning {
-    gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
-    // A tile for each of the compute units of a middling GPU, or as many smaller ones.
-    staged: Some([48, 32]),
-    outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
-    step: Tile { rows: 4, columns: 4, lanes: 32, spread: 0 },
-    sequence: Tile { rows: 1, columns: 1, lanes: 256, spread: 0 },
-    grid: Tile { rows: 4, columns: 1, lanes: 32, spread: 0 },
-    grid_work: 1 << 17,
-    sequence_work: 1 << 16,
-    spread: false,
-    texture: false,
-    uniform: false,
-};
-
-/// The row of the table for a device.
-fn tuning(device: &Device) -> &'static Tuning {
-    match device.class() {
-        // Twins heed no register tile.
-        Class::Cpu => &SOFTWARE,
-        Class::Software if mesa_version(device).is_some_and(|major| major < 24) => &OLD_MESA,
-        Class::Software => &SOFTWARE,
-        Class::Integrated => &INTEGRATED,
-        Class::Discrete => &DISCRETE,
-    }
-}
-
-/// 22 of the driver `llvmpipe Mesa 22.3.6 (LLVM 15.0.6)`.
-fn mesa_version(device: &Device) -> Option<u32> {
-    let (_, version) = device.report()?.driver.split_once("Mesa ")?;
-    version.split('.').next()?.parse().ok()
-}
-
-impl Tuning {
-    /// The tiles that a kernel may run with: full, for one row, and without shared loads.
-    fn tiles(&self, kernel: Kernel) -> [Tile; 3] {
-        let tile = match kernel {
-            Kernel::Gemm => self.gemm,
-            Kernel::Outer => self.outer,
-            Kernel::Step | Kernel::StepBackward => self.step,
-            Kernel::Grid => self.grid,
-            _ => self.sequence,
-        };
-        [tile, Tile { rows: 1, spread: 0, ..tile }, Tile { spread: 0, ..tile }]
-    }
-}
-
-/// The tiles that a device's own row of the table leads to.
-pub(crate) fn own_tiles(device: &Device, kernel: Kernel) -> [Tile; 3] {
-    tuning(device).tiles(kernel)
-}
-
-/// These and the ones of other classes of adapter, for parity cases to try on whatever adapter there is. On the CPU,
-/// which compiles no shader, really all; elsewhere not those of old Mesa, since other compilers take many seconds for
-/// tiles of that size.
-pub(crate) fn tiles(device: &Device, kernel: Kernel) -> Vec<Tile> {
-    let mut tiles = Vec::new();
-    let others = [&SOFTWARE, &INTEGRATED, &DISCRETE].into_iter().chain(device.is_cpu().then_some(&OLD_MESA));
-    for tile in [tuning(device)].into_iter().chain(others).flat_map(|tuning| tuning.tiles(kernel)) {
-        if !tiles.contains(&tile) {
-            tiles.push(tile);
-        }
-    }
-    tiles
-}
-
 /// The part of a tile that `rows` rows fill, and sharing of loads only where lanes for it are.
 fn fit(device: &Device, tile: Tile, rows: usize) -> Tile {
     let report = device.report();
-    let shares = tuning(device).spread && report.is_some_and(|report| report.has_subgroups_of(tile.spread));
+    let shares = report.is_some_and(|report| report.has_subgroups_of(tile.spread));
     let rows = u32::try_from(rows.next_power_of_two()).unwrap_or(u32::MAX).min(tile.rows);
     let spread = if shares && tile.spread > 0 && rows.is_multiple_of(tile.spread) { tile.spread } else { 0 };
     Tile { rows, spread, lanes: tile.lanes.min(report.map_or(u32::MAX, |report| report.limits.invocations)), ..tile }
@@ -201,7 +69,7 @@ pub(crate) fn outer_tile(device: &Device, rows: usize) -> Tile {
     let rows = u32::try_from(rows).unwrap_or(u32::MAX);
     let rows = if rows < 4 { 1 } else { (rows / 4).next_power_of_two().saturating_mul(4).min(largest.rows) };
     let tile = fit(device, Tile { spread: 0, ..largest }, largest.rows as usize);
-    let shares = tuning(device).spread && device.report().is_some_and(|report| report.has_subgroups_of(rows / 4));
+    let shares = largest.spread > 0 && device.report().is_some_and(|report| report.has_subgroups_of(rows / 4));
     Tile { rows, spread: if shares && rows > 4 { rows / 4 } else { 0 }, ..tile }
 }
 

@@ -1,0 +1,142 @@
+//! What is chosen for an adapter: one table, a row for each class; or a row measured on the adapter itself.
+
+use crate::device::{AdapterReport, Class, Device};
+use crate::kernels::{Kernel, Tile};
+use serde::{Deserialize, Serialize};
+
+/// What is chosen for a class of adapter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tuning {
+    /// Largest register tile of `gemm`.
+    pub gemm: Tile,
+    /// Whether `gemm` stages its operands in workgroup memory where it has enough to do: from how many workgroups on, for
+    /// each of the [`STAGED`](crate::kernels::STAGED) tiles.
+    pub staged: Option<[u64; 2]>,
+    /// Largest register tile of `outer`: rows, always by four columns. Where lanes share, as many do as
+    /// there are vectors of rows.
+    pub outer: Tile,
+    /// Largest register tile of `step`; its columns are sums: gates times units.
+    pub step: Tile,
+    /// Lanes of a workgroup of `sequence`, and most sequences it takes.
+    pub sequence: Tile,
+    /// Units of a workgroup of `grid`, its lanes, and most sequences it takes.
+    pub grid: Tile,
+    /// `grid` may be chosen from this many multiplications a step on, H times G·H, where progress was shown.
+    pub grid_work: usize,
+    /// `sequence` is chosen up to this many multiplications a step: H times G·H for each sequence of its tile. On software
+    /// adapters measured with H from 4 to 64 and N 1 and 8: the point where `step` becomes as fast.
+    pub sequence_work: usize,
+    /// Whether packed matrices are read from textures.
+    pub texture: bool,
+    /// Whether rows that are multiplied are read through windows of uniform buffers.
+    pub uniform: bool,
+}
+
+/// GPUs in software run a few lanes as one vector; sharing loads between them saves most gathers.
+const SOFTWARE: Tuning = Tuning {
+    gemm: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
+    staged: None,
+    outer: Tile { rows: 16, columns: 4, lanes: 32, spread: 4 },
+    step: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
+    sequence: Tile { rows: 8, columns: 1, lanes: 64, spread: 0 },
+    grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
+    grid_work: usize::MAX,
+    sequence_work: 1 << 15,
+    texture: false,
+    uniform: true,
+};
+
+/// Mesa before 24 loads from buffers with a loop over the lanes, 15 times as dear as from textures and uniform buffers.
+const OLD_MESA: Tuning = Tuning {
+    outer: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
+    sequence_work: 1 << 13,
+    texture: true,
+    ..SOFTWARE
+};
+
+/// Few cores with a small register file.
+const INTEGRATED: Tuning = Tuning {
+    gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
+    staged: None,
+    outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
+    step: Tile { rows: 4, columns: 4, lanes: 64, spread: 0 },
+    sequence: Tile { rows: 4, columns: 1, lanes: 128, spread: 0 },
+    grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
+    grid_work: usize::MAX,
+    sequence_work: 1 << 14,
+    texture: false,
+    uniform: false,
+};
+
+/// Many cores: smaller tiles fill more of them.
+const DISCRETE: Tuning = Tuning {
+    gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
+    staged: Some(Tuning::STAGED),
+    outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
+    step: Tile { rows: 4, columns: 4, lanes: 32, spread: 0 },
+    sequence: Tile { rows: 1, columns: 1, lanes: 256, spread: 0 },
+    grid: Tile { rows: 4, columns: 1, lanes: 32, spread: 0 },
+    grid_work: 1 << 17,
+    sequence_work: 1 << 16,
+    texture: false,
+    uniform: false,
+};
+
+/// What a device goes by.
+pub(crate) fn tuning(device: &Device) -> &Tuning {
+    // Twins heed no register tile.
+    device.gpu_ref().map_or(&SOFTWARE, |gpu| &gpu.tuning)
+}
+
+/// 22 of the driver `llvmpipe Mesa 22.3.6 (LLVM 15.0.6)`.
+fn mesa_version(report: &AdapterReport) -> Option<u32> {
+    let (_, version) = report.driver.split_once("Mesa ")?;
+    version.split('.').next()?.parse().ok()
+}
+
+impl Tuning {
+    /// A tile for each of the compute units of a middling GPU, or as many smaller ones.
+    pub const STAGED: [u64; 2] = [48, 32];
+
+    /// The row of the table for an adapter.
+    pub fn of(report: &AdapterReport) -> Self {
+        match report.class {
+            Class::Cpu => SOFTWARE,
+            Class::Software if mesa_version(report).is_some_and(|major| major < 24) => OLD_MESA,
+            Class::Software => SOFTWARE,
+            Class::Integrated => INTEGRATED,
+            Class::Discrete => DISCRETE,
+        }
+    }
+
+    /// The tiles that a kernel may run with: full, for one row, and without shared loads.
+    pub fn tiles(&self, kernel: Kernel) -> [Tile; 3] {
+        let tile = match kernel {
+            Kernel::Gemm => self.gemm,
+            Kernel::Outer => self.outer,
+            Kernel::Step | Kernel::StepBackward => self.step,
+            Kernel::Grid => self.grid,
+            _ => self.sequence,
+        };
+        [tile, Tile { rows: 1, spread: 0, ..tile }, Tile { spread: 0, ..tile }]
+    }
+}
+
+/// The tiles that a device's own row of the table leads to.
+pub(crate) fn own_tiles(device: &Device, kernel: Kernel) -> [Tile; 3] {
+    tuning(device).tiles(kernel)
+}
+
+/// These and the ones of other classes of adapter, for parity cases to try on whatever adapter there is. On the CPU,
+/// which compiles no shader, really all; elsewhere not those of old Mesa, since other compilers take many seconds for
+/// tiles of that size.
+pub(crate) fn tiles(device: &Device, kernel: Kernel) -> Vec<Tile> {
+    let mut tiles = Vec::new();
+    let others = [&SOFTWARE, &INTEGRATED, &DISCRETE].into_iter().chain(device.is_cpu().then_some(&OLD_MESA));
+    for tile in [tuning(device)].into_iter().chain(others).flat_map(|tuning| tuning.tiles(kernel)) {
+        if !tiles.contains(&tile) {
+            tiles.push(tile);
+        }
+    }
+    tiles
+}
