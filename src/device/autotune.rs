@@ -389,7 +389,8 @@ mod tests {
         let device = Device::cpu();
         let tile = candidates(&device, Kernel::Step)[0];
         let right = timed(Kernel::Step, &device, tile, (false, false), 0).unwrap();
-        let wrong = Case { tolerance: -1.0, ..right.clone() };
+        let mut wrong = right.clone();
+        wrong.tolerance = -1.0;
         let candidate = |timed: &Case, beside: &[&Case]| Candidate {
             timed: vec![Some(timed.clone())],
             beside: beside.iter().map(|&case| Some(case.clone())).collect(),
