@@ -128,14 +128,14 @@ fn report(
 ) -> Result<bool> {
     let x = Array3::from_shape_fn((6, 3, 20), |(t, n, i)| ((t * 31 + n * 17 + i * 7) % 23) as f32 / 11.5 - 1.0);
     let mut reports = Vec::new();
-    for schedule in [Schedule::Step, Schedule::Sequence] {
+    for schedule in [Schedule::Step, Schedule::Sequence, Schedule::Wavefront] {
         let call = RnnCall { lengths: Lengths::Fixed(vec![6, 2, 5]), schedule, ..RnnCall::default() };
         reports.extend(check(x.view(), &call)?.comparisons);
     }
     let passed = reports.iter().all(check::Comparison::passed);
     let worst = reports.iter().max_by(|a, b| a.severity().total_cmp(&b.severity()));
     let (error, tolerance) = worst.map_or((0.0, 0.0), |worst| (worst.max_abs, worst.tolerance));
-    row(name, 2, error, tolerance, passed);
+    row(name, 3, error, tolerance, passed);
     for failure in reports.iter().filter(|report| !report.passed()) {
         println!("  {failure}");
     }

@@ -1,4 +1,3 @@
-{%- set EXCHANGE = true -%}
 {%- from "tile.wgsl" import unit_products -%}
 // Many time steps in one dispatch, spread over many workgroups: each takes LANES units of ROWS sequences of a direction.
 //

@@ -38,6 +38,8 @@ struct Params {
     weights_1: u32,
     weights_direction_1: u32,
     gate_1: u32,
+    layer: u32, // `wave`: the lowest of its layers,
+    last: u32,  // and the topmost of the stack
 }
 {{ params }}
 
@@ -84,13 +86,18 @@ fn step_at(s: u32) -> Step {
 // Ends a step for one unit of one sequence: gates, slots and, in the last phase, the outputs.
 fn finish_{{ f }}(
     direction: u32, rank: u32, n: u32, unit: u32, step: Step, h: f32, r: array<f32, {{ phase.gates }}>,
+{%- if WAVE %}
+    g: array<f32, {{ phase.gates }}>,
+{%- endif %}
 ) -> f32 {
+{%- if not WAVE %}
     var g: array<f32, {{ phase.gates }}>;
+{%- endif %}
     var kept: array<f32, {{ phase.kept or 1 }}>;
-{%- if phase.input or KEEP %}
+{%- if (phase.input or KEEP) and not WAVE %}
     let row = direction * p.x_direction + (step.x_row + rank) * p.x_stride;
 {%- endif %}
-{%- if phase.input %}
+{%- if phase.input and not WAVE %}
     let at = row + p.gate_{{ f }} + unit;
 {%- for i in range(phase.gates) %}
     g[{{ i }}] = x_at(at{{ " + %su * p.units_%s" | format(i, f) if i else "" }});
@@ -130,10 +137,16 @@ fn finish_{{ f }}(
 {%- endif %}
 {%- endif %}
 {%- if is_last %}
+{%- if WAVE %}
+    if (p.y_stride != 0u && direction == p.last) {
+        y[p.y_offset + map[step.row + rank] * p.y_stride + unit] = value;
+    }
+{%- else %}
     if (p.y_stride != 0u) {
         let y_row = map[step.row + direction * p.map_direction + rank];
         y[p.y_offset + y_row * p.y_stride + direction * p.units_{{ f }} + unit] = value;
     }
+{%- endif %}
     if (rank >= step.next_running) {
         h_final[state * p.final_stride + unit] = value;
     }

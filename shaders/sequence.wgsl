@@ -1,4 +1,3 @@
-{%- set EXCHANGE = false -%}
 {%- from "tile.wgsl" import unit_products -%}
 // Many time steps in one dispatch: a workgroup takes ROWS sequences of one direction, with their state in its memory.
 //

@@ -1,4 +1,3 @@
-{%- set EXCHANGE = false -%}
 {%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add -%}
 // One phase of one time step, all directions: h·Rᵀ + b, the gates, and the new state, in one dispatch.
 //

@@ -70,6 +70,7 @@ enum Schedule {
     Step,
     Sequence,
     Grid,
+    Wavefront,
 }
 
 impl Schedule {
@@ -79,6 +80,7 @@ impl Schedule {
             Self::Step => wgrnn::Schedule::Step,
             Self::Sequence => wgrnn::Schedule::Sequence,
             Self::Grid => wgrnn::Schedule::Grid,
+            Self::Wavefront => wgrnn::Schedule::Wavefront,
         }
     }
 }

@@ -30,6 +30,7 @@ pub(crate) mod step;
 pub(crate) mod step_backward;
 pub(crate) mod threads;
 mod threefry;
+pub(crate) mod wave;
 
 use crate::kernels::{MAX_BINDINGS, Variant};
 use half::f16;

@@ -85,7 +85,7 @@ impl Case {
             Words::Indices(_) => {}
         };
         match self.variant.kernel {
-            Kernel::Gemm | Kernel::Step | Kernel::Sequence | Kernel::Grid => spoil(&mut buffers[1]),
+            Kernel::Gemm | Kernel::Step | Kernel::Sequence | Kernel::Grid | Kernel::Wave => spoil(&mut buffers[1]),
             Kernel::Outer | Kernel::StepBackward | Kernel::SequenceBackward => spoil(&mut buffers[1]),
             Kernel::Pack | Kernel::Gather | Kernel::ScatterAdd | Kernel::ElementLoss | Kernel::Sgd | Kernel::Adam => {
                 spoil(&mut buffers[0])
@@ -675,6 +675,86 @@ pub(super) fn grid(device: &Device) -> Vec<Case> {
         }
     }
     in_half_too(cases)
+}
+
+/// The beginning of a stack of three layers, its middle and its end; alone and together.
+pub(super) fn wave(device: &Device) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for cell in Cell::ALL.into_iter().filter(|cell| cell.phases(false).len() == 1) {
+        let gates = cell.gates() as u32;
+        for tile in tiles(device, Kernel::Wave, cell) {
+            let tile = Tile { columns: (tile.columns / gates).max(1), ..tile };
+            let variant = Variant { cell: Some((cell, false)), ..Variant::new(Kernel::Wave, tile, 4) };
+            for (batch, units, layers) in [(1, 1, 0..1), (3, 63, 0..3), (33, 65, 1..3), (5, 20, 2..3)] {
+                cases.push(wave_case(variant.clone(), batch, units, layers));
+            }
+        }
+    }
+    in_all_forms(device, cases)
+}
+
+/// Some layers of a stack of three, each with a step of its own.
+fn wave_case(variant: Variant, batch: usize, hidden: usize, layers: std::ops::Range<usize>) -> Case {
+    const LAYERS: usize = 3;
+    let mut numbers = Numbers::new(batch * 1000 + hidden);
+    let cell = variant.cell.map_or(Cell::Lstm, |(cell, _)| cell);
+    let gates = cell.gates() * hidden;
+    let count = layers.len();
+    // The lowest layer is at the last of these steps, the topmost at the first.
+    let rows = Rows::new(batch, count, 1);
+    let layout = Packed { rows: hidden, columns: gates, panel: variant.panel as usize };
+    let weights = packed(&mut numbers, layout, 2 * LAYERS - 1);
+    let width = hidden.next_multiple_of(4);
+    let states = LAYERS * batch;
+    let mut h_in = numbers.uniform(states * width, 1.0);
+    for row in h_in.chunks_exact_mut(width) {
+        row[hidden..].fill(0.0);
+    }
+    let slots = variant.phases()[0].slots;
+    let stride = gates + 1;
+    let sizes = PhaseParams {
+        units: hidden,
+        panels: layout.panels(),
+        weights: 0,
+        weights_direction: layout.vectors(),
+        column: 1,
+    };
+    let params = RecurrenceParams {
+        batch: batch as u32,
+        directions: count as u32,
+        x_stride: stride as u32,
+        order: rows.order as u32,
+        offsets: (rows.offsets + count - 1) as u32,
+        chunk: rows.chunk() as u32,
+        steps: 1,
+        running: rows.running as u32,
+        h_in_stride: (width / 4) as u32,
+        h_out_stride: width as u32,
+        final_stride: width as u32,
+        y_stride: (hidden + 3) as u32,
+        y_offset: 2,
+        aux_stride: (slots * hidden) as u32,
+        layer: layers.start as u32,
+        last: LAYERS as u32 - 1,
+        ..RecurrenceParams::of_phases([sizes, PhaseParams::default()])
+    };
+    Case {
+        name: format!("{variant} of layers {layers:?}, N {batch}, H {hidden}"),
+        tolerance: dot_tolerance(2 * hidden),
+        params: params.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(numbers.uniform(rows.rows * stride, 1.0)),
+            Words::Numbers(weights),
+            Words::Indices(rows.map),
+            Words::Numbers(h_in),
+            poison(states * width),
+            Words::Numbers(numbers.uniform((states * slots * hidden).max(1), 1.0)),
+            poison(2 + rows.rows * (hidden + 3)),
+            poison(states * width),
+        ],
+        variant,
+    }
 }
 
 pub(super) fn settle(_: &Device) -> Vec<Case> {
@@ -1328,7 +1408,7 @@ pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
     let has = |case: &Case, access| case.variant.kernel.row().bindings.iter().any(|binding| binding.1 == access);
     let as_used = |case: Case| {
         let texture = texture && has(&case, Access::Matrix);
-        let uniform = uniform && matches!(kernel, Kernel::Gemm | Kernel::Step | Kernel::StepBackward);
+        let uniform = uniform && matches!(kernel, Kernel::Gemm | Kernel::Step | Kernel::Wave | Kernel::StepBackward);
         if !texture && !uniform {
             return case;
         }
@@ -1396,6 +1476,10 @@ fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
             vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 4, 32, 64)]
         }
         Kernel::Settle => vec![settle_case(0, true)],
+        Kernel::Wave => {
+            let tile = layer::step_tile(device, 4, 8);
+            vec![wave_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 8, 256, 0..3)]
+        }
         Kernel::Outer => {
             // The gradient of R of a character model: 2,048 rows of gates, times those of the state.
             vec![outer_case(layer::outer_tile(device, 1024), (1024, 256, 2048), (false, true), 1)]
@@ -1434,6 +1518,10 @@ mod tests {
             for (binding, words) in case.run(&Device::cpu()).unwrap() {
                 // Only a step's last phase has an output.
                 if variant.kernel == Kernel::Step && unfinished && ["y", "h_final"].contains(&binding) {
+                    continue;
+                }
+                // And the topmost layer of a stack.
+                if variant.kernel == Kernel::Wave && binding == "y" && case.name.contains("layers 0..1") {
                     continue;
                 }
                 assert!(words.iter().any(|word| !word.is_nan()), "{}: {binding} is NaN all over", case.name);

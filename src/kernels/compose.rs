@@ -86,6 +86,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture,
             HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
             TEXELS => super::TEXELS, POLLS => super::POLLS, HEAD => super::EXCHANGE_HEAD,
+            EXCHANGE => variant.kernel == Kernel::Grid, WAVE => variant.kernel == Kernel::Wave,
             PHASES => phases,
         })
     });

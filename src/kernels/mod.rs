@@ -70,6 +70,8 @@ pub enum Kernel {
     Adam,
     /// Many time steps at once, on many workgroups that hand values on.
     Grid,
+    /// A step of each of some layers, each a step behind the one below.
+    Wave,
     /// What follows a [`Kernel::Grid`]: its last states, or its work once more.
     Settle,
 }
@@ -134,6 +136,9 @@ static SEQUENCE: Row = row!(sequence, RecurrenceParams, [
 static GRID: Row = row!(grid, RecurrenceParams, [
     Write x, Matrix weights, Read map, Rows h_in, Write exchange, Write aux, Write y, Write h_final,
 ]);
+static WAVE: Row = row!(wave, RecurrenceParams, [
+    Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
+]);
 static SETTLE: Row = row!(settle, SettleParams, [Read exchange, Read map, Write guarded, Write h_out, Write aux]);
 static OUTER: Row = row!(outer, OuterParams, [Read a, Read b, Read map, Write c]);
 static STEP_BACKWARD: Row = row!(step_backward, BackwardParams, [
@@ -157,7 +162,7 @@ static ADAM: Row =
 
 impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Gemm,
         Self::Pack,
         Self::Gather,
@@ -178,6 +183,7 @@ impl Kernel {
         Self::Adam,
         Self::Grid,
         Self::Settle,
+        Self::Wave,
     ];
 
     /// Cases large enough to time, tiled and packed as for this device.
@@ -194,6 +200,7 @@ impl Kernel {
                 | Self::Step
                 | Self::Sequence
                 | Self::Grid
+                | Self::Wave
                 | Self::StepBackward
                 | Self::SequenceBackward
         )
@@ -222,6 +229,7 @@ impl Kernel {
             Self::Adam => &ADAM,
             Self::Grid => &GRID,
             Self::Settle => &SETTLE,
+            Self::Wave => &WAVE,
         }
     }
 }
@@ -262,7 +270,7 @@ pub struct Variant {
     pub kernel: Kernel,
     /// Its tile.
     pub tile: Tile,
-    /// `step`, `sequence`, `grid` and backward: the cell, and whether it has a projection.
+    /// `step`, `sequence`, `grid`, `wave` and backward: the cell, and whether it has a projection.
     pub cell: Option<(Cell, bool)>,
     /// `step` and `step_backward`: which phase of the cell.
     pub phase: u32,
@@ -280,7 +288,7 @@ pub struct Variant {
     pub texture: bool,
     /// Whether its packed matrix is in half precision.
     pub half: bool,
-    /// `gemm`, `step`, `sequence`, `grid`: whether the input part of the gates is in half precision, two numbers a word.
+    /// `gemm`, `step`, `sequence`, `grid`, `wave`: whether the input part of the gates is in half precision, two numbers a word.
     pub narrow: bool,
     /// Whether the rows that it multiplies are a window of [`WINDOW`] words, bound as a uniform buffer.
     pub uniform: bool,

@@ -115,6 +115,7 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             words[..6].copy_from_slice(&[count, 5, 2, count, count, count]);
         }
         Kernel::Step | Kernel::Sequence | Kernel::Grid => recurrence(variant, params, maxima, &mut words),
+        Kernel::Wave => wave(variant, params, maxima, &mut words),
         Kernel::Settle => {
             let p: SettleParams = read(params);
             let states = u(p.state_row) + u(p.rows);
@@ -251,6 +252,35 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
         words[6] = u(p.y_offset) + row * u(p.y_stride) + last * state_units + state_units;
     }
     words[7] = (states - 1) * u(p.final_stride) + state_units;
+}
+
+/// Each layer is as a step of one direction, with weights, states and a step of its own.
+fn wave(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64; MAX_BINDINGS]) {
+    let p: RecurrenceParams = read(params);
+    let step = Variant { kernel: Kernel::Step, ..variant.clone() };
+    for behind in 0..p.directions {
+        let layer = p.layer.saturating_add(behind);
+        // What overflows is beyond every buffer.
+        let row = u32::try_from(u(layer) * u(p.batch)).unwrap_or(u32::MAX);
+        let block = u(p.weights_0) + 2 * u(layer) * u(p.weights_direction_0);
+        let of_layer = RecurrenceParams {
+            directions: 1,
+            state_row: row,
+            h_in_row: p.h_in_row.saturating_add(row),
+            offsets: p.offsets.wrapping_sub(behind),
+            weights_0: u32::try_from(block).unwrap_or(u32::MAX),
+            y_stride: if layer == p.last { p.y_stride } else { 0 },
+            x_direction: 0,
+            ..p
+        };
+        let mut needs = [0; MAX_BINDINGS];
+        recurrence(&step, &of_layer.words(), maxima, &mut needs);
+        // Only the lowest one reads rows of the input part.
+        if layer > 0 {
+            needs[0] = 0;
+        }
+        words.iter_mut().zip(needs).for_each(|(words, need)| *words = need.max(*words));
+    }
 }
 
 /// The largest row of the caller's array, over all directions.
@@ -390,7 +420,7 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
             let p: RecurrenceParams = read(params);
             [u(p.units_0.max(p.units_1)).div_ceil(lanes), u(p.batch).div_ceil(rows), u(p.directions)]
         }
-        Kernel::Step => {
+        Kernel::Step | Kernel::Wave => {
             let p: RecurrenceParams = read(params);
             let units = if variant.phase == 0 { p.units_0 } else { p.units_1 };
             [u(units).div_ceil(across), u(p.running).div_ceil(rows), u(p.directions)]
@@ -413,7 +443,7 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
 
 /// Units and panels of a recurrent dispatch's phases, and its steps.
 fn phases(variant: &Variant, params: &[u32]) -> ([(u64, u64); 2], u64) {
-    if matches!(variant.kernel, Kernel::Step | Kernel::Sequence | Kernel::Grid) {
+    if matches!(variant.kernel, Kernel::Step | Kernel::Sequence | Kernel::Grid | Kernel::Wave) {
         let p: RecurrenceParams = read(params);
         ([(p.units_0, p.panels_0), (p.units_1, p.panels_1)].map(|(a, b)| (u(a), u(b))), u(p.steps))
     } else {
@@ -462,6 +492,7 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
             u(p.end).saturating_sub(u(p.start))
         }
         Kernel::Step | Kernel::StepBackward => phases(variant, params).0[variant.phase as usize].1 + rows,
+        Kernel::Wave => 2 * phases(variant, params).0[0].1 + rows,
         Kernel::Grid => {
             let (phases, steps) = phases(variant, params);
             let (edges, step) = grid_trips(tile, variant.width, phases.into_iter().take(variant.phases().len()));
@@ -519,6 +550,18 @@ pub(crate) fn flop(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> u64
         Kernel::Step | Kernel::Sequence | Kernel::Grid => {
             let p: RecurrenceParams = read(params);
             recurrent_flop(variant, [p.units_0, p.units_1], p.directions, [p.offsets, p.steps], maxima)
+        }
+        Kernel::Wave => {
+            let p: RecurrenceParams = read(params);
+            let k = u(p.units_0);
+            let rows = |behind: u32| {
+                let at = u(p.offsets.wrapping_sub(behind));
+                maxima(2, at + 1, 1).saturating_sub(maxima(2, at, 1))
+            };
+            // The lowest layer multiplies R only.
+            let products = |behind: u32| if p.layer + behind == 0 { 1 } else { 2 };
+            let layer = |behind: u32| 2 * variant.phases()[0].gates as u64 * k * k * products(behind) * rows(behind);
+            (0..p.directions).map(layer).sum()
         }
         Kernel::StepBackward | Kernel::SequenceBackward => {
             let p: BackwardParams = read(params);

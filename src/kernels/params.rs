@@ -65,12 +65,13 @@ params! {
     SgdParams { count, momentum, decay, nesterov, max_value, row_lanes }
     /// Adam and AdamW.
     AdamParams { count, beta_1, beta_2, epsilon, decay, decoupled, max_value, row_lanes }
-    /// `step`, `sequence` and `grid`.
+    /// `step`, `sequence`, `grid` and `wave`.
     RecurrenceParams {
         batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
         h_in_row, h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride, source, between,
         units_0, panels_0, weights_0, weights_direction_0, gate_0,
         units_1, panels_1, weights_1, weights_direction_1, gate_1,
+        layer, last,
     }
     /// What follows a `grid`.
     SettleParams { rows, state_row, h_width, width, h_at, aux_stride, aux_at, map_words, row_lanes }

@@ -7,7 +7,7 @@ use super::reserve::{Columns, Reserve};
 use super::rows::{Lengths, RowMap};
 use super::schedule::{self, Grid, Schedule, reads_windows};
 use super::state::DeviceState;
-use super::{Rnn, packed, row_lanes};
+use super::{Place, Rnn, packed, row_lanes, wave};
 use crate::cells::Width;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -112,6 +112,8 @@ pub(super) struct Pass<'a> {
     pub sequence: Option<(Tile, u32)>,
     /// How the `grid` schedule runs; none of the two: step by step.
     pub grid: Option<Grid>,
+    /// Whether layers go side by side where nothing is kept.
+    pub wavefront: bool,
     pub columns: Columns,
 }
 
@@ -132,7 +134,8 @@ impl<'a> Pass<'a> {
         let rows = RowMap::of_call(config, steps, batch, &call.lengths)?;
         let map = rows.buffer(plan)?;
         let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
-        Ok(Self { rnn, batch, rows, map, sequence, grid, columns })
+        let wavefront = schedule == Schedule::Wavefront && wave::suits(rnn);
+        Ok(Self { rnn, batch, rows, map, sequence, grid, wavefront, columns })
     }
 
     fn config(&self) -> &RnnConfig {
@@ -274,6 +277,16 @@ pub(crate) fn emit(
     }
 
     let mut input = (x.buffer, x.offset);
+    if pass.wavefront && reserve.is_none() {
+        // Layers begin with one or the other of the two states that take turns.
+        plan.draft.copy(common.h[0], common.h[1], (pass.states() * h) as u64);
+        let y = (call.output == Output::All).then_some((out.buffer, out.offset));
+        wave::emit(plan, &pass, &common, input, y);
+        if call.output == Output::Last {
+            gather_last(plan, &pass, common.h_final, out);
+        }
+        return Ok(());
+    }
     for layer in 0..config.layers {
         let last = layer + 1 == config.layers;
         // Layers alternate between two buffers, unless what they read is still needed; the last one writes the caller's.
@@ -376,7 +389,7 @@ impl<'a> Layer<'a> {
             y_offset: y_offset as u32,
             ..layer_params(pass, layer, buffers)
         };
-        let weights = pass.rnn.recurrent_weights(layer).buffer(plan);
+        let weights = pass.rnn.recurrent_weights(layer).matrices.buffer(plan);
         Self { pass, layer, buffers, input, weights, y: y_buffer, params }
     }
 
@@ -432,14 +445,14 @@ impl<'a> Layer<'a> {
     }
 
     /// The end of the chunk of steps that begins here.
-    fn chunk_end(&self, from: usize, end: usize) -> usize {
+    pub fn chunk_end(&self, from: usize, end: usize) -> usize {
         let start = self.pass.rows.offset(from);
         let fits = |to: &usize| self.pass.rows.offset(*to) - start <= self.buffers.rows;
         (from + 1..=end).take_while(fits).last().unwrap_or(from + 1)
     }
 
     /// x·Wᵀ + b for the rows of some steps, both directions at once.
-    fn input_part(&self, plan: &mut PlanBuilder, from: usize, to: usize) {
+    pub fn input_part(&self, plan: &mut PlanBuilder, from: usize, to: usize) {
         let config = self.pass.config();
         let rows = &self.pass.rows;
         let gates = self.pass.gates();
@@ -447,6 +460,7 @@ impl<'a> Layer<'a> {
         let (start, m) = (rows.offset(from), rows.offset(to) - rows.offset(from));
         let layout = packed(plan.device(), k, gates);
         let b = self.pass.rnn.input_weights(self.layer);
+        let Place { matrices: b, first } = b;
         let params = GemmParams {
             m: m as u32,
             n: gates as u32,
@@ -455,6 +469,7 @@ impl<'a> Layer<'a> {
             a_offset: (self.input.1 + if rows.identity { start * k } else { 0 }) as u32,
             a_row: k as u32,
             a_column: 1,
+            b_offset: *first as u32,
             b_batch: layout.vectors() as u32,
             c_row: self.buffers.stride as u32,
             c_batch: (self.buffers.rows * self.buffers.stride) as u32,
@@ -493,7 +508,7 @@ impl<'a> Layer<'a> {
 
     pub fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
         let cell = Some((self.pass.config().cell, self.pass.projected()));
-        let weights = self.pass.rnn.recurrent_weights(self.layer);
+        let weights = &self.pass.rnn.recurrent_weights(self.layer).matrices;
         let (texture, half, narrow) = (weights.is_texture(), weights.half, self.buffers.narrow);
         Variant {
             cell,
@@ -553,7 +568,7 @@ fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceP
     let h_width = pass.h_width();
     let size = |width: Width| width.of(config.hidden, config.state_size());
     let mut sizes = [PhaseParams::default(); 2];
-    let mut weights = 0;
+    let mut weights = pass.rnn.recurrent_weights(layer).first;
     for (i, phase) in phases.iter().enumerate() {
         let layout = packed(pass.rnn.device(), size(phase.source), phase.gates * size(phase.units));
         sizes[i] = PhaseParams {

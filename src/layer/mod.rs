@@ -15,6 +15,7 @@ mod session;
 mod state;
 mod training;
 mod tuning;
+mod wave;
 
 pub(crate) use backward::{Flow, emit_backward, gradient_buffer, outer, sum_rows};
 pub use config::{Bias, Direction, Precision, RnnConfig};
@@ -86,12 +87,25 @@ enum Weights {
 /// The packed weights of a layer, both directions together.
 struct DeviceLayer {
     /// W with the first bias: [D, panels + 1, G·H].
-    input: PackedMatrices,
+    input: Place,
     /// R with the second bias, a phase after the other: [D, panels + 1, gates · units] each.
-    recurrent: PackedMatrices,
+    recurrent: Place,
     /// Where training needs them, W and R as gradients multiply them: [D, panels + 1, I] and, for each phase,
     /// [D, panels + 1, units] with the R of the phase that follows it.
     backward: Option<[PackedMatrices; 2]>,
+}
+
+/// Matrices among packed ones, which layers may share.
+pub(crate) struct Place {
+    pub matrices: Arc<PackedMatrices>,
+    /// The first vector of those meant.
+    pub first: usize,
+}
+
+/// Whether layers can run side by side, a step apart: there are several, of one direction, with one product a step. Then the
+/// matrices from the lowest layer's R on are of one size.
+pub(crate) fn is_stack(config: &RnnConfig) -> bool {
+    config.layers > 1 && config.directions() == 1 && config.cell.phases(config.projection.is_some()).len() == 1
 }
 
 /// Shapes that a layer keeps programs for.
@@ -111,9 +125,10 @@ impl Rnn {
         let block = Storage::zeros(device, "weights", words.len() as u64)?;
         block.write(device, &words)?;
         let layers = DeviceLayer::stack(device, config, false)?;
-        pack(device, &block, words.len(), layers.iter().flat_map(DeviceLayer::matrices))?;
         let weights = Weights::Fixed(Arc::new(weights));
-        Ok(Self { config: config.clone(), device: device.clone(), layers, weights, sessions: Mutex::default() })
+        let rnn = Self { config: config.clone(), device: device.clone(), layers, weights, sessions: Mutex::default() };
+        pack(device, &block, words.len(), rnn.matrices())?;
+        Ok(rnn)
     }
 
     /// The same, whose weights training may change: its [`Parameters`], with PyTorch's names.
@@ -160,7 +175,7 @@ impl Rnn {
     pub(crate) fn emit_refresh(&self, plan: &mut PlanBuilder) {
         if let Some(parameters) = self.parameters() {
             let block = plan.external("parameters", parameters.values(), parameters.len() as u64);
-            self.layers.iter().flat_map(DeviceLayer::matrices).for_each(|matrices| matrices.emit(plan, block));
+            self.matrices().for_each(|matrices| matrices.emit(plan, block));
         }
     }
 
@@ -260,12 +275,29 @@ impl Rnn {
         BatchLengths::new(&self.device, &self.config, steps, batch)
     }
 
-    pub(crate) fn input_weights(&self, layer: usize) -> &PackedMatrices {
+    pub(crate) fn input_weights(&self, layer: usize) -> &Place {
         &self.layers[layer].input
     }
 
-    pub(crate) fn recurrent_weights(&self, layer: usize) -> &PackedMatrices {
+    pub(crate) fn recurrent_weights(&self, layer: usize) -> &Place {
         &self.layers[layer].recurrent
+    }
+
+    /// Whether the lowest layer's R and both matrices of all others lie one behind the other.
+    pub(crate) fn weights_are_joined(&self) -> bool {
+        Arc::ptr_eq(&self.layers[0].recurrent.matrices, &self.layers[self.layers.len() - 1].recurrent.matrices)
+    }
+
+    /// All packed matrices, shared ones once.
+    fn matrices(&self) -> impl Iterator<Item = &PackedMatrices> {
+        let mut seen = Vec::new();
+        let places = self.layers.iter().flat_map(|layer| [&layer.input, &layer.recurrent]).map(|place| &place.matrices);
+        let own = places.filter(move |matrices| {
+            let is_new = !seen.contains(&Arc::as_ptr(matrices));
+            seen.push(Arc::as_ptr(matrices));
+            is_new
+        });
+        own.map(|matrices| &**matrices).chain(self.layers.iter().flat_map(|layer| layer.backward.iter().flatten()))
     }
 
     /// W and R as gradients multiply them; an error where the layer can't be trained.
@@ -275,13 +307,16 @@ impl Rnn {
     }
 }
 
-impl DeviceLayer {
-    fn stack(device: &Device, config: &RnnConfig, trainable: bool) -> Result<Vec<Self>> {
-        (0..config.layers).map(|layer| Self::new(device, config, layer, trainable)).collect()
-    }
+/// The matrices of a layer out of the block of all weights.
+struct LayerMatrices {
+    input: Vec<Matrix>,
+    recurrent: Vec<Matrix>,
+    /// As gradients multiply them.
+    backward: [Vec<Matrix>; 2],
+}
 
-    /// Memory for the packed weights of a layer.
-    fn new(device: &Device, config: &RnnConfig, layer: usize, trainable: bool) -> Result<Self> {
+impl LayerMatrices {
+    fn new(config: &RnnConfig, layer: usize) -> Self {
         let offsets = offsets(config, layer);
         let gates = config.cell.gates() * config.hidden;
         let inputs = config.input_of(layer);
@@ -306,27 +341,57 @@ impl DeviceLayer {
             starts.push(start);
             gate += columns;
         }
-        let pack = |name, matrices| {
-            PackedMatrices::new(device, format!("{name} of layer {layer}"), matrices, config.precision)
-        };
-        let backward = if trainable {
-            let input = directions().map(|at| Matrix::transposed(at + offsets.w, gates, inputs));
-            let mut recurrent = Vec::new();
-            for i in 0..phases.len() {
-                let next = (i + 1) % phases.len();
-                let rows = phases[next].gates * size(phases[next].units);
-                let columns = size(phases[next].source);
-                recurrent.extend(directions().map(|at| Matrix::transposed(at + starts[next], rows, columns)));
-            }
-            Some([pack("W transposed", input.collect())?, pack("R transposed", recurrent)?])
+        let input_backward = directions().map(|at| Matrix::transposed(at + offsets.w, gates, inputs));
+        let mut recurrent_backward = Vec::new();
+        for i in 0..phases.len() {
+            let next = (i + 1) % phases.len();
+            let rows = phases[next].gates * size(phases[next].units);
+            let columns = size(phases[next].source);
+            recurrent_backward.extend(directions().map(|at| Matrix::transposed(at + starts[next], rows, columns)));
+        }
+        Self { input: input.collect(), recurrent, backward: [input_backward.collect(), recurrent_backward] }
+    }
+}
+
+impl DeviceLayer {
+    /// Memory for the packed weights of all layers. Those of a stack whose layers can run side by side lie in one piece, from
+    /// the lowest one's R on, where the adapter allows one of that size.
+    fn stack(device: &Device, config: &RnnConfig, trainable: bool) -> Result<Vec<Self>> {
+        let precision = config.precision;
+        let mut layers: Vec<_> = (0..config.layers).map(|layer| LayerMatrices::new(config, layer)).collect();
+        let joined: Vec<Matrix> =
+            layers.iter().flat_map(|layer| layer.input.iter().chain(&layer.recurrent)).copied().skip(1).collect();
+        let joined = if is_stack(config) && PackedMatrices::fit(device, &joined, precision) {
+            Some(Arc::new(PackedMatrices::new(device, "W and R of the stack".to_owned(), joined, precision)?))
         } else {
             None
         };
-        Ok(Self { input: pack("W", input.collect())?, recurrent: pack("R", recurrent)?, backward })
-    }
-
-    fn matrices(&self) -> impl Iterator<Item = &PackedMatrices> {
-        [&self.input, &self.recurrent].into_iter().chain(self.backward.iter().flatten())
+        let place_of = |layer: usize, name: &str, matrices: Vec<Matrix>| -> Result<Place> {
+            if let Some(joined) = joined.as_ref().filter(|_| (layer, name) != (0, "W")) {
+                let before = 2 * layer - usize::from(name == "W");
+                let first = before * packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
+                return Ok(Place { matrices: joined.clone(), first });
+            }
+            let matrices = PackedMatrices::new(device, format!("{name} of layer {layer}"), matrices, precision)?;
+            Ok(Place { matrices: Arc::new(matrices), first: 0 })
+        };
+        let backward_of = |layer: usize, [input, recurrent]: [Vec<Matrix>; 2]| -> Result<_> {
+            let pack = |name, matrices| {
+                PackedMatrices::new(device, format!("{name} transposed of layer {layer}"), matrices, precision)
+            };
+            Ok([pack("W", input)?, pack("R", recurrent)?])
+        };
+        layers
+            .drain(..)
+            .enumerate()
+            .map(|(layer, LayerMatrices { input, recurrent, backward })| {
+                Ok(Self {
+                    input: place_of(layer, "W", input)?,
+                    recurrent: place_of(layer, "R", recurrent)?,
+                    backward: if trainable { Some(backward_of(layer, backward)?) } else { None },
+                })
+            })
+            .collect()
     }
 }
 

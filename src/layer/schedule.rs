@@ -23,6 +23,11 @@ pub enum Schedule {
     /// `Auto` chooses it only where a trial at the first use has shown that they do. Inference only: passes that keep
     /// every step for training run step by step instead.
     Grid,
+    /// All layers of a stack side by side, each a step behind the one below: T + L − 1 dispatches in place of T·L, and no
+    /// memory between the layers; but W is multiplied step by step. For small layers on adapters that take long to begin a
+    /// dispatch. Inference only, of stacks that read in one direction, of cells with one product a step: others, and passes
+    /// that keep every step for training, run step by step instead.
+    Wavefront,
 }
 
 /// The part of a tile that `rows` rows fill, and sharing of loads only where lanes for it are.
@@ -192,7 +197,7 @@ fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u6
 }
 
 impl Schedule {
-    /// What this choice comes to on a device, for a layer and a batch: `Step`, `Sequence` or `Grid`. The first time that
+    /// What this choice comes to on a device, for a layer and a batch: `Step`, `Sequence`, `Grid` or `Wavefront`. The first time that
     /// `Grid` comes into question, the device is tried for it.
     pub fn resolve(self, device: &Device, config: &RnnConfig, batch: usize) -> Self {
         if self != Self::Auto {
@@ -210,6 +215,9 @@ impl Schedule {
         };
         if small {
             return Self::Sequence;
+        }
+        if !device.is_cpu() && super::is_stack(config) && work * batch <= tuning(device).wave_work {
+            return Self::Wavefront;
         }
         if !device.is_cpu()
             && work >= tuning(device).grid_work

@@ -26,6 +26,9 @@ pub(crate) struct Tuning {
     /// `sequence` is chosen up to this many multiplications a step: H times G·H for each sequence of its tile. On software
     /// adapters measured with H from 4 to 64 and N 1 and 8: the point where `step` becomes as fast.
     pub sequence_work: usize,
+    /// `wave` is chosen up to this many multiplications a step of a layer, N times H times G·H: where a dispatch takes longer
+    /// to begin than to compute. A guess, where it is not 0.
+    pub wave_work: usize,
     /// Whether packed matrices are read from textures.
     pub texture: bool,
     /// Whether rows that are multiplied are read through windows of uniform buffers.
@@ -42,6 +45,7 @@ const SOFTWARE: Tuning = Tuning {
     grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
     grid_work: usize::MAX,
     sequence_work: 1 << 15,
+    wave_work: 0,
     texture: false,
     uniform: true,
 };
@@ -64,6 +68,7 @@ const INTEGRATED: Tuning = Tuning {
     grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
     grid_work: usize::MAX,
     sequence_work: 1 << 14,
+    wave_work: 1 << 20,
     texture: false,
     uniform: false,
 };
@@ -78,6 +83,7 @@ const DISCRETE: Tuning = Tuning {
     grid: Tile { rows: 4, columns: 1, lanes: 32, spread: 0 },
     grid_work: 1 << 17,
     sequence_work: 1 << 16,
+    wave_work: 1 << 24,
     texture: false,
     uniform: false,
 };
@@ -114,7 +120,7 @@ impl Tuning {
         let tile = match kernel {
             Kernel::Gemm => self.gemm,
             Kernel::Outer => self.outer,
-            Kernel::Step | Kernel::StepBackward => self.step,
+            Kernel::Step | Kernel::StepBackward | Kernel::Wave => self.step,
             Kernel::Grid => self.grid,
             _ => self.sequence,
         };

@@ -210,6 +210,11 @@ fn whole_sequences_give_what_pytorch_gives() {
 }
 
 #[test]
+fn a_wavefront_gives_what_pytorch_gives() {
+    pytorch(&gpu(), Schedule::Wavefront);
+}
+
+#[test]
 fn pytorch_on_a_grid() {
     pytorch(&gpu(), Schedule::Grid);
 }

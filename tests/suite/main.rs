@@ -19,4 +19,5 @@ mod random_layers;
 mod shaders;
 mod stream;
 mod training;
+mod wavefront;
 mod weights;

@@ -1,0 +1,76 @@
+//! One step of each of some layers, each a step behind the one below: layer by layer.
+
+use super::product::Matrix;
+use super::recurrence::{Part, Recurrence, StepRows, Workspace};
+use super::rows::SharedRows;
+use super::{Call, View};
+use crate::kernels::{Packed, RecurrenceParams};
+
+pub(crate) fn run(call: &mut Call<'_>) {
+    let p: RecurrenceParams = call.params();
+    let [x, h_out, aux, y, h_final] = [0, 4, 5, 6, 7].map(|binding| call.write(binding));
+    let [weights, map, h_in] = [1, 2, 3].map(|binding| call.read(binding));
+    let panel = call.variant.panel as usize;
+    let gates = call.variant.phases()[0].gates * p.units_0 as usize;
+    let stride = 4 * p.h_in_stride as usize;
+    let mut workspace = Workspace::default();
+    for behind in 0..p.directions {
+        let layer = p.layer + behind;
+        let block = p.weights_0 + 2 * layer * p.weights_direction_0;
+        let params = RecurrenceParams {
+            directions: 1,
+            state_row: layer * p.batch,
+            h_in_row: p.h_in_row + layer * p.batch,
+            offsets: p.offsets - behind,
+            weights_0: block,
+            y_stride: if layer == p.last { p.y_stride } else { 0 },
+            x_stride: if layer == 0 { p.x_stride } else { gates as u32 },
+            gate_0: if layer == 0 { p.gate_0 } else { 0 },
+            ..p
+        };
+        let words = params.words();
+        let indices: &[u32] = bytemuck::cast_slice(map);
+        let rank_row = |rank: usize| indices[p.order as usize + rank] as usize;
+        let offset = |s: u32| indices[(params.offsets + s) as usize] as usize;
+        let running = offset(1) - offset(0);
+        // What the layer below gave for this step, as the input part of this one.
+        let mut inputs = vec![0.0; if layer == 0 { 0 } else { running * gates }];
+        if layer > 0 {
+            let layout = Packed { rows: p.units_0 as usize, columns: gates, panel };
+            let base = (block - p.weights_direction_0) as usize * panel;
+            let below = (p.h_in_row + (layer - 1) * p.batch) as usize;
+            let row = |rank: usize| &h_in[(below + rank_row(rank)) * stride..][..stride];
+            let c = SharedRows::new(&mut inputs);
+            Matrix::new(&weights[base..], layout, call.variant.half)
+                // SAFETY: one thread works on it, and keeps no part.
+                .multiply(running, row, 0..gates, false, |i, column, len| unsafe { c.row(i * gates + column, len) });
+        }
+        let views = [
+            View::Write(if layer == 0 { &mut *x } else { &mut inputs }),
+            View::Read(weights),
+            View::Read(map),
+            View::Read(h_in),
+            View::Write(&mut *h_out),
+            View::Write(&mut *aux),
+            View::Write(&mut *y),
+            View::Write(&mut *h_final),
+        ];
+        let mut inner = Call { variant: call.variant, params: &words, views, scratch: &mut *call.scratch };
+        let recurrence = Recurrence::new(&mut inner);
+        let at = recurrence.step(0);
+        let at = if layer == 0 { at } else { StepRows { x_row: 0, ..at } };
+        let part = Part { direction: 0, ranks: 0..at.running, units: 0..p.units_0 as usize };
+        recurrence.phase(
+            &mut workspace,
+            0,
+            &part,
+            at,
+            |_, state| recurrence.multiplied(state, stride),
+            |_, state, value| {
+                // SAFETY: different sequences have different rows.
+                let out = unsafe { recurrence.h_out.row(state * p.h_out_stride as usize, value.len()) };
+                out.copy_from_slice(value);
+            },
+        );
+    }
+}

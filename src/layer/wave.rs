@@ -1,0 +1,51 @@
+//! The `wavefront` schedule: the layers of a stack side by side, each a step behind the one below.
+
+use super::emit::{Buffers, Layer, Pass, StateRows};
+use super::{Rnn, schedule};
+use crate::kernels::{Kernel, RecurrenceParams, Variant};
+use crate::plan::{BufferId, PlanBuilder};
+
+/// Whether a stack can: several layers of one direction, one phase a step, and their weights in one piece.
+pub(super) fn suits(rnn: &Rnn) -> bool {
+    super::is_stack(rnn.config()) && rnn.weights_are_joined()
+}
+
+/// All steps of all layers, from the states in both of the two that take turns.
+pub(super) fn emit(
+    plan: &mut PlanBuilder,
+    pass: &Pass<'_>,
+    buffers: &Buffers,
+    input: (BufferId, usize),
+    y: Option<(BufferId, usize)>,
+) {
+    let config = pass.rnn.config();
+    let layers = config.layers;
+    let tile = |running| schedule::step_tile(pass.rnn.device(), config.cell.gates(), running);
+    let steps = pass.rows.steps;
+    let lowest = Layer::new(pass, 0, plan, buffers, input, y);
+    let mut chunk = 0..0;
+    for wave in 0..steps + layers - 1 {
+        if wave == chunk.end && wave < steps {
+            chunk = wave..lowest.chunk_end(wave, steps);
+            lowest.input_part(plan, chunk.start, chunk.end);
+        }
+        // The layers that have a step to take: layer l takes step wave - l.
+        let first = (wave + 1).saturating_sub(steps);
+        let last = wave.min(layers - 1);
+        let base = lowest.params(chunk.start, wave - first);
+        let rows = StateRows::new(plan.device(), pass.states(), 0, base.h_out_stride);
+        let params = RecurrenceParams {
+            directions: (last - first + 1) as u32,
+            layer: first as u32,
+            last: (layers - 1) as u32,
+            // Sequences end but none begins.
+            running: pass.rows.running(wave - last) as u32,
+            h_in_row: rows.first,
+            ..base
+        };
+        let variant =
+            Variant { uniform: rows.uniform, ..lowest.variant(Kernel::Wave, tile(params.running as usize), plan) };
+        let h = [wave % 2, 1 - wave % 2].map(|h| buffers.h[h]);
+        plan.draft.dispatch_window(variant, lowest.bindings(h), rows.window, &params.words());
+    }
+}
