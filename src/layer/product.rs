@@ -21,8 +21,8 @@ pub(crate) struct Operands<'a> {
 /// buffers where that is faster.
 pub(crate) fn gemm(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
     let vector = p.a_column == 1 && [p.k, p.a_row, p.a_offset, p.a_batch].iter().all(|words| words % 4 == 0);
-    // A part of a map that is told only when the plan runs can't be cut up before. Two rows at least fill a window.
-    let cut = vector && schedule::reads_windows(plan.device()) && p.first == p.end && p.k <= WINDOW / 2;
+    // A part of a map that is told only when the plan runs can't be cut up before.
+    let cut = vector && p.first == p.end && schedule::windows_suit(plan.device(), p);
     if cut {
         by_windows(plan, operands, p);
     } else {

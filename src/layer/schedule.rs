@@ -5,7 +5,7 @@ use super::tuning::tuning;
 use crate::cells::{Phase, Width};
 use crate::cpu::threads;
 use crate::device::Device;
-use crate::kernels::{GemmParams, Kernel, STAGED, Tile, Variant, grid_trips, sequence_trips};
+use crate::kernels::{GemmParams, Kernel, STAGED, Tile, Variant, WINDOW, grid_trips, sequence_trips};
 use crate::plan::MAX_TRIPS;
 
 /// How the steps of a sequence become dispatches.
@@ -47,6 +47,16 @@ pub(crate) fn packs_textures(device: &Device) -> bool {
 /// Whether products read rows through windows of uniform buffers on a device.
 pub(crate) fn reads_windows(device: &Device) -> bool {
     !device.is_cpu() && tuning(device).uniform
+}
+
+/// Whether a product reads its rows through windows: where two rows at least fill one, and each window's dispatch has work
+/// for all cores, or is the only one.
+pub(crate) fn windows_suit(device: &Device, p: &GemmParams) -> bool {
+    let rows = WINDOW.checked_div(p.k).unwrap_or(0).min(p.m);
+    let tile = gemm_tile(device, rows as usize);
+    let groups = p.n.div_ceil(tile.lanes * tile.columns) * (rows / tile.rows).max(1);
+    let busy = p.m <= rows || groups as usize >= threads::count();
+    reads_windows(device) && rows >= p.m.min(2) && busy
 }
 
 /// The tile of a product with `rows` rows.
