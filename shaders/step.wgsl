@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add -%}
+{%- from "tile.wgsl" import begin_part, begin_sums, collect_sums, invocation, load_rows, multiply_add, part_memory -%}
 // One phase of one time step, all directions: h·Rᵀ + b, the gates, and the new state, in one dispatch.
 //
 // A lane owns UNITS units, LANES apart, with all their gates, of ROWS sequences.
@@ -9,9 +9,12 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
     return map[p.order + min(rank, running - 1u)];
 }
 
-@compute @workgroup_size({{ LANES }})
+{{- part_memory(columns) }}
+
+@compute @workgroup_size({{ LANES * SPLIT }})
 fn main({{ invocation() }}
 ) {
+    {{- begin_part() }}
     let step = step_at(0u);
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;
@@ -40,7 +43,7 @@ fn main({{ invocation() }}
 {%- endfor %}
 {%- endif %}
     {{- begin_sums(columns) }}
-    for (var k = 0u; k < panels; k++) {
+    for (var k = part; k < panels; k += {{ SPLIT }}u) {
 {%- for c in range(columns) %}
         let w{{ c }} = weights_at(from{{ c }} + k * columns);
 {%- endfor %}
@@ -48,7 +51,7 @@ fn main({{ invocation() }}
         {{- multiply_add(columns) }}
     }
     {{- collect_sums(columns) }}
-    for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
+    for (var r = part; r < min({{ ROWS }}u, step.running - first); r += {{ SPLIT }}u) {
         let n = sequence_of(first + r, step.running);
 {%- for u in range(UNITS) %}
         if (unit{{ u }} < units) {

@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import collect_sums, invocation, load_rows, multiply_add, zero_sums -%}
+{%- from "tile.wgsl" import begin_part, collect_sums, invocation, load_rows, multiply_add, part_memory, zero_sums -%}
 // One phase of one time step backwards, all directions: the product with R (transposed) and the cell's derivative, in one
 // dispatch.
 //
@@ -9,9 +9,12 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
     return map[p.order + min(rank, running - 1u)];
 }
 
-@compute @workgroup_size({{ LANES }})
+{{- part_memory(UNITS) }}
+
+@compute @workgroup_size({{ LANES * SPLIT }})
 fn main({{ invocation() }}
 ) {
+    {{- begin_part() }}
     let step = step_at(0u);
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;
@@ -35,7 +38,7 @@ fn main({{ invocation() }}
 {%- endfor %}
 {%- endif %}
     {{- zero_sums(UNITS) }}
-    for (var k = 0u; k < p.panels_{{ PHASE }}; k++) {
+    for (var k = part; k < p.panels_{{ PHASE }}; k += {{ SPLIT }}u) {
 {%- for u in range(UNITS) %}
         let w{{ u }} = weights_at(from{{ u }} + k * units);
 {%- endfor %}
@@ -43,7 +46,7 @@ fn main({{ invocation() }}
         {{- multiply_add(UNITS) }}
     }
     {{- collect_sums(UNITS) }}
-    for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
+    for (var r = part; r < min({{ ROWS }}u, step.running - first); r += {{ SPLIT }}u) {
         let n = sequence_of(first + r, step.running);
         let out = (state_row + n) * p.d_out_stride;
 {%- for u in range(UNITS) %}

@@ -27,10 +27,27 @@
 {%- endfor %}
 {%- endmacro -%}
 
+{#- With SPLIT, so many invocations share the sums of a lane: each takes every SPLIT-th vector of the terms, and then each adds
+    up some rows, through workgroup memory, always in the same order. -#}
+{%- macro part_memory(columns) %}
+{%- if SPLIT > 1 %}
+var<workgroup> parts: array<f32, {{ SPLIT * ROWS * columns * LANES }}>;
+{%- endif %}
+{%- endmacro -%}
+
+{%- macro begin_part() %}
+{%- if SPLIT > 1 %}
+    let lane = thread % {{ LANES }}u;
+    let part = thread / {{ LANES }}u;
+{%- else %}
+    let part = 0u;
+{%- endif %}
+{%- endmacro -%}
+
 {#- What an invocation knows of itself. -#}
 {%- macro invocation() %}
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) {{ "thread" if SPLIT > 1 else "lane" }}: u32,
 {%- if SPREAD %}
     @builtin(subgroup_invocation_id) sublane: u32,
 {%- endif %}
@@ -40,7 +57,7 @@
 {%- macro begin_sums(columns) %}
 {%- for r in range(ROWS) %}
 {%- for c in range(columns) %}
-    var s{{ r }}_{{ c }} = bias{{ c }};
+    var s{{ r }}_{{ c }} = {{ "select(0.0, bias%s, part == 0u)" | format(c) if SPLIT > 1 else "bias%s" | format(c) }};
 {%- endfor %}
 {%- endfor %}
 {%- endmacro -%}
@@ -57,11 +74,33 @@
 {#- The sums as an array, so that what follows can be a loop: unrolled, a large tile would take a driver seconds to
     compile. -#}
 {%- macro collect_sums(columns) %}
+{%- if SPLIT > 1 %}
+    // What was added up here before has been read.
+    workgroupBarrier();
+{%- for r in range(ROWS) %}
+{%- for c in range(columns) %}
+    parts[(part * {{ ROWS }}u + {{ r }}u) * {{ columns * LANES }}u + {{ c * LANES }}u + lane] = s{{ r }}_{{ c }};
+{%- endfor %}
+{%- endfor %}
+    workgroupBarrier();
+    var sums: array<array<f32, {{ columns }}>, {{ ROWS }}>;
+    for (var r = part; r < {{ ROWS }}u; r += {{ SPLIT }}u) {
+{%- for c in range(columns) %}
+        let at{{ c }} = r * {{ columns * LANES }}u + {{ c * LANES }}u + lane;
+        var sum{{ c }} = parts[at{{ c }}];
+{%- for i in range(1, SPLIT) %}
+        sum{{ c }} += parts[at{{ c }} + {{ i * ROWS * columns * LANES }}u];
+{%- endfor %}
+        sums[r][{{ c }}] = sum{{ c }};
+{%- endfor %}
+    }
+{%- else %}
     var sums = array<array<f32, {{ columns }}>, {{ ROWS }}>(
 {%- for r in range(ROWS) %}
         array<f32, {{ columns }}>({% for c in range(columns) %}s{{ r }}_{{ c }}, {% endfor %}),
 {%- endfor %}
     );
+{%- endif %}
 {%- endmacro -%}
 
 {#- Sums s{row}_{gate} of a phase for one unit: rows in workgroup memory, from `offset` on, times the columns of its gates. -#}

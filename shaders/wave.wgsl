@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import begin_sums, collect_sums, invocation, load_rows, multiply_add -%}
+{%- from "tile.wgsl" import begin_part, begin_sums, collect_sums, invocation, load_rows, multiply_add, part_memory -%}
 // One wave through a stack of layers of one direction: each layer takes the step after which the layer below already is,
 // all in one dispatch: layer l at step s - l. The lowest layer's input part was made before, the others' is made here.
 //
@@ -7,6 +7,8 @@
 {% include "recurrence.wgsl" %}
 {%- set phase = PHASES[0] %}
 {%- set columns = UNITS * phase.gates %}
+{{- part_memory(columns) }}
+
 alias Sums = array<array<f32, {{ columns }}>, {{ ROWS }}>;
 
 fn sequence_of(rank: u32, running: u32) -> u32 {
@@ -14,7 +16,7 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
 }
 
 // The rows of one layer's states times the packed matrix that begins with vector `base`.
-fn products(base: u32, layer: u32, first: u32, running: u32, unit: u32{{ ", sublane: u32" if SPREAD }}) -> Sums {
+fn products(base: u32, layer: u32, first: u32, running: u32, unit: u32, lane: u32, part: u32{{ ", sublane: u32" if SPREAD }}) -> Sums {
     let units = p.units_0;
     let columns = {{ phase.gates }}u * units;
     let h_row = p.h_in_row + layer * p.batch;
@@ -34,7 +36,7 @@ fn products(base: u32, layer: u32, first: u32, running: u32, unit: u32{{ ", subl
 {%- endfor %}
 {%- endif %}
     {{- begin_sums(columns) }}
-    for (var k = 0u; k < p.panels_0; k++) {
+    for (var k = part; k < p.panels_0; k += {{ SPLIT }}u) {
 {%- for c in range(columns) %}
         let w{{ c }} = weights_at(from{{ c }} + k * columns);
 {%- endfor %}
@@ -45,9 +47,10 @@ fn products(base: u32, layer: u32, first: u32, running: u32, unit: u32{{ ", subl
     return sums;
 }
 
-@compute @workgroup_size({{ LANES }})
+@compute @workgroup_size({{ LANES * SPLIT }})
 fn main({{ invocation() }}
 ) {
+    {{- begin_part() }}
     let layer = p.layer + group.z;
     // Each layer is a step behind the one below.
     let step = step_at(p.layer - layer);
@@ -59,10 +62,10 @@ fn main({{ invocation() }}
     let base = p.weights_0 + 2u * layer * p.weights_direction_0;
     var inputs: Sums;
     if (layer > 0u) {
-        inputs = products(base - p.weights_direction_0, layer - 1u, first, step.running, unit{{ ", sublane" if SPREAD }});
+        inputs = products(base - p.weights_direction_0, layer - 1u, first, step.running, unit, lane, part{{ ", sublane" if SPREAD }});
     }
-    var sums = products(base, layer, first, step.running, unit{{ ", sublane" if SPREAD }});
-    for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
+    var sums = products(base, layer, first, step.running, unit, lane, part{{ ", sublane" if SPREAD }});
+    for (var r = part; r < min({{ ROWS }}u, step.running - first); r += {{ SPLIT }}u) {
         let n = sequence_of(first + r, step.running);
 {%- for u in range(UNITS) %}
         if (unit + {{ u * LANES }}u < p.units_0) {

@@ -144,12 +144,14 @@ fn read(path: &Path, key: &Key, device: &Device) -> std::result::Result<Kept, St
         return Err("it is of another adapter, driver or version".to_owned());
     }
     let table = table(device);
-    let Tuning { gemm, outer, step, sequence, staged, texture, uniform, .. } = kept.tuning;
+    let Tuning { gemm, outer, step, sequence, staged, split, fill, texture, uniform, .. } = kept.tuning;
     let known = |kernel, tile| candidates(device, kernel).contains(&tile);
     let tiles = [(Kernel::Gemm, gemm), (Kernel::Outer, outer), (Kernel::Step, step), (Kernel::Sequence, sequence)];
     let all_known = tiles.into_iter().all(|(kernel, tile)| known(kernel, tile));
     let all_known = all_known && [None, table.staged, Some(Tuning::STAGED)].contains(&staged);
-    let rest = Tuning { gemm, outer, step, sequence, staged, texture, uniform, ..table };
+    let all_known =
+        all_known && [1, 4, 8, table.split].contains(&split) && [0, Tuning::FILL, table.fill].contains(&fill);
+    let rest = Tuning { gemm, outer, step, sequence, staged, split, fill, texture, uniform, ..table };
     if !all_known || rest != kept.tuning {
         return Err("it holds what is no candidate".to_owned());
     }
@@ -316,6 +318,18 @@ fn measure(device: &Device) -> Result<(Tuning, Vec<Trial>)> {
         };
         if let Some(taken) = pick(device, &tiles.iter().map(candidate).collect::<Vec<_>>(), &mut trials)? {
             *place(&mut tuning, kernel) = tiles[taken];
+        }
+    }
+    if tuning.step.spread == 0 {
+        let step = timed(Kernel::Step, device, tuning.step, form, rows);
+        let splits = [tuning.split, 1, 4, 8];
+        let split = |&split: &u32| Candidate {
+            timed: vec![step.as_ref().and_then(|case| case.split(split))],
+            beside: Vec::new(),
+        };
+        if let Some(taken) = pick(device, &splits.iter().map(split).collect::<Vec<_>>(), &mut trials)? {
+            tuning.split = splits[taken];
+            tuning.fill = if tuning.split > 1 { tuning.fill.max(Tuning::FILL) } else { 0 };
         }
     }
     // Products through windows are too small to be staged.

@@ -68,7 +68,8 @@ impl Case {
         if tile.spread > 0 && !report.has_subgroups_of(tile.spread) {
             return Some(format!("no subgroups of at least {}", tile.spread));
         }
-        (tile.lanes > report.limits.invocations).then(|| format!("no workgroups of {}", tile.lanes))
+        let lanes = self.variant.invocations();
+        (lanes > report.limits.invocations).then(|| format!("no workgroups of {lanes}"))
     }
 
     /// The same with one input off, as a faulty device would read it: weights, what is copied, or what is searched.
@@ -186,6 +187,17 @@ impl Case {
     /// Whether it is a product added to what C holds.
     fn accumulates(&self) -> bool {
         self.variant.kernel == Kernel::Gemm && matches!(&self.buffers[3], Words::Numbers(c) if !c[0].is_nan())
+    }
+
+    /// The same whose sums so many lanes share; none where workgroups would be too large.
+    pub(crate) fn split(&self, split: u32) -> Option<Self> {
+        let variant = Variant { split, ..self.variant.clone() };
+        let name = format!("{}, split {split}", self.name);
+        (variant.invocations() <= 256 && variant.workgroup_bytes() <= 16 << 10).then(|| Self {
+            variant,
+            name,
+            ..self.clone()
+        })
     }
 
     /// The same through workgroup memory.
@@ -577,6 +589,13 @@ fn tiles(device: &Device, kernel: Kernel, cell: Cell) -> Vec<Tile> {
     tiles
 }
 
+/// Lanes that share sums, for one cell: how sums are made is no matter of the cell's mathematics.
+fn splits(cell: Cell) -> impl Iterator<Item = (Tile, u32)> {
+    let tile = |rows| Tile { rows, columns: 1, lanes: 32, spread: 0 };
+    let tiles = [(tile(4), 4), (tile(1), 8), (Tile { columns: 2, lanes: 16, ..tile(2) }, 3)];
+    tiles.into_iter().filter(move |_| cell == Cell::Lstm)
+}
+
 /// Every phase of every cell by `step` or its backward half.
 fn steps(device: &Device, kernel: Kernel) -> Vec<Variant> {
     let mut variants = Vec::new();
@@ -590,6 +609,12 @@ fn steps(device: &Device, kernel: Kernel) -> Vec<Variant> {
                     ..Variant::new(kernel, Tile { columns: (tile.columns / sums).max(1), ..tile }, 4)
                 });
             }
+            variants.extend(splits(cell).map(|(tile, split)| Variant {
+                cell: Some((cell, projected)),
+                phase: phase as u32,
+                split,
+                ..Variant::new(kernel, tile, 4)
+            }));
         }
     }
     variants
@@ -693,6 +718,10 @@ pub(super) fn wave(device: &Device) -> Vec<Case> {
             for (batch, units, layers) in [(1, 1, 0..1), (3, 63, 0..3), (33, 65, 1..3), (5, 20, 2..3)] {
                 cases.push(wave_case(variant.clone(), batch, units, layers));
             }
+        }
+        for (tile, split) in splits(cell) {
+            let variant = Variant { cell: Some((cell, false)), split, ..Variant::new(Kernel::Wave, tile, 4) };
+            cases.push(wave_case(variant, 7, 65, 0..3));
         }
     }
     in_all_forms(device, cases)

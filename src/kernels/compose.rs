@@ -82,7 +82,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
                 "@group(1) @binding(0) var<uniform> p: Params;"
             },
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
-            SPREAD => tile.spread, VECTOR => variant.vector, WIDTH => variant.width, PHASE => variant.phase,
+            SPREAD => tile.spread, SPLIT => variant.split, VECTOR => variant.vector, WIDTH => variant.width, PHASE => variant.phase,
             KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture,
             HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
             TEXELS => super::TEXELS, POLLS => super::POLLS, HEAD => super::EXCHANGE_HEAD,

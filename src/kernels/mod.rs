@@ -280,6 +280,8 @@ pub struct Variant {
     pub vector: bool,
     /// `gemm`: whether a workgroup of 16 by 16 lanes brings its operands into workgroup memory first.
     pub staged: bool,
+    /// `step`, `step_backward`, `wave`: invocations that share the sums of a lane, each with some of their terms.
+    pub split: u32,
     /// `sequence` and backward, `grid`: width of a row in workgroup memory.
     pub width: u32,
     /// Rows of a packed matrix that lie together: 4 in shaders; 1 lets the twins read plain rows.
@@ -305,6 +307,7 @@ impl Variant {
             keep: false,
             vector: false,
             staged: false,
+            split: 1,
             width: 0,
             panel,
             texture: false,
@@ -315,13 +318,30 @@ impl Variant {
     }
 
     /// Bytes of workgroup memory: two copies of a row's state in `sequence` and `sequence_backward`, one of the rows that
-    /// are multiplied, and a flag, in `grid`; none elsewhere.
-    pub(crate) const fn workgroup_bytes(&self) -> u64 {
+    /// are multiplied, and a flag, in `grid`; sums where they are split; none elsewhere.
+    pub(crate) fn workgroup_bytes(&self) -> u64 {
         if self.staged {
             return STAGED_BYTES;
         }
+        if self.split > 1 {
+            return 4 * (self.split * self.tile.rows * self.tile.lanes) as u64 * self.sums();
+        }
         let rows = 4 * self.tile.rows as u64 * self.width as u64;
         if matches!(self.kernel, Kernel::Grid) { rows + 16 } else { 2 * rows }
+    }
+
+    /// Sums of a lane for each of its rows, in the kernels that can be split.
+    fn sums(&self) -> u64 {
+        let gates = match (self.kernel, self.cell) {
+            (Kernel::Step | Kernel::Wave, Some((cell, projected))) => cell.phases(projected)[self.phase as usize].gates,
+            _ => 1,
+        };
+        self.tile.columns as u64 * gates as u64
+    }
+
+    /// Invocations of a workgroup.
+    pub const fn invocations(&self) -> u32 {
+        self.tile.lanes * self.split
     }
 
     /// Words of a vector of its packed matrix. On the CPU halves take a word each, whose number is rounded.
@@ -378,6 +398,9 @@ impl std::fmt::Display for Variant {
         }
         if spread > 0 {
             write!(f, " spread {spread}")?;
+        }
+        if self.split > 1 {
+            write!(f, " split {}", self.split)?;
         }
         let forms =
             [(self.uniform, "uniform"), (self.texture, "texture"), (self.half, "half"), (self.narrow, "narrow")];

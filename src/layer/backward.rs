@@ -235,6 +235,9 @@ impl LayerBackward<'_> {
                 let (target, target_width) = if i == 0 { (self.d[1 - now], width) } else { (self.between, between) };
                 let rows = StateRows::new(&device, pass.layer_states(), self.layer, source_width);
                 let variant = Variant { uniform: rows.uniform, ..variant };
+                let units = phases[i].units.of(config.hidden, config.state_size());
+                let running = config.directions() * pass.rows.running(step);
+                let variant = schedule::split(&device, variant, [units, source_width as usize / 4, running]);
                 let params = BackwardParams {
                     d_in_row: rows.first,
                     d_in_stride: source_width / 4,

@@ -501,6 +501,9 @@ impl<'a> Layer<'a> {
                 RecurrenceParams { h_in_stride: source_width / 4, h_out_stride: target_width, ..self.params(from, at) };
             let rows = StateRows::new(plan.device(), self.pass.layer_states(), self.layer, source_width);
             let variant = Variant { uniform: rows.uniform, ..variant };
+            let units = phase.units.of(config.hidden, config.state_size());
+            let running = config.directions() * self.pass.rows.running(at);
+            let variant = schedule::split(plan.device(), variant, [units, source_width as usize / 4, running]);
             let params = RecurrenceParams { h_in_row: rows.first, ..params };
             plan.draft.dispatch_window(variant, self.bindings([source, target]), rows.window, &params.words());
         }

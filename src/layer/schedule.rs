@@ -94,6 +94,26 @@ pub(crate) fn step_tile(device: &Device, gates: usize, batch: usize) -> Tile {
     fit(device, Tile { columns: (tile.columns / gates as u32).max(1), ..tile }, batch)
 }
 
+/// The variant with its sums split, where there are too few lanes to keep a device busy: of `units` units and `panels` vectors
+/// of terms, for so many rows of sequences in all directions or layers.
+pub(crate) fn split(device: &Device, variant: Variant, [units, panels, rows]: [usize; 3]) -> Variant {
+    let tuning = tuning(device);
+    let tile = variant.tile;
+    if device.is_cpu() || tuning.split < 2 || tile.spread > 0 {
+        return variant;
+    }
+    let limits = device.plan_limits();
+    let lanes = units.div_ceil(tile.columns as usize) * rows.div_ceil(tile.rows as usize);
+    let fits = |variant: &Variant| {
+        u64::from(variant.invocations()) <= limits.invocations.min(256)
+            && variant.workgroup_bytes() <= limits.workgroup_bytes.min(16 << 10)
+            && variant.split as usize <= panels
+            && lanes * (variant.split as usize) < 2 * tuning.fill as usize
+    };
+    let powers = std::iter::successors(Some(tuning.split), |split| Some(split / 2)).take_while(|&split| split > 1);
+    powers.map(|split| Variant { split, ..variant.clone() }).find(fits).unwrap_or(variant)
+}
+
 /// Tile and row width of `sequence`; none where the state does not fit into workgroup memory, or a step is too long.
 pub(crate) fn sequence_tile(device: &Device, config: &RnnConfig, batch: usize) -> Option<(Tile, u32)> {
     let width = config.hidden.max(config.state_size().next_multiple_of(4));

@@ -29,6 +29,10 @@ pub(crate) struct Tuning {
     /// `wave` is chosen up to this many multiplications a step of a layer, N times H times G·H: where a dispatch takes longer
     /// to begin than to compute. A guess, where it is not 0.
     pub wave_work: usize,
+    /// Most lanes that share sums in `step`, `wave` and `step_backward`, where there are fewer lanes than `fill` otherwise.
+    pub split: u32,
+    /// Lanes that keep the adapter busy.
+    pub fill: u32,
     /// Whether packed matrices are read from textures.
     pub texture: bool,
     /// Whether rows that are multiplied are read through windows of uniform buffers.
@@ -45,6 +49,8 @@ const SOFTWARE: Tuning = Tuning {
     grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
     grid_work: usize::MAX,
     sequence_work: 1 << 15,
+    split: 1,
+    fill: 0,
     wave_work: 0,
     texture: true,
     uniform: true,
@@ -65,6 +71,8 @@ const INTEGRATED: Tuning = Tuning {
     grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
     grid_work: usize::MAX,
     sequence_work: 1 << 14,
+    split: 1,
+    fill: 0,
     wave_work: 1 << 20,
     texture: false,
     uniform: false,
@@ -80,6 +88,8 @@ const DISCRETE: Tuning = Tuning {
     grid: Tile { rows: 4, columns: 1, lanes: 32, spread: 0 },
     grid_work: 1 << 17,
     sequence_work: 1 << 16,
+    split: 8,
+    fill: Tuning::FILL,
     wave_work: 1 << 24,
     texture: false,
     uniform: false,
@@ -100,6 +110,8 @@ fn mesa_version(report: &AdapterReport) -> Option<u32> {
 impl Tuning {
     /// A tile for each of the compute units of a middling GPU, or as many smaller ones.
     pub const STAGED: [u64; 2] = [48, 32];
+    /// Some for each lane of a middling GPU.
+    pub const FILL: u32 = 1 << 14;
 
     /// The row of the table for an adapter.
     pub fn of(report: &AdapterReport) -> Self {

@@ -45,6 +45,9 @@ pub(super) fn emit(
         };
         let variant =
             Variant { uniform: rows.uniform, ..lowest.variant(Kernel::Wave, tile(params.running as usize), plan) };
+        let states = (last - first + 1) * params.running as usize;
+        let sizes = [config.hidden, params.panels_0 as usize, states];
+        let variant = schedule::split(plan.device(), variant, sizes);
         let h = [wave % 2, 1 - wave % 2].map(|h| buffers.h[h]);
         plan.draft.dispatch_window(variant, lowest.bindings(h), rows.window, &params.words());
     }

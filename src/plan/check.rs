@@ -120,7 +120,7 @@ impl Plan {
             return Err(Error::Plan(format!("{variant}: its rows do not hold a state of {state} words")));
         }
         limit(&what(), variant.workgroup_bytes(), "max_compute_workgroup_storage_size", limits.workgroup_bytes)?;
-        limit(&what(), variant.tile.lanes.into(), "max_compute_invocations_per_workgroup", limits.invocations)
+        limit(&what(), variant.invocations().into(), "max_compute_invocations_per_workgroup", limits.invocations)
     }
 }
 

@@ -131,8 +131,8 @@ fn reflect(variant: &Variant, dialect: Dialect, module: &Module) {
     }
 
     let [entry] = &module.entry_points[..] else { panic!("{name}: more than one entry point") };
-    assert_eq!((&*entry.name, entry.workgroup_size), ("main", [variant.tile.lanes, 1, 1]), "{name}");
-    assert!(variant.tile.lanes <= 256, "{name}: more lanes than WebGPU guarantees");
+    assert_eq!((&*entry.name, entry.workgroup_size), ("main", [variant.invocations(), 1, 1]), "{name}");
+    assert!(variant.invocations() <= 256, "{name}: more lanes than WebGPU guarantees");
     let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
     let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
     assert!(bytes <= 16 << 10, "{name}: {bytes} bytes of workgroup memory");
