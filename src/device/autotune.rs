@@ -73,6 +73,8 @@ struct Key {
     backend: String,
     /// A device may have been asked for less than its adapter has.
     features: String,
+    /// The row of the table that it began with.
+    table: String,
 }
 
 impl Autotune {
@@ -98,12 +100,14 @@ impl Key {
             driver: text(|report| report.driver.clone()),
             backend: text(|report| report.backend.clone()),
             features: text(|report| format!("{:?} {:?}", report.features, report.limits)),
+            table: format!("{:?}", table(device)),
         }
     }
 
     /// A file's name that tells a reader what it is about; the key inside decides.
     fn file(&self) -> String {
-        let all = format!("{} {} {} {}", self.adapter, self.driver, self.backend, self.features);
+        let Self { wgrnn, adapter, driver, backend, features, table } = self;
+        let all = format!("{wgrnn} {adapter} {driver} {backend} {features} {table}");
         let plain: String = self.adapter.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         // FNV-1a: the same in every version of Rust.
         let hash = all

@@ -15,6 +15,9 @@ pub struct GpuOptions {
     pub portable: bool,
     /// Compile shaders with wgpu's bounds checks. Plans prove their bounds, so this finds faults of drivers only.
     pub checked: bool,
+    /// Take tiles and schedules from the table's row for this class of adapter: results are right with each, only the speed
+    /// differs. None: the adapter's own class.
+    pub class: Option<Class>,
     /// Measure which tiles are fastest on this adapter, once, instead of taking those for its class. None: only where the
     /// environment variable `WGRNN_AUTOTUNE` is 1.
     pub autotune: Option<Autotune>,

@@ -102,7 +102,7 @@ impl Gpu {
         let pipelines = Mutex::default();
         let checked = options.checked;
         let side_by_side = OnceLock::new();
-        let tuning = Tuning::of(&report);
+        let tuning = Tuning::of(options.class.unwrap_or(report.class), &report);
         Ok(Self {
             device,
             queue,

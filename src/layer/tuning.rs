@@ -113,9 +113,9 @@ impl Tuning {
     /// Some for each lane of a middling GPU.
     pub const FILL: u32 = 1 << 14;
 
-    /// The row of the table for an adapter.
-    pub fn of(report: &AdapterReport) -> Self {
-        match report.class {
+    /// The row of the table for an adapter of a class.
+    pub fn of(class: Class, report: &AdapterReport) -> Self {
+        match class {
             Class::Cpu => SOFTWARE,
             Class::Software if mesa_version(report).is_some_and(|major| major < 24) => OLD_MESA,
             Class::Software => SOFTWARE,

@@ -2,6 +2,7 @@
 
 mod autotune;
 mod bad_input;
+mod classes;
 mod common;
 mod composition;
 mod device;

@@ -1,0 +1,78 @@
+//! Each row of the table of tiles and schedules, on the adapter at hand: what suits other adapters must be right here too.
+
+use crate::common::{Random, configs, rnn};
+use wgrnn::kernels::Kernel;
+use wgrnn::{
+    Cell, Class, Device, Direction, GpuOptions, Lengths, Precision, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule,
+    SessionOptions,
+};
+
+const CLASSES: [Class; 3] = [Class::Software, Class::Integrated, Class::Discrete];
+
+fn device(class: Class) -> Device {
+    Device::gpu_with(&GpuOptions { class: Some(class), ..GpuOptions::default() }).unwrap()
+}
+
+/// Few sequences and many, so that tiles are full and not, and sums are split and not.
+#[test]
+fn every_class_of_adapter_gives_what_the_textbook_gives() {
+    for class in CLASSES {
+        let device = device(class);
+        for config in configs(8, 40) {
+            let rnn = rnn(&device, &config.layers(2).direction(Direction::Bidirectional));
+            let mut random = Random::new(1);
+            for (batch, schedule) in [(1, Schedule::Step), (19, Schedule::Step), (3, Schedule::Sequence)] {
+                let (x, state) = (random.array([4, batch, 8]), random.state(rnn.config(), batch));
+                let lengths = Lengths::Fixed((0..batch).map(|n| 4 - n % 3).collect());
+                let call = RnnCall { schedule, lengths, ..RnnCall::default() };
+                let report = rnn.check(x.view(), Some(&state), &call).unwrap();
+                assert!(report.passed(), "{class:?}, {schedule:?}, N {batch}\n{report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_class_of_adapter_gives_the_twins_gradients() {
+    for class in CLASSES {
+        let device = device(class);
+        for cell in [Cell::Lstm, Cell::Gru(wgrnn::Reset::Before)] {
+            let config = RnnConfig::new(cell, 8, 40).layers(2);
+            let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 7).unwrap()).unwrap();
+            for batch in [1, 19] {
+                let x = Random::new(2).array([4, batch, 8]);
+                let report = rnn.check_gradients(x.view(), &RnnCall { schedule: Schedule::Step, ..RnnCall::default() });
+                let report = report.unwrap();
+                assert!(report.passed(), "{class:?}, {cell:?}, N {batch}\n{report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn stacks_and_half_precision_are_right_in_every_class() {
+    for class in CLASSES {
+        let device = device(class);
+        let config = RnnConfig::new(Cell::Lstm, 8, 40).layers(3).precision(Precision::Half);
+        let rnn = rnn(&device, &config);
+        for (batch, schedule) in [(1, Schedule::Wavefront), (9, Schedule::Wavefront), (9, Schedule::Auto)] {
+            let call = RnnCall { schedule, ..RnnCall::default() };
+            let report = rnn.check(Random::new(3).array([5, batch, 8]).view(), None, &call).unwrap();
+            assert!(report.passed(), "{class:?}, {schedule:?}, N {batch}\n{report}");
+        }
+    }
+}
+
+/// What the tests above are about is really there: sums are shared where lanes are few, and only there.
+#[test]
+fn a_discrete_adapter_shares_sums_of_few_lanes() {
+    let device = device(Class::Discrete);
+    let splits = |batch| {
+        let rnn = rnn(&device, &RnnConfig::new(Cell::Lstm, 64, 256));
+        let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
+        let session = rnn.session(SessionOptions { steps: 2, batch, call }).unwrap();
+        let steps = session.plan().variants().iter().filter(|variant| variant.kernel == Kernel::Step);
+        steps.map(|variant| variant.split).collect::<Vec<_>>()
+    };
+    assert_eq!((splits(1), splits(32), splits(1024)), (vec![8], vec![8], vec![1]));
+}
