@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import begin_part, begin_sums, collect_sums, invocation, load_rows, multiply_add, part_memory -%}
+{%- from "tile.wgsl" import begin_part, begin_sums, invocation, part_memory, row_products -%}
 // One phase of one time step, all directions: h·Rᵀ + b, the gates, and the new state, in one dispatch.
 //
 // A lane owns UNITS units, LANES apart, with all their gates, of ROWS sequences.
@@ -34,23 +34,8 @@ fn main({{ invocation() }}
     let bias{{ c }} = weights_bias(from{{ c }} + panels * columns);
 {%- endfor %}
 {%- endfor %}
-{%- for r in range(0 if SPREAD else ROWS) %}
-    let row{{ r }} = (h_row + sequence_of(first + {{ r }}u, step.running)) * p.h_in_stride;
-{%- endfor %}
-{%- if SPREAD %}
-{%- for i in range(ROWS // SPREAD) %}
-    let own{{ i }} = (h_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, step.running)) * p.h_in_stride;
-{%- endfor %}
-{%- endif %}
     {{- begin_sums(columns) }}
-    for (var k = part; k < panels; k += {{ SPLIT }}u) {
-{%- for c in range(columns) %}
-        let w{{ c }} = weights_at(from{{ c }} + k * columns);
-{%- endfor %}
-        {{- load_rows("h_in") }}
-        {{- multiply_add(columns) }}
-    }
-    {{- collect_sums(columns) }}
+    {{- row_products("h_in", "h_row", "p.h_in_stride", "step.running", "panels", "columns", columns) }}
     for (var r = part; r < min({{ ROWS }}u, step.running - first); r += {{ SPLIT }}u) {
         let n = sequence_of(first + r, step.running);
 {%- for u in range(UNITS) %}

@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import begin_part, collect_sums, invocation, load_rows, multiply_add, part_memory, zero_sums -%}
+{%- from "tile.wgsl" import begin_part, invocation, part_memory, row_products, zero_sums -%}
 // One phase of one time step backwards, all directions: the product with R (transposed) and the cell's derivative, in one
 // dispatch.
 //
@@ -29,23 +29,8 @@ fn main({{ invocation() }}
     let unit{{ u }} = group.x * {{ LANES * UNITS }}u + {{ u * LANES }}u + lane;
     let from{{ u }} = base + min(unit{{ u }}, units - 1u);
 {%- endfor %}
-{%- for r in range(0 if SPREAD else ROWS) %}
-    let row{{ r }} = (d_row + sequence_of(first + {{ r }}u, step.running)) * p.d_in_stride;
-{%- endfor %}
-{%- if SPREAD %}
-{%- for i in range(ROWS // SPREAD) %}
-    let own{{ i }} = (d_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, step.running)) * p.d_in_stride;
-{%- endfor %}
-{%- endif %}
     {{- zero_sums(UNITS) }}
-    for (var k = part; k < p.panels_{{ PHASE }}; k += {{ SPLIT }}u) {
-{%- for u in range(UNITS) %}
-        let w{{ u }} = weights_at(from{{ u }} + k * units);
-{%- endfor %}
-        {{- load_rows("d_in") }}
-        {{- multiply_add(UNITS) }}
-    }
-    {{- collect_sums(UNITS) }}
+    {{- row_products("d_in", "d_row", "p.d_in_stride", "step.running", "p.panels_%s" | format(PHASE), "units", UNITS) }}
     for (var r = part; r < min({{ ROWS }}u, step.running - first); r += {{ SPLIT }}u) {
         let n = sequence_of(first + r, step.running);
         let out = (state_row + n) * p.d_out_stride;

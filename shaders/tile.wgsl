@@ -129,6 +129,28 @@ var<workgroup> parts: array<f32, {{ SPLIT * ROWS * columns * LANES }}>;
         {{- collect_sums(gates) }}
 {%- endmacro -%}
 
+{#- Rows of states in `memory`, those of the sequences with ranks from `first` on, times columns of packed weights that begin
+    at from0..: added to the sums. `row` is the first state's, `pitch` from one vector of a column to the next. -#}
+{%- macro row_products(memory, row, stride, running, panels, pitch, columns) %}
+{%- if SPREAD %}
+{%- for i in range(ROWS // SPREAD) %}
+    let own{{ i }} = ({{ row }} + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, {{ running }})) * {{ stride }};
+{%- endfor %}
+{%- else %}
+{%- for r in range(ROWS) %}
+    let row{{ r }} = ({{ row }} + sequence_of(first + {{ r }}u, {{ running }})) * {{ stride }};
+{%- endfor %}
+{%- endif %}
+    for (var k = part; k < {{ panels }}; k += {{ SPLIT }}u) {
+{%- for c in range(columns) %}
+        let w{{ c }} = weights_at(from{{ c }} + k * {{ pitch }});
+{%- endfor %}
+        {{- load_rows(memory) }}
+        {{- multiply_add(columns) }}
+    }
+    {{- collect_sums(columns) }}
+{%- endmacro -%}
+
 {#- Column c of a lane's: one of every `lanes` columns, or, with NARROW, two neighbours of every two times as many. -#}
 {%- macro column_of(c, lanes, lane) -%}
 {%- if NARROW %}{{ c // 2 * 2 * lanes }}u + 2u * {{ lane }} + {{ c % 2 }}u{% else %}{{ c * lanes }}u + {{ lane }}{% endif -%}

@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import begin_part, begin_sums, collect_sums, invocation, load_rows, multiply_add, part_memory -%}
+{%- from "tile.wgsl" import begin_part, begin_sums, invocation, part_memory, row_products -%}
 // One wave through a stack of layers of one direction: each layer takes the step after which the layer below already is,
 // all in one dispatch: layer l at step s - l. The lowest layer's input part was made before, the others' is made here.
 //
@@ -27,23 +27,8 @@ fn products(base: u32, layer: u32, first: u32, running: u32, unit: u32, lane: u3
     let bias{{ c }} = weights_bias(from{{ c }} + p.panels_0 * columns);
 {%- endfor %}
 {%- endfor %}
-{%- for r in range(0 if SPREAD else ROWS) %}
-    let row{{ r }} = (h_row + sequence_of(first + {{ r }}u, running)) * p.h_in_stride;
-{%- endfor %}
-{%- if SPREAD %}
-{%- for i in range(ROWS // SPREAD) %}
-    let own{{ i }} = (h_row + sequence_of(first + {{ i * SPREAD }}u + sublane % {{ SPREAD }}u, running)) * p.h_in_stride;
-{%- endfor %}
-{%- endif %}
     {{- begin_sums(columns) }}
-    for (var k = part; k < p.panels_0; k += {{ SPLIT }}u) {
-{%- for c in range(columns) %}
-        let w{{ c }} = weights_at(from{{ c }} + k * columns);
-{%- endfor %}
-        {{- load_rows("h_in") }}
-        {{- multiply_add(columns) }}
-    }
-    {{- collect_sums(columns) }}
+    {{- row_products("h_in", "h_row", "p.h_in_stride", "running", "p.panels_0", "columns", columns) }}
     return sums;
 }
 
