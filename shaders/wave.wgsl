@@ -73,9 +73,9 @@ fn finish(
 {%- endfor %}
     }
 {%- if phase.hidden %}
-    let h = h_in[(p.h_in_row + layer * p.batch + n) * p.h_in_stride + unit / 4u][unit % 4u];
+    let h = h_in[(p.h_in_row + layer * p.batch + n) * p.h_in_stride + min(unit / 4u, p.h_in_stride - 1u)][unit % 4u];
 {%- else %}
     let h = 0.0;
 {%- endif %}
-    h_out[(layer * p.batch + n) * p.h_out_stride + unit] = finish_0(layer, rank, n, unit, step, h, r, g);
+    h_out[(p.state_row + layer * p.batch + n) * p.h_out_stride + unit] = finish_0(layer, rank, n, unit, step, h, r, g);
 }

@@ -19,14 +19,27 @@ pub trait Real: Float + LinalgScalar + FromPrimitive + Send + Sync + std::fmt::D
     /// A number of the input part of the gates as it comes out of memory in half precision.
     fn handed_on(self) -> Self;
 }
+
+/// Halves end at 65,504; NaN stays NaN.
+fn limited<F: Float + FromPrimitive>(number: F) -> F {
+    let most = F::from_f32(f16::MAX.to_f32()).unwrap_or_else(F::nan);
+    if number > most {
+        most
+    } else if number < -most {
+        -most
+    } else {
+        number
+    }
+}
+
 impl Real for f32 {
     fn handed_on(self) -> Self {
-        f16::from_f32(self).to_f32()
+        f16::from_f32(limited(self)).to_f32()
     }
 }
 impl Real for f64 {
     fn handed_on(self) -> Self {
-        self
+        limited(self)
     }
 }
 

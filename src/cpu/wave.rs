@@ -19,7 +19,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let block = p.weights_0 + 2 * layer * p.weights_direction_0;
         let params = RecurrenceParams {
             directions: 1,
-            state_row: layer * p.batch,
+            state_row: p.state_row + layer * p.batch,
             h_in_row: p.h_in_row + layer * p.batch,
             offsets: p.offsets - behind,
             weights_0: block,

@@ -1,9 +1,9 @@
 //! Which tiles are fastest on this very adapter: measured once, kept on disk. What is not equal to its twin is not taken.
 
-use super::Device;
+use super::{Class, Device};
 use crate::check;
 use crate::error::{Error, Result};
-use crate::kernels::{Case, Kernel, Tile, timed, timed_staged};
+use crate::kernels::{Case, Kernel, STAGED, Tile, timed, timed_staged};
 use crate::layer::Tuning;
 use crate::weights::files;
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ impl Autotune {
     }
 
     fn folder(&self) -> Option<PathBuf> {
-        let named = || std::env::var_os("WGRNN_CACHE").map(PathBuf::from);
+        let named = || std::env::var_os("WGRNN_CACHE").filter(|name| !name.is_empty()).map(PathBuf::from);
         self.folder.clone().or_else(named).or_else(|| dirs::cache_dir().map(|folder| folder.join("wgrnn")))
     }
 }
@@ -99,7 +99,7 @@ impl Key {
             adapter: text(|report| report.name.clone()),
             driver: text(|report| report.driver.clone()),
             backend: text(|report| report.backend.clone()),
-            features: text(|report| format!("{:?} {:?}", report.features, report.limits)),
+            features: text(|report| format!("{:?} {:?}", report.features, report.limits)) + &device.dialect(),
             table: format!("{:?}", table(device)),
         }
     }
@@ -118,26 +118,30 @@ impl Key {
 }
 
 /// What suits a device: out of the cache, or measured and put there. That a cache can't be read or written is a note.
-pub(super) fn tuned(device: &Device, autotune: &Autotune) -> Result<(Tuning, TuningReport)> {
+pub(super) fn tuned(device: &Device, autotune: &Autotune) -> (Tuning, TuningReport) {
     let key = Key::of(device);
     let path = autotune.folder().map(|folder| folder.join(key.file()));
     let mut note = None;
     if let Some(path) = path.as_ref().filter(|path| !autotune.anew && path.exists()) {
         match read(path, &key, device) {
             Ok(Kept { tuning, trials, .. }) => {
-                return Ok((tuning, TuningReport { read_from: Some(path.clone()), note, trials }));
+                return (tuning, TuningReport { read_from: Some(path.clone()), note, trials });
             }
             Err(reason) => note = Some(format!("{} was not used: {reason}", path.display())),
         }
     }
-    let (tuning, trials) = measure(device)?;
+    let (tuning, trials) = measure(device);
+    if !trials.iter().any(|trial| trial.taken) {
+        note = Some("nothing could be measured: the table is used".to_owned());
+        return (tuning, TuningReport { read_from: None, note, trials });
+    }
     let kept = Kept { key, tuning, trials };
     match path.as_ref().map(|path| write(path, &kept)) {
         None => note = Some("not kept: there is no folder for caches".to_owned()),
         Some(Err(error)) => note = Some(format!("not kept: {error}")),
         Some(Ok(())) => {}
     }
-    Ok((kept.tuning, TuningReport { read_from: None, note, trials: kept.trials }))
+    (kept.tuning, TuningReport { read_from: None, note, trials: kept.trials })
 }
 
 /// What a file holds, if it is about this device and holds nothing but what could have been measured.
@@ -220,7 +224,7 @@ struct Candidate {
 }
 
 /// Goes through candidates; gives the one to take.
-fn pick(device: &Device, candidates: &[Candidate], trials: &mut Vec<Trial>) -> Result<Option<usize>> {
+fn pick(device: &Device, candidates: &[Candidate], trials: &mut Vec<Trial>) -> Option<usize> {
     let first = trials.len();
     for candidate in candidates {
         let mut trial = Trial { variant: String::new(), seconds: Some(0.0), failure: None, taken: false };
@@ -229,7 +233,7 @@ fn pick(device: &Device, candidates: &[Candidate], trials: &mut Vec<Trial>) -> R
             let time = match case {
                 Some(case) => {
                     names.push(case.variant().to_string());
-                    time(device, case)?
+                    time(device, case)
                 }
                 None => Err("the kernel has no such form".to_owned()),
             };
@@ -243,36 +247,35 @@ fn pick(device: &Device, candidates: &[Candidate], trials: &mut Vec<Trial>) -> R
     let trials = &mut trials[first..];
     loop {
         let seconds: Vec<_> = trials.iter().map(|trial| trial.seconds).collect();
-        let Some(best) = choose(&seconds) else { return Ok(None) };
-        match fault(device, candidates[best].beside.iter().flatten())? {
+        let best = choose(&seconds)?;
+        match fault(device, candidates[best].beside.iter().flatten()) {
             None => {
                 trials[best].taken = true;
-                return Ok(Some(best));
+                return Some(best);
             }
             Some(fault) => (trials[best].seconds, trials[best].failure) = (None, Some(fault)),
         }
     }
 }
 
-/// What is wrong with cases that this device can run.
-fn fault<'a>(device: &Device, cases: impl IntoIterator<Item = &'a Case>) -> Result<Option<String>> {
-    for case in cases.into_iter().filter(|case| case.left_out(device).is_none()) {
-        let comparisons = check::compare_case(device, case)?;
-        if let Some(wrong) = comparisons.iter().find(|comparison| !comparison.passed()) {
-            return Ok(Some(wrong.to_string()));
-        }
-    }
-    Ok(None)
+/// What is wrong with cases that this device can run: they do not compile, or not give what their twins do.
+fn fault<'a>(device: &Device, cases: impl IntoIterator<Item = &'a Case>) -> Option<String> {
+    let mut runnable = cases.into_iter().filter(|case| case.left_out(device).is_none());
+    runnable.find_map(|case| match check::compare_case(device, case) {
+        Ok(comparisons) => comparisons.iter().find(|comparison| !comparison.passed()).map(ToString::to_string),
+        Err(error) => Some(error.to_string()),
+    })
 }
 
 /// Seconds of a case that is equal to its twin; else why it is not.
-fn time(device: &Device, case: &Case) -> Result<std::result::Result<f64, String>> {
-    if let Some(reason) = case.left_out(device) {
-        return Ok(Err(reason));
+fn time(device: &Device, case: &Case) -> std::result::Result<f64, String> {
+    match case.left_out(device).or_else(|| fault(device, [case])) {
+        Some(reason) => Err(reason),
+        None => measure_case(device, case).map_err(|error| error.to_string()),
     }
-    if let Some(fault) = fault(device, [case])? {
-        return Ok(Err(fault));
-    }
+}
+
+fn measure_case(device: &Device, case: &Case) -> Result<f64> {
     let program = case.program(device)?;
     let stamps = device.report().is_some_and(|report| report.features.timestamps);
     let begin = Instant::now();
@@ -286,17 +289,24 @@ fn time(device: &Device, case: &Case) -> Result<std::result::Result<f64, String>
             device.wait()?;
             start.elapsed().as_secs_f64()
         };
-        (least, runs) = (least.min(seconds), runs + 1);
+        // Stamps of some drivers go backwards at times.
+        if seconds > 0.0 {
+            least = least.min(seconds);
+        }
+        runs += 1;
     }
-    Ok(Ok(least))
+    Ok(least)
 }
 
 /// One choice after the other, each with what was chosen before.
-fn measure(device: &Device) -> Result<(Tuning, Vec<Trial>)> {
+fn measure(device: &Device) -> (Tuning, Vec<Trial>) {
     let mut tuning = table(device);
     let mut trials = Vec::new();
     // The table's first.
     let forms = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(t, u)| (tuning.texture ^ (t == 1), tuning.uniform ^ (u == 1)));
+    // Windows cut products up, which only a GPU in software does not mind.
+    let software = device.report().is_some_and(|report| report.class == Class::Software);
+    let forms: Vec<_> = forms.into_iter().filter(|form| software || form.1 == tuning.uniform).collect();
     let candidates_of_forms = forms.iter().map(|&form| Candidate {
         // A product of as many rows in each of them.
         timed: [Kernel::Gemm, Kernel::Step]
@@ -304,7 +314,7 @@ fn measure(device: &Device) -> Result<(Tuning, Vec<Trial>)> {
             .into(),
         beside: Vec::new(),
     });
-    if let Some(taken) = pick(device, &candidates_of_forms.collect::<Vec<_>>(), &mut trials)? {
+    if let Some(taken) = pick(device, &candidates_of_forms.collect::<Vec<_>>(), &mut trials) {
         (tuning.texture, tuning.uniform) = forms[taken];
     }
     let form = (tuning.texture, tuning.uniform);
@@ -314,13 +324,18 @@ fn measure(device: &Device) -> Result<(Tuning, Vec<Trial>)> {
         let candidate = |&tile: &Tile| Candidate {
             timed: vec![timed(kernel, device, tile, form, rows)],
             // What remains of a tile where there are fewer rows.
-            beside: [Tile { rows: 1, spread: 0, ..tile }, Tile { spread: 0, ..tile }]
-                .into_iter()
-                .filter(|other| *other != tile)
-                .map(|other| timed(kernel, device, other, form, rows))
-                .collect(),
+            beside: [
+                Tile { rows: 1, spread: 0, ..tile },
+                Tile { spread: 0, ..tile },
+                Tile { rows: (tile.rows / 2).max(1).max(tile.spread), ..tile },
+            ]
+            .into_iter()
+            .filter(|other| *other != tile)
+            .map(|other| timed(kernel, device, other, form, rows))
+            .chain(same_tile(kernel).iter().map(|&other| timed(other, device, tile, form, rows)))
+            .collect(),
         };
-        if let Some(taken) = pick(device, &tiles.iter().map(candidate).collect::<Vec<_>>(), &mut trials)? {
+        if let Some(taken) = pick(device, &tiles.iter().map(candidate).collect::<Vec<_>>(), &mut trials) {
             *place(&mut tuning, kernel) = tiles[taken];
         }
     }
@@ -329,27 +344,44 @@ fn measure(device: &Device) -> Result<(Tuning, Vec<Trial>)> {
         let splits = [tuning.split, 1, 4, 8];
         let split = |&split: &u32| Candidate {
             timed: vec![step.as_ref().and_then(|case| case.split(split))],
-            beside: Vec::new(),
+            // Fewer share where a workgroup would be too large.
+            beside: [split / 2, split / 4]
+                .iter()
+                .filter(|&&less| less > 1)
+                .map(|&less| step.as_ref()?.split(less))
+                .collect(),
         };
-        if let Some(taken) = pick(device, &splits.iter().map(split).collect::<Vec<_>>(), &mut trials)? {
+        if let Some(taken) = pick(device, &splits.iter().map(split).collect::<Vec<_>>(), &mut trials) {
             tuning.split = splits[taken];
             tuning.fill = if tuning.split > 1 { tuning.fill.max(Tuning::FILL) } else { 0 };
         }
     }
     // Products through windows are too small to be staged.
-    if !tuning.uniform && device.plan_limits().invocations >= 256 {
+    if tuning.uniform {
+        tuning.staged = None;
+    } else if device.plan_limits().invocations >= 256 {
         let plain = timed(Kernel::Gemm, device, tuning.gemm, form, rows);
-        let both = [plain, timed_staged(device, form.0, rows)];
-        let both = both.map(|case| Candidate { timed: vec![case], beside: Vec::new() });
-        let taken = pick(device, &both, &mut trials)?;
+        let both = [plain, timed_staged(device, form.0, rows, STAGED[0])];
+        let other = timed_staged(device, form.0, rows, STAGED[1]);
+        let both = both.map(|case| Candidate { timed: vec![case], beside: vec![other.clone()] });
+        let taken = pick(device, &both, &mut trials);
         tuning.staged = (taken == Some(1)).then_some(tuning.staged.unwrap_or(Tuning::STAGED));
     }
-    Ok((tuning, trials))
+    (tuning, trials)
 }
 
 /// Rows of a product: as many whole tiles as a window holds, and more than fill a GPU.
 const WINDOW_ROWS: usize = 48;
 const MANY_ROWS: usize = 512;
+
+/// Kernels that go by another one's tile.
+const fn same_tile(kernel: Kernel) -> &'static [Kernel] {
+    match kernel {
+        Kernel::Step => &[Kernel::StepBackward, Kernel::Wave],
+        Kernel::Sequence => &[Kernel::SequenceBackward],
+        _ => &[],
+    }
+}
 
 fn place(tuning: &mut Tuning, kernel: Kernel) -> &mut Tile {
     match kernel {
@@ -415,7 +447,7 @@ mod tests {
         };
         let taken = |candidates: &[Candidate]| {
             let mut trials = Vec::new();
-            let taken = pick(&device, candidates, &mut trials).unwrap();
+            let taken = pick(&device, candidates, &mut trials);
             assert_eq!(trials.iter().position(|trial| trial.taken), taken);
             (taken, trials)
         };

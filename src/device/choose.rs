@@ -19,7 +19,7 @@ pub struct GpuOptions {
     /// differs. None: the adapter's own class.
     pub class: Option<Class>,
     /// Measure which tiles are fastest on this adapter, once, instead of taking those for its class. None: only where the
-    /// environment variable `WGRNN_AUTOTUNE` is 1.
+    /// environment variable `WGRNN_AUTOTUNE` is set, and not to 0.
     pub autotune: Option<Autotune>,
 }
 

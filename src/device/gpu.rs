@@ -119,6 +119,11 @@ impl Gpu {
         })
     }
 
+    /// What shaders are composed and compiled with.
+    pub fn dialect(&self) -> String {
+        format!(" immediates {}, checked {}", self.immediates, self.checked)
+    }
+
     /// Runs wgpu calls, and gives what they complained of.
     pub fn guarded<T>(&self, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
         let value = guard(&self.device, during, calls)?;

@@ -54,14 +54,14 @@ impl Device {
     }
 
     /// The same as a future. Creating the adapter and the device does not block; collecting wgpu's errors afterwards
-    /// does, which on native backends are there at once.
+    /// does, which on native backends are there at once; and so does measuring for [`Autotune`].
     ///
     /// # Errors
     /// As [`Device::gpu`].
     pub async fn gpu_async(options: &GpuOptions) -> Result<Self> {
         let mut device = Self(Arc::new(Inner { gpu: Some(choose::open(options).await?), note: None }));
         if let Some(autotune) = options.autotune.clone().or_else(Autotune::from_environment) {
-            let (tuning, report) = autotune::tuned(&device, &autotune)?;
+            let (tuning, report) = autotune::tuned(&device, &autotune);
             // Nothing that was measured with is left.
             let gpu = Arc::get_mut(&mut device.0).and_then(|inner| inner.gpu.as_mut());
             let gpu = gpu.ok_or_else(|| Error::Plan("a device is tuned while it is used".to_owned()))?;
@@ -145,6 +145,11 @@ impl Device {
 
     pub(crate) fn gpu_ref(&self) -> Option<&Gpu> {
         self.0.gpu.as_ref()
+    }
+
+    /// What its shaders are composed and compiled with.
+    pub(crate) fn dialect(&self) -> String {
+        self.gpu_ref().map_or_else(String::new, Gpu::dialect)
     }
 
     /// Rows of a packed matrix that lie together: what a lane loads at once, or plain rows for the twins.

@@ -1475,6 +1475,16 @@ pub(crate) fn timed(
         }
         Kernel::Sequence => recurrence_case(variant(tile, true), 8, 64, 64),
         Kernel::Outer => outer_case(tile, (1024, 256, 256), (false, true), 1),
+        Kernel::Wave => {
+            let tile = Tile { columns: (tile.columns / 4).max(1), ..tile };
+            wave_case(variant(tile, true), 16, 65, 0..3)
+        }
+        Kernel::StepBackward => backward_case(variant(tile, true), 16, 65, 1),
+        Kernel::SequenceBackward => {
+            // Rows hold the gradients of all gates.
+            let tile = Tile { rows: tile.rows.min(8), ..tile };
+            backward_case(Variant { width: 256, ..variant(tile, true) }, 3, 33, 5)
+        }
         _ => return None,
     };
     let uniform = uniform && matches!(kernel, Kernel::Gemm | Kernel::Step);
@@ -1483,8 +1493,8 @@ pub(crate) fn timed(
 }
 
 /// The same product through workgroup memory.
-pub(crate) fn timed_staged(device: &Device, texture: bool, rows: usize) -> Option<Case> {
-    let case = gemm_case(STAGED[0], device.panel(), (rows, 1024, 256), GemmForm::Plain, 1).staged();
+pub(crate) fn timed_staged(device: &Device, texture: bool, rows: usize, tile: Tile) -> Option<Case> {
+    let case = gemm_case(tile, device.panel(), (rows, 1024, 256), GemmForm::Plain, 1).staged();
     if texture { case.read_by(true, false) } else { Some(case) }
 }
 

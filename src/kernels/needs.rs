@@ -232,7 +232,10 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
         words[0] = words[0].div_ceil(2);
     }
     words[2] = words[2].max(u(p.order) + rows.running);
-    words[3] = (states - u(p.state_row) + u(p.h_in_row)) * 4 * u(p.h_in_stride);
+    // A row is read as far as the product goes.
+    let panels = u(if variant.phase == 0 { p.panels_0 } else { p.panels_1 });
+    let over = if one_step && variant.panel > 1 { panels.saturating_sub(u(p.h_in_stride)) } else { 0 };
+    words[3] = (states - u(p.state_row) + u(p.h_in_row)) * 4 * u(p.h_in_stride) + 4 * over;
     // A step writes the units of its phase, a sequence whole rows.
     let out_words = if one_step {
         phases[variant.phase as usize].units.of(units[0], state_units)
@@ -265,7 +268,7 @@ fn wave(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64;
         let block = u(p.weights_0) + 2 * u(layer) * u(p.weights_direction_0);
         let of_layer = RecurrenceParams {
             directions: 1,
-            state_row: row,
+            state_row: p.state_row.saturating_add(row),
             h_in_row: p.h_in_row.saturating_add(row),
             offsets: p.offsets.wrapping_sub(behind),
             weights_0: u32::try_from(block).unwrap_or(u32::MAX),

@@ -1,7 +1,9 @@
 //! What a recurrent layer is: cell, sizes, directions, biases.
 
 use crate::cells::Cell;
+use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::kernels::{FLAT, Kernel, Variant};
 
 /// The direction in which a layer reads its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,8 +39,18 @@ pub enum Precision {
     ///
     /// A weight is off by at most 2⁻¹¹ of its size, and so is the input part x·Wᵀ + b of a gate, which passes that keep
     /// what training needs don't round. A gate's sum is therefore off by at most
-    /// 2⁻¹¹·(2·Σ|x·w| + Σ|h·r| + |b|), about 5·10⁻⁴ of its terms. Weights beyond ±65,504 are refused.
+    /// 2⁻¹¹·(2·Σ|x·w| + Σ|h·r| + |b|), about 5·10⁻⁴ of its terms. Halves end at ±65,504 and are 6·10⁻⁸ apart below 6·10⁻⁵:
+    /// larger weights are refused, larger ones that training makes and larger input parts (on GPUs) count as that, and small
+    /// ones are off by at most 3·10⁻⁸.
     Half,
+}
+
+impl Precision {
+    /// Words of a vector of a packed matrix on a device.
+    pub(super) fn vector_words(self, device: &Device) -> u32 {
+        let half = self == Self::Half;
+        Variant { half, ..Variant::new(Kernel::Pack, FLAT, device.panel()) }.vector_words()
+    }
 }
 
 /// Configuration of a stack of recurrent layers; the defaults are PyTorch's.

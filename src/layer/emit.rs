@@ -134,7 +134,7 @@ impl<'a> Pass<'a> {
         let rows = RowMap::of_call(config, steps, batch, &call.lengths)?;
         let map = rows.buffer(plan)?;
         let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
-        let wavefront = schedule == Schedule::Wavefront && wave::suits(rnn);
+        let wavefront = schedule == Schedule::Wavefront && super::joins(plan.device(), config);
         Ok(Self { rnn, batch, rows, map, sequence, grid, wavefront, columns })
     }
 
@@ -187,11 +187,10 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// The layers' common memory, for `rows` rows of the input part.
-    fn new(plan: &mut PlanBuilder, pass: &Pass<'_>, state: &DeviceState, rows: usize, trains: bool) -> Self {
+    fn new(plan: &mut PlanBuilder, pass: &Pass<'_>, state: &DeviceState, rows: usize, narrow: bool) -> Self {
         let config = pass.config();
         let h = Self::states(plan, pass, "h");
-        // Gradients are those of what was computed: steps that are computed again are as they were. The CPU has no halves.
-        let narrow = config.precision == Precision::Half && !trains && !plan.device().is_cpu();
+        // Words of two halves are one row's.
         let stride = if narrow { pass.gates().next_multiple_of(2) } else { pass.gates() };
         let numbers = config.directions() * rows * stride;
         Self {
@@ -260,9 +259,11 @@ pub(crate) fn emit(
         reserve.check(rnn, steps, batch, call)?;
     }
     let pass = Pass::new(plan, rnn, steps, batch, call)?;
-    let chunk = chunk_rows(plan, &pass, call.input_part_bytes);
+    // Gradients are those of what was computed: steps that are computed again are as they were. The CPU has no halves.
+    let narrow = config.precision == Precision::Half && reserve.is_none() && !plan.device().is_cpu();
+    let chunk = chunk_rows(plan, &pass, call.input_part_bytes, narrow);
     let rows = if reserve.is_some_and(Reserve::is_whole) { 1 } else { chunk };
-    let common = Buffers::new(plan, &pass, state, rows, reserve.is_some());
+    let common = Buffers::new(plan, &pass, state, rows, narrow);
     let (h, width) = (pass.h_width(), config.output_size());
     if call.carry {
         plan.draft.copy(common.h_final, common.h[0], (pass.states() * h) as u64);
@@ -320,10 +321,11 @@ pub(crate) fn emit(
 }
 
 /// Rows of one chunk of the input part: as many whole steps as fit, at least one.
-fn chunk_rows(plan: &PlanBuilder, pass: &Pass<'_>, most: usize) -> usize {
+fn chunk_rows(plan: &PlanBuilder, pass: &Pass<'_>, most: usize, narrow: bool) -> usize {
     let limits = plan.device().plan_limits();
     let bytes = most.min(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX));
-    let row = 4 * pass.config().directions() * pass.gates();
+    let gates = if narrow { 2 * pass.gates().next_multiple_of(2) } else { 4 * pass.gates() };
+    let row = pass.config().directions() * gates;
     // `gemm` takes at least one row a workgroup along its second axis.
     let most = (bytes / row).min(usize::try_from(limits.workgroups).unwrap_or(usize::MAX));
     (most / pass.batch * pass.batch).max(pass.batch).min(pass.rows.rows)

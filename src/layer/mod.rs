@@ -108,6 +108,15 @@ pub(crate) fn is_stack(config: &RnnConfig) -> bool {
     config.layers > 1 && config.directions() == 1 && config.cell.phases(config.projection.is_some()).len() == 1
 }
 
+/// Whether a device has memory for such a stack's weights in one piece.
+pub(crate) fn joins(device: &Device, config: &RnnConfig) -> bool {
+    is_stack(config) && {
+        let block = packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
+        let words = (2 * config.layers as u64 - 1) * block as u64 * u64::from(config.precision.vector_words(device));
+        4 * words <= device.plan_limits().binding_bytes
+    }
+}
+
 /// Shapes that a layer keeps programs for.
 const SESSIONS: usize = 8;
 
@@ -121,6 +130,7 @@ impl Rnn {
     pub fn new(device: &Device, config: &RnnConfig, weights: RnnWeights) -> Result<Self> {
         config.validate()?;
         weights.check(config)?;
+        weights.check_precision(config)?;
         let words: Vec<u32> = weights.named().flat_map(|(_, array)| array.into_iter()).map(|w| w.to_bits()).collect();
         let block = Storage::zeros(device, "weights", words.len() as u64)?;
         block.write(device, &words)?;
@@ -138,6 +148,7 @@ impl Rnn {
     pub fn trainable(device: &Device, config: &RnnConfig, weights: &RnnWeights) -> Result<Self> {
         config.validate()?;
         weights.check(config)?;
+        weights.check_precision(config)?;
         let parameters = Parameters::new(device, weights.named())?;
         let rnn = Self {
             config: config.clone(),
@@ -283,11 +294,6 @@ impl Rnn {
         &self.layers[layer].recurrent
     }
 
-    /// Whether the lowest layer's R and both matrices of all others lie one behind the other.
-    pub(crate) fn weights_are_joined(&self) -> bool {
-        Arc::ptr_eq(&self.layers[0].recurrent.matrices, &self.layers[self.layers.len() - 1].recurrent.matrices)
-    }
-
     /// All packed matrices, shared ones once.
     fn matrices(&self) -> impl Iterator<Item = &PackedMatrices> {
         let mut seen = Vec::new();
@@ -361,7 +367,7 @@ impl DeviceLayer {
         let mut layers: Vec<_> = (0..config.layers).map(|layer| LayerMatrices::new(config, layer)).collect();
         let joined: Vec<Matrix> =
             layers.iter().flat_map(|layer| layer.input.iter().chain(&layer.recurrent)).copied().skip(1).collect();
-        let joined = if is_stack(config) && PackedMatrices::fit(device, &joined, precision) {
+        let joined = if joins(device, config) {
             Some(Arc::new(PackedMatrices::new(device, "W and R of the stack".to_owned(), joined, precision)?))
         } else {
             None

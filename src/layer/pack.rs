@@ -48,22 +48,11 @@ pub(crate) struct PackedMatrices {
 }
 
 impl PackedMatrices {
-    /// Whether a device has memory for them in one piece.
-    pub fn fit(device: &Device, matrices: &[Matrix], precision: Precision) -> bool {
-        4 * Self::words_of(device, matrices, precision) as u64 <= device.plan_limits().binding_bytes
-    }
-
-    fn words_of(device: &Device, matrices: &[Matrix], precision: Precision) -> usize {
-        let half = precision == Precision::Half;
-        let variant = Variant { half, ..Variant::new(Kernel::Pack, FLAT, device.panel()) };
-        let vectors = matrices.iter().map(|matrix| packed(device, matrix.rows, matrix.columns).vectors());
-        vectors.sum::<usize>() * variant.vector_words() as usize
-    }
-
     /// Memory for them, which [`Self::emit`] fills.
     pub fn new(device: &Device, name: String, matrices: Vec<Matrix>, precision: Precision) -> Result<Self> {
         let half = precision == Precision::Half;
-        let words = Self::words_of(device, &matrices, precision);
+        let vectors = matrices.iter().map(|matrix| packed(device, matrix.rows, matrix.columns).vectors());
+        let words = vectors.sum::<usize>() * precision.vector_words(device) as usize;
         if u32::try_from(words).is_err() {
             let allowed = 4 * u64::from(u32::MAX);
             return Err(Error::Limit { what: name, needed: 4 * words as u64, limit: "32-bit indices", allowed });

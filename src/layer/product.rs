@@ -32,7 +32,7 @@ pub(crate) fn gemm(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParam
 
 /// One dispatch; with a window, over the rows that begin there.
 fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, vector: bool, window: Option<u64>, p: &GemmParams) {
-    let staged = schedule::staged_tile(plan.device(), p).filter(|_| vector);
+    let staged = schedule::staged_tile(plan.device(), p).filter(|_| vector && window.is_none());
     let tile = staged.unwrap_or_else(|| schedule::gemm_tile(plan.device(), p.m as usize));
     let variant = Variant {
         vector,

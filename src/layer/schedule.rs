@@ -6,7 +6,7 @@ use crate::cells::{Phase, Width};
 use crate::cpu::threads;
 use crate::device::Device;
 use crate::kernels::{GemmParams, Kernel, STAGED, Tile, Variant, WINDOW, grid_trips, sequence_trips};
-use crate::plan::MAX_TRIPS;
+use crate::plan::{MAX_TRIPS, WINDOW_ALIGNMENT};
 
 /// How the steps of a sequence become dispatches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,7 +26,7 @@ pub enum Schedule {
     /// All layers of a stack side by side, each a step behind the one below: T + L − 1 dispatches in place of T·L, and no
     /// memory between the layers; but W is multiplied step by step. For small layers on adapters that take long to begin a
     /// dispatch. Inference only, of stacks that read in one direction, of cells with one product a step: others, and passes
-    /// that keep every step for training, run step by step instead.
+    /// that keep what training needs, run step by step instead.
     Wavefront,
 }
 
@@ -49,14 +49,17 @@ pub(crate) fn reads_windows(device: &Device) -> bool {
     !device.is_cpu() && tuning(device).uniform
 }
 
-/// Whether a product reads its rows through windows: where two rows at least fill one, and each window's dispatch has work
-/// for all cores, or is the only one.
+/// Whether a product reads its rows through windows: where two rows at least fit into one, wherever it begins, and each
+/// window's dispatch has work for all cores, or is the only one.
 pub(crate) fn windows_suit(device: &Device, p: &GemmParams) -> bool {
-    let rows = WINDOW.checked_div(p.k).unwrap_or(0).min(p.m);
+    let rows = (WINDOW - WINDOW_ALIGNMENT as u32).checked_div(p.k).unwrap_or(0).min(p.m);
+    if !reads_windows(device) || rows < p.m.min(2) {
+        return false;
+    }
     let tile = gemm_tile(device, rows as usize);
     let groups = p.n.div_ceil(tile.lanes * tile.columns) * (rows / tile.rows).max(1);
-    let busy = p.m <= rows || groups as usize >= threads::count();
-    reads_windows(device) && rows >= p.m.min(2) && busy
+    // A GPU in software works on this process's cores.
+    p.m <= rows || groups as usize >= std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The tile of a product with `rows` rows.
@@ -246,15 +249,15 @@ impl Schedule {
         if small {
             return Self::Sequence;
         }
-        if !device.is_cpu() && super::is_stack(config) && work * batch <= tuning(device).wave_work {
-            return Self::Wavefront;
-        }
         if !device.is_cpu()
             && work >= tuning(device).grid_work
             && let Some(grid) = grid_tile(device, config, batch)
             && grid.workgroups(config, batch) <= device.side_by_side()
         {
             return Self::Grid;
+        }
+        if !device.is_cpu() && super::joins(device, config) && work * batch <= tuning(device).wave_work {
+            return Self::Wavefront;
         }
         Self::Step
     }

@@ -1,14 +1,9 @@
 //! The `wavefront` schedule: the layers of a stack side by side, each a step behind the one below.
 
 use super::emit::{Buffers, Layer, Pass, StateRows};
-use super::{Rnn, schedule};
+use super::schedule;
 use crate::kernels::{Kernel, RecurrenceParams, Variant};
 use crate::plan::{BufferId, PlanBuilder};
-
-/// Whether a stack can: several layers of one direction, one phase a step, and their weights in one piece.
-pub(super) fn suits(rnn: &Rnn) -> bool {
-    super::is_stack(rnn.config()) && rnn.weights_are_joined()
-}
 
 /// All steps of all layers, from the states in both of the two that take turns.
 pub(super) fn emit(

@@ -92,6 +92,17 @@ impl RnnWeights {
         Ok(Self::new((0..config.layers).map(layer).collect::<Result<_>>()?))
     }
 
+    /// Refuses what half precision can't hold, where it is asked for.
+    pub(crate) fn check_precision(&self, config: &RnnConfig) -> Result<()> {
+        let most = f16::MAX.to_f32();
+        for (name, array) in self.named().filter(|_| config.precision == Precision::Half) {
+            if let Some(value) = array.iter().find(|value| value.abs() > most) {
+                return Err(Error::value(name, format!("numbers up to ±{most}, what half precision can hold"), value));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether they are a configuration's, and finite.
     pub(crate) fn check(&self, config: &RnnConfig) -> Result<()> {
         if self.layers.len() != config.layers {
@@ -109,7 +120,6 @@ impl RnnWeights {
                     match (tensors.iter().find(|tensor| tensor.0 == kind).and_then(|tensor| tensor.1.as_ref()), shape) {
                         (Some(array), Some(shape)) if array.shape() == shape => {
                             check_finite(&name, array.iter())?;
-                            check_half(config, &name, array.iter())?;
                         }
                         (Some(array), Some(shape)) => return Err(Error::shape(name, shape, array.shape())),
                         (Some(array), None) => return Err(Error::shape(name, "none", array.shape())),
@@ -186,17 +196,6 @@ fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec
 /// PyTorch's name: `weight_ih_l0`, `weight_ih_l0_reverse`.
 fn tensor_name(kind: &str, layer: usize, direction: usize) -> String {
     format!("{kind}_l{layer}{}", if direction == 1 { "_reverse" } else { "" })
-}
-
-/// Refuses what half precision can't hold, where it is asked for.
-fn check_half<'a>(config: &RnnConfig, tensor: &str, mut values: impl Iterator<Item = &'a f32>) -> Result<()> {
-    let most = f16::MAX.to_f32();
-    match values.find(|value| value.abs() > most) {
-        Some(value) if config.precision == Precision::Half => {
-            Err(Error::value(tensor, format!("numbers up to ±{most}, what half precision can hold"), value))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Refuses NaN and infinities, which would spread through every later state.

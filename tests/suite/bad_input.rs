@@ -193,6 +193,20 @@ fn more_memory_than_a_binding_may_have_is_a_limit_by_name() {
 }
 
 /// What such a session would need overflows, or could never be had.
+/// As many features as nearly fill a window of a uniform buffer, which may begin where rows do not.
+#[test]
+fn rows_as_long_as_a_window_are_multiplied() {
+    for features in [16_320, 16_324, 16_384, 16_388] {
+        let rnn = crate::common::rnn(
+            &crate::common::gpu(),
+            &RnnConfig::new(Cell::Elman(wgrnn::Activation::Tanh), features, 5),
+        );
+        let x = crate::common::Random::new(1).array([1, 1, features]);
+        let report = rnn.check(x.view(), None, &RnnCall::default()).unwrap();
+        assert!(report.passed(), "{features}\n{report}");
+    }
+}
+
 #[test]
 fn sizes_beyond_all_memory_are_errors() {
     for device in both() {
