@@ -1,9 +1,9 @@
 {%- from "operands.wgsl" import matrix, rows -%}
-{%- from "tile.wgsl" import begin_sums, collect_sums, column_of, invocation, load_rows, multiply_add, store_row -%}
+{%- from "tile.wgsl" import begin_rows, begin_sums, collect_sums, column_of, invocation, load_rows, multiply_add, store_number, store_row -%}
 // C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
 //
-// A lane owns COLUMNS columns, LANES apart, of ROWS rows, or with NARROW pairs of columns; or, with STAGED, the workgroup brings a tile of both operands into
-// its memory first, for all of its lanes. A is strided; rows of A or of C may be looked up in a map, where
+// A lane owns COLUMNS columns, LANES apart, of ROWS rows, or with NARROW pairs of columns; or, with STAGED, the workgroup
+// brings a tile of both operands into its memory first, for all of its lanes. A is strided; rows of A or of C may be looked up in a map, where
 // a part of it may be theirs; B is packed by `pack`: four rows of a column in a vector, then one row with the bias.
 
 struct Params {
@@ -65,28 +65,14 @@ fn store(at: u32, first: f32, second: f32) {
     c[at / 2u] = pack2x16float(vec2<f32>(to_half(first), to_half(second)));
 }
 {%- else %}
-fn store(at: u32, value: f32) {
-    if (p.accumulate != 0u) {
-        c[at] += value;
-    } else {
-        c[at] = value;
-    }
-}
+{{ store_number() }}
 {%- endif %}
 
 {% if STAGED %}{% include "gemm_staged.wgsl" %}{% else -%}
 @compute @workgroup_size({{ LANES }})
 fn main({{ invocation() }}
 ) {
-    let batch = group.z;
-    let first = group.y * {{ ROWS }}u;
-    let rows = part();
-    let m = rows.x;
-    if (first >= m) {
-        return;
-    }
-    let panels = (p.k + 3u) / 4u;
-    let weights = p.b_offset + batch * p.b_batch;
+    {{- begin_rows(ROWS) }}
 {%- for c in range(COLUMNS) %}
     let column{{ c }} = group.x * {{ LANES * COLUMNS }}u + {{ column_of(c, LANES, "lane") }};
     let from{{ c }} = weights + min(column{{ c }}, p.n - 1u);

@@ -9,16 +9,8 @@ var<workgroup> b_tile: array<vec4<f32>, {{ 2 * 256 }}>; // [2, DEPTH, SIDE]
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let batch = group.z;
-    let first = group.y * {{ SIDE }}u;
+    {{- begin_rows(SIDE) }}
     let column = group.x * {{ SIDE }}u;
-    let rows = part();
-    let m = rows.x;
-    if (first >= m) {
-        return;
-    }
-    let panels = (p.k + 3u) / 4u;
-    let weights = p.b_offset + batch * p.b_batch;
     // What this lane loads: neighbours load neighbours.
     let a_depth = lane % {{ DEPTH }}u;
     let a_side = lane / {{ DEPTH }}u;

@@ -1,4 +1,4 @@
-{%- from "tile.wgsl" import invocation -%}
+{%- from "tile.wgsl" import invocation, store_number -%}
 // C[b, i, j] (+)= Σr A[b, r, i] · B[b, row(r), j]: the gradient of a weight, from those of the rows that it made and the
 // rows that it multiplied.
 //
@@ -104,10 +104,4 @@ fn main({{ invocation() }}
     }
 }
 
-fn store(at: u32, value: f32) {
-    if (p.accumulate != 0u) {
-        c[at] += value;
-    } else {
-        c[at] = value;
-    }
-}
+{{ store_number() }}

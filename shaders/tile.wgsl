@@ -156,6 +156,30 @@ var<workgroup> parts: array<f32, {{ SPLIT * ROWS * columns * LANES }}>;
 {%- if NARROW %}{{ c // 2 * 2 * lanes }}u + 2u * {{ lane }} + {{ c % 2 }}u{% else %}{{ c * lanes }}u + {{ lane }}{% endif -%}
 {%- endmacro -%}
 
+{#- Where a workgroup of `gemm` begins: its rows, `side` of them, and its matrix. -#}
+{%- macro begin_rows(side) %}
+    let batch = group.z;
+    let first = group.y * {{ side }}u;
+    let rows = part();
+    let m = rows.x;
+    if (first >= m) {
+        return;
+    }
+    let panels = (p.k + 3u) / 4u;
+    let weights = p.b_offset + batch * p.b_batch;
+{%- endmacro -%}
+
+{#- A number into C, or added to what is there. -#}
+{%- macro store_number() -%}
+fn store(at: u32, value: f32) {
+    if (p.accumulate != 0u) {
+        c[at] += value;
+    } else {
+        c[at] = value;
+    }
+}
+{%- endmacro -%}
+
 {#- A row's sums to C: of `gemm`. -#}
 {%- macro store_row(columns) %}
         if (p.mapped == 2u) {

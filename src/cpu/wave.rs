@@ -15,19 +15,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let stride = 4 * p.h_in_stride as usize;
     let mut workspace = Workspace::default();
     for behind in 0..p.directions {
-        let layer = p.layer + behind;
-        let block = p.weights_0 + 2 * layer * p.weights_direction_0;
-        let params = RecurrenceParams {
-            directions: 1,
-            state_row: p.state_row + layer * p.batch,
-            h_in_row: p.h_in_row + layer * p.batch,
-            offsets: p.offsets - behind,
-            weights_0: block,
-            y_stride: if layer == p.last { p.y_stride } else { 0 },
-            x_stride: if layer == 0 { p.x_stride } else { gates as u32 },
-            gate_0: if layer == 0 { p.gate_0 } else { 0 },
-            ..p
-        };
+        let params = p.of_layer(behind);
+        let layer = params.layer;
+        let params = if layer == 0 { params } else { RecurrenceParams { x_stride: gates as u32, gate_0: 0, ..params } };
         let words = params.words();
         let indices: &[u32] = bytemuck::cast_slice(map);
         let rank_row = |rank: usize| indices[p.order as usize + rank] as usize;
@@ -37,7 +27,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let mut inputs = vec![0.0; if layer == 0 { 0 } else { running * gates }];
         if layer > 0 {
             let layout = Packed { rows: p.units_0 as usize, columns: gates, panel };
-            let base = (block - p.weights_direction_0) as usize * panel;
+            let base = (params.weights_0 - p.weights_direction_0) as usize * panel;
             let below = (p.h_in_row + (layer - 1) * p.batch) as usize;
             let row = |rank: usize| &h_in[(below + rank_row(rank)) * stride..][..stride];
             let c = SharedRows::new(&mut inputs);

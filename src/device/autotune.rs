@@ -155,10 +155,10 @@ fn read(path: &Path, key: &Key, device: &Device) -> std::result::Result<Kept, St
     let Tuning { gemm, outer, step, sequence, staged, split, fill, texture, uniform, .. } = kept.tuning;
     let known = |kernel, tile| candidates(device, kernel).contains(&tile);
     let tiles = [(Kernel::Gemm, gemm), (Kernel::Outer, outer), (Kernel::Step, step), (Kernel::Sequence, sequence)];
-    let all_known = tiles.into_iter().all(|(kernel, tile)| known(kernel, tile));
-    let all_known = all_known && [None, table.staged, Some(Tuning::STAGED)].contains(&staged);
-    let all_known =
-        all_known && [1, 4, 8, table.split].contains(&split) && [0, Tuning::FILL, table.fill].contains(&fill);
+    let all_known = tiles.into_iter().all(|(kernel, tile)| known(kernel, tile))
+        && [None, table.staged, Some(Tuning::STAGED)].contains(&staged)
+        && [1, 4, 8, table.split].contains(&split)
+        && [0, Tuning::FILL, table.fill].contains(&fill);
     let rest = Tuning { gemm, outer, step, sequence, staged, split, fill, texture, uniform, ..table };
     if !all_known || rest != kept.tuning {
         return Err("it holds what is no candidate".to_owned());
@@ -208,9 +208,8 @@ fn candidates(device: &Device, kernel: Kernel) -> Vec<Tile> {
 fn choose(seconds: &[Option<f64>]) -> Option<usize> {
     // Less than this is noise.
     const CLEARLY: f64 = 0.95;
-    let fastest = |&(i, time): &(usize, f64), &(_, other): &(usize, f64)| time.total_cmp(&other).then(i.cmp(&0));
     let timed = seconds.iter().enumerate().filter_map(|(i, time)| Some((i, (*time)?)));
-    let best = timed.min_by(|a, b| fastest(a, b))?;
+    let best = timed.min_by(|(_, time), (_, other)| time.total_cmp(other))?;
     match seconds[0] {
         Some(table) if best.1 > CLEARLY * table => Some(0),
         _ => Some(best.0),

@@ -262,24 +262,11 @@ fn wave(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64;
     let p: RecurrenceParams = read(params);
     let step = Variant { kernel: Kernel::Step, ..variant.clone() };
     for behind in 0..p.directions {
-        let layer = p.layer.saturating_add(behind);
-        // What overflows is beyond every buffer.
-        let row = u32::try_from(u(layer) * u(p.batch)).unwrap_or(u32::MAX);
-        let block = u(p.weights_0) + 2 * u(layer) * u(p.weights_direction_0);
-        let of_layer = RecurrenceParams {
-            directions: 1,
-            state_row: p.state_row.saturating_add(row),
-            h_in_row: p.h_in_row.saturating_add(row),
-            offsets: p.offsets.wrapping_sub(behind),
-            weights_0: u32::try_from(block).unwrap_or(u32::MAX),
-            y_stride: if layer == p.last { p.y_stride } else { 0 },
-            x_direction: 0,
-            ..p
-        };
+        let of_layer = p.of_layer(behind);
         let mut needs = [0; MAX_BINDINGS];
         recurrence(&step, &of_layer.words(), maxima, &mut needs);
         // Only the lowest one reads rows of the input part.
-        if layer > 0 {
+        if of_layer.layer > 0 {
             needs[0] = 0;
         }
         words.iter_mut().zip(needs).for_each(|(words, need)| *words = need.max(*words));

@@ -121,5 +121,25 @@ macro_rules! of_phases {
     };
 }
 
+impl RecurrenceParams {
+    /// What a `wave` is for the layer that is so many steps behind its lowest one: a step of one direction, with weights,
+    /// states and rows of its own. What overflows is beyond every buffer.
+    pub fn of_layer(&self, behind: u32) -> Self {
+        let layer = self.layer.saturating_add(behind);
+        let row = layer.saturating_mul(self.batch);
+        Self {
+            directions: 1,
+            state_row: self.state_row.saturating_add(row),
+            h_in_row: self.h_in_row.saturating_add(row),
+            offsets: self.offsets.wrapping_sub(behind),
+            weights_0: self.weights_0.saturating_add(layer.saturating_mul(2).saturating_mul(self.weights_direction_0)),
+            y_stride: if layer == self.last { self.y_stride } else { 0 },
+            x_direction: 0,
+            layer,
+            ..*self
+        }
+    }
+}
+
 of_phases!(RecurrenceParams, gate_0, gate_1);
 of_phases!(BackwardParams, fields_0, fields_1);

@@ -190,11 +190,9 @@ impl Buffers {
     fn new(plan: &mut PlanBuilder, pass: &Pass<'_>, state: &DeviceState, rows: usize, narrow: bool) -> Self {
         let config = pass.config();
         let h = Self::states(plan, pass, "h");
-        // Words of two halves are one row's.
-        let stride = if narrow { pass.gates().next_multiple_of(2) } else { pass.gates() };
-        let numbers = config.directions() * rows * stride;
+        let (stride, bytes) = input_part_row(pass, narrow);
         Self {
-            x: plan.workspace("input part of the gates", if narrow { numbers / 2 } else { numbers }),
+            x: plan.workspace("input part of the gates", config.directions() * rows * bytes / 4),
             stride,
             rows,
             keep: false,
@@ -277,24 +275,37 @@ pub(crate) fn emit(
         plan.draft.clear(out.buffer, out.offset as u64, (steps * batch * width) as u64);
     }
 
-    let mut input = (x.buffer, x.offset);
+    let input = (x.buffer, x.offset);
+    let y = (call.output == Output::All).then_some((out.buffer, out.offset));
     if pass.wavefront && reserve.is_none() {
-        // Layers begin with one or the other of the two states that take turns.
-        plan.draft.copy(common.h[0], common.h[1], (pass.states() * h) as u64);
-        let y = (call.output == Output::All).then_some((out.buffer, out.offset));
         wave::emit(plan, &pass, &common, input, y);
-        if call.output == Output::Last {
-            gather_last(plan, &pass, common.h_final, out);
-        }
-        return Ok(());
+    } else {
+        layer_by_layer(plan, &pass, &common, (input, y), steps * batch * width, reserve);
     }
+    if call.output == Output::Last {
+        gather_last(plan, &pass, common.h_final, out);
+    }
+    Ok(())
+}
+
+/// Each layer's steps after those of the one below, whose output is so many words; the last one writes `out`, if that is
+/// wanted.
+fn layer_by_layer(
+    plan: &mut PlanBuilder,
+    pass: &Pass<'_>,
+    common: &Buffers,
+    (mut input, out): ((BufferId, usize), Option<(BufferId, usize)>),
+    words: usize,
+    reserve: Option<&Reserve>,
+) {
+    let config = pass.config();
     for layer in 0..config.layers {
         let last = layer + 1 == config.layers;
         // Layers alternate between two buffers, unless what they read is still needed; the last one writes the caller's.
         let y = match reserve {
-            _ if last => (call.output == Output::All).then_some((out.buffer, out.offset)),
+            _ if last => out,
             Some(reserve) => Some((reserve.output(plan, layer), 0)),
-            None => Some((plan.workspace(&format!("output of a layer, {}", layer % 2), steps * batch * width), 0)),
+            None => Some((plan.workspace(&format!("output of a layer, {}", layer % 2), words), 0)),
         };
         let buffers = match reserve {
             Some(reserve) if reserve.is_whole() => Buffers {
@@ -303,29 +314,34 @@ pub(crate) fn emit(
                 rows: pass.rows.rows,
                 keep: true,
                 narrow: false,
-                ..common
+                ..*common
             },
-            _ => common,
+            _ => *common,
         };
-        let recurrence = Layer::new(&pass, layer, plan, &buffers, input, y);
+        let recurrence = Layer::new(pass, layer, plan, &buffers, input, y);
         recurrence.emit(plan, 0..pass.rows.steps, reserve);
         if let (Some(reserve), Some((y, _)), false) = (reserve, y, last) {
             reserve.drop_numbers(plan, layer, y);
         }
         input = y.unwrap_or(input);
     }
-    if call.output == Output::Last {
-        gather_last(plan, &pass, common.h_final, out);
+}
+
+/// Numbers of a row of the input part, and its bytes: whole words.
+fn input_part_row(pass: &Pass<'_>, narrow: bool) -> (usize, usize) {
+    if narrow {
+        let stride = pass.gates().next_multiple_of(2);
+        (stride, 2 * stride)
+    } else {
+        (pass.gates(), 4 * pass.gates())
     }
-    Ok(())
 }
 
 /// Rows of one chunk of the input part: as many whole steps as fit, at least one.
 fn chunk_rows(plan: &PlanBuilder, pass: &Pass<'_>, most: usize, narrow: bool) -> usize {
     let limits = plan.device().plan_limits();
     let bytes = most.min(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX));
-    let gates = if narrow { 2 * pass.gates().next_multiple_of(2) } else { 4 * pass.gates() };
-    let row = pass.config().directions() * gates;
+    let row = pass.config().directions() * input_part_row(pass, narrow).1;
     // `gemm` takes at least one row a workgroup along its second axis.
     let most = (bytes / row).min(usize::try_from(limits.workgroups).unwrap_or(usize::MAX));
     (most / pass.batch * pass.batch).max(pass.batch).min(pass.rows.rows)
@@ -461,8 +477,7 @@ impl<'a> Layer<'a> {
         let k = config.input_of(self.layer);
         let (start, m) = (rows.offset(from), rows.offset(to) - rows.offset(from));
         let layout = packed(plan.device(), k, gates);
-        let b = self.pass.rnn.input_weights(self.layer);
-        let Place { matrices: b, first } = b;
+        let Place { matrices: b, first } = self.pass.rnn.input_weights(self.layer);
         let params = GemmParams {
             m: m as u32,
             n: gates as u32,

@@ -102,19 +102,14 @@ pub(crate) struct Place {
     pub first: usize,
 }
 
-/// Whether layers can run side by side, a step apart: there are several, of one direction, with one product a step. Then the
-/// matrices from the lowest layer's R on are of one size.
-pub(crate) fn is_stack(config: &RnnConfig) -> bool {
-    config.layers > 1 && config.directions() == 1 && config.cell.phases(config.projection.is_some()).len() == 1
-}
-
-/// Whether a device has memory for such a stack's weights in one piece.
+/// Whether layers can run side by side, a step apart: there are several, of one direction, with one product a step, so that the
+/// matrices from the lowest layer's R on are of one size, and the device has memory for these in one piece.
 pub(crate) fn joins(device: &Device, config: &RnnConfig) -> bool {
-    is_stack(config) && {
-        let block = packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
-        let words = (2 * config.layers as u64 - 1) * block as u64 * u64::from(config.precision.vector_words(device));
-        4 * words <= device.plan_limits().binding_bytes
-    }
+    let one_product = config.cell.phases(config.projection.is_some()).len() == 1;
+    let block = packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
+    let words = (2 * config.layers as u64 - 1) * block as u64 * u64::from(config.precision.vector_words(device));
+    let fits = 4 * words <= device.plan_limits().binding_bytes;
+    config.layers > 1 && config.directions() == 1 && one_product && fits
 }
 
 /// Shapes that a layer keeps programs for.
@@ -364,11 +359,12 @@ impl DeviceLayer {
     /// the lowest one's R on, where the adapter allows one of that size.
     fn stack(device: &Device, config: &RnnConfig, trainable: bool) -> Result<Vec<Self>> {
         let precision = config.precision;
-        let mut layers: Vec<_> = (0..config.layers).map(|layer| LayerMatrices::new(config, layer)).collect();
-        let joined: Vec<Matrix> =
-            layers.iter().flat_map(|layer| layer.input.iter().chain(&layer.recurrent)).copied().skip(1).collect();
+        let layers: Vec<_> = (0..config.layers).map(|layer| LayerMatrices::new(config, layer)).collect();
         let joined = if joins(device, config) {
-            Some(Arc::new(PackedMatrices::new(device, "W and R of the stack".to_owned(), joined, precision)?))
+            // All but the lowest one's W.
+            let all = layers.iter().flat_map(|layer| layer.input.iter().chain(&layer.recurrent));
+            let matrices = all.copied().skip(1).collect();
+            Some(Arc::new(PackedMatrices::new(device, "W and R of the stack".to_owned(), matrices, precision)?))
         } else {
             None
         };
@@ -388,7 +384,7 @@ impl DeviceLayer {
             Ok([pack("W", input)?, pack("R", recurrent)?])
         };
         layers
-            .drain(..)
+            .into_iter()
             .enumerate()
             .map(|(layer, LayerMatrices { input, recurrent, backward })| {
                 Ok(Self {

@@ -5,7 +5,7 @@ use super::schedule;
 use crate::kernels::{Kernel, RecurrenceParams, Variant};
 use crate::plan::{BufferId, PlanBuilder};
 
-/// All steps of all layers, from the states in both of the two that take turns.
+/// All steps of all layers, from the states in the first of the two that take turns.
 pub(super) fn emit(
     plan: &mut PlanBuilder,
     pass: &Pass<'_>,
@@ -17,6 +17,8 @@ pub(super) fn emit(
     let layers = config.layers;
     let tile = |running| schedule::step_tile(pass.rnn.device(), config.cell.gates(), running);
     let steps = pass.rows.steps;
+    // Layers begin with one or the other.
+    plan.draft.copy(buffers.h[0], buffers.h[1], (pass.states() * pass.h_width()) as u64);
     let lowest = Layer::new(pass, 0, plan, buffers, input, y);
     let mut chunk = 0..0;
     for wave in 0..steps + layers - 1 {

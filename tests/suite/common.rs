@@ -3,7 +3,8 @@
 use ndarray::Array3;
 use rand_mt::Mt;
 use std::sync::LazyLock;
-use wgrnn::{Cell, Device, GpuOptions, Rnn, RnnConfig, RnnWeights, State};
+use wgrnn::kernels::Kernel;
+use wgrnn::{Cell, Device, GpuOptions, Plan, Rnn, RnnConfig, RnnWeights, State};
 
 fn open(options: GpuOptions) -> Device {
     Device::gpu_with(&options).unwrap_or_else(|error| panic!("these tests need an adapter: {error}"))
@@ -67,4 +68,9 @@ pub fn rnn(device: &Device, config: &RnnConfig) -> Rnn {
 pub fn configs(input: usize, hidden: usize) -> Vec<RnnConfig> {
     let plain = Cell::ALL.map(|cell| RnnConfig::new(cell, input, hidden));
     plain.into_iter().chain([RnnConfig::new(Cell::Lstm, input, hidden).projection(hidden / 2)]).collect()
+}
+
+/// How often a plan runs a kernel.
+pub fn dispatches(plan: &Plan, kernel: Kernel) -> usize {
+    plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel == kernel).count()
 }

@@ -1,15 +1,11 @@
 //! The `grid` schedule: what it gives where its workgroups run side by side, and where they do not.
 
-use crate::common::{Random, configs, gpu, rnn};
+use crate::common::{Random, configs, dispatches, gpu, rnn};
 use wgrnn::kernels::Kernel;
-use wgrnn::{Cell, Class, Direction, Lengths, Plan, RnnCall, RnnConfig, Schedule, SessionOptions};
+use wgrnn::{Cell, Class, Direction, Lengths, RnnCall, RnnConfig, Schedule, SessionOptions};
 
 fn call() -> RnnCall {
     RnnCall { schedule: Schedule::Grid, ..RnnCall::default() }
-}
-
-fn dispatches(plan: &Plan, kernel: Kernel) -> usize {
-    plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel == kernel).count()
 }
 
 /// Units of more than one workgroup, which need each other's values: where workgroups run one after the other, as on

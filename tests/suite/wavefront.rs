@@ -1,19 +1,14 @@
 //! Layers side by side, each a step behind the one below: what it gives, and what it saves.
 
-use crate::common::{Random, devices, gpu, rnn};
+use crate::common::{Random, devices, dispatches, gpu, rnn};
 use ndarray::{Axis, concatenate, s};
 use wgrnn::kernels::Kernel;
 use wgrnn::{
-    Cell, Direction, Lengths, Output, Plan, Precision, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule,
-    SessionOptions,
+    Cell, Direction, Lengths, Output, Precision, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions,
 };
 
 fn call() -> RnnCall {
     RnnCall { schedule: Schedule::Wavefront, ..RnnCall::default() }
-}
-
-fn dispatches(plan: &Plan, kernel: Kernel) -> usize {
-    plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel == kernel).count()
 }
 
 /// Every cell that can, read forwards and backwards, with a state and lengths that differ, shorter than the stack is high
