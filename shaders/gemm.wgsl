@@ -68,7 +68,7 @@ fn store(at: u32, first: f32, second: f32) {
 {{ store_number() }}
 {%- endif %}
 
-{% if STAGED %}{% include "gemm_staged.wgsl" %}{% else -%}
+{% if EDGE %}{% include "gemm_cooperative.wgsl" %}{% elif STAGED %}{% include "gemm_staged.wgsl" %}{% else -%}
 @compute @workgroup_size({{ LANES }})
 fn main({{ invocation() }}
 ) {

@@ -9,6 +9,7 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
     return map[p.order + min(rank, running - 1u)];
 }
 
+{% if EDGE %}{% include "step_cooperative.wgsl" %}{% else %}
 {{- part_memory(columns) }}
 
 @compute @workgroup_size({{ LANES * SPLIT }})
@@ -46,7 +47,7 @@ fn main({{ invocation() }}
 {%- endfor %}
     }
 }
-
+{% endif %}
 fn finish(direction: u32, rank: u32, n: u32, unit: u32, step: Step, r: array<f32, {{ phase.gates }}>) {
     let state = p.state_row + direction * p.batch + n;
 {%- if phase.hidden or KEEP and PHASE == 0 %}

@@ -3,7 +3,7 @@
 use super::{Class, Device};
 use crate::check;
 use crate::error::{Error, Result};
-use crate::kernels::{Case, Kernel, STAGED, Tile, timed, timed_staged};
+use crate::kernels::{Case, Kernel, STAGED, Tile, timed, timed_half, timed_staged};
 use crate::layer::Tuning;
 use crate::weights::files;
 use serde::{Deserialize, Serialize};
@@ -80,8 +80,7 @@ struct Key {
 impl Autotune {
     /// What `WGRNN_AUTOTUNE` asks for.
     pub(super) fn from_environment() -> Option<Self> {
-        let asked = std::env::var("WGRNN_AUTOTUNE").is_ok_and(|value| !value.is_empty() && value != "0");
-        asked.then(Self::default)
+        super::is_asked("WGRNN_AUTOTUNE").then(Self::default)
     }
 
     fn folder(&self) -> Option<PathBuf> {
@@ -152,14 +151,14 @@ fn read(path: &Path, key: &Key, device: &Device) -> std::result::Result<Kept, St
         return Err("it is of another adapter, driver or version".to_owned());
     }
     let table = table(device);
-    let Tuning { gemm, outer, step, sequence, staged, split, fill, texture, uniform, .. } = kept.tuning;
+    let Tuning { gemm, outer, step, sequence, staged, split, fill, cooperative, texture, uniform, .. } = kept.tuning;
     let known = |kernel, tile| candidates(device, kernel).contains(&tile);
     let tiles = [(Kernel::Gemm, gemm), (Kernel::Outer, outer), (Kernel::Step, step), (Kernel::Sequence, sequence)];
     let all_known = tiles.into_iter().all(|(kernel, tile)| known(kernel, tile))
         && [None, table.staged, Some(Tuning::STAGED)].contains(&staged)
         && [1, 4, 8, table.split].contains(&split)
         && [0, Tuning::FILL, table.fill].contains(&fill);
-    let rest = Tuning { gemm, outer, step, sequence, staged, split, fill, texture, uniform, ..table };
+    let rest = Tuning { gemm, outer, step, sequence, staged, split, fill, cooperative, texture, uniform, ..table };
     if !all_known || rest != kept.tuning {
         return Err("it holds what is no candidate".to_owned());
     }
@@ -217,6 +216,7 @@ fn choose(seconds: &[Option<f64>]) -> Option<usize> {
 }
 
 /// Something to try: cases to be timed together, and what would be used beside them.
+#[derive(Clone)]
 struct Candidate {
     timed: Vec<Option<Case>>,
     beside: Vec<Option<Case>>,
@@ -365,6 +365,20 @@ fn measure(device: &Device) -> (Tuning, Vec<Trial>) {
         let both = both.map(|case| Candidate { timed: vec![case], beside: vec![other.clone()] });
         let taken = pick(device, &both, &mut trials);
         tuning.staged = (taken == Some(1)).then_some(tuning.staged.unwrap_or(Tuning::STAGED));
+    }
+    // Nor by units for small matrices.
+    if !tuning.uniform && device.cooperative(1).is_some() {
+        let [gemm, step] = [(Kernel::Gemm, tuning.gemm), (Kernel::Step, tuning.step)]
+            .map(|(kernel, tile)| timed_half(kernel, device, tile, form.0, rows));
+        let both = [false, true].map(|by_units| {
+            let of = |cases: &[Option<Case>; 2]| cases[usize::from(by_units)].clone();
+            Candidate { timed: vec![of(&gemm), of(&step)], beside: Vec::new() }
+        });
+        let order = if tuning.cooperative { [true, false] } else { [false, true] };
+        let candidates: Vec<_> = order.iter().map(|&by_units| both[usize::from(by_units)].clone()).collect();
+        if let Some(taken) = pick(device, &candidates, &mut trials) {
+            tuning.cooperative = order[taken];
+        }
     }
     (tuning, trials)
 }

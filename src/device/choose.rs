@@ -15,6 +15,10 @@ pub struct GpuOptions {
     pub portable: bool,
     /// Compile shaders with wgpu's bounds checks. Plans prove their bounds, so this finds faults of drivers only.
     pub checked: bool,
+    /// Multiply layers of [`Precision::Half`](crate::Precision::Half) by the adapter's units for small matrices (tensor cores,
+    /// simdgroup matrices), where it has them. wgpu calls this feature experimental. Also where the environment variable
+    /// `WGRNN_COOPERATIVE` is set, and not to 0.
+    pub cooperative_matrices: bool,
     /// Take tiles and schedules from the table's row for this class of adapter: results are right with each, only the speed
     /// differs. None: the adapter's own class.
     pub class: Option<Class>,
@@ -71,10 +75,17 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
             },
         });
     };
-    let wanted = wgpu::Features::IMMEDIATES
+    let mut wanted = wgpu::Features::IMMEDIATES
         | wgpu::Features::SUBGROUP
         | wgpu::Features::SHADER_F16
         | wgpu::Features::TIMESTAMP_QUERY;
+    let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+    if !options.portable && (options.cooperative_matrices || super::is_asked("WGRNN_COOPERATIVE")) {
+        wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        // SAFETY: the caller asks for a feature whose faults in wgpu may be unsound; kernels that use it are held to their
+        // twins like all others.
+        experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+    }
     let (features, limits) = if options.portable {
         (wgpu::Features::empty(), wgpu::Limits::default())
     } else {
@@ -85,6 +96,7 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
         required_features: features,
         required_limits: limits,
         memory_hints: wgpu::MemoryHints::Performance,
+        experimental_features,
         ..Default::default()
     };
     let (device, queue) = adapter

@@ -2,7 +2,7 @@
 
 use super::{AdapterReport, GpuOptions, TuningReport};
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, compose};
+use crate::kernels::{Access, Cooperative, Dialect, Kernel, MAX_BINDINGS, Variant, compose};
 use crate::layer::Tuning;
 use crate::plan::PlanLimits;
 use std::collections::HashMap;
@@ -19,6 +19,8 @@ pub(crate) struct Gpu {
     /// Whether parameters are immediates; else they lie in a uniform buffer.
     pub immediates: bool,
     checked: bool,
+    /// Whether the device was made with all that products by units for small matrices need.
+    cooperative: bool,
     layouts: HashMap<LayoutKey, Layout>,
     pub params_layout: wgpu::BindGroupLayout,
     pipelines: Mutex<HashMap<Variant, wgpu::ComputePipeline>>,
@@ -101,6 +103,9 @@ impl Gpu {
         })?;
         let pipelines = Mutex::default();
         let checked = options.checked;
+        let needed =
+            wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+        let cooperative = device.features().contains(needed);
         let side_by_side = OnceLock::new();
         let tuning = Tuning::of(options.class.unwrap_or(report.class), &report);
         Ok(Self {
@@ -110,6 +115,7 @@ impl Gpu {
             faults,
             immediates,
             checked,
+            cooperative,
             layouts,
             params_layout,
             pipelines,
@@ -121,7 +127,13 @@ impl Gpu {
 
     /// What shaders are composed and compiled with.
     pub fn dialect(&self) -> String {
-        format!(" immediates {}, checked {}", self.immediates, self.checked)
+        format!(" immediates {}, checked {}, cooperative {}", self.immediates, self.checked, self.cooperative)
+    }
+
+    /// Units for small matrices, for workgroups of so many lanes.
+    pub fn cooperative(&self, lanes: u32) -> Option<Cooperative> {
+        let edge = self.report.features.cooperative_matrices.filter(|_| self.cooperative)?;
+        Some(Cooperative { edge, subgroups: (lanes / self.report.subgroup.1.max(1)).max(1) })
     }
 
     /// Runs wgpu calls, and gives what they complained of.

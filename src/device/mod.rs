@@ -12,9 +12,15 @@ pub(crate) use gpu::{Gpu, LayoutKey, PARAMS_STRIDE, locked};
 pub use report::{AdapterReport, Class, Features, Limits};
 
 use crate::error::{Error, Result};
+use crate::kernels::Cooperative;
 use crate::plan::PlanLimits;
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
+
+/// Whether an environment variable is set, and not to 0.
+fn is_asked(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0")
+}
 
 /// A GPU or the CPU. Cheap to clone: clones are the same device, and share compiled kernels.
 #[derive(Clone)]
@@ -155,6 +161,11 @@ impl Device {
     /// Rows of a packed matrix that lie together: what a lane loads at once, or plain rows for the twins.
     pub(crate) fn panel(&self) -> u32 {
         if self.is_cpu() { 1 } else { 4 }
+    }
+
+    /// Units for small matrices that kernels may use, for workgroups of so many lanes.
+    pub(crate) fn cooperative(&self, lanes: u32) -> Option<Cooperative> {
+        self.gpu_ref().and_then(|gpu| gpu.cooperative(lanes))
     }
 
     pub(crate) fn plan_limits(&self) -> PlanLimits {

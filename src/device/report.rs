@@ -45,8 +45,9 @@ pub struct Features {
     pub f16: bool,
     /// Time of a pass measured by the GPU.
     pub timestamps: bool,
-    /// Matrix units.
-    pub cooperative_matrices: bool,
+    /// Units that multiply matrices of so many rows and columns, of 16-bit floats with sums in 32 bits: tensor cores,
+    /// simdgroup matrices.
+    pub cooperative_matrices: Option<u32>,
 }
 
 /// An adapter: its name, class, limits and features.
@@ -70,7 +71,9 @@ pub struct AdapterReport {
 
 impl AdapterReport {
     pub(crate) fn of_adapter(adapter: &wgpu::Adapter) -> Self {
-        Self::new(adapter.get_info(), &adapter.limits(), adapter.features())
+        let mut report = Self::new(adapter.get_info(), &adapter.limits(), adapter.features());
+        report.features.cooperative_matrices = cooperative_edge(&adapter.cooperative_matrix_properties());
+        report
     }
 
     pub(crate) fn of_device(device: &wgpu::Device) -> Self {
@@ -106,11 +109,23 @@ impl AdapterReport {
                 subgroups: features.contains(wgpu::Features::SUBGROUP),
                 f16: features.contains(wgpu::Features::SHADER_F16),
                 timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-                cooperative_matrices: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
+                // Only an adapter tells their sizes.
+                cooperative_matrices: None,
             },
             subgroup: (info.subgroup_min_size, info.subgroup_max_size),
         }
     }
+}
+
+/// The largest square matrices of 16-bit floats whose products are added in 32 bits, of those that WGSL knows.
+fn cooperative_edge(all: &[wgpu::CooperativeMatrixProperties]) -> Option<u32> {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let suits = |properties: &&wgpu::CooperativeMatrixProperties| {
+        let edge = properties.m_size;
+        let is_square = (properties.n_size, properties.k_size) == (edge, edge);
+        is_square && [8, 16].contains(&edge) && (properties.ab_type, properties.cr_type) == (F16, F32)
+    };
+    all.iter().filter(suits).map(|properties| properties.m_size).max()
 }
 
 impl Display for AdapterReport {
@@ -134,7 +149,7 @@ impl Display for AdapterReport {
             (features.subgroups, "subgroups"),
             (features.f16, "f16"),
             (features.timestamps, "timestamps"),
-            (features.cooperative_matrices, "cooperative matrices"),
+            (features.cooperative_matrices.is_some(), "cooperative matrices"),
         ];
         let has: Vec<_> = names.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
         let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };

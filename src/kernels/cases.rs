@@ -1,10 +1,10 @@
 //! Inputs on which every kernel is compared with its twin: awkward sizes, strides, maps, all cells, all tiles.
 
 use super::{
-    ALONE, Access, AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
-    FLAT, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, OuterParams, PackParams, Packed, PhaseParams,
-    RecurrenceParams, ReduceParams, STAGED, ScatterAddParams, SettleParams, SgdParams, Tile, Variant, WINDOW,
-    exchange_words,
+    ALONE, Access, AdamParams, ArgmaxParams, BackwardParams, Cooperative, CrossEntropyParams, DropoutParams,
+    ElementLossParams, FLAT, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, OuterParams, PackParams,
+    Packed, PhaseParams, RecurrenceParams, ReduceParams, STAGED, ScatterAddParams, SettleParams, SgdParams, Tile,
+    Variant, WINDOW, exchange_words,
 };
 use crate::cells::{Cell, Width};
 use crate::cpu::{halves, write_halves};
@@ -67,6 +67,9 @@ impl Case {
         let tile = self.variant.tile;
         if tile.spread > 0 && !report.has_subgroups_of(tile.spread) {
             return Some(format!("no subgroups of at least {}", tile.spread));
+        }
+        if self.variant.cooperative.is_some() && device.cooperative(tile.lanes) != self.variant.cooperative {
+            return Some("no such units for small matrices".to_owned());
         }
         let lanes = self.variant.invocations();
         (lanes > report.limits.invocations).then(|| format!("no workgroups of {lanes}"))
@@ -207,6 +210,21 @@ impl Case {
         self
     }
 
+    /// The same by units for small matrices: those of this device; on the CPU, which compiles no shader, one of each kind.
+    fn by_units(&self, device: &Device, rows: usize, narrow: bool) -> Vec<Self> {
+        let all = if device.is_cpu() {
+            // Tensor cores by 32 and 64 lanes, simdgroup matrices.
+            [(16, 32), (16, 64), (8, 32)]
+                .map(|(edge, lanes)| {
+                    self.variant.cooperative(|all| Some(Cooperative { edge, subgroups: (all / lanes).max(1) }), rows)
+                })
+                .into()
+        } else {
+            vec![self.variant.by_units(device, rows)]
+        };
+        all.into_iter().flatten().map(|variant| Self { variant, ..self.clone() }.in_half(narrow)).collect()
+    }
+
     /// The same with matrix and rows read in another way; none where the rows are more than a window.
     fn read_by(&self, texture: bool, uniform: bool) -> Option<Self> {
         let mut case = self.clone();
@@ -345,7 +363,20 @@ pub(super) fn gemm(device: &Device) -> Vec<Case> {
             }
         }
     }
-    in_all_forms(device, cases)
+    let mut all = in_all_forms(device, cases);
+    for (i, &(m, n, k)) in [(1, 1, 4), (70, 130, 64), (129, 65, 132)].iter().enumerate() {
+        for form in [GemmForm::Plain, GemmForm::Mapped, GemmForm::Scattered, GemmForm::Accumulated] {
+            let case = gemm_case(FLAT, 4, (m, n, k), form, 1 + i % 2);
+            let narrow = form != GemmForm::Accumulated && i != 1;
+            all.extend(
+                case.by_units(device, m, narrow)
+                    .into_iter()
+                    .flat_map(|case| [case.read_by(true, false), Some(case)])
+                    .flatten(),
+            );
+        }
+    }
+    all
 }
 
 /// Beside each case the same with matrix and rows read in another way, of which there are three, in turn: for the tiles
@@ -632,7 +663,21 @@ pub(super) fn step(device: &Device) -> Vec<Case> {
     let sizes = [(1, 1), (3, 63), (33, 65)];
     let variants = steps(device, Kernel::Step).into_iter().flat_map(|variant| keeps(device, variant));
     let cases = variants.flat_map(|v| sizes.map(|(batch, units)| recurrence_case(v.clone(), batch, units, 1)));
-    in_all_forms(device, cases.collect())
+    let mut all = in_all_forms(device, cases.collect());
+    for (cell, projected) in forms() {
+        for (phase, keep) in (0..cell.phases(projected).len()).flat_map(|phase| [(phase, false), (phase, true)]) {
+            let variant = Variant {
+                cell: Some((cell, projected)),
+                phase: phase as u32,
+                keep,
+                ..Variant::new(Kernel::Step, FLAT, 4)
+            };
+            for (batch, units) in [(3, 63), (33, 65)] {
+                all.extend(recurrence_case(variant.clone(), batch, units, 1).by_units(device, batch, !keep));
+            }
+        }
+    }
+    all
 }
 
 pub(super) fn step_backward(device: &Device) -> Vec<Case> {
@@ -1496,6 +1541,13 @@ pub(crate) fn timed(
 pub(crate) fn timed_staged(device: &Device, texture: bool, rows: usize, tile: Tile) -> Option<Case> {
     let case = gemm_case(tile, device.panel(), (rows, 1024, 256), GemmForm::Plain, 1).staged();
     if texture { case.read_by(true, false) } else { Some(case) }
+}
+
+/// The same products in half precision, and by this device's units for small matrices, if it has any.
+pub(crate) fn timed_half(kernel: Kernel, device: &Device, tile: Tile, texture: bool, rows: usize) -> [Option<Case>; 2] {
+    let Some(case) = timed(kernel, device, tile, (texture, false), rows) else { return [None, None] };
+    let by_units = case.by_units(device, if kernel == Kernel::Gemm { rows } else { 16 }, true).pop();
+    [Some(case.in_half(true)), by_units]
 }
 
 fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {

@@ -15,7 +15,10 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 9] = [
+const PARTIALS: [(&str, &str); 12] = [
+    ("cooperative.wgsl", include_str!("../../shaders/cooperative.wgsl")),
+    ("gemm_cooperative.wgsl", include_str!("../../shaders/gemm_cooperative.wgsl")),
+    ("step_cooperative.wgsl", include_str!("../../shaders/step_cooperative.wgsl")),
     ("gemm_staged.wgsl", include_str!("../../shaders/gemm_staged.wgsl")),
     ("half.wgsl", include_str!("../../shaders/half.wgsl")),
     ("progress.wgsl", include_str!("../../shaders/progress.wgsl")),
@@ -87,9 +90,12 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
             TEXELS => super::TEXELS, POLLS => super::POLLS, HEAD => super::EXCHANGE_HEAD,
             EXCHANGE => variant.kernel == Kernel::Grid, WAVE => variant.kernel == Kernel::Wave,
+            EDGE => variant.cooperative.map_or(0, |units| units.edge),
+            SUBGROUPS => variant.cooperative.map_or(0, |units| units.subgroups),
             PHASES => phases,
         })
     });
     let enable = if dialect.enable_subgroups && tile.spread > 0 { "enable subgroups;\n" } else { "" };
-    text.map(|text| format!("{enable}{text}")).map_err(|error| fault(&error))
+    let cooperative = if variant.cooperative.is_some() { "enable f16;\nenable wgpu_cooperative_matrix;\n" } else { "" };
+    text.map(|text| format!("{enable}{cooperative}{text}")).map_err(|error| fault(&error))
 }

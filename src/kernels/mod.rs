@@ -8,7 +8,7 @@ mod packed;
 mod params;
 
 pub use cases::Case;
-pub(crate) use cases::{timed, timed_staged};
+pub(crate) use cases::{timed, timed_half, timed_staged};
 pub(crate) use compose::compose_progress;
 pub use compose::{Dialect, compose};
 pub(crate) use needs::{
@@ -254,6 +254,29 @@ pub(crate) const POLLS: u32 = 1 << 13;
 /// Workgroup memory of a staged `gemm`: two stages of two operands, a vector for each lane.
 const STAGED_BYTES: u64 = 2 * 2 * 256 * 16;
 
+/// An adapter's units for small matrices, which a workgroup's subgroups share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cooperative {
+    /// Rows and columns of the matrices that one multiplication takes: 8 or 16.
+    pub edge: u32,
+    /// Subgroups of a workgroup, at least.
+    pub subgroups: u32,
+}
+
+impl Cooperative {
+    /// A workgroup of `gemm`: its rows, columns and lanes.
+    pub(crate) const GEMM: Tile = Tile { rows: 64, columns: 64, lanes: 256, spread: 0 };
+
+    /// A workgroup of `step` for so many sequences and gates: its rows, units and lanes.
+    pub(crate) const fn step(batch: usize, gates: usize) -> Tile {
+        let rows = if batch > 16 { 32 } else { 16 };
+        Tile { rows, columns: 64 / gates as u32 / 16 * 16, lanes: 8 * rows, spread: 0 }
+    }
+}
+
+/// Numbers of a row that a stage of a cooperative product takes, with those between rows.
+const COOPERATIVE_PITCH: u64 = 40;
+
 /// Tiles of a staged `gemm`: rows and columns of a lane, the larger one first.
 pub(crate) const STAGED: [Tile; 2] =
     [Tile { rows: 8, columns: 8, lanes: 256, spread: 0 }, Tile { rows: 4, columns: 4, lanes: 256, spread: 0 }];
@@ -280,6 +303,8 @@ pub struct Variant {
     pub vector: bool,
     /// `gemm`: whether a workgroup of 16 by 16 lanes brings its operands into workgroup memory first.
     pub staged: bool,
+    /// `gemm`, `step`, in half precision: by an adapter's units for small matrices.
+    pub cooperative: Option<Cooperative>,
     /// `step`, `step_backward`, `wave`: invocations that share the sums of a lane, each with some of their terms.
     pub split: u32,
     /// `sequence` and backward, `grid`: width of a row in workgroup memory.
@@ -307,6 +332,7 @@ impl Variant {
             keep: false,
             vector: false,
             staged: false,
+            cooperative: None,
             split: 1,
             width: 0,
             panel,
@@ -323,6 +349,10 @@ impl Variant {
         if self.staged {
             return STAGED_BYTES;
         }
+        if self.cooperative.is_some() {
+            let [rows, columns] = [u64::from(self.tile.rows), self.sums()];
+            return 2 * COOPERATIVE_PITCH * (2 * rows + columns) + 4 * rows * columns;
+        }
         if self.split > 1 {
             return 4 * (self.split * self.tile.rows * self.tile.lanes) as u64 * self.sums();
         }
@@ -330,13 +360,28 @@ impl Variant {
         if matches!(self.kernel, Kernel::Grid) { rows + 16 } else { 2 * rows }
     }
 
-    /// Sums of a lane for each of its rows, in the kernels that can be split.
+    /// Sums of a lane, or of a workgroup where it is cooperative, for each of its rows, in the kernels that can be split.
     fn sums(&self) -> u64 {
         let gates = match (self.kernel, self.cell) {
             (Kernel::Step | Kernel::Wave, Some((cell, projected))) => cell.phases(projected)[self.phase as usize].gates,
             _ => 1,
         };
         self.tile.columns as u64 * gates as u64
+    }
+
+    /// The same by a device's units for small matrices: of `gemm` and `step`, for so many rows.
+    pub(crate) fn by_units(&self, device: &Device, rows: usize) -> Option<Self> {
+        self.cooperative(|lanes| device.cooperative(lanes), rows)
+    }
+
+    /// The same by units that workgroups of so many lanes have.
+    fn cooperative(&self, units: impl Fn(u32) -> Option<Cooperative>, rows: usize) -> Option<Self> {
+        let tile = match self.kernel {
+            Kernel::Gemm => Cooperative::GEMM,
+            Kernel::Step => Cooperative::step(rows, self.phases()[self.phase as usize].gates),
+            _ => return None,
+        };
+        Some(Self { tile, cooperative: Some(units(tile.lanes)?), staged: false, split: 1, ..self.clone() })
     }
 
     /// Invocations of a workgroup.
@@ -385,6 +430,9 @@ impl std::fmt::Display for Variant {
         }
         match self.kernel {
             Kernel::Outer => write!(f, " {rows}x4x{lanes}")?,
+            _ if let Some(Cooperative { edge, .. }) = self.cooperative => {
+                write!(f, " {rows}x{columns} cooperative by {edge}")?;
+            }
             _ if self.staged => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
             kernel if kernel.is_tiled() => write!(f, " {rows}x{columns}x{lanes}")?,
             _ => {}

@@ -346,7 +346,9 @@ fn wide<P, const WORDS: usize>(params: &[u32]) -> [u64; WORDS] {
 /// Workgroups in x, y and z.
 pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
     let tile = variant.tile;
-    let [rows, across, lanes] = [tile.rows, tile.lanes * tile.columns, tile.lanes].map(u64::from);
+    // A lane of a cooperative product has no columns of its own.
+    let across = if variant.cooperative.is_some() { tile.columns } else { tile.lanes * tile.columns };
+    let [rows, across, lanes] = [tile.rows, across, tile.lanes].map(u64::from);
     // One element an invocation, in rows of the grid of `row_lanes`.
     let flat = |elements: u64, row_lanes: u64| [row_lanes / lanes, elements.div_ceil(row_lanes.max(1)), 1];
     match variant.kernel {
@@ -455,7 +457,9 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
     let tile = variant.tile;
     let [rows, lanes] = [tile.rows, tile.lanes].map(u64::from);
     match variant.kernel {
-        Kernel::Gemm if variant.staged => 2 * u(read::<GemmParams>(params).k).div_ceil(4) + 2 * rows + 16,
+        Kernel::Gemm if variant.staged || variant.cooperative.is_some() => {
+            2 * u(read::<GemmParams>(params).k).div_ceil(4) + 2 * rows + 16
+        }
         Kernel::Gemm => u(read::<GemmParams>(params).k).div_ceil(4) + rows,
         Kernel::Outer => {
             let p: OuterParams = read(params);
@@ -480,6 +484,10 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
             let p: LinksParams = read(params);
             // One way or the other.
             u(p.end).saturating_sub(u(p.start))
+        }
+        // Loops over a stage's vectors too: all together not more than two for each of the columns' vectors.
+        Kernel::Step if variant.cooperative.is_some() => {
+            4 * phases(variant, params).0[variant.phase as usize].1 + 2 * rows + 16
         }
         Kernel::Step | Kernel::StepBackward => phases(variant, params).0[variant.phase as usize].1 + rows,
         Kernel::Wave => 2 * phases(variant, params).0[0].1 + rows,

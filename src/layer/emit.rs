@@ -520,7 +520,9 @@ impl<'a> Layer<'a> {
             let variant = Variant { uniform: rows.uniform, ..variant };
             let units = phase.units.of(config.hidden, config.state_size());
             let running = config.directions() * self.pass.rows.running(at);
-            let variant = schedule::split(plan.device(), variant, [units, source_width as usize / 4, running]);
+            let by_units = schedule::cooperative(plan.device(), &variant, self.pass.rows.running(at));
+            let sizes = [units, source_width as usize / 4, running];
+            let variant = by_units.unwrap_or_else(|| schedule::split(plan.device(), variant, sizes));
             let params = RecurrenceParams { h_in_row: rows.first, ..params };
             plan.draft.dispatch_window(variant, self.bindings([source, target]), rows.window, &params.words());
         }

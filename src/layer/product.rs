@@ -34,7 +34,7 @@ pub(crate) fn gemm(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParam
 fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, vector: bool, window: Option<u64>, p: &GemmParams) {
     let staged = schedule::staged_tile(plan.device(), p).filter(|_| vector && window.is_none());
     let tile = staged.unwrap_or_else(|| schedule::gemm_tile(plan.device(), p.m as usize));
-    let variant = Variant {
+    let plain = Variant {
         vector,
         staged: staged.is_some(),
         texture: operands.b.is_texture(),
@@ -43,6 +43,8 @@ fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, vector: bool, window
         uniform: window.is_some(),
         ..Variant::new(Kernel::Gemm, if vector { tile } else { Tile { spread: 0, ..tile } }, plan.device().panel())
     };
+    let by_units = schedule::cooperative(plan.device(), &plain, p.m as usize).filter(|_| vector && window.is_none());
+    let variant = by_units.unwrap_or(plain);
     let b = operands.b.buffer(plan);
     let bindings = vec![operands.a, b, operands.map, operands.c];
     plan.draft.dispatch_window(variant, bindings, window.unwrap_or(0), &p.words());

@@ -80,6 +80,20 @@ pub(crate) fn staged_tile(device: &Device, p: &GemmParams) -> Option<Tile> {
     STAGED.into_iter().zip(least).find(suits).map(|(tile, _)| tile)
 }
 
+/// A variant in half precision by units for small matrices, with its own tile, where the device has them and the table takes
+/// them: of `gemm` and `step`, for so many rows.
+pub(crate) fn cooperative(device: &Device, variant: &Variant, rows: usize) -> Option<Variant> {
+    // Fewer rows than an edge are better multiplied one by one.
+    if !variant.half || !tuning(device).cooperative || rows < 16 {
+        return None;
+    }
+    let cooperative = variant.by_units(device, rows)?;
+    let limits = device.plan_limits();
+    let fits = u64::from(cooperative.tile.lanes) <= limits.invocations
+        && cooperative.workgroup_bytes() <= limits.workgroup_bytes;
+    fits.then_some(cooperative)
+}
+
 /// The tile of a gradient of a matrix with `rows` rows.
 pub(crate) fn outer_tile(device: &Device, rows: usize) -> Tile {
     let largest = tuning(device).outer;

@@ -33,6 +33,8 @@ pub(crate) struct Tuning {
     pub split: u32,
     /// Lanes that keep the adapter busy.
     pub fill: u32,
+    /// Whether layers in half precision are multiplied by units for small matrices, where the device was opened with them.
+    pub cooperative: bool,
     /// Whether packed matrices are read from textures.
     pub texture: bool,
     /// Whether rows that are multiplied are read through windows of uniform buffers.
@@ -52,6 +54,7 @@ const SOFTWARE: Tuning = Tuning {
     split: 1,
     fill: 0,
     wave_work: 0,
+    cooperative: false,
     texture: true,
     uniform: true,
 };
@@ -74,6 +77,7 @@ const INTEGRATED: Tuning = Tuning {
     split: 1,
     fill: 0,
     wave_work: 1 << 20,
+    cooperative: true,
     texture: false,
     uniform: false,
 };
@@ -91,6 +95,7 @@ const DISCRETE: Tuning = Tuning {
     split: 8,
     fill: Tuning::FILL,
     wave_work: 1 << 24,
+    cooperative: true,
     texture: false,
     uniform: false,
 };

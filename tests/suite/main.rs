@@ -5,6 +5,7 @@ mod bad_input;
 mod classes;
 mod common;
 mod composition;
+mod cooperative;
 mod device;
 mod extremes;
 mod golden;

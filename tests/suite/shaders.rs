@@ -9,8 +9,20 @@ use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, com
 use wgrnn::{Cell, Device};
 
 /// What other shaders include, and the trial of workgroups.
-const PARTIALS: [&str; 9] =
-    ["math", "half", "gemm_staged", "progress", "operands", "tile", "recurrence", "backward", "threefry"];
+const PARTIALS: [&str; 12] = [
+    "math",
+    "half",
+    "cooperative",
+    "gemm_cooperative",
+    "step_cooperative",
+    "gemm_staged",
+    "progress",
+    "operands",
+    "tile",
+    "recurrence",
+    "backward",
+    "threefry",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -135,7 +147,9 @@ fn reflect(variant: &Variant, dialect: Dialect, module: &Module) {
     assert!(variant.invocations() <= 256, "{name}: more lanes than WebGPU guarantees");
     let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
     let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
-    assert!(bytes <= 16 << 10, "{name}: {bytes} bytes of workgroup memory");
+    // Adapters with units for small matrices have more than WebGPU guarantees.
+    let most = if variant.cooperative.is_some() { 32 << 10 } else { 16 << 10 };
+    assert!(bytes <= most, "{name}: {bytes} bytes of workgroup memory");
 }
 
 #[test]
@@ -150,7 +164,9 @@ fn every_variant_is_valid_and_declares_what_the_table_says() {
             // Nothing beyond what a kernel may use.
             let mut allowed = Capabilities::empty();
             allowed.set(Capabilities::IMMEDIATES, immediates);
-            allowed.set(Capabilities::SUBGROUP, variant.tile.spread > 0);
+            let cooperative = variant.cooperative.is_some();
+            allowed.set(Capabilities::SUBGROUP, variant.tile.spread > 0 || cooperative);
+            allowed.set(Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16, cooperative);
             allowed.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, variant.half);
             Validator::new(ValidationFlags::all(), allowed)
                 .validate(&module)
@@ -168,12 +184,12 @@ fn a_variant_whose_rows_do_not_fill_its_lanes_is_refused() {
     assert!(text.contains("rows"), "{text}");
 }
 
-/// Browsers compile WGSL with tint, which is stricter. Where it is not installed this says so past the test's output.
+/// Browsers compile WGSL with tint, which is stricter, and have no cooperative matrices. Where it is not installed this says so past the test's output.
 #[test]
 fn every_variant_is_valid_for_browsers() {
     let folder = tempfile::tempdir().unwrap();
     let mut faults = Vec::new();
-    for (i, variant) in variants().iter().enumerate() {
+    for (i, variant) in variants().iter().filter(|variant| variant.cooperative.is_none()).enumerate() {
         let text = compose(variant, Dialect { immediates: false, enable_subgroups: true }).unwrap();
         assert_eq!(text.starts_with("enable subgroups;"), variant.tile.spread > 0, "{variant}");
         let path = folder.path().join(format!("{i}.wgsl"));
