@@ -67,12 +67,12 @@ fn examine(device: &Device) -> Result<bool> {
     if let Some(tuning) = device.tuning() {
         println!("\n{tuning}");
     }
-    println!("\nschedules chosen for a layer of H units and N sequences:");
+    println!("\nschedules chosen for a layer of H units and N sequences of 100 steps:");
     println!("{:<18} {:>16} {:>16} {:>16}", "cell", "H 32, N 1", "H 128, N 1", "H 512, N 16");
     for cell in Cell::ALL {
         let chosen = [(32, 1), (128, 1), (512, 16)].map(|(hidden, batch)| {
             let config = RnnConfig::new(cell, hidden, hidden);
-            format!("{:?}", Schedule::Auto.resolve(device, &config, batch)).to_lowercase()
+            format!("{:?}", Schedule::Auto.resolve(device, &config, 100, batch)).to_lowercase()
         });
         println!("{:<18} {:>16} {:>16} {:>16}", cell.name(), chosen[0], chosen[1], chosen[2]);
     }

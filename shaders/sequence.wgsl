@@ -1,5 +1,7 @@
-{%- from "tile.wgsl" import unit_products -%}
+{%- from "tile.wgsl" import begin_sums, collect_sums, unit_products -%}
 // Many time steps in one dispatch: a workgroup takes ROWS sequences of one direction, with their state in its memory.
+//
+// With RESIDENT a lane has one unit, whose weights it keeps over all steps; SPREAD lanes share what they read of the state.
 //
 // Two copies of the state take turns, one read and one written in a phase, so one barrier a phase is enough. Scalars, not
 // vectors: two lanes that store components of one vector may race.
@@ -12,7 +14,7 @@ var<workgroup> state: array<f32, {{ 2 * ROWS * WIDTH }}>;
 fn sequence_of(rank: u32, running: u32) -> u32 {
     return map[p.order + min(rank, running - 1u)];
 }
-{% for phase in PHASES %}
+{% for phase in PHASES if not RESIDENT %}
 {%- set f = loop.index0 %}
 fn phase_{{ f }}(
     direction: u32, first: u32, lane: u32, step: Step, now: u32,
@@ -29,7 +31,13 @@ fn phase_{{ f }}(
 }
 {% endfor %}
 @compute @workgroup_size({{ LANES }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+{%- if SPREAD %}
+    @builtin(subgroup_invocation_id) sublane: u32,
+{%- endif %}
+) {
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;
     let state_row = p.state_row + direction * p.batch;
@@ -46,6 +54,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         state[i] = value;
     }
+{%- if RESIDENT %}
+{%- set gates = PHASES[0].gates %}
+    // Zeros beyond the last row.
+    let columns = {{ gates }}u * p.units_0;
+    let unit = min(lane, p.units_0 - 1u);
+{%- for g in range(gates) %}
+    let start{{ g }} = p.weights_0 + direction * p.weights_direction_0 + {{ g }}u * p.units_0 + unit;
+    let bias{{ g }} = weights_bias(start{{ g }} + p.panels_0 * columns);
+{%- for k in range(WIDTH // 4) %}
+    let w{{ g }}_{{ k }} = select(vec4<f32>(), weights_at(start{{ g }} + min({{ k }}u, p.panels_0 - 1u) * columns), {{ k }}u < p.panels_0);
+{%- endfor %}
+{%- endfor %}
+{%- endif %}
     workgroupBarrier();
     var now = 0u;
     for (var s = 0u; s < p.steps; s++) {
@@ -53,7 +74,35 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if (step.running <= first) {
             break;
         }
-{%- for phase in PHASES %}
+{%- if RESIDENT %}
+        let at = now * COPY;
+        {{- begin_sums(gates) }}
+{%- for i in range(WIDTH // SPREAD) %}
+{%- for r in range(ROWS) %}
+        let held{{ r }}_{{ i }} = state[at + {{ r * WIDTH + i * SPREAD }}u + sublane % {{ SPREAD }}u];
+{%- endfor %}
+{%- for j in range(SPREAD) %}
+{%- set k = i * SPREAD + j %}
+{%- for r in range(ROWS) %}
+        let h{{ r }}_{{ k }} = subgroupBroadcast(held{{ r }}_{{ i }}, {{ j }}u);
+{%- for g in range(gates) %}
+        s{{ r }}_{{ g }} = fma(h{{ r }}_{{ k }}, w{{ g }}_{{ k // 4 }}.{{ "xyzw"[k % 4] }}, s{{ r }}_{{ g }});
+{%- endfor %}
+{%- endfor %}
+{%- endfor %}
+{%- endfor %}
+        {{- collect_sums(gates) }}
+        for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
+            if (lane < p.units_0) {
+                let own = r * WIDTH + lane;
+                state[(1u - now) * COPY + own] = finish_0(
+                    direction, first + r, sequence_of(first + r, step.running), lane, step, state[at + own], sums[r]);
+            }
+        }
+        workgroupBarrier();
+        now = 1u - now;
+{%- endif %}
+{%- for phase in PHASES if not RESIDENT %}
         phase_{{ loop.index0 }}(direction, first, lane, step, now);
         workgroupBarrier();
         now = 1u - now;

@@ -80,7 +80,7 @@ fn kernels(profile: Option<&Profile>, ceiling: &Ceiling) -> Value {
 
 /// `step`, `sequence` or `grid`.
 fn schedule(device: &Device, shape: &Shape, schedule: wgrnn::Schedule) -> String {
-    format!("{:?}", schedule.resolve(device, &shape.config(), shape.batch)).to_lowercase()
+    format!("{:?}", schedule.resolve(device, &shape.config(), shape.steps, shape.batch)).to_lowercase()
 }
 
 /// Of the runs of one thing.

@@ -715,7 +715,27 @@ pub(super) fn sequence(device: &Device) -> Vec<Case> {
     let case = |(variant, batch, units, steps): (Variant, usize, usize, usize)| {
         keeps(device, variant).into_iter().map(move |variant| recurrence_case(variant, batch, units, steps))
     };
-    in_half_too(sequences(device, Kernel::Sequence).into_iter().flat_map(case).collect())
+    let resident = residents().into_iter().flat_map(|(variant, batch, units, steps)| {
+        [false, true].map(|keep| recurrence_case(Variant { keep, ..variant.clone() }, batch, units, steps))
+    });
+    in_half_too(sequences(device, Kernel::Sequence).into_iter().flat_map(case).chain(resident).collect())
+}
+
+/// Cells with one product a step whose weights stay in their lanes.
+fn residents() -> Vec<(Variant, usize, usize, usize)> {
+    let cells = forms().into_iter().filter(|&(cell, projected)| cell.phases(projected).len() == 1);
+    let of_cell = |form: (Cell, bool)| {
+        let sizes = [(1, 1, 8, 1, 2), (3, 29, 32, 2, 5), (5, 65, 128, 4, 3)];
+        // The largest one for one cell only: it takes longest to compile.
+        let sizes = sizes.into_iter().filter(move |size| size.2 < 64 || form.0 == Cell::Lstm);
+        sizes.map(move |(batch, units, width, rows, steps)| {
+            let tile = Tile { rows, columns: 1, lanes: width, spread: 8 };
+            let variant =
+                Variant { cell: Some(form), width, resident: true, ..Variant::new(Kernel::Sequence, tile, 4) };
+            (variant, batch, units, steps)
+        })
+    };
+    cells.into_iter().flat_map(of_cell).collect()
 }
 
 /// Beside one case of a cell with one phase and of one with two the same in half precision: how weights are read is no

@@ -74,7 +74,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
     let tile = variant.tile;
     // `outer` shares vectors of rows, the others rows.
     let shared = if variant.kernel == Kernel::Outer { tile.rows / 4 } else { tile.rows };
-    if tile.spread != 0 && !shared.is_multiple_of(tile.spread) {
+    if tile.spread != 0 && !variant.resident && !shared.is_multiple_of(tile.spread) {
         return Err(Error::Plan(format!("{variant}: rows are not a multiple of the lanes that share them")));
     }
     let text = TEMPLATES.as_ref().map_err(fault)?.get_template(variant.kernel.row().name).and_then(|template| {
@@ -85,7 +85,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
                 "@group(1) @binding(0) var<uniform> p: Params;"
             },
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
-            SPREAD => tile.spread, SPLIT => variant.split, VECTOR => variant.vector, WIDTH => variant.width, PHASE => variant.phase,
+            SPREAD => tile.spread, SPLIT => variant.split, VECTOR => variant.vector, RESIDENT => variant.resident, WIDTH => variant.width, PHASE => variant.phase,
             KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture,
             HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
             TEXELS => super::TEXELS, POLLS => super::POLLS, HEAD => super::EXCHANGE_HEAD,

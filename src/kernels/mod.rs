@@ -307,6 +307,8 @@ pub struct Variant {
     pub cooperative: Option<Cooperative>,
     /// `step`, `step_backward`, `wave`: invocations that share the sums of a lane, each with some of their terms.
     pub split: u32,
+    /// `sequence`: whether each lane keeps the weights of its unit over all steps.
+    pub resident: bool,
     /// `sequence` and backward, `grid`: width of a row in workgroup memory.
     pub width: u32,
     /// Rows of a packed matrix that lie together: 4 in shaders; 1 lets the twins read plain rows.
@@ -334,6 +336,7 @@ impl Variant {
             staged: false,
             cooperative: None,
             split: 1,
+            resident: false,
             width: 0,
             panel,
             texture: false,
@@ -450,8 +453,13 @@ impl std::fmt::Display for Variant {
         if self.split > 1 {
             write!(f, " split {}", self.split)?;
         }
-        let forms =
-            [(self.uniform, "uniform"), (self.texture, "texture"), (self.half, "half"), (self.narrow, "narrow")];
+        let forms = [
+            (self.resident, "resident"),
+            (self.uniform, "uniform"),
+            (self.texture, "texture"),
+            (self.half, "half"),
+            (self.narrow, "narrow"),
+        ];
         for (_, name) in forms.into_iter().filter(|(is, _)| *is) {
             write!(f, " {name}")?;
         }

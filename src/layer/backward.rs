@@ -212,7 +212,8 @@ impl LayerBackward<'_> {
             running: pass.rows.running(at) as u32,
             ..*params
         };
-        if let Some((tile, width)) = pass.sequence.and(schedule::sequence_backward_tile(&device, config, pass.batch)) {
+        let sequence = schedule::sequence_backward_tile(&device, config, pass.batch);
+        if let Some((tile, width)) = sequence.filter(|_| pass.sequence_backward) {
             let most = schedule::sequence_backward_steps(&device, config, tile, width);
             let mut end = part.end;
             while end > part.start {

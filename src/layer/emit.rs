@@ -5,7 +5,7 @@ use super::grid;
 use super::product::{Operands, gemm};
 use super::reserve::{Columns, Reserve};
 use super::rows::{Lengths, RowMap};
-use super::schedule::{self, Grid, Schedule, reads_windows};
+use super::schedule::{self, Grid, Schedule, Sequence, reads_windows};
 use super::state::DeviceState;
 use super::{Place, Rnn, packed, row_lanes, wave};
 use crate::cells::Width;
@@ -108,8 +108,10 @@ pub(super) struct Pass<'a> {
     pub batch: usize,
     pub rows: RowMap,
     pub map: BufferId,
-    /// Tile and row width of the `sequence` schedule.
-    pub sequence: Option<(Tile, u32)>,
+    /// How the `sequence` schedule runs.
+    pub sequence: Option<Sequence>,
+    /// Whether backwards it runs too.
+    pub sequence_backward: bool,
     /// How the `grid` schedule runs; none of the two: step by step.
     pub grid: Option<Grid>,
     /// Whether layers go side by side where nothing is kept.
@@ -120,8 +122,12 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub fn new(plan: &mut PlanBuilder, rnn: &'a Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
         let config = rnn.config();
-        let schedule = call.schedule.resolve(plan.device(), config, batch);
-        let sequence = schedule::sequence_tile(plan.device(), config, batch).filter(|_| schedule == Schedule::Sequence);
+        let schedule = call.schedule.resolve(plan.device(), config, steps, batch);
+        let by_sequence = schedule == Schedule::Sequence;
+        let sequence = schedule::sequence(plan.device(), config, [steps, batch]).filter(|_| by_sequence);
+        // Weights that stay in their lanes help forward only.
+        let asked = call.schedule == Schedule::Sequence;
+        let sequence_backward = by_sequence && (asked || schedule::is_small(plan.device(), config, batch));
         if schedule == Schedule::Sequence && sequence.is_none() {
             return Err(Error::value("schedule", "one whose state fits into workgroup memory", "Sequence"));
         }
@@ -135,7 +141,7 @@ impl<'a> Pass<'a> {
         let map = rows.buffer(plan)?;
         let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
         let wavefront = schedule == Schedule::Wavefront && super::joins(plan.device(), config);
-        Ok(Self { rnn, batch, rows, map, sequence, grid, wavefront, columns })
+        Ok(Self { rnn, batch, rows, map, sequence, sequence_backward, grid, wavefront, columns })
     }
 
     fn config(&self) -> &RnnConfig {
@@ -427,8 +433,8 @@ impl<'a> Layer<'a> {
                 to = to.min((from / every + 1) * every);
             }
             self.input_part(plan, from, to);
-            match (self.pass.sequence, self.pass.grid.filter(|_| !self.buffers.keep)) {
-                (Some(tile), _) => h = self.sequence(plan, (from, from..to), tile, self.pass.map, h),
+            match (&self.pass.sequence, self.pass.grid.filter(|_| !self.buffers.keep)) {
+                (Some(form), _) => h = self.sequence(plan, (from, from..to), form, self.pass.map, h),
                 (None, Some(grid)) => h = grid::emit(self, plan, (from, from..to), &grid, h),
                 (None, None) => {
                     for at in from..to {
@@ -446,13 +452,14 @@ impl<'a> Layer<'a> {
         &self,
         plan: &mut PlanBuilder,
         (chunk, steps): (usize, std::ops::Range<usize>),
-        (tile, width): (Tile, u32),
+        form: &Sequence,
         map: BufferId,
         mut h: usize,
     ) -> usize {
-        let most = schedule::sequence_steps(plan.device(), self.pass.config(), tile, width);
+        let most = schedule::sequence_steps(plan.device(), self.pass.config(), form);
+        let Sequence { tile, width, resident } = *form;
         for at in steps.clone().step_by(most) {
-            let variant = Variant { width, ..self.variant(Kernel::Sequence, tile, plan) };
+            let variant = Variant { width, resident, ..self.variant(Kernel::Sequence, tile, plan) };
             let params = RecurrenceParams { steps: most.min(steps.end - at) as u32, ..self.params(chunk, at) };
             let mut bindings = self.bindings([self.buffers.h[h], self.buffers.h[1 - h]]);
             bindings[2] = map;

@@ -39,15 +39,14 @@ pub(super) fn emit(
         // As many dispatches stand by as there would be, and each swaps the states.
         let ends = plan_ahead(layer, plan, some.len(), grid, h);
         settle(layer, plan, [exchange, guarded, layer.buffers.h[ends]], &params, slots);
-        h = layer.sequence(plan, (chunk, some), grid.rescue, guarded, h);
+        h = layer.sequence(plan, (chunk, some), &grid.rescue, guarded, h);
     }
     h
 }
 
 /// The state in which `steps` steps of `sequence` end.
 fn plan_ahead(layer: &Layer<'_>, plan: &PlanBuilder, steps: usize, grid: &Grid, h: usize) -> usize {
-    let (tile, width) = grid.rescue;
-    let most = super::schedule::sequence_steps(plan.device(), layer.pass.rnn.config(), tile, width);
+    let most = super::schedule::sequence_steps(plan.device(), layer.pass.rnn.config(), &grid.rescue);
     (h + steps.div_ceil(most)) % 2
 }
 

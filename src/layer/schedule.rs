@@ -131,10 +131,50 @@ pub(crate) fn split(device: &Device, variant: Variant, [units, panels, rows]: [u
     powers.map(|split| Variant { split, ..variant.clone() }).find(fits).unwrap_or(variant)
 }
 
-/// Tile and row width of `sequence`; none where the state does not fit into workgroup memory, or a step is too long.
-pub(crate) fn sequence_tile(device: &Device, config: &RnnConfig, batch: usize) -> Option<(Tile, u32)> {
-    let width = config.hidden.max(config.state_size().next_multiple_of(4));
-    rows_tile(device, config, batch, width, Kernel::Sequence)
+/// How `sequence` runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sequence {
+    pub tile: Tile,
+    /// Width of a row of the state in workgroup memory.
+    pub width: u32,
+    /// Whether lanes keep their weights.
+    pub resident: bool,
+}
+
+/// How `sequence` runs; none where the state does not fit into workgroup memory, or a step is too long.
+pub(crate) fn sequence(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> Option<Sequence> {
+    resident(device, config, [steps, batch]).or_else(|| {
+        let (tile, width) = rows_tile(device, config, batch, state_width(config), Kernel::Sequence)?;
+        Some(Sequence { tile, width, resident: false })
+    })
+}
+
+fn state_width(config: &RnnConfig) -> usize {
+    config.hidden.max(config.state_size().next_multiple_of(4))
+}
+
+/// `sequence` with weights that stay in their lanes, where that is fastest.
+fn resident(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> Option<Sequence> {
+    // Fewer steps are not worth reading the weights by one workgroup.
+    const LEAST_STEPS: usize = 4;
+    if device.is_cpu() || steps < LEAST_STEPS {
+        return None;
+    }
+    let suits = tuning(device).resident?;
+    let [phase] = config.cell.phases(config.projection.is_some()) else { return None };
+    let width = few_widths(state_width(config)).max(suits.spread);
+    let chosen = phase.gates * width as usize <= suits.weights
+        && batch * config.directions() <= suits.batch
+        && device.report().is_some_and(|report| report.has_subgroups_of(suits.spread))
+        && width <= device.plan_limits().invocations.min(256) as u32;
+    // A GPU in software works on this process's cores: one workgroup at least for each.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut rows = batch.next_power_of_two().min(suits.rows);
+    while rows > 1 && batch.div_ceil(rows) * config.directions() < cores {
+        rows /= 2;
+    }
+    let tile = Tile { rows: rows as u32, columns: 1, lanes: width, spread: suits.spread };
+    chosen.then_some(Sequence { tile, width, resident: true })
 }
 
 /// The same of `sequence_backward`, which keeps gate gradients there.
@@ -166,7 +206,8 @@ pub(crate) fn grid_tile(device: &Device, config: &RnnConfig, batch: usize) -> Op
     if device.is_cpu() {
         return None;
     }
-    let rescue = sequence_tile(device, config, batch)?;
+    let (tile, sequence_width) = rows_tile(device, config, batch, state_width(config), Kernel::Sequence)?;
+    let rescue = Sequence { tile, width: sequence_width, resident: false };
     let phases = config.cell.phases(config.projection.is_some()).iter();
     let widths = phases.map(|phase| size(config, phase.units).max(size(config, phase.source)).next_multiple_of(4));
     let width = few_widths(widths.max()?);
@@ -189,7 +230,7 @@ pub(crate) struct Grid {
     /// Most steps of a dispatch.
     pub steps: usize,
     /// Tile and width of the `sequence` that stands by.
-    pub rescue: (Tile, u32),
+    pub rescue: Sequence,
 }
 
 impl Grid {
@@ -206,13 +247,31 @@ fn few_widths(width: usize) -> u32 {
 }
 
 /// Steps that one dispatch of `sequence` may take.
-pub(crate) fn sequence_steps(device: &Device, config: &RnnConfig, tile: Tile, width: u32) -> usize {
-    steps(device, config, tile, width, Kernel::Sequence)
+pub(crate) fn sequence_steps(device: &Device, config: &RnnConfig, form: &Sequence) -> usize {
+    steps(device, config, form.tile, form.width, Kernel::Sequence)
 }
 
 /// The same of `sequence_backward`.
 pub(crate) fn sequence_backward_steps(device: &Device, config: &RnnConfig, tile: Tile, width: u32) -> usize {
     steps(device, config, tile, width, Kernel::SequenceBackward)
+}
+
+/// Multiplications of a step of one sequence.
+fn work(config: &RnnConfig) -> usize {
+    config.state_size() * config.cell.gates() * config.hidden
+}
+
+/// Whether steps are so small that many of them in a dispatch are faster than one, forward and backward.
+pub(crate) fn is_small(device: &Device, config: &RnnConfig, batch: usize) -> bool {
+    let work = work(config);
+    if device.is_cpu() {
+        // A thread for each tile of the batch, each of which reads all weights at every step: larger ones than a core's
+        // cache holds are better shared out, as is a large product alone.
+        return work < if batch * config.directions() >= threads::count() { 1 << 19 } else { 1 << 18 };
+    }
+    let tuning = tuning(device);
+    work * batch.min(tuning.sequence.rows as usize) <= tuning.sequence_work
+        && rows_tile(device, config, batch, state_width(config), Kernel::Sequence).is_some()
 }
 
 fn steps(device: &Device, config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> usize {
@@ -244,25 +303,16 @@ fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u6
 }
 
 impl Schedule {
-    /// What this choice comes to on a device, for a layer and a batch: `Step`, `Sequence`, `Grid` or `Wavefront`. The first time that
-    /// `Grid` comes into question, the device is tried for it.
-    pub fn resolve(self, device: &Device, config: &RnnConfig, batch: usize) -> Self {
+    /// What this choice comes to on a device, for a layer and so many steps of so many sequences: `Step`, `Sequence`, `Grid` or
+    /// `Wavefront`. The first time that `Grid` comes into question, the device is tried for it.
+    pub fn resolve(self, device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Self {
         if self != Self::Auto {
             return self;
         }
-        let work = config.state_size() * config.cell.gates() * config.hidden;
-        let small = if device.is_cpu() {
-            // A thread for each tile of the batch, each of which reads all weights at every step: larger ones than a core's
-            // cache holds are better shared out, as is a large product alone.
-            work < if batch * config.directions() >= threads::count() { 1 << 19 } else { 1 << 18 }
-        } else {
-            let tuning = tuning(device);
-            work * batch.min(tuning.sequence.rows as usize) <= tuning.sequence_work
-                && sequence_tile(device, config, batch).is_some()
-        };
-        if small {
+        if is_small(device, config, batch) || resident(device, config, [steps, batch]).is_some() {
             return Self::Sequence;
         }
+        let work = work(config);
         if !device.is_cpu()
             && work >= tuning(device).grid_work
             && let Some(grid) = grid_tile(device, config, batch)

@@ -26,6 +26,8 @@ pub(crate) struct Tuning {
     /// `sequence` is chosen up to this many multiplications a step: H times G·H for each sequence of its tile. On software
     /// adapters measured with H from 4 to 64 and N 1 and 8: the point where `step` becomes as fast.
     pub sequence_work: usize,
+    /// When lanes of `sequence` keep their weights over all steps.
+    pub resident: Option<Resident>,
     /// `wave` is chosen up to this many multiplications a step of a layer, N times H times G·H: where a dispatch takes longer
     /// to begin than to compute. A guess, where it is not 0.
     pub wave_work: usize,
@@ -41,6 +43,19 @@ pub(crate) struct Tuning {
     pub uniform: bool,
 }
 
+/// When lanes of `sequence` keep their weights over all steps: for cells with one product a step, from a few steps on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Resident {
+    /// Most weights of a lane.
+    pub weights: usize,
+    /// Most sequences of a workgroup.
+    pub rows: usize,
+    /// Most sequences, of all directions.
+    pub batch: usize,
+    /// Lanes that share what they read of the state.
+    pub spread: u32,
+}
+
 /// GPUs in software run a few lanes as one vector; sharing loads between them saves most gathers.
 const SOFTWARE: Tuning = Tuning {
     gemm: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
@@ -51,6 +66,7 @@ const SOFTWARE: Tuning = Tuning {
     grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
     grid_work: usize::MAX,
     sequence_work: 1 << 15,
+    resident: Some(Resident { weights: 1 << 10, rows: 4, batch: 16, spread: 8 }),
     split: 1,
     fill: 0,
     wave_work: 0,
@@ -61,8 +77,12 @@ const SOFTWARE: Tuning = Tuning {
 
 /// Mesa before 24 loads from buffers with a loop over the lanes, 15 times as dear as from textures and uniform buffers: fewer
 /// loads are worth more sums.
-const OLD_MESA: Tuning =
-    Tuning { outer: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 }, sequence_work: 1 << 13, ..SOFTWARE };
+const OLD_MESA: Tuning = Tuning {
+    outer: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
+    sequence_work: 1 << 13,
+    resident: Some(Resident { weights: 1 << 10, rows: 4, batch: 4, spread: 8 }),
+    ..SOFTWARE
+};
 
 /// Few cores with a small register file.
 const INTEGRATED: Tuning = Tuning {
@@ -74,6 +94,7 @@ const INTEGRATED: Tuning = Tuning {
     grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
     grid_work: usize::MAX,
     sequence_work: 1 << 14,
+    resident: None,
     split: 1,
     fill: 0,
     wave_work: 1 << 20,
@@ -92,6 +113,7 @@ const DISCRETE: Tuning = Tuning {
     grid: Tile { rows: 4, columns: 1, lanes: 32, spread: 0 },
     grid_work: 1 << 17,
     sequence_work: 1 << 16,
+    resident: None,
     split: 8,
     fill: Tuning::FILL,
     wave_work: 1 << 24,
