@@ -3,7 +3,7 @@
 //! The derivatives need h' only: f' is 1 − h'², 1 where h' > 0, and h'(1 − h').
 
 use crate::cpu::backward::{Derivative, Gradient};
-use crate::cpu::math::{relu, sigmoid, tanh};
+use crate::cpu::math::{MulAdd, relu, sigmoid, tanh};
 use crate::cpu::recurrence::Gates;
 
 /// f = tanh.
@@ -15,15 +15,15 @@ pub(super) struct ElmanSigmoid;
 
 impl Gates<1, 0, 1> for ElmanTanh {
     #[inline(always)]
-    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
-        kept[0] = tanh(x[0] + r[0]);
+    fn forward<M: MulAdd>(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+        kept[0] = tanh::<M>(x[0] + r[0]);
         kept[0]
     }
 }
 
 impl Derivative<1, 1> for ElmanTanh {
     #[inline(always)]
-    fn backward(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
         k[0] = d * (1.0 - k[0] * k[0]);
         carry.h = 0.0;
         *k
@@ -32,7 +32,7 @@ impl Derivative<1, 1> for ElmanTanh {
 
 impl Gates<1, 0, 1> for ElmanRelu {
     #[inline(always)]
-    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+    fn forward<M: MulAdd>(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
         kept[0] = relu(x[0] + r[0]);
         kept[0]
     }
@@ -40,7 +40,7 @@ impl Gates<1, 0, 1> for ElmanRelu {
 
 impl Derivative<1, 1> for ElmanRelu {
     #[inline(always)]
-    fn backward(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
         k[0] = if k[0] > 0.0 { d } else { 0.0 };
         carry.h = 0.0;
         *k
@@ -49,15 +49,15 @@ impl Derivative<1, 1> for ElmanRelu {
 
 impl Gates<1, 0, 1> for ElmanSigmoid {
     #[inline(always)]
-    fn forward(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
-        kept[0] = sigmoid(x[0] + r[0]);
+    fn forward<M: MulAdd>(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+        kept[0] = sigmoid::<M>(x[0] + r[0]);
         kept[0]
     }
 }
 
 impl Derivative<1, 1> for ElmanSigmoid {
     #[inline(always)]
-    fn backward(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
         k[0] = d * k[0] * (1.0 - k[0]);
         carry.h = 0.0;
         *k

@@ -8,7 +8,7 @@
 //! past the product.
 
 use crate::cpu::backward::{Derivative, Gradient};
-use crate::cpu::math::{sigmoid, tanh};
+use crate::cpu::math::{MulAdd, sigmoid, tanh};
 use crate::cpu::recurrence::Gates;
 
 /// The cell.
@@ -16,10 +16,10 @@ pub(super) struct GruResetAfter;
 
 impl Gates<3, 0, 4> for GruResetAfter {
     #[inline(always)]
-    fn forward(x: [f32; 3], r: [f32; 3], h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 4]) -> f32 {
-        let reset = sigmoid(x[0] + r[0]);
-        let z = sigmoid(x[1] + r[1]);
-        let n = tanh(x[2] + reset * r[2]);
+    fn forward<M: MulAdd>(x: [f32; 3], r: [f32; 3], h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 4]) -> f32 {
+        let reset = sigmoid::<M>(x[0] + r[0]);
+        let z = sigmoid::<M>(x[1] + r[1]);
+        let n = tanh::<M>(x[2] + reset * r[2]);
         *kept = [reset, z, n, r[2]];
         (1.0 - z) * n + z * h
     }
@@ -27,7 +27,7 @@ impl Gates<3, 0, 4> for GruResetAfter {
 
 impl Derivative<3, 4> for GruResetAfter {
     #[inline(always)]
-    fn backward(k: &mut [f32; 4], h: f32, d: f32, carry: &mut Gradient) -> [f32; 3] {
+    fn backward<M: MulAdd>(k: &mut [f32; 4], h: f32, d: f32, carry: &mut Gradient) -> [f32; 3] {
         let [reset, z, n, u] = *k;
         let d_n = d * (1.0 - z) * (1.0 - n * n);
         let d_z = d * (h - n) * z * (1.0 - z);

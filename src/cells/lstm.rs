@@ -7,7 +7,7 @@
 //! g: e'⊙i⊙(1 − g²), o: d⊙tanh(c')⊙o⊙(1 − o), and e'⊙f is that of c.
 
 use crate::cpu::backward::{Derivative, Gradient};
-use crate::cpu::math::{sigmoid, tanh};
+use crate::cpu::math::{MulAdd, sigmoid, tanh};
 use crate::cpu::recurrence::Gates;
 
 /// The cell.
@@ -15,23 +15,23 @@ pub(super) struct Lstm;
 
 impl Gates<4, 1, 5> for Lstm {
     #[inline(always)]
-    fn forward(x: [f32; 4], r: [f32; 4], _h: f32, slots: &mut [f32; 1], kept: &mut [f32; 5]) -> f32 {
-        let i = sigmoid(x[0] + r[0]);
-        let f = sigmoid(x[1] + r[1]);
-        let g = tanh(x[2] + r[2]);
-        let o = sigmoid(x[3] + r[3]);
+    fn forward<M: MulAdd>(x: [f32; 4], r: [f32; 4], _h: f32, slots: &mut [f32; 1], kept: &mut [f32; 5]) -> f32 {
+        let i = sigmoid::<M>(x[0] + r[0]);
+        let f = sigmoid::<M>(x[1] + r[1]);
+        let g = tanh::<M>(x[2] + r[2]);
+        let o = sigmoid::<M>(x[3] + r[3]);
         *kept = [i, f, g, o, slots[0]];
         let c = f * slots[0] + i * g;
         slots[0] = c;
-        o * tanh(c)
+        o * tanh::<M>(c)
     }
 }
 
 impl Derivative<4, 5> for Lstm {
     #[inline(always)]
-    fn backward(k: &mut [f32; 5], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 4] {
+    fn backward<M: MulAdd>(k: &mut [f32; 5], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 4] {
         let [i, f, g, o, c] = *k;
-        let t = tanh(f * c + i * g);
+        let t = tanh::<M>(f * c + i * g);
         let d_c = carry.c + d * o * (1.0 - t * t);
         let gates = [d_c * g * i * (1.0 - i), d_c * c * f * (1.0 - f), d_c * i * (1.0 - g * g), d * t * o * (1.0 - o)];
         *k = [gates[0], gates[1], gates[2], gates[3], c];

@@ -1,11 +1,13 @@
 //! What the twins of `step_backward` and `sequence_backward` share: a phase's backward half, as `backward.wgsl`.
 
 use super::Call;
+use super::math::{MulAdd, Vectorised, vectorise};
 use super::product::Matrix;
-use super::recurrence::{LANES, MAX_FIELDS, Part, load};
+use super::recurrence::{LANES, MAX_FIELDS, Part, load, store};
 use super::rows::SharedRows;
 use crate::cells::{Phase, Width};
 use crate::kernels::{BackwardParams, Packed};
+use std::marker::PhantomData;
 
 /// Gradients of a unit's state that pass from step to step beside the products.
 #[derive(Clone, Copy)]
@@ -17,7 +19,7 @@ pub(crate) struct Gradient {
 /// A cell's derivative for one unit: F fields of the reserve, of which it makes gradients, the old h, the gradient d of the
 /// phase's value; gives the gradients of G gates' recurrent parts.
 pub(crate) trait Derivative<const G: usize, const F: usize> {
-    fn backward(k: &mut [f32; F], h: f32, d: f32, carry: &mut Gradient) -> [f32; G];
+    fn backward<M: MulAdd>(k: &mut [f32; F], h: f32, d: f32, carry: &mut Gradient) -> [f32; G];
 }
 
 /// Some units of one sequence in a phase's backward half.
@@ -38,50 +40,61 @@ pub(crate) type BackwardTwin = fn(BackwardRow<'_>);
 
 /// Applies a derivative to each unit of a row, in vector code for the best instruction set that this CPU has.
 pub(crate) fn derivative<const G: usize, const F: usize, C: Derivative<G, F>>(row: BackwardRow<'_>) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || units::<G, F, C>(row),
-    );
+    vectorise(Pointwise::<G, F, C>(row, PhantomData));
+}
+
+struct Pointwise<'a, const G: usize, const F: usize, C>(BackwardRow<'a>, PhantomData<C>);
+
+impl<const G: usize, const F: usize, C: Derivative<G, F>> Vectorised for Pointwise<'_, G, F, C> {
+    #[inline(always)]
+    fn run<M: MulAdd>(mut self) {
+        let units = self.0.d.len();
+        let whole = units / LANES * LANES;
+        for first in (0..whole).step_by(LANES) {
+            lanes::<G, F, true, C, M>(&mut self.0, first, LANES);
+        }
+        if whole < units {
+            lanes::<G, F, false, C, M>(&mut self.0, whole, units - whole);
+        }
+    }
 }
 
 #[inline(always)]
-fn units<const G: usize, const F: usize, C: Derivative<G, F>>(mut row: BackwardRow<'_>) {
-    let units = row.d.len();
-    let mut first = 0;
-    while first < units {
-        let count = LANES.min(units - first);
-        let some = |from: &[f32]| if from.is_empty() { [0.0; LANES] } else { load(from, first, count) };
-        let mut fields: [_; F] = std::array::from_fn(|f| load(row.fields[f], first, count));
-        let (h, d) = (some(row.h), load(row.d, first, count));
-        let (mut dh, mut dc) = (some(row.dh), some(row.dc));
-        let mut out = [[0.0; LANES]; G];
-        for j in 0..LANES {
-            let mut k = [0.0; F];
-            for f in 0..F {
-                k[f] = fields[f][j];
-            }
-            let mut carry = Gradient { h: dh[j], c: dc[j] };
-            let gates = C::backward(&mut k, h[j], d[j], &mut carry);
-            for f in 0..F {
-                fields[f][j] = k[f];
-            }
-            for g in 0..G {
-                out[g][j] = gates[g];
-            }
-            (dh[j], dc[j]) = (carry.h, carry.c);
+fn lanes<const G: usize, const F: usize, const WHOLE: bool, C: Derivative<G, F>, M: MulAdd>(
+    row: &mut BackwardRow<'_>,
+    first: usize,
+    count: usize,
+) {
+    let some = |from: &[f32]| if from.is_empty() { [0.0; LANES] } else { load::<WHOLE>(from, first, count) };
+    let mut fields: [_; F] = std::array::from_fn(|f| load::<WHOLE>(row.fields[f], first, count));
+    let (h, d) = (some(row.h), load::<WHOLE>(row.d, first, count));
+    let (mut dh, mut dc) = (some(row.dh), some(row.dc));
+    let mut out = [[0.0; LANES]; G];
+    for j in 0..LANES {
+        let mut k = [0.0; F];
+        for f in 0..F {
+            k[f] = fields[f][j];
         }
-        for (field, lanes) in row.fields.iter_mut().zip(&fields) {
-            field[first..][..count].copy_from_slice(&lanes[..count]);
+        let mut carry = Gradient { h: dh[j], c: dc[j] };
+        let gates = C::backward::<M>(&mut k, h[j], d[j], &mut carry);
+        for f in 0..F {
+            fields[f][j] = k[f];
         }
-        for (to, lanes) in [(&mut row.dh, &dh), (&mut row.dc, &dc)] {
-            if !to.is_empty() {
-                to[first..][..count].copy_from_slice(&lanes[..count]);
-            }
+        for g in 0..G {
+            out[g][j] = gates[g];
         }
-        for (g, lanes) in out.iter().enumerate() {
-            row.out.0[g * row.out.1 + first..][..count].copy_from_slice(&lanes[..count]);
+        (dh[j], dc[j]) = (carry.h, carry.c);
+    }
+    for (field, lanes) in row.fields.iter_mut().zip(&fields) {
+        store::<WHOLE>(field, first, count, lanes);
+    }
+    for (to, lanes) in [(&mut row.dh, &dh), (&mut row.dc, &dc)] {
+        if !to.is_empty() {
+            store::<WHOLE>(to, first, count, lanes);
         }
-        first += count;
+    }
+    for (g, lanes) in out.iter().enumerate() {
+        store::<WHOLE>(row.out.0, g * row.out.1 + first, count, lanes);
     }
 }
 

@@ -1,7 +1,7 @@
 //! losses[i] and its derivative by x[i], that one divided by count: squared error or binary cross-entropy.
 
 use super::Call;
-use super::math::{relu, sigmoid};
+use super::math::{Separate, relu, sigmoid};
 use crate::kernels::ElementLossParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {
@@ -14,7 +14,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let (loss, slope) = if t.is_nan() {
             (0.0, 0.0)
         } else if p.binary != 0 {
-            (relu(x) - x * t + (1.0 + (-x.abs()).exp()).ln(), (sigmoid(x) - t) / count)
+            (relu(x) - x * t + (1.0 + (-x.abs()).exp()).ln(), (sigmoid::<Separate>(x) - t) / count)
         } else {
             ((x - t) * (x - t), 2.0 * (x - t) / count)
         };

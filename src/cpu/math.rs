@@ -1,37 +1,97 @@
 //! Activations as in `shaders/math.wgsl`, without branches or calls, so that loops over them become vector code.
 
+/// a·b + c, as an instruction set does it best: what it has no instruction for would be a call.
+pub(crate) trait MulAdd {
+    fn mul_add(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// In one rounding, by one instruction.
+pub(crate) struct Fused;
+
+impl MulAdd for Fused {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+/// In two.
+pub(crate) struct Separate;
+
+impl MulAdd for Separate {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+}
+
+/// Work whose loops become vector code.
+pub(crate) trait Vectorised {
+    fn run<M: MulAdd>(self);
+}
+
+/// Does it with the best instruction set that this CPU has.
+pub(crate) fn vectorise(work: impl Vectorised) {
+    pulp::Arch::new().dispatch(Dispatched(work));
+}
+
+struct Dispatched<W>(W);
+
+impl<W: Vectorised> pulp::WithSimd for Dispatched<W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        // Every vector set of these has it that `pulp` chooses.
+        if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) && !S::IS_SCALAR {
+            self.0.run::<Fused>();
+        } else {
+            self.0.run::<Separate>();
+        }
+    }
+}
+
+/// A polynomial, its highest power's coefficient first.
+#[inline(always)]
+fn polynomial<M: MulAdd, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+    let mut sum = coefficients[0];
+    for &coefficient in &coefficients[1..] {
+        sum = M::mul_add(sum, x, coefficient);
+    }
+    sum
+}
+
 /// e^x for |x| ≤ 87, to about 2 ulp: 2ⁿ times a polynomial of the rest (coefficients: Cephes expf).
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+fn exp<M: MulAdd>(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Adding 1.5·2²³ leaves the nearest integer in the low bits: round() without a call.
     const ROUND: f32 = 12_582_912.0;
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    const COEFFICIENTS: [f32; 6] = [1.987_569_2e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+    let shifted = M::mul_add(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    let r = x - n * LN2_HIGH - n * LN2_LOW;
-    let p = ((((1.987_569_2e-4 * r + 1.398_199_9e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r + 1.666_666_5e-1)
-        * r
-        + 0.5;
+    let r = M::mul_add(n, -LN2_LOW, M::mul_add(n, -LN2_HIGH, x));
+    let p = polynomial::<M, 6>(r, COEFFICIENTS);
     let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
-    (p * r * r + r + 1.0) * power
+    (M::mul_add(p * r, r, r) + 1.0) * power
 }
 
 /// 1 / (1 + e^-x); NaN for NaN.
 #[inline(always)]
-pub(crate) fn sigmoid(x: f32) -> f32 {
-    let y = 1.0 / (1.0 + exp(-x.clamp(-80.0, 80.0)));
+pub(crate) fn sigmoid<M: MulAdd>(x: f32) -> f32 {
+    let y = 1.0 / (1.0 + exp::<M>(-x.clamp(-80.0, 80.0)));
     if x.is_nan() { x } else { y }
 }
 
 /// tanh x, to a few ulp (small arguments: coefficients of Cephes tanhf); NaN for NaN.
 #[inline(always)]
-pub(crate) fn tanh(x: f32) -> f32 {
+pub(crate) fn tanh<M: MulAdd>(x: f32) -> f32 {
+    const COEFFICIENTS: [f32; 5] = [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1];
     let a = x.abs().min(15.0);
-    let large = 1.0 - 2.0 / (exp(2.0 * a) + 1.0);
+    let large = 1.0 - 2.0 / (exp::<M>(2.0 * a) + 1.0);
     let z = a * a;
-    let p = (((-5.704_988_7e-3 * z + 2.063_909e-2) * z - 5.373_971_6e-2) * z + 1.333_144_2e-1) * z - 3.333_328e-1;
-    let small = a + a * z * p;
+    let small = M::mul_add(a * z, polynomial::<M, 5>(z, COEFFICIENTS), a);
     let y = if a < 0.625 { small } else { large };
     if x.is_nan() { x } else { y.copysign(x) }
 }
@@ -54,33 +114,46 @@ mod tests {
         })
     }
 
+    /// With each way to add to a product.
+    fn both(of: [fn(f32) -> f32; 2], statement: impl Fn(fn(f32) -> f32)) {
+        of.into_iter().for_each(statement);
+    }
+
     #[test]
     fn tanh_is_within_two_ulp_of_one_everywhere() {
-        for x in arguments() {
-            let error = (f64::from(tanh(x)) - f64::from(x).tanh()).abs();
-            assert!(error <= 1.2e-7, "tanh({x}) is off by {error}");
-        }
+        both([tanh::<Fused>, tanh::<Separate>], |tanh| {
+            for x in arguments() {
+                let error = (f64::from(tanh(x)) - f64::from(x).tanh()).abs();
+                assert!(error <= 1.2e-7, "tanh({x}) is off by {error}");
+            }
+        });
     }
 
     #[test]
     fn tanh_of_a_small_number_keeps_its_relative_precision() {
-        for x in arguments().filter(|x| x.abs() < 0.625 && x.is_normal()) {
-            let exact = f64::from(x).tanh();
-            let error = ((f64::from(tanh(x)) - exact) / exact).abs();
-            assert!(error <= 2.4e-7, "tanh({x}) is off by {error}, relatively");
-        }
+        both([tanh::<Fused>, tanh::<Separate>], |tanh| {
+            for x in arguments().filter(|x| x.abs() < 0.625 && x.is_normal()) {
+                let exact = f64::from(x).tanh();
+                let error = ((f64::from(tanh(x)) - exact) / exact).abs();
+                assert!(error <= 2.4e-7, "tanh({x}) is off by {error}, relatively");
+            }
+        });
     }
 
     #[test]
     fn sigmoid_is_within_two_ulp_of_one_everywhere() {
-        for x in arguments() {
-            let error = (f64::from(sigmoid(x)) - 1.0 / (1.0 + (-f64::from(x)).exp())).abs();
-            assert!(error <= 1.2e-7, "sigmoid({x}) is off by {error}");
-        }
+        both([sigmoid::<Fused>, sigmoid::<Separate>], |sigmoid| {
+            for x in arguments() {
+                let error = (f64::from(sigmoid(x)) - 1.0 / (1.0 + (-f64::from(x)).exp())).abs();
+                assert!(error <= 1.2e-7, "sigmoid({x}) is off by {error}");
+            }
+        });
     }
 
     #[test]
     fn nan_stays_nan() {
-        assert!(tanh(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan() && relu(f32::NAN).is_nan());
+        both([tanh::<Fused>, tanh::<Separate>], |tanh| assert!(tanh(f32::NAN).is_nan()));
+        both([sigmoid::<Fused>, sigmoid::<Separate>], |sigmoid| assert!(sigmoid(f32::NAN).is_nan()));
+        assert!(relu(f32::NAN).is_nan());
     }
 }

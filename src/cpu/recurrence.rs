@@ -1,16 +1,18 @@
 //! What the twins of `step` and `sequence` share: a phase of a step for some of the sequences, as `recurrence.wgsl`.
 
 use super::Call;
+use super::math::{MulAdd, Vectorised, vectorise};
 use super::product::Matrix;
 use super::rows::SharedRows;
 use crate::cells::Phase;
 use crate::kernels::{Packed, RecurrenceParams};
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// A cell's mathematics for one unit: G gates' input and recurrent parts, the old h, S slots; gives the new value, and K
 /// numbers that the derivative needs.
 pub(crate) trait Gates<const G: usize, const S: usize, const K: usize> {
-    fn forward(x: [f32; G], r: [f32; G], h: f32, slots: &mut [f32; S], kept: &mut [f32; K]) -> f32;
+    fn forward<M: MulAdd>(x: [f32; G], r: [f32; G], h: f32, slots: &mut [f32; S], kept: &mut [f32; K]) -> f32;
 }
 
 /// Some units of one sequence in a phase: `out.len()` of them.
@@ -35,70 +37,101 @@ pub(crate) type PhaseTwin = fn(PhaseRow<'_>);
 
 /// Applies a cell to each unit of a row, in vector code for the best instruction set that this CPU has.
 pub(crate) fn pointwise<const G: usize, const S: usize, const K: usize, C: Gates<G, S, K>>(row: PhaseRow<'_>) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || if row.keep { units::<G, S, K, true, C>(row) } else { units::<G, S, K, false, C>(row) },
-    );
+    vectorise(Pointwise::<G, S, K, C>(row, PhantomData));
+}
+
+struct Pointwise<'a, const G: usize, const S: usize, const K: usize, C>(PhaseRow<'a>, PhantomData<C>);
+
+impl<const G: usize, const S: usize, const K: usize, C: Gates<G, S, K>> Vectorised for Pointwise<'_, G, S, K, C> {
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        if self.0.keep { units::<G, S, K, true, C, M>(self.0) } else { units::<G, S, K, false, C, M>(self.0) }
+    }
 }
 
 /// Units at a time. They are copied to local arrays first, which can't overlap: so the loop over them becomes vector
 /// code however the rows lie in memory.
 pub(super) const LANES: usize = 16;
 
-/// `count` numbers from `first` on, the rest 0.
+/// Numbers from `first` on: as many as there are lanes where they are `WHOLE`, else `count`, the rest 0.
 #[inline(always)]
-pub(super) fn load(from: &[f32], first: usize, count: usize) -> [f32; LANES] {
+pub(super) fn load<const WHOLE: bool>(from: &[f32], first: usize, count: usize) -> [f32; LANES] {
+    let count = if WHOLE { LANES } else { count };
     let mut lanes = [0.0; LANES];
-    if let Some(whole) = from[first..].first_chunk::<LANES>().filter(|_| count == LANES) {
-        lanes = *whole;
-    } else {
-        lanes[..count].copy_from_slice(&from[first..][..count]);
-    }
+    lanes[..count].copy_from_slice(&from[first..][..count]);
     lanes
 }
 
+/// What [`load`] gives, back.
 #[inline(always)]
-fn units<const G: usize, const S: usize, const K: usize, const KEEP: bool, C: Gates<G, S, K>>(mut row: PhaseRow<'_>) {
+pub(super) fn store<const WHOLE: bool>(to: &mut [f32], first: usize, count: usize, lanes: &[f32; LANES]) {
+    let count = if WHOLE { LANES } else { count };
+    to[first..][..count].copy_from_slice(&lanes[..count]);
+}
+
+#[inline(always)]
+fn units<const G: usize, const S: usize, const K: usize, const KEEP: bool, C: Gates<G, S, K>, M: MulAdd>(
+    mut row: PhaseRow<'_>,
+) {
     let units = row.out.len();
-    let mut first = 0;
-    while first < units {
-        let count = LANES.min(units - first);
-        let x: [_; G] =
-            std::array::from_fn(|g| if row.x[g].is_empty() { [0.0; LANES] } else { load(row.x[g], first, count) });
-        let r: [_; G] = std::array::from_fn(|g| load(&row.r.0[g * row.r.1..], first, count));
-        let h = load(row.h, first, count);
-        let mut slots: [_; S] = std::array::from_fn(|s| load(row.slots[s], first, count));
-        let mut out = [0.0; LANES];
-        let mut kept = [[0.0; LANES]; K];
-        for j in 0..LANES {
-            let (mut xs, mut rs, mut ss, mut ks) = ([0.0; G], [0.0; G], [0.0; S], [0.0; K]);
-            for g in 0..G {
-                xs[g] = x[g][j];
-                rs[g] = r[g][j];
-            }
-            for s in 0..S {
-                ss[s] = slots[s][j];
-            }
-            out[j] = C::forward(xs, rs, h[j], &mut ss, &mut ks);
-            for s in 0..S {
-                slots[s][j] = ss[s];
-            }
-            if KEEP {
-                for k in 0..K {
-                    kept[k][j] = ks[k];
-                }
-            }
+    let whole = units / LANES * LANES;
+    // Two loops: what both kinds of lanes shared would pass through memory.
+    for first in (0..whole).step_by(LANES) {
+        lanes::<G, S, K, KEEP, true, C, M>(&mut row, first, LANES);
+    }
+    if whole < units {
+        lanes::<G, S, K, KEEP, false, C, M>(&mut row, whole, units - whole);
+    }
+}
+
+#[inline(always)]
+fn lanes<
+    const G: usize,
+    const S: usize,
+    const K: usize,
+    const KEEP: bool,
+    const WHOLE: bool,
+    C: Gates<G, S, K>,
+    M: MulAdd,
+>(
+    row: &mut PhaseRow<'_>,
+    first: usize,
+    count: usize,
+) {
+    let some = |from: &[f32]| if from.is_empty() { [0.0; LANES] } else { load::<WHOLE>(from, first, count) };
+    let x: [_; G] = std::array::from_fn(|g| some(row.x[g]));
+    let r: [_; G] = std::array::from_fn(|g| load::<WHOLE>(&row.r.0[g * row.r.1..], first, count));
+    let h = load::<WHOLE>(row.h, first, count);
+    let mut slots: [_; S] = std::array::from_fn(|s| load::<WHOLE>(row.slots[s], first, count));
+    let mut out = [0.0; LANES];
+    let mut kept = [[0.0; LANES]; K];
+    for j in 0..LANES {
+        let (mut xs, mut rs, mut ss, mut ks) = ([0.0; G], [0.0; G], [0.0; S], [0.0; K]);
+        for g in 0..G {
+            xs[g] = x[g][j];
+            rs[g] = r[g][j];
         }
-        row.out[first..][..count].copy_from_slice(&out[..count]);
-        for (kept, slot) in row.slots.iter_mut().zip(&slots) {
-            kept[first..][..count].copy_from_slice(&slot[..count]);
+        for s in 0..S {
+            ss[s] = slots[s][j];
+        }
+        out[j] = C::forward::<M>(xs, rs, h[j], &mut ss, &mut ks);
+        for s in 0..S {
+            slots[s][j] = ss[s];
         }
         if KEEP {
-            for (x, kept) in row.x.iter_mut().zip(&kept) {
-                x[first..][..count].copy_from_slice(&kept[..count]);
+            for k in 0..K {
+                kept[k][j] = ks[k];
             }
         }
-        first += count;
+    }
+    store::<WHOLE>(row.out, first, count, &out);
+    for (to, slot) in row.slots.iter_mut().zip(&slots) {
+        store::<WHOLE>(to, first, count, slot);
+    }
+    if KEEP {
+        for (x, kept) in row.x.iter_mut().zip(&kept) {
+            store::<WHOLE>(x, first, count, kept);
+        }
     }
 }
 

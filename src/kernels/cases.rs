@@ -723,7 +723,7 @@ pub(super) fn sequence(device: &Device) -> Vec<Case> {
 
 /// Cells with one product a step whose weights stay in their lanes.
 fn residents() -> Vec<(Variant, usize, usize, usize)> {
-    let cells = forms().into_iter().filter(|&(cell, projected)| cell.phases(projected).len() == 1);
+    let cells = forms().filter(|&(cell, projected)| cell.phases(projected).len() == 1);
     let of_cell = |form: (Cell, bool)| {
         let sizes = [(1, 1, 8, 1, 2), (3, 29, 32, 2, 5), (5, 65, 128, 4, 3)];
         // The largest one for one cell only: it takes longest to compile.
