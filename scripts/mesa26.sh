@@ -22,7 +22,7 @@ if [[ ! -d $root ]]; then
     mirror=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
         grep -E '/debian/?$' | head -n 1) || true
     new=$root.new
-    rm -rf "$new"
+    rm -rf --one-file-system "$new"
     say "fetching"
     debootstrap --variant=minbase trixie "$new" "${mirror:-http://deb.debian.org/debian}" >&2
     echo "deb ${mirror:-http://deb.debian.org/debian} trixie-backports main" >"$new/etc/apt/sources.list.d/backports.list"

@@ -1,6 +1,8 @@
 {#- Sums of ROWS rows by COLUMNS columns by an adapter's units for small matrices, EDGE by EDGE, which multiply halves and
-add in 32 bits. Columns are halves already. A row's number is multiplied as a sum of two: what is left out of it is at most
-2⁻²² of it, or 2⁻²⁵, whichever is more; numbers beyond 65,504 count as that, infinity as infinity.
+add in 32 bits. Columns are halves already. A row's number is multiplied as a sum of two halves, the second 2048 times as large
+and with sums of its own: what is left out of it is at most 2⁻²² of it, or 2⁻²⁶, whichever is more. Neither is smaller than
+2⁻¹⁴ unless it adds nothing above that bound, since units may take such halves for 0. Numbers beyond 65,504 count as that,
+infinity as infinity.
 
 The caller gives `Operands`, whose `panels` is the number of vectors to multiply, and `left_vector(by, row, k)` and
 `right_vector(by, column, k)`, for k below it. -#}
@@ -19,16 +21,19 @@ var<workgroup> right: array<f16, {{ COLUMNS * PITCH }}>;       // [COLUMNS, DEPT
 var<workgroup> products: array<f32, {{ ROWS * COLUMNS }}>;      // [ROWS, COLUMNS]
 
 fn store_left(at: u32, x: f32) {
-    let is_infinite = (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u;
-    let first = select(to_half(x), x, is_infinite);
+    let size = bitcast<u32>(x) & 0x7fffffffu;
+    let is_infinite = size == 0x7f800000u;
+    // Below 2⁻¹⁴ the second half has all of it.
+    let first = select(select(to_half(x), x, is_infinite), 0.0, size < 0x38800000u);
     first_halves[at] = f16(first);
-    second_halves[at] = f16(to_half(clamp(x, -65504.0, 65504.0) - first));
+    second_halves[at] = f16(select(to_half(2048.0 * (clamp(x, -65504.0, 65504.0) - first)), 0.0, is_infinite));
 }
 
 // All rows times all columns into `products`.
 fn multiply(by: Operands, lane: u32, subgroup: u32) {
 {%- for i in range(SHARE) %}
     var sum{{ i }} = Sum();
+    var rest{{ i }} = Sum();
     // A subgroup that is left over makes the last one once more, to the same bits: all of them must go the same way.
     let tile{{ i }} = min(subgroup * {{ SHARE }}u + {{ i }}u, {{ TILES - 1 }}u);
     let row{{ i }} = tile{{ i }} / {{ COLUMNS // EDGE }}u * {{ EDGE }}u;
@@ -58,13 +63,13 @@ fn multiply(by: Operands, lane: u32, subgroup: u32) {
             let right{{ i }} = coopLoad<Right>(&right[column{{ i }} * {{ PITCH }}u + d], {{ PITCH }}u);
             let left{{ i }} = row{{ i }} * {{ PITCH }}u + d;
             sum{{ i }} = coopMultiplyAdd(coopLoadT<Left>(&first_halves[left{{ i }}], {{ PITCH }}u), right{{ i }}, sum{{ i }});
-            sum{{ i }} = coopMultiplyAdd(coopLoadT<Left>(&second_halves[left{{ i }}], {{ PITCH }}u), right{{ i }}, sum{{ i }});
+            rest{{ i }} = coopMultiplyAdd(coopLoadT<Left>(&second_halves[left{{ i }}], {{ PITCH }}u), right{{ i }}, rest{{ i }});
 {%- endfor %}
         }
         workgroupBarrier();
     }
 {%- for i in range(SHARE) %}
-    coopStoreT(sum{{ i }}, &products[row{{ i }} * {{ COLUMNS }}u + column{{ i }}], {{ COLUMNS }}u);
+    coopStoreT(sum{{ i }} + rest{{ i }} * {{ 1 / 2048 }}, &products[row{{ i }} * {{ COLUMNS }}u + column{{ i }}], {{ COLUMNS }}u);
 {%- endfor %}
     workgroupBarrier();
 }

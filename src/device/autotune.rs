@@ -3,7 +3,7 @@
 use super::{Class, Device};
 use crate::check;
 use crate::error::{Error, Result};
-use crate::kernels::{Case, Kernel, STAGED, Tile, timed, timed_half, timed_staged};
+use crate::kernels::{Case, Kernel, STAGED, Tile, cooperative_cases, timed, timed_half, timed_staged};
 use crate::layer::Tuning;
 use crate::weights::files;
 use serde::{Deserialize, Serialize};
@@ -266,6 +266,11 @@ fn fault<'a>(device: &Device, cases: impl IntoIterator<Item = &'a Case>) -> Opti
     })
 }
 
+/// What is wrong with a device's units for small matrices: full tiles and others, of cells with one gate to four.
+pub(super) fn cooperative_fault(device: &Device) -> Option<String> {
+    fault(device, &cooperative_cases(device))
+}
+
 /// Seconds of a case that is equal to its twin; else why it is not.
 fn time(device: &Device, case: &Case) -> std::result::Result<f64, String> {
     match case.left_out(device).or_else(|| fault(device, [case])) {
@@ -376,9 +381,7 @@ fn measure(device: &Device) -> (Tuning, Vec<Trial>) {
         });
         let order = if tuning.cooperative { [true, false] } else { [false, true] };
         let candidates: Vec<_> = order.iter().map(|&by_units| both[usize::from(by_units)].clone()).collect();
-        if let Some(taken) = pick(device, &candidates, &mut trials) {
-            tuning.cooperative = order[taken];
-        }
+        tuning.cooperative = pick(device, &candidates, &mut trials).is_some_and(|taken| order[taken]);
     }
     (tuning, trials)
 }

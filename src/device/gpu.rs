@@ -130,6 +130,11 @@ impl Gpu {
         format!(" immediates {}, checked {}, cooperative {}", self.immediates, self.checked, self.cooperative)
     }
 
+    /// As if there were none.
+    pub fn refuse_cooperative(&mut self) {
+        self.cooperative = false;
+    }
+
     /// Units for small matrices, for workgroups of so many lanes.
     pub fn cooperative(&self, lanes: u32) -> Option<Cooperative> {
         let edge = self.report.features.cooperative_matrices.filter(|_| self.cooperative)?;

@@ -66,6 +66,13 @@ impl Device {
     /// As [`Device::gpu`].
     pub async fn gpu_async(options: &GpuOptions) -> Result<Self> {
         let mut device = Self(Arc::new(Inner { gpu: Some(choose::open(options).await?), note: None }));
+        if device.cooperative(1).is_some()
+            && let Some(fault) = autotune::cooperative_fault(&device)
+            && let Some(inner) = Arc::get_mut(&mut device.0)
+        {
+            inner.note = Some(format!("cooperative matrices are not used: {fault}"));
+            inner.gpu.iter_mut().for_each(Gpu::refuse_cooperative);
+        }
         if let Some(autotune) = options.autotune.clone().or_else(Autotune::from_environment) {
             let (tuning, report) = autotune::tuned(&device, &autotune);
             // Nothing that was measured with is left.

@@ -45,8 +45,8 @@ pub struct Features {
     pub f16: bool,
     /// Time of a pass measured by the GPU.
     pub timestamps: bool,
-    /// Units that multiply matrices of so many rows and columns, of 16-bit floats with sums in 32 bits: tensor cores,
-    /// simdgroup matrices.
+    /// Units that multiply matrices of so many rows and columns, of 16-bit floats with sums in 32 bits, such as tensor cores:
+    /// where Vulkan lists them.
     pub cooperative_matrices: Option<u32>,
 }
 
@@ -72,7 +72,10 @@ pub struct AdapterReport {
 impl AdapterReport {
     pub(crate) fn of_adapter(adapter: &wgpu::Adapter) -> Self {
         let mut report = Self::new(adapter.get_info(), &adapter.limits(), adapter.features());
-        report.features.cooperative_matrices = cooperative_edge(&adapter.cooperative_matrix_properties());
+        // Of Metal's the products of a matrix with a number are not known to compile.
+        if adapter.get_info().backend == wgpu::Backend::Vulkan {
+            report.features.cooperative_matrices = cooperative_edge(&adapter.cooperative_matrix_properties());
+        }
         report
     }
 

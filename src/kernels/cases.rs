@@ -363,20 +363,7 @@ pub(super) fn gemm(device: &Device) -> Vec<Case> {
             }
         }
     }
-    let mut all = in_all_forms(device, cases);
-    for (i, &(m, n, k)) in [(1, 1, 4), (70, 130, 64), (129, 65, 132)].iter().enumerate() {
-        for form in [GemmForm::Plain, GemmForm::Mapped, GemmForm::Scattered, GemmForm::Accumulated] {
-            let case = gemm_case(FLAT, 4, (m, n, k), form, 1 + i % 2);
-            let narrow = form != GemmForm::Accumulated && i != 1;
-            all.extend(
-                case.by_units(device, m, narrow)
-                    .into_iter()
-                    .flat_map(|case| [case.read_by(true, false), Some(case)])
-                    .flatten(),
-            );
-        }
-    }
-    all
+    in_all_forms(device, cases).into_iter().chain(cooperative_products(device)).collect()
 }
 
 /// Beside each case the same with matrix and rows read in another way, of which there are three, in turn: for the tiles
@@ -663,21 +650,48 @@ pub(super) fn step(device: &Device) -> Vec<Case> {
     let sizes = [(1, 1), (3, 63), (33, 65)];
     let variants = steps(device, Kernel::Step).into_iter().flat_map(|variant| keeps(device, variant));
     let cases = variants.flat_map(|v| sizes.map(|(batch, units)| recurrence_case(v.clone(), batch, units, 1)));
-    let mut all = in_all_forms(device, cases.collect());
-    for (cell, projected) in forms() {
-        for (phase, keep) in (0..cell.phases(projected).len()).flat_map(|phase| [(phase, false), (phase, true)]) {
-            let variant = Variant {
-                cell: Some((cell, projected)),
-                phase: phase as u32,
-                keep,
-                ..Variant::new(Kernel::Step, FLAT, 4)
-            };
-            for (batch, units) in [(3, 63), (33, 65)] {
-                all.extend(recurrence_case(variant.clone(), batch, units, 1).by_units(device, batch, !keep));
+    let all = in_all_forms(device, cases.collect());
+    all.into_iter().chain(forms().flat_map(|form| cooperative_steps(device, form))).collect()
+}
+
+/// Phases of a cell by units for small matrices.
+fn cooperative_steps(device: &Device, (cell, projected): (Cell, bool)) -> Vec<Case> {
+    let phases =
+        (0..cell.phases(projected).len() as u32).flat_map(|phase| [(3, 63), (33, 65)].map(|size| (phase, size)));
+    let cases = phases.flat_map(|(phase, (batch, units))| {
+        let variant = Variant { cell: Some((cell, projected)), phase, ..Variant::new(Kernel::Step, FLAT, 4) };
+        recurrence_case(variant, batch, units, 1).by_units(device, batch, true)
+    });
+    cases.collect()
+}
+
+/// The product of the input part by units for small matrices: less than a tile, and more.
+fn cooperative_products(device: &Device) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (i, &(m, n, k)) in [(1, 1, 4), (70, 130, 64), (129, 65, 132)].iter().enumerate() {
+        for form in [GemmForm::Plain, GemmForm::Mapped, GemmForm::Scattered, GemmForm::Accumulated] {
+            let case = gemm_case(FLAT, 4, (m, n, k), form, 1 + i % 2);
+            let narrow = form != GemmForm::Accumulated && i != 1;
+            for case in case.by_units(device, m, narrow) {
+                cases.extend(case.read_by(true, false));
+                cases.push(case);
             }
         }
     }
-    all
+    cases
+}
+
+/// What has to be right before a device's units for small matrices are used.
+pub(crate) fn cooperative_cases(device: &Device) -> Vec<Case> {
+    let cells = [
+        Cell::Elman(crate::cells::Activation::Tanh),
+        Cell::Gru(crate::cells::Reset::Before),
+        Cell::Gru(crate::cells::Reset::After),
+        Cell::Lstm,
+    ];
+    let steps = cells.into_iter().flat_map(|cell| cooperative_steps(device, (cell, false)));
+    // The last ones are those of the largest sizes.
+    cooperative_products(device).into_iter().rev().step_by(5).chain(steps).collect()
 }
 
 pub(super) fn step_backward(device: &Device) -> Vec<Case> {

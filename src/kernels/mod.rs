@@ -8,7 +8,7 @@ mod packed;
 mod params;
 
 pub use cases::Case;
-pub(crate) use cases::{timed, timed_half, timed_staged};
+pub(crate) use cases::{cooperative_cases, timed, timed_half, timed_staged};
 pub(crate) use compose::compose_progress;
 pub use compose::{Dialect, compose};
 pub(crate) use needs::{

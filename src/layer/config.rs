@@ -41,7 +41,8 @@ pub enum Precision {
     /// what training needs don't round. A gate's sum is therefore off by at most
     /// 2⁻¹¹·(2·Σ|x·w| + Σ|h·r| + |b|), about 5·10⁻⁴ of its terms. Halves end at ±65,504 and are 6·10⁻⁸ apart below 6·10⁻⁵:
     /// larger weights are refused, larger ones that training makes and larger input parts (on GPUs) count as that, and small
-    /// ones are off by at most 3·10⁻⁸.
+    /// ones are off by at most 3·10⁻⁸. With [`cooperative_matrices`](crate::GpuOptions::cooperative_matrices), inputs and
+    /// states beyond ±65,504 count as that too.
     Half,
 }
 

@@ -122,6 +122,9 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub fn new(plan: &mut PlanBuilder, rnn: &'a Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
         let config = rnn.config();
+        let rows = RowMap::of_call(config, steps, batch, &call.lengths)?;
+        // What one dispatch may take, at most.
+        let steps = rows.steps.min(call.keep_every.unwrap_or(usize::MAX));
         let schedule = call.schedule.resolve(plan.device(), config, steps, batch);
         let by_sequence = schedule == Schedule::Sequence;
         let sequence = schedule::sequence(plan.device(), config, [steps, batch]).filter(|_| by_sequence);
@@ -137,7 +140,6 @@ impl<'a> Pass<'a> {
         if wants_grid && grid.is_none() {
             return Err(Error::value("schedule", "one whose rows fit into workgroup memory", "Grid"));
         }
-        let rows = RowMap::of_call(config, steps, batch, &call.lengths)?;
         let map = rows.buffer(plan)?;
         let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
         let wavefront = schedule == Schedule::Wavefront && super::joins(plan.device(), config);
@@ -527,7 +529,8 @@ impl<'a> Layer<'a> {
             let variant = Variant { uniform: rows.uniform, ..variant };
             let units = phase.units.of(config.hidden, config.state_size());
             let running = config.directions() * self.pass.rows.running(at);
-            let by_units = schedule::cooperative(plan.device(), &variant, self.pass.rows.running(at));
+            let by_units =
+                schedule::cooperative(plan.device(), &variant, [self.pass.rows.running(at), source_width as usize]);
             let sizes = [units, source_width as usize / 4, running];
             let variant = by_units.unwrap_or_else(|| schedule::split(plan.device(), variant, sizes));
             let params = RecurrenceParams { h_in_row: rows.first, ..params };

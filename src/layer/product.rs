@@ -43,7 +43,8 @@ fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, vector: bool, window
         uniform: window.is_some(),
         ..Variant::new(Kernel::Gemm, if vector { tile } else { Tile { spread: 0, ..tile } }, plan.device().panel())
     };
-    let by_units = schedule::cooperative(plan.device(), &plain, p.m as usize).filter(|_| vector && window.is_none());
+    let by_units = schedule::cooperative(plan.device(), &plain, [p.m as usize, p.k as usize])
+        .filter(|_| vector && window.is_none());
     let variant = by_units.unwrap_or(plain);
     let b = operands.b.buffer(plan);
     let bindings = vec![operands.a, b, operands.map, operands.c];

@@ -81,10 +81,11 @@ pub(crate) fn staged_tile(device: &Device, p: &GemmParams) -> Option<Tile> {
 }
 
 /// A variant in half precision by units for small matrices, with its own tile, where the device has them and the table takes
-/// them: of `gemm` and `step`, for so many rows.
-pub(crate) fn cooperative(device: &Device, variant: &Variant, rows: usize) -> Option<Variant> {
-    // Fewer rows than an edge are better multiplied one by one.
-    if !variant.half || !tuning(device).cooperative || rows < 16 {
+/// them: of `gemm` and `step`, for so many rows and terms of a sum.
+pub(crate) fn cooperative(device: &Device, variant: &Variant, [rows, terms]: [usize; 2]) -> Option<Variant> {
+    // Fewer rows than an edge are better multiplied one by one. Passes that keep what training needs, whose input part is not
+    // narrow, and gradients, which may be very small, are multiplied in 32 bits; longer sums would be too many loop trips.
+    if !variant.narrow || !tuning(device).cooperative || rows < 16 || terms > 1 << 13 {
         return None;
     }
     let cooperative = variant.by_units(device, rows)?;
@@ -160,7 +161,8 @@ fn resident(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> 
     if device.is_cpu() || steps < LEAST_STEPS {
         return None;
     }
-    let suits = tuning(device).resident?;
+    // Sums that lanes share are added up in another order: chunks of a stream would differ.
+    let suits = tuning(device).resident.filter(|_| tuning(device).split < 2)?;
     let [phase] = config.cell.phases(config.projection.is_some()) else { return None };
     let width = few_widths(state_width(config)).max(suits.spread);
     let chosen = phase.gates * width as usize <= suits.weights

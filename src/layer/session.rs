@@ -140,7 +140,8 @@ impl Session {
 }
 
 /// A stream of sequences: the state stays on the device from call to call, each of any length. The outputs are those of
-/// one long call, equal bit by bit: sums run in one order for any T.
+/// one long call, equal bit by bit: sums run in one order for any T. (Within rounding only where
+/// [`cooperative_matrices`](crate::GpuOptions::cooperative_matrices) are used, which is a matter of T.)
 pub struct Stream<'a> {
     rnn: &'a Rnn,
     batch: usize,

@@ -101,3 +101,30 @@ fn infinity_and_nan_stay_what_they_are() {
         assert!(special.is_nan() || y.iter().any(|&y| y == f32::INFINITY), "{special}");
     }
 }
+
+#[test]
+fn what_is_beyond_a_half_counts_as_the_largest_one() {
+    let Some(device) = device() else { return };
+    let rnn = rnn(&device, &RnnConfig::new(Cell::Elman(wgrnn::Activation::Relu), 16, 16).precision(Precision::Half));
+    let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
+    let with = |value: f32| {
+        let mut state = Random::new(4).state(rnn.config(), 16);
+        state.h[[0, 3, 5]] = value;
+        rnn.forward_with(ndarray::Array3::zeros((1, 16, 16)).view(), Some(&state), &call).unwrap().y
+    };
+    assert_eq!(with(1e5), with(65_504.0));
+    assert_ne!(with(65_504.0), with(65_000.0));
+}
+
+/// Training is not of their business: gradients may be smaller than a half can be.
+#[test]
+fn gradients_are_not_multiplied_by_them() {
+    let Some(device) = device() else { return };
+    let config = RnnConfig::new(Cell::Lstm, 32, 40).layers(2).precision(Precision::Half);
+    let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 7).unwrap()).unwrap();
+    let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
+    let training = rnn.training(SessionOptions { steps: 2, batch: 32, call }, false).unwrap();
+    for plan in training.plans() {
+        assert!(plan.variants().iter().all(|variant| variant.cooperative.is_none()));
+    }
+}
