@@ -119,6 +119,10 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// An ONNX file is damaged, or holds what this library does not read.
+    #[error("ONNX: {0}")]
+    Onnx(String),
+
     /// A safetensors file is damaged.
     #[error("safetensors: {0}")]
     Safetensors(String),

@@ -8,6 +8,7 @@ mod device;
 mod error;
 pub mod kernels;
 mod layer;
+pub mod onnx;
 mod parameters;
 pub mod plan;
 mod program;

@@ -1,0 +1,64 @@
+//! Runs ONNX backend test directories of single RNN, LSTM and GRU nodes: a line for each, failure if any is off.
+//!
+//! ```sh
+//! cargo run --release --example onnx_conformance -- tests/fixtures/onnx
+//! ```
+
+mod case;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use wgrnn::Device;
+
+/// Runs recurrent ONNX nodes against the outputs that lie beside them.
+#[derive(Parser)]
+struct Arguments {
+    /// Directories with model.onnx and test_data_set_0, or of such directories.
+    #[arg(required = true)]
+    directories: Vec<PathBuf>,
+    /// Where to run.
+    #[arg(long, value_enum, default_value = "auto")]
+    device: Kind,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Auto,
+    Gpu,
+    Cpu,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let device = match arguments.device {
+        Kind::Auto => Device::auto(),
+        Kind::Gpu => Device::gpu()?,
+        Kind::Cpu => Device::cpu(),
+    };
+    let folders = case::find(&arguments.directories)?;
+    println!("{} cases on {}", folders.len(), device.name());
+    let mut failed = 0;
+    for folder in &folders {
+        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+        let verdict = match case::run(&device, folder) {
+            Ok(comparisons) => {
+                let error = comparisons.iter().map(|comparison| comparison.max_abs).fold(0.0, f64::max);
+                let worst = comparisons.iter().find(|comparison| !comparison.passed());
+                failed += usize::from(worst.is_some());
+                match worst {
+                    None => format!("ok      max error {error:.1e}"),
+                    Some(worst) => format!("FAILED  {worst}"),
+                }
+            }
+            Err(error) => {
+                failed += 1;
+                format!("FAILED  {error:#}")
+            }
+        };
+        println!("{name:<40} {verdict}");
+    }
+    println!("{} of {} passed", folders.len() - failed, folders.len());
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

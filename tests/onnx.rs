@@ -1,0 +1,92 @@
+//! ONNX nodes: the operator tests of the `onnx` package, as models and as files.
+
+#[allow(dead_code, reason = "the example uses all of it")]
+#[path = "../examples/onnx_conformance/case.rs"]
+mod case;
+
+use ndarray::Array3;
+use std::path::PathBuf;
+use wgrnn::onnx::{Inputs, Model, Tensor};
+use wgrnn::{Device, Error};
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx").join(name)
+}
+
+/// No cell has peepholes yet.
+const REFUSED: &str = "test_lstm_with_peepholes";
+
+#[test]
+fn the_nodes_of_the_onnx_package_give_its_numbers() {
+    for device in [Device::gpu().unwrap(), Device::cpu()] {
+        let folders = case::find(&[folder("")]).unwrap();
+        assert_eq!(folders.len(), 18);
+        for folder in folders.iter().filter(|folder| !folder.ends_with(REFUSED)) {
+            for comparison in case::run(&device, folder).unwrap() {
+                assert!(comparison.passed(), "{}, {}: {comparison}", device.name(), folder.display());
+            }
+        }
+    }
+}
+
+/// Most of the package's nodes have all weights equal, which hides an order of gates; these do not.
+#[test]
+fn random_nodes_give_onnx_runtimes_numbers() {
+    for device in [Device::gpu().unwrap(), Device::cpu()] {
+        let folders = case::find(&[folder("../onnx_random")]).unwrap();
+        assert_eq!(folders.len(), 20);
+        for folder in folders {
+            for comparison in case::run(&device, &folder).unwrap() {
+                assert!(comparison.passed(), "{}, {}: {comparison}", device.name(), folder.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn peepholes_are_refused_by_name() {
+    let error = format!("{:#}", case::run(&Device::cpu(), &folder(REFUSED)).unwrap_err());
+    assert!(error.contains("peepholes") && error.contains("LSTM"), "{error}");
+}
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(folder(name).join("model.onnx")).unwrap()
+}
+
+#[test]
+fn damaged_files_are_errors() {
+    let whole = bytes("test_gru_defaults");
+    for end in 0..whole.len() {
+        // A file may end between two fields: then something is missing in the graph instead.
+        if let Ok(model) = Model::from_bytes(&whole[..end]) {
+            drop(model.nodes());
+        }
+    }
+    assert!(matches!(Model::from_bytes(b"no protobuf"), Err(Error::Onnx(_))));
+    assert!(matches!(Model::from_bytes(&[]), Err(Error::Onnx(_))));
+    assert!(matches!(Model::load(folder("none")), Err(Error::File { .. })));
+    assert!(matches!(Tensor::load(folder("test_gru_defaults").join("model.onnx")), Err(Error::Onnx(_))));
+}
+
+#[test]
+fn errors_say_which_tensor_of_which_node() {
+    let model = Model::from_bytes(&bytes("test_gru_defaults")).unwrap();
+    let node = model.nodes().remove(0).unwrap();
+    let device = Device::cpu();
+    assert_eq!(model.inputs().collect::<Vec<_>>(), ["X", "W", "R"]);
+    let error = node.layer(&device, &[]).unwrap_err().to_string();
+    assert!(error.contains("W ('W') of GRU"), "{error}");
+    let of = |shape: [usize; 3]| Tensor::Numbers(Array3::zeros(shape).into_dyn());
+    let (w, r, flat) = (of([1, 15, 2]), of([1, 15, 5]), of([1, 15, 4]));
+    let error = node.layer(&device, &[("W", &w), ("R", &flat)]).unwrap_err().to_string();
+    assert!(error.contains("R ('R')") && error.contains("[1, 15, 5]") && error.contains("[1, 15, 4]"), "{error}");
+    assert!(model.node("none").is_err());
+
+    let layer = node.layer(&device, &[("W", &w), ("R", &r)]).unwrap();
+    let (x, h) = (Array3::zeros((3, 4, 2)), Array3::zeros((1, 2, 5)));
+    let error = layer.run(&Inputs { h: Some(h.view()), ..Inputs::new(x.view()) }).unwrap_err().to_string();
+    assert!(error.contains("initial_h") && error.contains("[1, 4, 5]"), "{error}");
+    let h = Array3::zeros((1, 4, 5));
+    assert!(layer.run(&Inputs { c: Some(h.view()), ..Inputs::new(x.view()) }).is_err());
+    assert_eq!(layer.run(&Inputs::new(x.view())).unwrap().y.shape(), [3, 1, 4, 5]);
+}
