@@ -16,7 +16,8 @@ pub enum Schedule {
     Auto,
     /// A dispatch for each step (and phase).
     Step,
-    /// Many steps in a dispatch, the state in workgroup memory: for small H.
+    /// Many steps in a dispatch, the state in workgroup memory: for small H. On GPUs in software, for few sequences and H up to
+    /// 256, lanes also keep the weights of their units over all steps.
     Sequence,
     /// Many steps in a dispatch, spread over many workgroups that hand their values on: for few sequences and large H.
     /// Where workgroups do not run side by side, that is noticed, and the work is done as by [`Schedule::Sequence`].
