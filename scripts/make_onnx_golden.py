@@ -32,13 +32,13 @@ Needs onnx and what make_pytorch_golden.py needs; see scripts/requirements.txt.
 """
 
 import json
-import warnings
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 from safetensors import safe_open
 
+from make_onnx_cases import cases as recurrent_cases
 from make_pytorch_golden import OUT as PYTORCH, write
 
 OUT = PYTORCH.with_name("onnx_nodes.safetensors")
@@ -237,15 +237,8 @@ def check_against_pytorch():
 
 
 def node_cases():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # computing other nodes' cases divides by 0
-        from onnx.backend.test.case.node import collect_testcases
-        tests = collect_testcases(None)
-    for test in tests:
-        nodes = test.model.graph.node
-        if len(nodes) != 1 or nodes[0].op_type not in INPUTS:
-            continue
-        node, (inputs, outputs) = nodes[0], test.data_sets[0]
+    for test in recurrent_cases():
+        node, (inputs, outputs) = test.model.graph.node[0], test.data_sets[0]
         # An empty name is an argument left out.
         names = [formal for formal, name in zip(INPUTS[node.op_type], node.input) if name]
         names += [formal for formal, name in zip(OUTPUTS, node.output) if name]

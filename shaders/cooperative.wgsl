@@ -1,15 +1,14 @@
 {#- Sums of ROWS rows by COLUMNS columns by an adapter's units for small matrices, EDGE by EDGE, which multiply halves and
 add in 32 bits. Columns are halves already. A row's number is multiplied as a sum of two halves, the second 2048 times as large
-and with sums of its own: what is left out of it is at most 2⁻²² of it, or 2⁻²⁶, whichever is more. Neither is smaller than
-2⁻¹⁴ unless it adds nothing above that bound, since units may take such halves for 0. Numbers beyond 65,504 count as that,
+and with sums of its own: what is left out of it is at most 2⁻²² of it, or 2⁻²⁵, whichever is more, even where units take
+halves below 2⁻¹⁴ for 0. Numbers beyond 65,504 count as that,
 infinity as infinity.
 
 The caller gives `Operands`, whose `panels` is the number of vectors to multiply, and `left_vector(by, row, k)` and
 `right_vector(by, column, k)`, for k below it. -#}
-{%- set DEPTH = 32 %}
+{#- Rows are PITCH apart, eight more than their numbers, so that they begin in different banks. #}
+{%- set DEPTH = PITCH - 8 %}
 {%- set VECTORS = DEPTH // 4 %}
-{#- Eight more, so that rows begin in different banks. #}
-{%- set PITCH = DEPTH + 8 %}
 {%- set TILES = ROWS // EDGE * (COLUMNS // EDGE) %}
 {%- set SHARE = (TILES + SUBGROUPS - 1) // SUBGROUPS %}
 alias Left = coop_mat{{ EDGE }}x{{ EDGE }}<f16, A>;

@@ -1,4 +1,4 @@
-//! What the training examples share: the choice of a device, a progress bar, pictures.
+//! What examples share: the choice of a device, a progress bar, pictures.
 
 #![allow(dead_code, reason = "each example uses a part of it")]
 

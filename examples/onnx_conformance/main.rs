@@ -5,12 +5,14 @@
 //! ```
 
 mod case;
+#[path = "../common/mod.rs"]
+mod common;
 
 use anyhow::Result;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use common::Choice;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrnn::Device;
 
 /// Runs recurrent ONNX nodes against the outputs that lie beside them.
 #[derive(Parser)]
@@ -20,23 +22,12 @@ struct Arguments {
     directories: Vec<PathBuf>,
     /// Where to run.
     #[arg(long, value_enum, default_value = "auto")]
-    device: Kind,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Kind {
-    Auto,
-    Gpu,
-    Cpu,
+    device: Choice,
 }
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let device = match arguments.device {
-        Kind::Auto => Device::auto(),
-        Kind::Gpu => Device::gpu()?,
-        Kind::Cpu => Device::cpu(),
-    };
+    let device = arguments.device.device()?;
     let folders = case::find(&arguments.directories)?;
     println!("{} cases on {}", folders.len(), device.name());
     let mut failed = 0;

@@ -20,7 +20,7 @@ pub struct GpuOptions {
     /// with their CPU twins on this adapter; [`Device::note`](crate::Device::note) says where that failed and they are not used.
     /// wgpu calls this feature experimental. Also where the environment variable `WGRNN_COOPERATIVE` is set, and not to 0.
     ///
-    /// Inputs and states go in as sums of two halves, of which 2⁻²² of them is left out, or 2⁻²⁶; those beyond ±65,504 count as
+    /// Inputs and states go in as sums of two halves, of which 2⁻²² of them is left out, or 2⁻²⁵; those beyond ±65,504 count as
     /// that. How many rows a product has decides how it is made: chunks of a stream give the numbers of one long call within
     /// rounding, not the same bits.
     pub cooperative_matrices: bool,

@@ -92,6 +92,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             EXCHANGE => variant.kernel == Kernel::Grid, WAVE => variant.kernel == Kernel::Wave,
             EDGE => variant.cooperative.map_or(0, |units| units.edge),
             SUBGROUPS => variant.cooperative.map_or(0, |units| units.subgroups),
+            PITCH => super::COOPERATIVE_PITCH,
             PHASES => phases,
         })
     });

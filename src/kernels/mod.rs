@@ -275,7 +275,7 @@ impl Cooperative {
 }
 
 /// Numbers of a row that a stage of a cooperative product takes, with those between rows.
-const COOPERATIVE_PITCH: u64 = 40;
+pub(crate) const COOPERATIVE_PITCH: u64 = 40;
 
 /// Tiles of a staged `gemm`: rows and columns of a lane, the larger one first.
 pub(crate) const STAGED: [Tile; 2] =

@@ -16,6 +16,16 @@ pub enum Direction {
     Bidirectional,
 }
 
+impl Direction {
+    /// D.
+    pub(crate) const fn count(self) -> usize {
+        match self {
+            Self::Bidirectional => 2,
+            _ => 1,
+        }
+    }
+}
+
 /// How many biases a gate has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bias {
@@ -183,10 +193,7 @@ impl RnnConfig {
 
     /// D: directions.
     pub const fn directions(&self) -> usize {
-        match self.direction {
-            Direction::Bidirectional => 2,
-            _ => 1,
-        }
+        self.direction.count()
     }
 
     /// Whether batches come first.

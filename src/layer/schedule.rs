@@ -59,8 +59,12 @@ pub(crate) fn windows_suit(device: &Device, p: &GemmParams) -> bool {
     }
     let tile = gemm_tile(device, rows as usize);
     let groups = p.n.div_ceil(tile.lanes * tile.columns) * (rows / tile.rows).max(1);
-    // A GPU in software works on this process's cores.
-    p.m <= rows || groups as usize >= std::thread::available_parallelism().map_or(1, usize::from)
+    p.m <= rows || groups as usize >= cores()
+}
+
+/// Those of this process, on which a GPU in software works.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The tile of a product with `rows` rows.
@@ -170,10 +174,9 @@ fn resident(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> 
         && batch * config.directions() <= suits.batch
         && device.report().is_some_and(|report| report.has_subgroups_of(suits.spread))
         && width <= device.plan_limits().invocations.min(256) as u32;
-    // A GPU in software works on this process's cores: one workgroup at least for each.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // One workgroup at least for each core.
     let mut rows = batch.next_power_of_two().min(suits.rows);
-    while rows > 1 && batch.div_ceil(rows) * config.directions() < cores {
+    while rows > 1 && batch.div_ceil(rows) * config.directions() < cores() {
         rows /= 2;
     }
     let tile = Tile { rows: rows as u32, columns: 1, lanes: width, spread: suits.spread };

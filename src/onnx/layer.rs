@@ -53,7 +53,7 @@ impl Node {
     /// [`MissingWeight`](Error::MissingWeight) where neither has W or R, [`Shape`](Error::Shape) where one does not fit, and
     /// as [`Rnn::new`].
     pub fn layer(&self, device: &Device, given: &[(&str, &Tensor)]) -> Result<Layer> {
-        let directions = if self.direction == crate::Direction::Bidirectional { 2 } else { 1 };
+        let directions = self.direction.count();
         let find = |input: usize| -> Result<Option<ArrayViewD<'_, f32>>> {
             let Some(name) = &self.inputs[input] else { return Ok(None) };
             let held = self.constants.iter().find(|(held, _)| held == name).map(|(_, tensor)| tensor);

@@ -98,8 +98,7 @@ impl Node {
             "bidirectional" => Direction::Bidirectional,
             other => return Err(attributes.fault("direction", "forward, reverse or bidirectional", other)),
         };
-        let directions = if direction == Direction::Bidirectional { 2 } else { 1 };
-        let activation = attributes.activations(directions)?;
+        let activation = attributes.activations(direction.count())?;
         let after = attributes.integer("linear_before_reset", 0)? != 0;
         let cell = match operator {
             Operator::Rnn => Cell::Elman(activation),

@@ -192,7 +192,6 @@ fn more_memory_than_a_binding_may_have_is_a_limit_by_name() {
     refused(rnn.stream(words), &limit);
 }
 
-/// What such a session would need overflows, or could never be had.
 /// As many features as nearly fill a window of a uniform buffer, which may begin where rows do not.
 #[test]
 fn rows_as_long_as_a_window_are_multiplied() {
@@ -207,6 +206,7 @@ fn rows_as_long_as_a_window_are_multiplied() {
     }
 }
 
+/// What such a session would need overflows, or could never be had.
 #[test]
 fn sizes_beyond_all_memory_are_errors() {
     for device in both() {
