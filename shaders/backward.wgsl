@@ -50,7 +50,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> dc: array<f32>;      // [L·D·N, dc_stride]
 @group(0) @binding(7) var<storage, read> dy: array<f32>;            // [T·N, D·H]
 
-{% include "math.wgsl" %}
+{% include "math.wgsl" %}{% if GENERAL %}
+{% include "activations.wgsl" %}{% endif %}
 
 // A step's rows: the first of them, the first among those of the reserve, and how many sequences take part.
 struct Step {

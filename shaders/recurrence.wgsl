@@ -45,7 +45,7 @@ struct Params {
 
 // [D, rows, G·H], x·Wᵀ + b; KEEP: the reserve; NARROW: in halves.
 @group(0) @binding(0) var<storage, read_write> x: array<{{ "u32" if NARROW else "f32" }}>;
-// Each phase: [D, panels + 1, gates · units], packed.
+// Each phase: [D, panels + 1, gates · units], packed; after the first one's, those of peepholes: [D, 1, gates · units].
 {{ matrix(1, "weights") }}
 @group(0) @binding(2) var<storage, read> map: array<u32>;            // rows of y [D, rows]; order [N]; offsets [T + 2]
 // [L·D·N, h_in_stride], or those of this layer.
@@ -59,7 +59,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;        // [T·N, D·H]
 @group(0) @binding(7) var<storage, read_write> h_final: array<f32>;  // [L·D·N, final_stride]
 
-{% include "math.wgsl" %}
+{% include "math.wgsl" %}{% if GENERAL %}
+{% include "activations.wgsl" %}{% endif %}
 
 // A step's rows: the first of them, and how many sequences take part in it and in the next step.
 struct Step {
@@ -115,7 +116,13 @@ fn finish_{{ f }}(
 {%- endif %}
 {%- endfor %}
 {%- endif %}
-    let value = {{ phase.name }}(g, r, h, &slots, &kept);
+{%- if phase.peepholes %}
+    let peepholes = p.weights_{{ f }} + p.directions * p.weights_direction_{{ f }} + direction * {{ phase.gates }}u * p.units_{{ f }} + unit;
+    let seen = array<f32, {{ phase.gates }}>(
+{%- for i in range(phase.gates) %}weights_bias(peepholes + {{ i }}u * p.units_{{ f }}), {% endfor -%}
+    );
+{%- endif %}
+    let value = {{ phase.name }}(g, r, h, {{ "seen, " if phase.peepholes }}&slots, &kept);
 {%- for i in range(phase.slots) %}
 {%- if EXCHANGE %}
     atomicStore(&exchange[slot + {{ i }}u * p.units_{{ f }}], bitcast<u32>(slots[{{ i }}]));

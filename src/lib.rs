@@ -20,7 +20,7 @@ mod weights;
 pub use ndarray;
 pub use wgpu;
 
-pub use cells::{Activation, Cell, Reset};
+pub use cells::{Activation, Cell, CellClip, Coefficient, Reset};
 pub use device::{AdapterReport, Autotune, Class, Device, Features, GpuOptions, Limits, Trial, TuningReport, adapters};
 pub use error::{Error, Result};
 pub use layer::{

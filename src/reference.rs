@@ -6,7 +6,7 @@
 //!
 //! σ is the logistic function, ⊙ the element-wise product; see [`Cell`] for the equations' sources.
 
-use crate::cells::{Activation, Cell, Reset};
+use crate::cells::{Activation, Cell, CellClip, Coefficient, Options, Reset};
 use crate::error::{Error, Result};
 use crate::layer::{Precision, RnnConfig, State, check_lengths};
 use crate::weights::{LayerWeights, RnnWeights};
@@ -61,6 +61,7 @@ struct Weights<F> {
     b_w: Array1<F>,
     b_r: Array1<F>,
     w_hr: Option<Array2<F>>,
+    peepholes: Array1<F>,
 }
 
 /// A weight in the type of the computation: f32 fits into both.
@@ -83,62 +84,90 @@ impl<F: Real> Weights<F> {
             b_w: bias(&weights.b_w),
             b_r: bias(&weights.b_r),
             w_hr: weights.w_hr.as_ref().map(|w| w.mapv(|w| stored(w, precision))),
+            peepholes: bias(&weights.peepholes),
         }
     }
 }
 
-/// σ(a) = 1 / (1 + e⁻ᵃ)
-fn sigmoid<F: Real>(a: &Array1<F>) -> Array1<F> {
-    a.mapv(|a| F::one() / (F::one() + (-a).exp()))
+/// The activation f of a number.
+fn value<F: Real>(f: Activation, a: F) -> F {
+    let (zero, one) = (F::zero(), F::one());
+    let number = |c: Coefficient| real::<F>(c.get());
+    match f {
+        Activation::Tanh => a.tanh(),
+        Activation::Sigmoid => one / (one + (-a).exp()),
+        // NaN stays NaN.
+        Activation::Relu if a < zero => zero,
+        Activation::Relu => a,
+        Activation::Affine { alpha, beta } => number(alpha) * a + number(beta),
+        Activation::LeakyRelu { alpha } if a < zero => number(alpha) * a,
+        Activation::LeakyRelu { .. } => a,
+        Activation::ThresholdedRelu { alpha } if a <= number(alpha) => zero,
+        Activation::ThresholdedRelu { .. } => a,
+        Activation::ScaledTanh { alpha, beta } => number(alpha) * (number(beta) * a).tanh(),
+        Activation::HardSigmoid { alpha, beta } => within(number(alpha) * a + number(beta), zero, one),
+        Activation::Elu { alpha } if a < zero => number(alpha) * (a.exp() - one),
+        Activation::Elu { .. } => a,
+        Activation::Softsign if a.is_infinite() => a.signum(),
+        Activation::Softsign => a / (one + a.abs()),
+        // log(1 + e^a) without overflow.
+        Activation::Softplus if a > zero => a + (one + (-a).exp()).ln(),
+        Activation::Softplus => (one + a.exp()).ln(),
+    }
 }
 
-fn tanh<F: Real>(a: &Array1<F>) -> Array1<F> {
-    a.mapv(F::tanh)
-}
-
-/// max(a, 0); NaN stays NaN.
-fn relu<F: Real>(a: &Array1<F>) -> Array1<F> {
-    a.mapv(|a| if a < F::zero() { F::zero() } else { a })
+/// a, or the bound that it is beyond; NaN stays NaN.
+fn within<F: Real>(a: F, low: F, high: F) -> F {
+    if a < low {
+        low
+    } else if a > high {
+        high
+    } else {
+        a
+    }
 }
 
 /// One step of one sequence: the new h and c.
 fn step<F: Real>(
-    (cell, precision): (Cell, Precision),
+    config: &RnnConfig,
     weights: &Weights<F>,
     x: ArrayView1<'_, F>,
     h: &Array1<F>,
     c: &Array1<F>,
 ) -> (Array1<F>, Array1<F>) {
-    let units = weights.w.nrows() / cell.gates();
+    let units = config.hidden;
+    let Options { activations: [f_gate, f_candidate, f_cell], clip, cell_clip, coupled, .. } = config.options;
+    let apply = |f: Activation, a: Array1<F>| {
+        let clipped = clip.map_or(a.clone(), |limit| a.mapv(|a| within(a, real(-limit.get()), real(limit.get()))));
+        clipped.mapv(|a| value(f, a))
+    };
+    let seen =
+        |gate: usize, c: &Array1<F>| weights.peepholes.slice(s![gate * units..(gate + 1) * units]).to_owned() * c;
     let gate = |a: &Array1<F>, i: usize| a.slice(s![i * units..(i + 1) * units]).to_owned();
     let mut wx = weights.w.dot(&x) + &weights.b_w;
-    if precision == Precision::Half {
+    if config.precision == Precision::Half {
         wx.mapv_inplace(F::handed_on);
     }
     let rh = weights.r.dot(h) + &weights.b_r;
-    match cell {
-        Cell::Elman(activation) => {
-            let a = wx + rh;
-            let h = match activation {
-                Activation::Tanh => tanh(&a),
-                Activation::Relu => relu(&a),
-                Activation::Sigmoid => sigmoid(&a),
-            };
-            (h, c.clone())
-        }
+    match config.cell {
+        Cell::Elman(activation) => (apply(activation, wx + rh), c.clone()),
         Cell::Lstm => {
             let a = wx + rh;
-            let i = sigmoid(&gate(&a, 0));
-            let f = sigmoid(&gate(&a, 1));
-            let g = tanh(&gate(&a, 2));
-            let o = sigmoid(&gate(&a, 3));
-            let c = f * c + i * g;
-            let h = o * tanh(&c);
+            let i = apply(f_gate, gate(&a, 0) + seen(0, c));
+            let f = if coupled { i.mapv(|i| F::one() - i) } else { apply(f_gate, gate(&a, 1) + seen(1, c)) };
+            let g = apply(f_candidate, gate(&a, 2));
+            let c = (f * c + i * g).mapv(|c| match cell_clip {
+                Some(CellClip { low, propagates_nan: false, .. }) if c.is_nan() => real(low.get()),
+                Some(CellClip { low, high, .. }) => within(c, real(low.get()), real(high.get())),
+                None => c,
+            });
+            let o = apply(f_gate, gate(&a, 3) + seen(3, &c));
+            let h = o * c.mapv(|c| value(f_cell, c));
             (weights.w_hr.as_ref().map_or_else(|| h.clone(), |w| w.dot(&h)), c)
         }
         Cell::Gru(reset) => {
-            let r = sigmoid(&(gate(&wx, 0) + gate(&rh, 0)));
-            let z = sigmoid(&(gate(&wx, 1) + gate(&rh, 1)));
+            let r = apply(f_gate, gate(&wx, 0) + gate(&rh, 0));
+            let z = apply(f_gate, gate(&wx, 1) + gate(&rh, 1));
             let product = match reset {
                 Reset::After => r * gate(&rh, 2),
                 Reset::Before => {
@@ -146,7 +175,7 @@ fn step<F: Real>(
                     weights.r.slice(rows).dot(&(r * h)) + gate(&weights.b_r, 2)
                 }
             };
-            let n = tanh(&(gate(&wx, 2) + product));
+            let n = apply(f_candidate, gate(&wx, 2) + product);
             let one = Array1::from_elem(units, F::one());
             ((one - &z) * n + z * h, c.clone())
         }
@@ -192,7 +221,7 @@ pub fn forward<F: Real>(
                 for step_number in 0..length {
                     // The reverse direction begins with the last valid step.
                     let t = if config.is_reverse(direction) { length - 1 - step_number } else { step_number };
-                    (h, c) = step((config.cell, config.precision), &weights, input.slice(s![t, n, ..]), &h, &c);
+                    (h, c) = step(config, &weights, input.slice(s![t, n, ..]), &h, &c);
                     y.slice_mut(s![t, n, ..]).assign(&h);
                 }
                 h_all.slice_mut(s![row, n, ..]).assign(&h);

@@ -2,9 +2,10 @@
 //!
 //! The derivatives need h' only: f' is 1 − h'², 1 where h' > 0, and h'(1 − h').
 
+use super::Options;
 use crate::cpu::backward::{Derivative, Gradient};
 use crate::cpu::math::{MulAdd, relu, sigmoid, tanh};
-use crate::cpu::recurrence::Gates;
+use crate::cpu::recurrence::{Gates, Unit};
 
 /// f = tanh.
 pub(super) struct ElmanTanh;
@@ -15,7 +16,8 @@ pub(super) struct ElmanSigmoid;
 
 impl Gates<1, 0, 1> for ElmanTanh {
     #[inline(always)]
-    fn forward<M: MulAdd>(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+    fn forward<M: MulAdd>(unit: Unit<'_, 1>, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+        let Unit { x, r, .. } = unit;
         kept[0] = tanh::<M>(x[0] + r[0]);
         kept[0]
     }
@@ -23,7 +25,7 @@ impl Gates<1, 0, 1> for ElmanTanh {
 
 impl Derivative<1, 1> for ElmanTanh {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient, _: &Options) -> [f32; 1] {
         k[0] = d * (1.0 - k[0] * k[0]);
         carry.h = 0.0;
         *k
@@ -32,7 +34,8 @@ impl Derivative<1, 1> for ElmanTanh {
 
 impl Gates<1, 0, 1> for ElmanRelu {
     #[inline(always)]
-    fn forward<M: MulAdd>(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+    fn forward<M: MulAdd>(unit: Unit<'_, 1>, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+        let Unit { x, r, .. } = unit;
         kept[0] = relu(x[0] + r[0]);
         kept[0]
     }
@@ -40,7 +43,7 @@ impl Gates<1, 0, 1> for ElmanRelu {
 
 impl Derivative<1, 1> for ElmanRelu {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient, _: &Options) -> [f32; 1] {
         k[0] = if k[0] > 0.0 { d } else { 0.0 };
         carry.h = 0.0;
         *k
@@ -49,7 +52,8 @@ impl Derivative<1, 1> for ElmanRelu {
 
 impl Gates<1, 0, 1> for ElmanSigmoid {
     #[inline(always)]
-    fn forward<M: MulAdd>(x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+    fn forward<M: MulAdd>(unit: Unit<'_, 1>, _slots: &mut [f32; 0], kept: &mut [f32; 1]) -> f32 {
+        let Unit { x, r, .. } = unit;
         kept[0] = sigmoid::<M>(x[0] + r[0]);
         kept[0]
     }
@@ -57,7 +61,7 @@ impl Gates<1, 0, 1> for ElmanSigmoid {
 
 impl Derivative<1, 1> for ElmanSigmoid {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient, _: &Options) -> [f32; 1] {
         k[0] = d * k[0] * (1.0 - k[0]);
         carry.h = 0.0;
         *k

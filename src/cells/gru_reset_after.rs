@@ -7,16 +7,18 @@
 //! n: d⊙(1 − z)⊙(1 − n²), z: d⊙(h − n)⊙z⊙(1 − z), ρ: that of n ⊙u⊙ρ⊙(1 − ρ); that of u is that of n ⊙ρ, and z⊙d goes to h
 //! past the product.
 
+use super::Options;
 use crate::cpu::backward::{Derivative, Gradient};
 use crate::cpu::math::{MulAdd, sigmoid, tanh};
-use crate::cpu::recurrence::Gates;
+use crate::cpu::recurrence::{Gates, Unit};
 
 /// The cell.
 pub(super) struct GruResetAfter;
 
 impl Gates<3, 0, 4> for GruResetAfter {
     #[inline(always)]
-    fn forward<M: MulAdd>(x: [f32; 3], r: [f32; 3], h: f32, _slots: &mut [f32; 0], kept: &mut [f32; 4]) -> f32 {
+    fn forward<M: MulAdd>(unit: Unit<'_, 3>, _slots: &mut [f32; 0], kept: &mut [f32; 4]) -> f32 {
+        let Unit { x, r, h, .. } = unit;
         let reset = sigmoid::<M>(x[0] + r[0]);
         let z = sigmoid::<M>(x[1] + r[1]);
         let n = tanh::<M>(x[2] + reset * r[2]);
@@ -27,7 +29,7 @@ impl Gates<3, 0, 4> for GruResetAfter {
 
 impl Derivative<3, 4> for GruResetAfter {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 4], h: f32, d: f32, carry: &mut Gradient) -> [f32; 3] {
+    fn backward<M: MulAdd>(k: &mut [f32; 4], h: f32, d: f32, carry: &mut Gradient, _: &Options) -> [f32; 3] {
         let [reset, z, n, u] = *k;
         let d_n = d * (1.0 - z) * (1.0 - n * n);
         let d_z = d * (h - n) * z * (1.0 - z);

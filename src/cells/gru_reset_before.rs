@@ -7,9 +7,10 @@
 //! those of the gates' sums are n: d⊙(1 − z)⊙(1 − n²), z: d⊙(h − n)⊙z⊙(1 − z); the product of n's with Rₙ is q, the
 //! gradient of ρ⊙h, and gives ρ: q⊙h⊙ρ⊙(1 − ρ). z⊙d + ρ⊙q goes to h past the product.
 
+use super::Options;
 use crate::cpu::backward::{Derivative, Gradient};
 use crate::cpu::math::{MulAdd, sigmoid, tanh};
-use crate::cpu::recurrence::Gates;
+use crate::cpu::recurrence::{Gates, Unit};
 
 /// First phase: ρ⊙h.
 pub(super) struct ResetGates;
@@ -18,7 +19,8 @@ pub(super) struct NewState;
 
 impl Gates<2, 2, 2> for ResetGates {
     #[inline(always)]
-    fn forward<M: MulAdd>(x: [f32; 2], r: [f32; 2], h: f32, slots: &mut [f32; 2], kept: &mut [f32; 2]) -> f32 {
+    fn forward<M: MulAdd>(unit: Unit<'_, 2>, slots: &mut [f32; 2], kept: &mut [f32; 2]) -> f32 {
+        let Unit { x, r, h, .. } = unit;
         let reset = sigmoid::<M>(x[0] + r[0]);
         let z = sigmoid::<M>(x[1] + r[1]);
         *slots = [z, z * h];
@@ -29,7 +31,7 @@ impl Gates<2, 2, 2> for ResetGates {
 
 impl Derivative<2, 3> for ResetGates {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 3], h: f32, d: f32, carry: &mut Gradient) -> [f32; 2] {
+    fn backward<M: MulAdd>(k: &mut [f32; 3], h: f32, d: f32, carry: &mut Gradient, _: &Options) -> [f32; 2] {
         let reset = k[0];
         k[0] = d * h * reset * (1.0 - reset);
         carry.h += d * reset;
@@ -39,7 +41,8 @@ impl Derivative<2, 3> for ResetGates {
 
 impl Gates<1, 2, 1> for NewState {
     #[inline(always)]
-    fn forward<M: MulAdd>(x: [f32; 1], r: [f32; 1], _h: f32, slots: &mut [f32; 2], kept: &mut [f32; 1]) -> f32 {
+    fn forward<M: MulAdd>(unit: Unit<'_, 1>, slots: &mut [f32; 2], kept: &mut [f32; 1]) -> f32 {
+        let Unit { x, r, .. } = unit;
         let n = tanh::<M>(x[0] + r[0]);
         kept[0] = n;
         (1.0 - slots[0]) * n + slots[1]
@@ -48,7 +51,7 @@ impl Gates<1, 2, 1> for NewState {
 
 impl Derivative<1, 3> for NewState {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 3], h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+    fn backward<M: MulAdd>(k: &mut [f32; 3], h: f32, d: f32, carry: &mut Gradient, _: &Options) -> [f32; 1] {
         let [_, z, n] = *k;
         k[1] = d * (h - n) * z * (1.0 - z);
         k[2] = d * (1.0 - z) * (1.0 - n * n);

@@ -6,16 +6,18 @@
 //! e' = e + d⊙o⊙(1 − tanh²(c')), the gradients of the gates' sums are i: e'⊙g⊙i⊙(1 − i), f: e'⊙c⊙f⊙(1 − f),
 //! g: e'⊙i⊙(1 − g²), o: d⊙tanh(c')⊙o⊙(1 − o), and e'⊙f is that of c.
 
+use super::Options;
 use crate::cpu::backward::{Derivative, Gradient};
 use crate::cpu::math::{MulAdd, sigmoid, tanh};
-use crate::cpu::recurrence::Gates;
+use crate::cpu::recurrence::{Gates, Unit};
 
 /// The cell.
 pub(super) struct Lstm;
 
 impl Gates<4, 1, 5> for Lstm {
     #[inline(always)]
-    fn forward<M: MulAdd>(x: [f32; 4], r: [f32; 4], _h: f32, slots: &mut [f32; 1], kept: &mut [f32; 5]) -> f32 {
+    fn forward<M: MulAdd>(unit: Unit<'_, 4>, slots: &mut [f32; 1], kept: &mut [f32; 5]) -> f32 {
+        let Unit { x, r, .. } = unit;
         let i = sigmoid::<M>(x[0] + r[0]);
         let f = sigmoid::<M>(x[1] + r[1]);
         let g = tanh::<M>(x[2] + r[2]);
@@ -29,7 +31,7 @@ impl Gates<4, 1, 5> for Lstm {
 
 impl Derivative<4, 5> for Lstm {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 5], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 4] {
+    fn backward<M: MulAdd>(k: &mut [f32; 5], _h: f32, d: f32, carry: &mut Gradient, _: &Options) -> [f32; 4] {
         let [i, f, g, o, c] = *k;
         let t = tanh::<M>(f * c + i * g);
         let d_c = carry.c + d * o * (1.0 - t * t);

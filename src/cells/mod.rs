@@ -5,25 +5,22 @@
 //! file of the same name here, which mirrors it, each with the step forward and its derivative; [`Cell::phases`] lists
 //! them.
 
+mod activation;
 mod elman;
+mod elman_general;
+mod gru_general;
 mod gru_reset_after;
 mod gru_reset_before;
 mod lstm;
+mod lstm_general;
+mod options;
 mod projection;
+
+pub use activation::{Activation, Coefficient};
+pub use options::{CellClip, Form, Options};
 
 use crate::cpu::backward::{BackwardTwin, derivative};
 use crate::cpu::recurrence::{PhaseTwin, pointwise};
-
-/// The activation of an Elman cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Activation {
-    /// tanh
-    Tanh,
-    /// max(·, 0)
-    Relu,
-    /// σ, the logistic function
-    Sigmoid,
-}
 
 /// Where a GRU applies its reset gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +41,8 @@ pub enum Reset {
 /// | `Gru(After)` | r, z = σ(·); n = tanh(Wₙ·x + b + r⊙(Rₙ·h + b_R)); h' = (1−z)⊙n + z⊙h | Cho et al. 2014, cuDNN's form |
 /// | `Gru(Before)` | the same with n = tanh(Wₙ·x + b + Rₙ·(r⊙h) + b_R) | Cho et al. 2014 |
 ///
-/// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n.
+/// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n. [`RnnConfig`](crate::RnnConfig) has what can
+/// be different: activations, clips, coupled gates, peepholes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cell {
     /// One gate, one activation.
@@ -109,6 +107,13 @@ pub struct Phase {
     pub(crate) backward: BackwardTwin,
 }
 
+impl Phase {
+    /// The phases of all forms of all cells, each once or more.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        Form::all().flat_map(|form| form.phases())
+    }
+}
+
 macro_rules! phase {
     (
         $name:ident = $type:ty, gates $gates:literal, slots $slots:literal, kept $kept:literal, fields $fields:literal
@@ -123,6 +128,22 @@ macro_rules! phase {
             fields: $fields,
             twin: pointwise::<$gates, $slots, $kept, $type>,
             backward: derivative::<$gates, $fields, $type>,
+            $($field: $value,)*
+            ..PLAIN
+        }
+    };
+    // What is not trained with.
+    (
+        forward $name:ident = $type:ty, gates $gates:literal, slots $slots:literal, kept $kept:literal
+        $(, $field:ident: $value:expr)* $(,)?
+    ) => {
+        Phase {
+            name: stringify!($name),
+            wgsl: include_str!(concat!("../../shaders/cells/", stringify!($name), ".wgsl")),
+            gates: $gates,
+            slots: $slots,
+            kept: $kept,
+            twin: pointwise::<$gates, $slots, $kept, $type>,
             $($field: $value,)*
             ..PLAIN
         }
@@ -157,12 +178,13 @@ static ELMAN_SIGMOID: [Phase; 1] =
     [phase!(elman_sigmoid = elman::ElmanSigmoid, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
 static LSTM: [Phase; 1] =
     [phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_c: true)];
+const PROJECTION: Phase = phase!(
+    projection = projection::Projection, gates 1, slots 0, kept 0, fields 1,
+    recurrent: &[(0, 1)], input: false, units: Width::State, source: Width::Hidden,
+);
 static LSTM_PROJECTED: [Phase; 2] = [
     phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_h: false, carries_c: true),
-    phase!(
-        projection = projection::Projection, gates 1, slots 0, kept 0, fields 1,
-        recurrent: &[(0, 1)], input: false, units: Width::State, source: Width::Hidden,
-    ),
+    PROJECTION,
 ];
 static GRU_RESET_AFTER: [Phase; 1] = [phase!(
     gru_reset_after = gru_reset_after::GruResetAfter, gates 3, slots 0, kept 4, fields 4,
@@ -179,8 +201,27 @@ static GRU_RESET_BEFORE: [Phase; 2] = [
     ),
 ];
 
+static ELMAN_GENERAL: [Phase; 1] =
+    [phase!(forward elman_general = elman_general::ElmanGeneral, gates 1, slots 0, kept 1)];
+static LSTM_GENERAL: [Phase; 1] = [
+    phase!(lstm_general = lstm_general::LstmGeneral, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_c: true),
+];
+static LSTM_GENERAL_PROJECTED: [Phase; 2] = [
+    phase!(
+        lstm_general = lstm_general::LstmGeneral, gates 4, slots 1, kept 5, fields 5,
+        recurrent: &[(0, 4)], carries_h: false, carries_c: true,
+    ),
+    PROJECTION,
+];
+static GRU_GENERAL_AFTER: [Phase; 1] =
+    [phase!(forward gru_general_after = gru_general::After, gates 3, slots 0, kept 3, hidden: true)];
+static GRU_GENERAL_BEFORE: [Phase; 2] = [
+    phase!(forward gru_general_gates = gru_general::ResetGates, gates 2, slots 2, kept 2, hidden: true),
+    phase!(forward gru_general_state = gru_general::NewState, gates 1, slots 2, kept 1),
+];
+
 impl Cell {
-    /// Every cell there is: tests, benches and `doctor` go through this list.
+    /// Every cell in its usual form: tests, benches and `doctor` go through this list.
     pub const ALL: [Self; 6] = [
         Self::Elman(Activation::Tanh),
         Self::Elman(Activation::Relu),
@@ -196,6 +237,7 @@ impl Cell {
             Self::Elman(Activation::Tanh) => "elman_tanh",
             Self::Elman(Activation::Relu) => "elman_relu",
             Self::Elman(Activation::Sigmoid) => "elman_sigmoid",
+            Self::Elman(_) => "elman",
             Self::Lstm => "lstm",
             Self::Gru(Reset::After) => "gru_reset_after",
             Self::Gru(Reset::Before) => "gru_reset_before",
@@ -216,12 +258,22 @@ impl Cell {
         matches!(self, Self::Lstm)
     }
 
-    /// The phases of a step; `projected` matters to an LSTM only.
+    /// The phases of a step of the usual form; `projected` matters to an LSTM only.
     pub fn phases(self, projected: bool) -> &'static [Phase] {
+        self.phases_of(projected, true)
+    }
+
+    fn phases_of(self, projected: bool, usual: bool) -> &'static [Phase] {
         match self {
+            Self::Elman(_) if !usual => &ELMAN_GENERAL,
+            Self::Lstm if !usual && projected => &LSTM_GENERAL_PROJECTED,
+            Self::Lstm if !usual => &LSTM_GENERAL,
+            Self::Gru(Reset::After) if !usual => &GRU_GENERAL_AFTER,
+            Self::Gru(Reset::Before) if !usual => &GRU_GENERAL_BEFORE,
             Self::Elman(Activation::Tanh) => &ELMAN_TANH,
             Self::Elman(Activation::Relu) => &ELMAN_RELU,
             Self::Elman(Activation::Sigmoid) => &ELMAN_SIGMOID,
+            Self::Elman(_) => &ELMAN_GENERAL,
             Self::Lstm if projected => &LSTM_PROJECTED,
             Self::Lstm => &LSTM,
             Self::Gru(Reset::After) => &GRU_RESET_AFTER,

@@ -1,22 +1,24 @@
 //! The second phase of an LSTM with projection (Sak, Senior and Beaufays 2014): h' = W_hr·(o⊙tanh(c')).
 
+use super::Options;
 use crate::cpu::backward::{Derivative, Gradient};
 use crate::cpu::math::MulAdd;
-use crate::cpu::recurrence::Gates;
+use crate::cpu::recurrence::{Gates, Unit};
 
 /// The product is the state.
 pub(super) struct Projection;
 
 impl Gates<1, 0, 0> for Projection {
     #[inline(always)]
-    fn forward<M: MulAdd>(_x: [f32; 1], r: [f32; 1], _h: f32, _slots: &mut [f32; 0], _kept: &mut [f32; 0]) -> f32 {
+    fn forward<M: MulAdd>(unit: Unit<'_, 1>, _slots: &mut [f32; 0], _kept: &mut [f32; 0]) -> f32 {
+        let Unit { r, .. } = unit;
         r[0]
     }
 }
 
 impl Derivative<1, 1> for Projection {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient) -> [f32; 1] {
+    fn backward<M: MulAdd>(k: &mut [f32; 1], _h: f32, d: f32, carry: &mut Gradient, _: &Options) -> [f32; 1] {
         k[0] = d;
         carry.h = 0.0;
         [d]

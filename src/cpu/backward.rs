@@ -5,7 +5,7 @@ use super::math::{MulAdd, Vectorised, vectorise};
 use super::product::Matrix;
 use super::recurrence::{LANES, MAX_FIELDS, Part, load, store};
 use super::rows::SharedRows;
-use crate::cells::{Phase, Width};
+use crate::cells::{Options, Phase, Width};
 use crate::kernels::{BackwardParams, Packed};
 use std::marker::PhantomData;
 
@@ -19,7 +19,7 @@ pub(crate) struct Gradient {
 /// A cell's derivative for one unit: F fields of the reserve, of which it makes gradients, the old h, the gradient d of the
 /// phase's value; gives the gradients of G gates' recurrent parts.
 pub(crate) trait Derivative<const G: usize, const F: usize> {
-    fn backward<M: MulAdd>(k: &mut [f32; F], h: f32, d: f32, carry: &mut Gradient) -> [f32; G];
+    fn backward<M: MulAdd>(k: &mut [f32; F], h: f32, d: f32, carry: &mut Gradient, options: &Options) -> [f32; G];
 }
 
 /// Some units of one sequence in a phase's backward half.
@@ -28,6 +28,7 @@ pub(crate) struct BackwardRow<'a> {
     /// Empty where the derivative does not need it.
     pub h: &'a [f32],
     pub d: &'a [f32],
+    pub options: &'a Options,
     /// Empty where there is none to carry.
     pub dh: &'a mut [f32],
     pub dc: &'a mut [f32],
@@ -76,7 +77,7 @@ fn lanes<const G: usize, const F: usize, const WHOLE: bool, C: Derivative<G, F>,
             k[f] = fields[f][j];
         }
         let mut carry = Gradient { h: dh[j], c: dc[j] };
-        let gates = C::backward::<M>(&mut k, h[j], d[j], &mut carry);
+        let gates = C::backward::<M>(&mut k, h[j], d[j], &mut carry, row.options);
         for f in 0..F {
             fields[f][j] = k[f];
         }
@@ -122,6 +123,7 @@ pub(crate) struct PhaseSizes {
 pub(crate) struct Backward<'a> {
     pub p: BackwardParams,
     pub phases: &'static [Phase],
+    options: Options,
     sizes: [PhaseSizes; 2],
     reserve: SharedRows<'a>,
     weights: &'a [f32],
@@ -173,6 +175,7 @@ impl<'a> Backward<'a> {
         Self {
             p,
             phases,
+            options: call.variant.options(),
             sizes,
             reserve: SharedRows::new(call.write(0)),
             weights: call.read(1),
@@ -270,6 +273,7 @@ impl<'a> Backward<'a> {
                 }),
                 h,
                 d,
+                options: &self.options,
                 dh,
                 dc,
                 out: (&mut workspace.gates, width),

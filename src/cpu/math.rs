@@ -63,7 +63,7 @@ fn polynomial<M: MulAdd, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 
 
 /// e^x for |x| ≤ 87, to about 2 ulp: 2ⁿ times a polynomial of the rest (coefficients: Cephes expf).
 #[inline(always)]
-fn exp<M: MulAdd>(x: f32) -> f32 {
+pub(crate) fn exp<M: MulAdd>(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Adding 1.5·2²³ leaves the nearest integer in the low bits: round() without a call.

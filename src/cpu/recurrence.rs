@@ -4,15 +4,37 @@ use super::Call;
 use super::math::{MulAdd, Vectorised, vectorise};
 use super::product::Matrix;
 use super::rows::SharedRows;
-use crate::cells::Phase;
+use crate::cells::{Options, Phase};
 use crate::kernels::{Packed, RecurrenceParams};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// A cell's mathematics for one unit: G gates' input and recurrent parts, the old h, S slots; gives the new value, and K
-/// numbers that the derivative needs.
+/// What a cell's mathematics sees of a unit.
+pub(crate) struct Unit<'a, const G: usize> {
+    /// Input and recurrent parts of the gates.
+    pub x: [f32; G],
+    pub r: [f32; G],
+    /// The old h.
+    pub h: f32,
+    /// Weights of the gates' peepholes, where the cell has them; else 0.
+    pub peepholes: [f32; G],
+    pub options: &'a Options,
+}
+
+impl<const G: usize> Unit<'_, G> {
+    /// A gate's sum, clipped, through one of the cell's activations.
+    #[inline(always)]
+    pub fn gate<M: MulAdd>(&self, activation: usize, sum: f32) -> f32 {
+        self.options.activations[activation].of::<M>(self.options.clipped(sum))
+    }
+}
+
+/// A cell's mathematics for one unit: from its G gates and S slots to the new value, and K numbers that the derivative needs.
 pub(crate) trait Gates<const G: usize, const S: usize, const K: usize> {
-    fn forward<M: MulAdd>(x: [f32; G], r: [f32; G], h: f32, slots: &mut [f32; S], kept: &mut [f32; K]) -> f32;
+    /// Whether it looks at peepholes.
+    const PEEPHOLES: bool = false;
+
+    fn forward<M: MulAdd>(unit: Unit<'_, G>, slots: &mut [f32; S], kept: &mut [f32; K]) -> f32;
 }
 
 /// Some units of one sequence in a phase: `out.len()` of them.
@@ -23,6 +45,9 @@ pub(crate) struct PhaseRow<'a> {
     /// Recurrent parts, and how far one gate's are from the next one's.
     pub r: (&'a [f32], usize),
     pub h: &'a [f32],
+    /// Weights of the gates' peepholes, one gate's after the other's; none where there are no peepholes.
+    pub peepholes: &'a [f32],
+    pub options: &'a Options,
     pub slots: [&'a mut [f32]; MAX_SLOTS],
     pub out: &'a mut [f32],
 }
@@ -102,19 +127,25 @@ fn lanes<
     let x: [_; G] = std::array::from_fn(|g| some(row.x[g]));
     let r: [_; G] = std::array::from_fn(|g| load::<WHOLE>(&row.r.0[g * row.r.1..], first, count));
     let h = load::<WHOLE>(row.h, first, count);
+    let peepholes: [_; G] = std::array::from_fn(|g| {
+        let seen = C::PEEPHOLES && !row.peepholes.is_empty();
+        if seen { load::<WHOLE>(&row.peepholes[g * row.out.len()..], first, count) } else { [0.0; LANES] }
+    });
     let mut slots: [_; S] = std::array::from_fn(|s| load::<WHOLE>(row.slots[s], first, count));
     let mut out = [0.0; LANES];
     let mut kept = [[0.0; LANES]; K];
     for j in 0..LANES {
-        let (mut xs, mut rs, mut ss, mut ks) = ([0.0; G], [0.0; G], [0.0; S], [0.0; K]);
+        let mut unit = Unit { x: [0.0; G], r: [0.0; G], h: h[j], peepholes: [0.0; G], options: row.options };
+        let (mut ss, mut ks) = ([0.0; S], [0.0; K]);
         for g in 0..G {
-            xs[g] = x[g][j];
-            rs[g] = r[g][j];
+            unit.x[g] = x[g][j];
+            unit.r[g] = r[g][j];
+            unit.peepholes[g] = peepholes[g][j];
         }
         for s in 0..S {
             ss[s] = slots[s][j];
         }
-        out[j] = C::forward::<M>(xs, rs, h[j], &mut ss, &mut ks);
+        out[j] = C::forward::<M>(unit, &mut ss, &mut ks);
         for s in 0..S {
             slots[s][j] = ss[s];
         }
@@ -139,6 +170,7 @@ fn lanes<
 #[derive(Default)]
 pub(crate) struct Workspace {
     products: Vec<f32>,
+    peepholes: Vec<f32>,
     value: Vec<f32>,
     /// Two copies of the tile's state, which take turns.
     pub state: [Vec<f32>; 2],
@@ -159,6 +191,7 @@ pub(crate) struct PhaseSizes {
 pub(crate) struct Recurrence<'a> {
     pub p: RecurrenceParams,
     pub phases: &'static [Phase],
+    options: Options,
     keep: bool,
     half: bool,
     /// Width of h.
@@ -219,6 +252,7 @@ impl<'a> Recurrence<'a> {
         Self {
             p,
             phases,
+            options: call.variant.options(),
             keep: call.variant.keep,
             half: call.variant.half,
             state_units: state,
@@ -262,6 +296,19 @@ impl<'a> Recurrence<'a> {
         self.p.state_row as usize + direction * self.p.batch as usize + n
     }
 
+    /// The weights of a direction's peepholes: the biases of matrices without rows, which follow those of the first phase.
+    fn peepholes(&self, direction: usize, columns: usize) -> Vec<f32> {
+        let layout = Packed { rows: 0, columns, panel: self.width };
+        let PhaseSizes { weights, weights_direction, .. } = self.sizes[0];
+        let first = weights + self.p.directions as usize * weights_direction + direction * layout.vectors();
+        let matrix = Matrix::new(&self.weights[first * self.width..], layout, self.half);
+        let mut peepholes = vec![0.0; columns];
+        let rows = SharedRows::new(&mut peepholes);
+        // SAFETY: one thread works on it, and keeps no part.
+        matrix.multiply(1, |_| &[], 0..columns, false, |_, column, len| unsafe { rows.row(column, len) });
+        peepholes
+    }
+
     /// R·h + b and the gates, for some ranks and units. `source` gives the vector that a rank's row multiplies, and
     /// `out` takes the units' new values: (row in this part, state row, values).
     pub fn phase<'s>(
@@ -296,6 +343,14 @@ impl<'a> Recurrence<'a> {
             });
         }
 
+        let seen = self.options.peepholes && cell.input;
+        workspace.peepholes.resize(if seen { cell.gates * width } else { 0 }, 0.0);
+        if seen {
+            let peepholes = self.peepholes(direction, cell.gates * units);
+            for (gate, some_of) in workspace.peepholes.chunks_exact_mut(width).enumerate() {
+                some_of.copy_from_slice(&peepholes[gate * units + some.start..][..width]);
+            }
+        }
         workspace.value.resize(width, 0.0);
         for (i, rank) in ranks.clone().enumerate() {
             let state = self.state(direction, rank);
@@ -319,7 +374,8 @@ impl<'a> Recurrence<'a> {
                 let h = &source(i, state)[some.start..][..width];
                 column(self.p.source as usize, width).copy_from_slice(h);
             }
-            (cell.twin)(PhaseRow { x, keep: self.keep, r, h, slots, out: &mut workspace.value });
+            let (peepholes, options) = (&*workspace.peepholes, &self.options);
+            (cell.twin)(PhaseRow { x, keep: self.keep, r, h, peepholes, options, slots, out: &mut workspace.value });
             if self.keep && phase + 1 < self.phases.len() {
                 column(self.p.between as usize, width).copy_from_slice(&workspace.value);
             }

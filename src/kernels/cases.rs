@@ -6,7 +6,7 @@ use super::{
     Packed, PhaseParams, RecurrenceParams, ReduceParams, STAGED, ScatterAddParams, SettleParams, SgdParams, Tile,
     Variant, WINDOW, exchange_words,
 };
-use crate::cells::{Cell, Width};
+use crate::cells::{Cell, Form, Width};
 use crate::cpu::{halves, write_halves};
 use crate::device::Device;
 use crate::error::Result;
@@ -327,7 +327,7 @@ fn poison(count: usize) -> Words {
 /// Random packed matrices. Scaled so that a dot with numbers up to 1 stays near 1.
 fn packed(numbers: &mut Numbers, layout: Packed, batches: usize) -> Vec<f32> {
     let Packed { rows, columns, panel } = layout;
-    let bound = 1.0 / (rows as f32).sqrt();
+    let bound = 1.0 / (rows.max(1) as f32).sqrt();
     let mut words = vec![0.0; batches * layout.words()];
     for words in words.chunks_exact_mut(layout.words()) {
         for (i, value) in numbers.uniform(rows * columns, bound).into_iter().enumerate() {
@@ -374,7 +374,7 @@ fn in_all_forms(device: &Device, cases: Vec<Case>) -> Vec<Case> {
     for (i, case) in cases.into_iter().enumerate() {
         let Variant { kernel, tile, cell, keep, .. } = case.variant;
         let own = layer::own_tiles(device, kernel).iter().any(|own| (own.rows, own.lanes) == (tile.rows, tile.lanes));
-        if (own || device.is_cpu()) && cell.is_none_or(|cell| cell == (Cell::Lstm, false)) && !keep {
+        if (own || device.is_cpu()) && cell.is_none_or(|form| form == Form::new(Cell::Lstm, false)) && !keep {
             let (texture, uniform) = forms[i % forms.len()];
             all.extend(case.read_by(texture, uniform));
             if case.variant.panel > 1 && tile.spread == 0 {
@@ -591,16 +591,16 @@ fn argmax_case((m, columns): (usize, usize)) -> Case {
     }
 }
 
-/// Every cell, an LSTM also with a projection.
-fn forms() -> impl Iterator<Item = (Cell, bool)> {
-    Cell::ALL.into_iter().map(|cell| (cell, false)).chain([(Cell::Lstm, true)])
+/// An LSTM as it usually is, with projection or without: the cell that is tried in every way.
+fn is_thorough(form: &Form) -> bool {
+    form.cell == Cell::Lstm && form.is_usual()
 }
 
 /// What a cell does and how its sums are tiled are apart in the shaders: each cell is tried with this device's tiles,
 /// and one cell with the others. On the CPU all is tried, since no shader is compiled.
-fn tiles(device: &Device, kernel: Kernel, cell: Cell) -> Vec<Tile> {
+fn tiles(device: &Device, kernel: Kernel, form: &Form) -> Vec<Tile> {
     let mut tiles = layer::tiles(device, kernel);
-    if !device.is_cpu() && cell != Cell::Lstm {
+    if !device.is_cpu() && !is_thorough(form) {
         let own = layer::own_tiles(device, kernel);
         tiles.retain(|tile| own.contains(tile));
     }
@@ -608,28 +608,34 @@ fn tiles(device: &Device, kernel: Kernel, cell: Cell) -> Vec<Tile> {
 }
 
 /// Lanes that share sums, for one cell: how sums are made is no matter of the cell's mathematics.
-fn splits(cell: Cell) -> impl Iterator<Item = (Tile, u32)> {
+fn splits(form: Form) -> impl Iterator<Item = (Tile, u32)> {
     let tile = |rows| Tile { rows, columns: 1, lanes: 32, spread: 0 };
     let tiles = [(tile(4), 4), (tile(1), 8), (Tile { columns: 2, lanes: 16, ..tile(2) }, 3)];
-    tiles.into_iter().filter(move |_| cell == Cell::Lstm)
+    tiles.into_iter().filter(move |_| is_thorough(&form))
+}
+
+/// The forms of cells that a kernel computes with.
+fn forms(kernel: Kernel) -> impl Iterator<Item = Form> {
+    let backward = matches!(kernel, Kernel::StepBackward | Kernel::SequenceBackward);
+    Form::all().filter(move |form| !backward || form.trains())
 }
 
 /// Every phase of every cell by `step` or its backward half.
 fn steps(device: &Device, kernel: Kernel) -> Vec<Variant> {
     let mut variants = Vec::new();
-    for (cell, projected) in forms() {
-        for (phase, form) in cell.phases(projected).iter().enumerate() {
-            for tile in tiles(device, kernel, cell) {
-                let sums = if kernel == Kernel::Step { form.gates as u32 } else { 1 };
+    for form in forms(kernel) {
+        for (i, phase) in form.phases().iter().enumerate() {
+            for tile in tiles(device, kernel, &form) {
+                let sums = if kernel == Kernel::Step { phase.gates as u32 } else { 1 };
                 variants.push(Variant {
-                    cell: Some((cell, projected)),
-                    phase: phase as u32,
+                    cell: Some(form),
+                    phase: i as u32,
                     ..Variant::new(kernel, Tile { columns: (tile.columns / sums).max(1), ..tile }, 4)
                 });
             }
-            variants.extend(splits(cell).map(|(tile, split)| Variant {
-                cell: Some((cell, projected)),
-                phase: phase as u32,
+            variants.extend(splits(form).map(|(tile, split)| Variant {
+                cell: Some(form),
+                phase: i as u32,
                 split,
                 ..Variant::new(kernel, tile, 4)
             }));
@@ -641,7 +647,7 @@ fn steps(device: &Device, kernel: Kernel) -> Vec<Variant> {
 /// A variant, and the same keeping what training needs, which is tried with one tile only: the two are apart too.
 fn keeps(device: &Device, variant: Variant) -> Vec<Variant> {
     let own = layer::own_tiles(device, variant.kernel)[0];
-    let keep = (variant.tile.lanes, variant.tile.spread) == (own.lanes, own.spread);
+    let keep = form_of(&variant).trains() && (variant.tile.lanes, variant.tile.spread) == (own.lanes, own.spread);
     let keeping = Variant { keep, ..variant.clone() };
     if keep { vec![variant, keeping] } else { vec![variant] }
 }
@@ -651,15 +657,14 @@ pub(super) fn step(device: &Device) -> Vec<Case> {
     let variants = steps(device, Kernel::Step).into_iter().flat_map(|variant| keeps(device, variant));
     let cases = variants.flat_map(|v| sizes.map(|(batch, units)| recurrence_case(v.clone(), batch, units, 1)));
     let all = in_all_forms(device, cases.collect());
-    all.into_iter().chain(forms().flat_map(|form| cooperative_steps(device, form))).collect()
+    all.into_iter().chain(forms(Kernel::Step).flat_map(|form| cooperative_steps(device, form))).collect()
 }
 
 /// Phases of a cell by units for small matrices.
-fn cooperative_steps(device: &Device, (cell, projected): (Cell, bool)) -> Vec<Case> {
-    let phases =
-        (0..cell.phases(projected).len() as u32).flat_map(|phase| [(3, 63), (33, 65)].map(|size| (phase, size)));
+fn cooperative_steps(device: &Device, form: Form) -> Vec<Case> {
+    let phases = (0..form.phases().len() as u32).flat_map(|phase| [(3, 63), (33, 65)].map(|size| (phase, size)));
     let cases = phases.flat_map(|(phase, (batch, units))| {
-        let variant = Variant { cell: Some((cell, projected)), phase, ..Variant::new(Kernel::Step, FLAT, 4) };
+        let variant = Variant { cell: Some(form), phase, ..Variant::new(Kernel::Step, FLAT, 4) };
         recurrence_case(variant, batch, units, 1).by_units(device, batch, true)
     });
     cases.collect()
@@ -689,7 +694,7 @@ pub(crate) fn cooperative_cases(device: &Device) -> Vec<Case> {
         Cell::Gru(crate::cells::Reset::After),
         Cell::Lstm,
     ];
-    let steps = cells.into_iter().flat_map(|cell| cooperative_steps(device, (cell, false)));
+    let steps = cells.into_iter().flat_map(|cell| cooperative_steps(device, Form::new(cell, false)));
     // The last ones are those of the largest sizes.
     cooperative_products(device).into_iter().rev().step_by(5).chain(steps).collect()
 }
@@ -704,11 +709,11 @@ pub(super) fn step_backward(device: &Device) -> Vec<Case> {
 /// Every cell, by tiles and sizes: variant, batch, units, steps.
 fn sequences(device: &Device, kernel: Kernel) -> Vec<(Variant, usize, usize, usize)> {
     let mut cases = Vec::new();
-    for (cell, projected) in forms() {
-        for tile in tiles(device, kernel, cell) {
+    for form in forms(kernel) {
+        for tile in tiles(device, kernel, &form) {
             for (batch, units, steps, wide) in [(1, 1, 1, false), (3, 33, 5, false), (9, 130, 3, true)] {
                 // A row of gates' gradients is as wide as the most gates of a phase.
-                let gates = if kernel == Kernel::Sequence { 1 } else { cell.gates() as u32 };
+                let gates = if kernel == Kernel::Sequence { 1 } else { form.gates() as u32 };
                 let width = if wide { 192 } else { 64 } * gates;
                 // Each width is a shader of its own: the wider one for full tiles only.
                 if wide && tile.rows == 1 && tile.lanes < 256 {
@@ -716,8 +721,7 @@ fn sequences(device: &Device, kernel: Kernel) -> Vec<(Variant, usize, usize, usi
                 }
                 // Within the workgroup memory that every adapter has.
                 let rows = tile.rows.min(1 << (2048 / width).ilog2());
-                let variant =
-                    Variant { cell: Some((cell, projected)), width, ..Variant::new(kernel, Tile { rows, ..tile }, 4) };
+                let variant = Variant { cell: Some(form), width, ..Variant::new(kernel, Tile { rows, ..tile }, 4) };
                 cases.push((variant, batch, units, steps));
             }
         }
@@ -730,18 +734,19 @@ pub(super) fn sequence(device: &Device) -> Vec<Case> {
         keeps(device, variant).into_iter().map(move |variant| recurrence_case(variant, batch, units, steps))
     };
     let resident = residents().into_iter().flat_map(|(variant, batch, units, steps)| {
-        [false, true].map(|keep| recurrence_case(Variant { keep, ..variant.clone() }, batch, units, steps))
+        let keeps = [false, true].into_iter().filter(|keep| !keep || form_of(&variant).trains());
+        keeps.map(|keep| recurrence_case(Variant { keep, ..variant.clone() }, batch, units, steps)).collect::<Vec<_>>()
     });
     in_half_too(sequences(device, Kernel::Sequence).into_iter().flat_map(case).chain(resident).collect())
 }
 
 /// Cells with one product a step whose weights stay in their lanes.
 fn residents() -> Vec<(Variant, usize, usize, usize)> {
-    let cells = forms().filter(|&(cell, projected)| cell.phases(projected).len() == 1);
-    let of_cell = |form: (Cell, bool)| {
+    let forms = Form::all().filter(|form| form.phases().len() == 1);
+    let of_form = |form: Form| {
         let sizes = [(1, 1, 8, 1, 2), (3, 29, 32, 2, 5), (5, 65, 128, 4, 3)];
         // The largest one for one cell only: it takes longest to compile.
-        let sizes = sizes.into_iter().filter(move |size| size.2 < 64 || form.0 == Cell::Lstm);
+        let sizes = sizes.into_iter().filter(move |size| size.2 < 64 || is_thorough(&form));
         sizes.map(move |(batch, units, width, rows, steps)| {
             let tile = Tile { rows, columns: 1, lanes: width, spread: 8 };
             let variant =
@@ -749,7 +754,7 @@ fn residents() -> Vec<(Variant, usize, usize, usize)> {
             (variant, batch, units, steps)
         })
     };
-    cells.into_iter().flat_map(of_cell).collect()
+    forms.flat_map(of_form).collect()
 }
 
 /// Beside one case of a cell with one phase and of one with two the same in half precision: how weights are read is no
@@ -757,9 +762,9 @@ fn residents() -> Vec<(Variant, usize, usize, usize)> {
 fn in_half_too(cases: Vec<Case>) -> Vec<Case> {
     let mut seen = Vec::new();
     let mut first = |case: &&Case| {
-        let one_of_each = [(Cell::Lstm, false), (Cell::Lstm, true)];
+        let one_of_each = [false, true].map(|projected| Form::new(Cell::Lstm, projected));
         let key = (case.variant.cell, case.variant.keep);
-        let is_new = case.variant.cell.is_some_and(|cell| one_of_each.contains(&cell)) && !seen.contains(&key);
+        let is_new = case.variant.cell.is_some_and(|form| one_of_each.contains(&form)) && !seen.contains(&key);
         seen.push(key);
         is_new
     };
@@ -771,11 +776,10 @@ fn in_half_too(cases: Vec<Case>) -> Vec<Case> {
 /// Each cell with one workgroup a direction, and with two that have no values in common: those need no others.
 pub(super) fn grid(device: &Device) -> Vec<Case> {
     let mut cases = Vec::new();
-    for (cell, projected) in forms() {
-        for tile in tiles(device, Kernel::Grid, cell).into_iter().filter(|tile| tile.spread == 0) {
+    for form in forms(Kernel::Grid) {
+        for tile in tiles(device, Kernel::Grid, &form).into_iter().filter(|tile| tile.spread == 0) {
             for (batch, units, steps) in [(1, 1, 1), (3, 29, 5), (7, 30, 3)] {
-                let variant =
-                    Variant { cell: Some((cell, projected)), width: 32, ..Variant::new(Kernel::Grid, tile, 4) };
+                let variant = Variant { cell: Some(form), width: 32, ..Variant::new(Kernel::Grid, tile, 4) };
                 cases.push(recurrence_case(variant, batch, units, steps));
             }
         }
@@ -786,20 +790,20 @@ pub(super) fn grid(device: &Device) -> Vec<Case> {
 /// The beginning of a stack of three layers, its middle and its end; alone and together.
 pub(super) fn wave(device: &Device) -> Vec<Case> {
     let mut cases = Vec::new();
-    for cell in Cell::ALL.into_iter().filter(|cell| cell.phases(false).len() == 1) {
-        let gates = cell.gates() as u32;
+    for form in forms(Kernel::Wave).filter(|form| form.phases().len() == 1 && !form.options.peepholes) {
+        let gates = form.gates() as u32;
         // One of this device's tiles for each cell, all of them and others' for one.
-        let all = tiles(device, Kernel::Wave, cell);
-        let count = if device.is_cpu() || cell == Cell::Lstm { all.len() } else { 1 };
+        let all = tiles(device, Kernel::Wave, &form);
+        let count = if device.is_cpu() || is_thorough(&form) { all.len() } else { 1 };
         for tile in all.into_iter().take(count) {
             let tile = Tile { columns: (tile.columns / gates).max(1), ..tile };
-            let variant = Variant { cell: Some((cell, false)), ..Variant::new(Kernel::Wave, tile, 4) };
+            let variant = Variant { cell: Some(form), ..Variant::new(Kernel::Wave, tile, 4) };
             for (batch, units, layers) in [(1, 1, 0..1), (3, 63, 0..3), (33, 65, 1..3), (5, 20, 2..3)] {
                 cases.push(wave_case(variant.clone(), batch, units, layers));
             }
         }
-        for (tile, split) in splits(cell) {
-            let variant = Variant { cell: Some((cell, false)), split, ..Variant::new(Kernel::Wave, tile, 4) };
+        for (tile, split) in splits(form) {
+            let variant = Variant { cell: Some(form), split, ..Variant::new(Kernel::Wave, tile, 4) };
             cases.push(wave_case(variant, 7, 65, 0..3));
         }
     }
@@ -810,8 +814,7 @@ pub(super) fn wave(device: &Device) -> Vec<Case> {
 fn wave_case(variant: Variant, batch: usize, hidden: usize, layers: std::ops::Range<usize>) -> Case {
     const LAYERS: usize = 3;
     let mut numbers = Numbers::new(batch * 1000 + hidden);
-    let cell = variant.cell.map_or(Cell::Lstm, |(cell, _)| cell);
-    let gates = cell.gates() * hidden;
+    let gates = form_of(&variant).gates() * hidden;
     let count = layers.len();
     // The lowest layer is at the last of these steps, the topmost at the first.
     let rows = Rows::new(batch, count, 1);
@@ -1043,17 +1046,22 @@ impl Rows {
 
 const DIRECTIONS: usize = 2;
 
+/// The form of a recurrent variant's cell.
+fn form_of(variant: &Variant) -> Form {
+    variant.cell.unwrap_or(Form::new(Cell::Lstm, false))
+}
+
 /// A layer's second of two directions' worth of states, sequences of falling lengths, all outputs wanted.
 fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) -> Case {
     let mut numbers = Numbers::new(batch * 1000 + hidden);
-    let (cell, projected) = variant.cell.unwrap_or((Cell::Lstm, false));
+    let form = form_of(&variant);
     let phases = variant.phases();
-    let state = if projected { hidden.div_ceil(2) } else { hidden };
+    let state = if form.projected { hidden.div_ceil(2) } else { hidden };
     let size = |width: Width| width.of(hidden, state);
     let state_row = DIRECTIONS * batch;
     let states = state_row + DIRECTIONS * batch;
-    let reserve = layer::Columns::new(cell, projected, hidden, state);
-    let stride = if variant.keep { reserve.width } else { cell.gates() * hidden };
+    let reserve = layer::Columns::new(&form, hidden, state);
+    let stride = if variant.keep { reserve.width } else { form.gates() * hidden };
     let rows = Rows::new(batch, steps, DIRECTIONS);
 
     let mut weights = Vec::new();
@@ -1069,6 +1077,9 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
             column: reserve.gates[i],
         };
         weights.extend(packed(&mut numbers, layout, DIRECTIONS));
+        if form.options.peepholes && i == 0 {
+            weights.extend(packed(&mut numbers, Packed { rows: 0, ..layout }, DIRECTIONS));
+        }
     }
 
     let (source, target) = if variant.kernel == Kernel::Step {
@@ -1140,13 +1151,13 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
 /// The same backwards: what a forward pass might have kept, and gradients of every output.
 fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) -> Case {
     let mut numbers = Numbers::new(batch * 1000 + hidden);
-    let (cell, projected) = variant.cell.unwrap_or((Cell::Lstm, false));
+    let form = form_of(&variant);
     let phases = variant.phases();
-    let state = if projected { hidden.div_ceil(2) } else { hidden };
+    let state = if form.projected { hidden.div_ceil(2) } else { hidden };
     let gates = |phase: usize| phases[phase].gates * phases[phase].units.of(hidden, state);
     let state_row = DIRECTIONS * batch;
     let states = state_row + DIRECTIONS * batch;
-    let reserve = layer::Columns::new(cell, projected, hidden, state);
+    let reserve = layer::Columns::new(&form, hidden, state);
     let rows = Rows::new(batch, steps, DIRECTIONS);
 
     let mut weights = Vec::new();
@@ -1541,7 +1552,7 @@ pub(crate) fn timed(
     rows: usize,
 ) -> Option<Case> {
     let variant = |tile: Tile, cell: bool| Variant {
-        cell: cell.then_some((Cell::Lstm, false)),
+        cell: cell.then_some(Form::new(Cell::Lstm, false)),
         width: if kernel == Kernel::Sequence { 64 } else { 0 },
         ..Variant::new(kernel, tile, device.panel())
     };
@@ -1585,7 +1596,7 @@ pub(crate) fn timed_half(kernel: Kernel, device: &Device, tile: Tile, texture: b
 }
 
 fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
-    let cell = Some((Cell::Lstm, false));
+    let cell = Some(Form::new(Cell::Lstm, false));
     match kernel {
         Kernel::Gemm => {
             vec![gemm_case(layer::gemm_tile(device, 512), device.panel(), (512, 1024, 256), GemmForm::Plain, 1)]

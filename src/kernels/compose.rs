@@ -1,6 +1,7 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
 use super::{Kernel, Variant};
+use crate::cells::{Activation, CellClip, Coefficient, Options, Phase};
 use crate::error::{Error, Result};
 use minijinja::{Environment, Value, context};
 use std::sync::LazyLock;
@@ -15,7 +16,9 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 12] = [
+const PARTIALS: [(&str, &str); 14] = [
+    ("activations.wgsl", include_str!("../../shaders/activations.wgsl")),
+    ("gate.wgsl", include_str!("../../shaders/gate.wgsl")),
     ("cooperative.wgsl", include_str!("../../shaders/cooperative.wgsl")),
     ("gemm_cooperative.wgsl", include_str!("../../shaders/gemm_cooperative.wgsl")),
     ("step_cooperative.wgsl", include_str!("../../shaders/step_cooperative.wgsl")),
@@ -39,7 +42,7 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     for kernel in Kernel::ALL {
         environment.add_template(kernel.row().name, kernel.row().wgsl)?;
     }
-    for phase in crate::cells::Cell::ALL.iter().flat_map(|cell| [false, true].map(|p| cell.phases(p))).flatten() {
+    for phase in Phase::all() {
         environment.add_template(phase.name, phase.wgsl)?;
     }
     Ok(environment)
@@ -52,6 +55,23 @@ pub(crate) fn compose_progress(groups: u32, rounds: u32) -> Result<String> {
     let text = template
         .and_then(|template| template.render(context! { GROUPS => groups, ROUNDS => rounds, POLLS => super::POLLS }));
     text.map_err(|error| fault(&error))
+}
+
+/// A constant as shaders have it: the shortest text that is this number.
+fn literal(constant: Coefficient) -> String {
+    format!("{:?}", constant.get())
+}
+
+/// An activation's name, and what follows its argument.
+fn function(activation: Activation) -> Value {
+    let (name, constants) = activation.parts();
+    let constants: String =
+        constants.into_iter().flatten().map(|constant| format!(", {}", literal(constant))).collect();
+    context! { name => name, constants => constants }
+}
+
+fn bounds(clip: CellClip) -> Value {
+    context! { low => literal(clip.low), high => literal(clip.high), propagates_nan => clip.propagates_nan }
 }
 
 /// The WGSL of a variant.
@@ -67,10 +87,12 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             context! {
                 name => phase.name, file => phase.name, gates => phase.gates, slots => phase.slots,
                 input => phase.input, hidden => phase.hidden, kept => phase.kept, fields => phase.fields,
+                peepholes => phase.input && variant.options().peepholes,
                 hidden_backward => phase.hidden_backward, carries_h => phase.carries_h, carries_c => phase.carries_c,
             }
         })
         .collect();
+    let Options { activations, clip, cell_clip, coupled, peepholes } = variant.options();
     let tile = variant.tile;
     // `outer` shares vectors of rows, the others rows.
     let shared = if variant.kernel == Kernel::Outer { tile.rows / 4 } else { tile.rows };
@@ -94,6 +116,9 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             SUBGROUPS => variant.cooperative.map_or(0, |units| units.subgroups),
             PITCH => super::COOPERATIVE_PITCH,
             PHASES => phases,
+            GENERAL => variant.cell.is_some_and(|form| !form.is_usual()),
+            ACTIVATIONS => activations.map(function), CLIP => clip.map(literal), COUPLED => coupled,
+            PEEPHOLES => peepholes, CELL_CLIP => cell_clip.map(bounds),
         })
     });
     let enable = if dialect.enable_subgroups && tile.spread > 0 { "enable subgroups;\n" } else { "" };

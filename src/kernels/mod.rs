@@ -21,7 +21,7 @@ pub(crate) use params::{
     ScatterAddParams, SettleParams, SgdParams,
 };
 
-use crate::cells::{Cell, Phase};
+use crate::cells::{Form, Options, Phase};
 use crate::cpu::{self, Call};
 use crate::device::Device;
 use serde::{Deserialize, Serialize};
@@ -293,8 +293,8 @@ pub struct Variant {
     pub kernel: Kernel,
     /// Its tile.
     pub tile: Tile,
-    /// `step`, `sequence`, `grid`, `wave` and backward: the cell, and whether it has a projection.
-    pub cell: Option<(Cell, bool)>,
+    /// `step`, `sequence`, `grid`, `wave` and backward: the cell in its form.
+    pub cell: Option<Form>,
     /// `step` and `step_backward`: which phase of the cell.
     pub phase: u32,
     /// `step`, `sequence`: whether what the backward pass needs is kept.
@@ -366,7 +366,7 @@ impl Variant {
     /// Sums of a lane, or of a workgroup where it is cooperative, for each of its rows, in the kernels that can be split.
     fn sums(&self) -> u64 {
         let gates = match (self.kernel, self.cell) {
-            (Kernel::Step | Kernel::Wave, Some((cell, projected))) => cell.phases(projected)[self.phase as usize].gates,
+            (Kernel::Step | Kernel::Wave, Some(form)) => form.phases()[self.phase as usize].gates,
             _ => 1,
         };
         self.tile.columns as u64 * gates as u64
@@ -410,22 +410,28 @@ impl Variant {
         self.panel > 1 && (self.half && is_matrix || self.narrow && binding == narrow)
     }
 
+    /// The cell's options.
+    pub(crate) fn options(&self) -> Options {
+        self.cell.map_or(Options::USUAL, |form| Options { activations: form.activations(), ..form.options })
+    }
+
     /// The phases of its cell; none where there is no cell.
     pub fn phases(&self) -> &'static [Phase] {
-        self.cell.map_or(&[], |(cell, projected)| cell.phases(projected))
+        self.cell.map_or(&[], |form| form.phases())
     }
 }
 
 impl std::fmt::Display for Variant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.kernel.row().name)?;
-        match (self.kernel, self.phases().get(self.phase as usize)) {
-            (Kernel::Step | Kernel::StepBackward, Some(phase)) => write!(f, " {}", phase.name)?,
-            (_, Some(_)) => {
-                let (cell, projected) = self.cell.unwrap_or((Cell::Lstm, false));
-                write!(f, " {}{}", cell.name(), if projected { " projected" } else { "" })?;
+        if let Some(form) = self.cell {
+            match self.kernel {
+                Kernel::Step | Kernel::StepBackward if !form.is_usual() => {
+                    write!(f, " {} of {form}", form.phases()[self.phase as usize].name)?;
+                }
+                Kernel::Step | Kernel::StepBackward => write!(f, " {}", form.phases()[self.phase as usize].name)?,
+                _ => write!(f, " {form}")?,
             }
-            _ => {}
         }
         let Tile { rows, columns, lanes, spread } = self.tile;
         if self.keep {

@@ -216,7 +216,12 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
         let wide = phase.gates as u64 * units[i];
         let rows = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
         let end = u(weights) + last * u(direction) + packed_vectors(rows, wide, u(variant.panel));
-        words[1] = words[1].max(end * u(variant.vector_words()));
+        let peepholes = if variant.options().peepholes && phase.input {
+            u(p.directions) * packed_vectors(0, wide, u(variant.panel))
+        } else {
+            0
+        };
+        words[1] = words[1].max((end + peepholes) * u(variant.vector_words()));
         if phase.input {
             columns = columns.max(u(gate) + wide);
         }

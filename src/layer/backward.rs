@@ -60,7 +60,7 @@ pub(crate) fn emit_backward(
     let gates = |phase: usize| phase_gates(&pass, phase);
     let words = pass.states() * gates(0).next_multiple_of(4);
     let d = ["a", "b"].map(|copy| plan.workspace(&format!("gate gradients {copy}, {} wide", gates(0)), words));
-    let between = if config.cell.phases(pass.projected()).len() > 1 {
+    let between = if config.phases().len() > 1 {
         let words = pass.states() * gates(1).next_multiple_of(4);
         plan.workspace(&format!("gate gradients between phases, {} wide", gates(1)), words)
     } else {
@@ -108,7 +108,7 @@ pub(crate) fn emit_backward(
 /// Gates of a phase, all units.
 fn phase_gates(pass: &Pass<'_>, phase: usize) -> usize {
     let config = pass.rnn.config();
-    let phase = &config.cell.phases(pass.projected())[phase];
+    let phase = &config.phases()[phase];
     phase.gates * phase.units.of(config.hidden, config.state_size())
 }
 
@@ -205,7 +205,7 @@ impl LayerBackward<'_> {
         let pass = self.pass;
         let config = pass.rnn.config();
         let device = plan.device().clone();
-        let phases = config.cell.phases(pass.projected());
+        let phases = config.phases();
         let at = |at: usize| BackwardParams {
             offsets: (pass.rows.offsets + at) as u32,
             chunk: (pass.rows.offsets + part.start) as u32,
@@ -253,7 +253,7 @@ impl LayerBackward<'_> {
     }
 
     fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Result<Variant> {
-        let cell = Some((self.pass.rnn.config().cell, self.pass.projected()));
+        let cell = Some(self.pass.rnn.config().form());
         let weights = &self.pass.rnn.backward_weights(self.layer)?[1];
         let (texture, half) = (weights.is_texture(), weights.half);
         Ok(Variant { cell, texture, half, ..Variant::new(kernel, tile, plan.device().panel()) })
@@ -277,7 +277,7 @@ impl LayerBackward<'_> {
     fn layer_params(&self, plan: &PlanBuilder) -> BackwardParams {
         let pass = self.pass;
         let config = pass.rnn.config();
-        let phases = config.cell.phases(pass.projected());
+        let phases = config.phases();
         let mut sizes = [PhaseParams::default(); 2];
         let mut weights = 0;
         for (i, phase) in phases.iter().enumerate() {
@@ -322,7 +322,7 @@ impl LayerBackward<'_> {
         let rows = &pass.rows;
         let count = rows.offset(part.end) - rows.offset(part.start);
         let target = gradient_buffer(plan, parameters);
-        let Offsets { w, r, b_w, b_r, w_hr, words } = offsets(config, self.layer);
+        let Offsets { w, r, b_w, b_r, w_hr, words, .. } = offsets(config, self.layer);
         let gates = pass.gates();
         let reserve = OuterParams {
             batch: config.directions() as u32,
@@ -353,7 +353,7 @@ impl LayerBackward<'_> {
             bias(plan, 0, gates, b_w);
         }
         let mut row = 0;
-        for (i, phase) in config.cell.phases(pass.projected()).iter().enumerate() {
+        for (i, phase) in config.phases().iter().enumerate() {
             let units = phase.units.of(config.hidden, config.state_size());
             let source = phase.source.of(config.hidden, config.state_size());
             let projects = phase.source == Width::Hidden;
@@ -422,7 +422,7 @@ impl LayerBackward<'_> {
         let config = pass.rnn.config();
         let params = self.layer_params(plan);
         let width = phase_gates(pass, 0).next_multiple_of(4);
-        let (weights, weights_direction) = if config.cell.phases(pass.projected()).len() > 1 {
+        let (weights, weights_direction) = if config.phases().len() > 1 {
             (params.weights_1, params.weights_direction_1)
         } else {
             (params.weights_0, params.weights_direction_0)

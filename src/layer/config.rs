@@ -1,6 +1,6 @@
 //! What a recurrent layer is: cell, sizes, directions, biases.
 
-use crate::cells::Cell;
+use crate::cells::{Activation, Cell, CellClip, Coefficient, Form, Options, Phase};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, Variant};
@@ -74,6 +74,7 @@ impl Precision {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RnnConfig {
     pub(crate) cell: Cell,
+    pub(crate) options: Options,
     pub(crate) input: usize,
     pub(crate) hidden: usize,
     pub(crate) projection: Option<usize>,
@@ -91,6 +92,7 @@ impl RnnConfig {
     pub const fn new(cell: Cell, input: usize, hidden: usize) -> Self {
         Self {
             cell,
+            options: Options::USUAL,
             input,
             hidden,
             projection: None,
@@ -121,6 +123,43 @@ impl RnnConfig {
     #[must_use]
     pub const fn projection(mut self, units: usize) -> Self {
         self.projection = Some(units);
+        self
+    }
+
+    /// The activations of an LSTM or a GRU: of its gates, usually the logistic function, of its candidate, and of an LSTM's c,
+    /// usually tanh both. With others a layer runs forward only.
+    #[must_use]
+    pub const fn activations(mut self, gates: Activation, candidate: Activation, cell: Activation) -> Self {
+        self.options.activations = [gates, candidate, cell];
+        self
+    }
+
+    /// Bounds every sum that an activation of a gate or a candidate is applied to by ±`limit`: ONNX's `clip`. Forward only.
+    #[must_use]
+    pub const fn clip(mut self, limit: f32) -> Self {
+        self.options.clip = Some(Coefficient::new(limit));
+        self
+    }
+
+    /// Bounds an LSTM's c at every step, as cuDNN's cell clip does. Gradients of a clipped c are 0.
+    #[must_use]
+    pub const fn cell_clip(mut self, clip: CellClip) -> Self {
+        self.options.cell_clip = Some(clip);
+        self
+    }
+
+    /// Whether an LSTM's forget gate is 1 − i: ONNX's `input_forget`. What its weights say is left out. Forward only.
+    #[must_use]
+    pub const fn coupled(mut self, coupled: bool) -> Self {
+        self.options.coupled = coupled;
+        self
+    }
+
+    /// Whether an LSTM's gates i and f see the old c and o the new one, each through a weight a unit (Gers and Schmidhuber
+    /// 2000). Forward only.
+    #[must_use]
+    pub const fn peepholes(mut self, peepholes: bool) -> Self {
+        self.options.peepholes = peepholes;
         self
     }
 
@@ -161,6 +200,16 @@ impl RnnConfig {
     /// The cell.
     pub const fn cell(&self) -> Cell {
         self.cell
+    }
+
+    /// The cell with its options.
+    pub(crate) const fn form(&self) -> Form {
+        Form { cell: self.cell, projected: self.projection.is_some(), options: self.options }
+    }
+
+    /// The phases of a step.
+    pub(crate) fn phases(&self) -> &'static [Phase] {
+        self.form().phases()
     }
 
     /// I: input features.
@@ -236,10 +285,8 @@ impl RnnConfig {
         crate::train::check_probability(self.dropout())?;
         // Rows of W and R, and the longer of their columns: 32-bit words index them too.
         crate::tensor::elements(&[self.cell.gates() * self.hidden, self.input.max(self.output_size())])?;
+        self.form().check()?;
         match self.projection {
-            Some(_) if self.cell != Cell::Lstm => {
-                Err(Error::value("projection", "an LSTM, no other cell has one", self.cell.name()))
-            }
             Some(units) if units >= self.hidden => {
                 Err(Error::value("projection size", format!("less than the hidden size {}", self.hidden), units))
             }

@@ -11,7 +11,9 @@ use super::{Place, Rnn, packed, row_lanes, wave};
 use crate::cells::Width;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, PhaseParams, RecurrenceParams, Tile, Variant, WINDOW};
+use crate::kernels::{
+    FLAT, GatherParams, GemmParams, Kernel, Packed, PhaseParams, RecurrenceParams, Tile, Variant, WINDOW,
+};
 use crate::plan::{BufferId, PlanBuilder, Value, WINDOW_ALIGNMENT};
 
 /// Which part of the output is wanted.
@@ -141,7 +143,7 @@ impl<'a> Pass<'a> {
             return Err(Error::value("schedule", "one whose rows fit into workgroup memory", "Grid"));
         }
         let map = rows.buffer(plan)?;
-        let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
+        let columns = Columns::new(&config.form(), config.hidden, config.state_size());
         let wavefront = schedule == Schedule::Wavefront && super::joins(plan.device(), config);
         Ok(Self { rnn, batch, rows, map, sequence, sequence_backward, grid, wavefront, columns })
     }
@@ -157,10 +159,6 @@ impl<'a> Pass<'a> {
 
     pub fn h_width(&self) -> usize {
         self.config().state_size().next_multiple_of(4)
-    }
-
-    pub fn projected(&self) -> bool {
-        self.config().projection.is_some()
     }
 
     /// Rows of the states of all layers, and of one.
@@ -224,7 +222,7 @@ impl Buffers {
     /// What the first phase gives to the second; else any other buffer.
     pub fn between(plan: &mut PlanBuilder, pass: &Pass<'_>, other: BufferId) -> BufferId {
         let hidden = pass.config().hidden;
-        if pass.config().cell.phases(pass.projected()).len() > 1 {
+        if pass.config().phases().len() > 1 {
             plan.workspace(&format!("between phases, {hidden} wide"), pass.states() * hidden.next_multiple_of(4))
         } else {
             other
@@ -233,7 +231,7 @@ impl Buffers {
 
     /// Slots of a cell without c.
     pub fn slots(plan: &mut PlanBuilder, pass: &Pass<'_>) -> BufferId {
-        let phases = pass.config().cell.phases(pass.projected());
+        let phases = pass.config().phases();
         let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
         plan.workspace("slots", pass.states() * slots * pass.config().hidden)
     }
@@ -512,7 +510,7 @@ impl<'a> Layer<'a> {
     /// All phases of one step, from state `h` to the other one.
     fn step(&self, plan: &mut PlanBuilder, from: usize, at: usize, h: usize) {
         let config = self.pass.config();
-        let phases = config.cell.phases(self.pass.projected());
+        let phases = config.phases();
         let [first, last] = [0, phases.len() - 1];
         let h_width = self.params.h_out_stride;
         let between = config.hidden.next_multiple_of(4) as u32;
@@ -539,7 +537,7 @@ impl<'a> Layer<'a> {
     }
 
     pub fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
-        let cell = Some((self.pass.config().cell, self.pass.projected()));
+        let cell = Some(self.pass.config().form());
         let weights = &self.pass.rnn.recurrent_weights(self.layer).matrices;
         let (texture, half, narrow) = (weights.is_texture(), weights.half, self.buffers.narrow);
         Variant {
@@ -596,7 +594,7 @@ impl StateRows {
 /// The parameters that all recurrent dispatches of a layer share; no output.
 fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceParams {
     let config = pass.config();
-    let phases = config.cell.phases(pass.projected());
+    let phases = config.phases();
     let h_width = pass.h_width();
     let size = |width: Width| width.of(config.hidden, config.state_size());
     let mut sizes = [PhaseParams::default(); 2];
@@ -611,6 +609,9 @@ fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceP
             column: pass.columns.gates[i],
         };
         weights += config.directions() * layout.vectors();
+        if config.options.peepholes && phase.input {
+            weights += config.directions() * Packed { rows: 0, ..layout }.vectors();
+        }
     }
     let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
     RecurrenceParams {

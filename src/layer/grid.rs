@@ -18,7 +18,7 @@ pub(super) fn emit(
     mut h: usize,
 ) -> usize {
     let config = layer.pass.rnn.config();
-    let phases = config.cell.phases(layer.pass.projected());
+    let phases = config.phases();
     let states = layer.pass.layer_states() as u64;
     let widths = phases.iter().map(|phase| phase.units.of(config.hidden, config.state_size()).next_multiple_of(4));
     let width = widths.max().unwrap_or(0) as u64;

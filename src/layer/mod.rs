@@ -105,11 +105,12 @@ pub(crate) struct Place {
 /// Whether layers can run side by side, a step apart: there are several, of one direction, with one product a step, so that the
 /// matrices from the lowest layer's R on are of one size, and the device has memory for these in one piece.
 pub(crate) fn joins(device: &Device, config: &RnnConfig) -> bool {
-    let one_product = config.cell.phases(config.projection.is_some()).len() == 1;
+    let one_product = config.phases().len() == 1;
     let block = packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
     let words = (2 * config.layers as u64 - 1) * block as u64 * u64::from(config.precision.vector_words(device));
     let fits = 4 * words <= device.plan_limits().binding_bytes;
-    config.layers > 1 && config.directions() == 1 && one_product && fits
+    // What gates see of c lies between R and the next layer's W.
+    config.layers > 1 && config.directions() == 1 && one_product && !config.options.peepholes && fits
 }
 
 /// Shapes that a layer keeps programs for.
@@ -142,6 +143,7 @@ impl Rnn {
     /// As [`Rnn::new`].
     pub fn trainable(device: &Device, config: &RnnConfig, weights: &RnnWeights) -> Result<Self> {
         config.validate()?;
+        config.form().check_training()?;
         weights.check(config)?;
         weights.check_precision(config)?;
         let parameters = Parameters::new(device, weights.named())?;
@@ -322,7 +324,7 @@ impl LayerMatrices {
         let gates = config.cell.gates() * config.hidden;
         let inputs = config.input_of(layer);
         let size = |width: Width| width.of(config.hidden, config.state_size());
-        let phases = config.cell.phases(config.projection.is_some());
+        let phases = config.phases();
         let directions = || (0..config.directions()).map(|direction| direction * offsets.words);
 
         let input =
@@ -339,6 +341,9 @@ impl LayerMatrices {
             recurrent.extend(
                 directions().map(|at| Matrix::of_weight(at + start, columns, size(phase.source), bias.map(|b| at + b))),
             );
+            if let Some(peepholes) = offsets.peepholes.filter(|_| !projects) {
+                recurrent.extend(directions().map(|at| Matrix::of_weight(0, columns, 0, Some(at + peepholes))));
+            }
             starts.push(start);
             gate += columns;
         }

@@ -4,7 +4,7 @@ use super::Rnn;
 use super::config::RnnConfig;
 use super::emit::{Pass, RnnCall, copy_rows};
 use super::rows::{Lengths, RowMap};
-use crate::cells::{Cell, Width};
+use crate::cells::{Form, Width};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::GatherParams;
@@ -29,8 +29,8 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    pub fn new(cell: Cell, projected: bool, hidden: usize, state: usize) -> Self {
-        let phases = cell.phases(projected);
+    pub fn new(form: &Form, hidden: usize, state: usize) -> Self {
+        let phases = form.phases();
         let mut columns = Self { gates: [0; 2], fields: [0; 2], between: 0, source: 0, width: 0 };
         let mut at = 0;
         for (i, phase) in phases.iter().enumerate() {
@@ -82,7 +82,7 @@ impl Reserve {
         if call.keep_every == Some(0) {
             return Err(Error::value("keep_every", "at least 1", 0));
         }
-        let columns = Columns::new(config.cell, config.projection.is_some(), config.hidden, config.state_size());
+        let columns = Columns::new(&config.form(), config.hidden, config.state_size());
         // Sequences end but none begins: the first steps have the most rows.
         let chunk = map.offset(call.keep_every.unwrap_or(map.steps).min(map.steps));
         let zeros = |name: String, sizes: &[usize]| Storage::zeros(device, &name, elements(sizes)? as u64);

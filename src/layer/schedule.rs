@@ -168,7 +168,7 @@ fn resident(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> 
     }
     // Sums that lanes share are added up in another order: chunks of a stream would differ.
     let suits = tuning(device).resident.filter(|_| tuning(device).split < 2)?;
-    let [phase] = config.cell.phases(config.projection.is_some()) else { return None };
+    let [phase] = config.phases() else { return None };
     let width = few_widths(state_width(config)).max(suits.spread);
     let chosen = phase.gates * width as usize <= suits.weights
         && batch * config.directions() <= suits.batch
@@ -185,7 +185,7 @@ fn resident(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> 
 
 /// The same of `sequence_backward`, which keeps gate gradients there.
 pub(crate) fn sequence_backward_tile(device: &Device, config: &RnnConfig, batch: usize) -> Option<(Tile, u32)> {
-    let gates = config.cell.phases(config.projection.is_some()).iter();
+    let gates = config.phases().iter();
     let width = gates.map(|phase| (phase.gates * size(config, phase.units)).next_multiple_of(4)).max();
     rows_tile(device, config, batch, width.unwrap_or(0), Kernel::SequenceBackward)
 }
@@ -214,7 +214,7 @@ pub(crate) fn grid_tile(device: &Device, config: &RnnConfig, batch: usize) -> Op
     }
     let (tile, sequence_width) = rows_tile(device, config, batch, state_width(config), Kernel::Sequence)?;
     let rescue = Sequence { tile, width: sequence_width, resident: false };
-    let phases = config.cell.phases(config.projection.is_some()).iter();
+    let phases = config.phases().iter();
     let widths = phases.map(|phase| size(config, phase.units).max(size(config, phase.source)).next_multiple_of(4));
     let width = few_widths(widths.max()?);
     let most = device.plan_limits().workgroup_bytes.min(16 << 10);
@@ -294,7 +294,7 @@ fn size(config: &RnnConfig, width: Width) -> usize {
 
 /// Loop trips of `sequence` or `sequence_backward` for a configuration: around its steps, and in each of them.
 fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u64) {
-    let phases = config.cell.phases(config.projection.is_some());
+    let phases = config.phases();
     let product = |(i, phase): (usize, &Phase)| {
         let next = &phases[(i + 1) % phases.len()];
         let terms = if kernel != Kernel::SequenceBackward {

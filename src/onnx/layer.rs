@@ -83,6 +83,7 @@ impl Node {
                 b_w: bias(0),
                 b_r: bias(1),
                 w_hr: None,
+                peepholes: None,
             }
         });
         let weights = RnnWeights::new(vec![weights.collect()]);

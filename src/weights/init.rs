@@ -3,7 +3,7 @@
 use super::{LayerWeights, RnnWeights, tensor_shapes};
 use crate::error::Result;
 use crate::layer::RnnConfig;
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, s};
 use rand_mt::Mt;
 
 impl RnnWeights {
@@ -19,7 +19,7 @@ impl RnnWeights {
         // 24 bits of each draw, scaled in f32 by one fused operation, as PyTorch's compiler makes of it.
         let mut uniform = || ((generator.next_u32() & 0xff_ffff) as f32 / 16_777_216.0).mul_add(bound - -bound, -bound);
         let mut direction = |layer: usize| {
-            let [w, r, b_w, b_r, w_hr] = tensor_shapes(config, layer).map(|(_, shape)| shape);
+            let [w, r, b_w, b_r, w_hr, peepholes] = tensor_shapes(config, layer).map(|(_, shape)| shape);
             let matrix = |shape: Option<Vec<usize>>, uniform: &mut dyn FnMut() -> f32| {
                 shape.map(|shape| Array2::from_shape_simple_fn((shape[0], shape[1]), uniform))
             };
@@ -32,6 +32,10 @@ impl RnnWeights {
                 b_w: vector(b_w, &mut uniform),
                 b_r: vector(b_r, &mut uniform),
                 w_hr: matrix(w_hr, &mut uniform),
+                peepholes: vector(peepholes, &mut uniform).map(|mut peepholes| {
+                    peepholes.slice_mut(s![2 * config.hidden..3 * config.hidden]).fill(0.0);
+                    peepholes
+                }),
             }
         };
         let layers = 0..config.layers;

@@ -22,6 +22,9 @@ pub struct LayerWeights {
     pub b_r: Option<Array1<f32>>,
     /// The projection, [P, H]: `weight_hr`.
     pub w_hr: Option<Array2<f32>>,
+    /// What the gates of an LSTM with peepholes see of c, [G·H]: `peephole`. The candidate g sees nothing, and what is given for
+    /// it has to be 0.
+    pub peepholes: Option<Array1<f32>>,
 }
 
 /// The weights of a stack of layers.
@@ -67,7 +70,7 @@ impl RnnWeights {
     pub(crate) fn collect(config: &RnnConfig, tensor: impl Fn(&str) -> Result<Option<ArrayD<f32>>>) -> Result<Self> {
         config.validate()?;
         let direction = |layer, direction| {
-            let [w, r, b_w, b_r, w_hr] = tensor_shapes(config, layer).map(|(kind, shape)| {
+            let [w, r, b_w, b_r, w_hr, peepholes] = tensor_shapes(config, layer).map(|(kind, shape)| {
                 let name = tensor_name(kind, layer, direction);
                 match (tensor(&name)?, shape) {
                     (Some(array), Some(shape)) if array.shape() == shape => Ok(Some(array)),
@@ -86,6 +89,7 @@ impl RnnWeights {
                 b_w: vector(b_w?),
                 b_r: vector(b_r?),
                 w_hr: matrix(w_hr?),
+                peepholes: vector(peepholes?),
             })
         };
         let layer = |layer| (0..config.directions()).map(|d| direction(layer, d)).collect::<Result<_>>();
@@ -120,6 +124,7 @@ impl RnnWeights {
                     match (tensors.iter().find(|tensor| tensor.0 == kind).and_then(|tensor| tensor.1.as_ref()), shape) {
                         (Some(array), Some(shape)) if array.shape() == shape => {
                             check_finite(&name, array.iter())?;
+                            check_peepholes(config, kind, &name, array)?;
                         }
                         (Some(array), Some(shape)) => return Err(Error::shape(name, shape, array.shape())),
                         (Some(array), None) => return Err(Error::shape(name, "none", array.shape())),
@@ -141,6 +146,7 @@ pub(crate) struct Offsets {
     pub b_w: Option<usize>,
     pub b_r: Option<usize>,
     pub w_hr: Option<usize>,
+    pub peepholes: Option<usize>,
     pub words: usize,
 }
 
@@ -154,48 +160,60 @@ pub(crate) fn offsets(config: &RnnConfig, layer: usize) -> Offsets {
             .sum()
     };
     let mut at: usize = (0..layer).map(|layer| config.directions() * words(layer)).sum();
-    let [w, r, b_w, b_r, w_hr] = tensor_shapes(config, layer).map(|(_, shape)| {
+    let [w, r, b_w, b_r, w_hr, peepholes] = tensor_shapes(config, layer).map(|(_, shape)| {
         shape.map(|shape| {
             at += shape.iter().product::<usize>();
             at - shape.iter().product::<usize>()
         })
     });
-    Offsets { w: w.unwrap_or(0), r: r.unwrap_or(0), b_w, b_r, w_hr, words: words(layer) }
+    Offsets { w: w.unwrap_or(0), r: r.unwrap_or(0), b_w, b_r, w_hr, peepholes, words: words(layer) }
 }
 
 /// PyTorch's names of a direction's tensors, in its order.
-const KINDS: [&str; 5] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"];
+const KINDS: [&str; 6] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "peephole"];
 
 impl LayerWeights {
     /// The tensors by PyTorch's names.
-    fn tensors(&self) -> [(&'static str, Option<ndarray::ArrayViewD<'_, f32>>); 5] {
-        let [w, r, b_w, b_r, hr] = KINDS;
+    fn tensors(&self) -> [(&'static str, Option<ndarray::ArrayViewD<'_, f32>>); 6] {
+        let [w, r, b_w, b_r, hr, peephole] = KINDS;
         [
             (w, Some(self.w.view().into_dyn())),
             (r, Some(self.r.view().into_dyn())),
             (b_w, self.b_w.as_ref().map(|b| b.view().into_dyn())),
             (b_r, self.b_r.as_ref().map(|b| b.view().into_dyn())),
             (hr, self.w_hr.as_ref().map(|w| w.view().into_dyn())),
+            (peephole, self.peepholes.as_ref().map(|p| p.view().into_dyn())),
         ]
     }
 }
 
 /// The tensors that a layer's direction has, with their shapes; none for those that it lacks.
-fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec<usize>>); 5] {
+fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec<usize>>); 6] {
     let gates = config.cell.gates() * config.hidden;
-    let [w, r, b_w, b_r, hr] = KINDS;
+    let [w, r, b_w, b_r, hr, peephole] = KINDS;
     [
         (w, Some(vec![gates, config.input_of(layer)])),
         (r, Some(vec![gates, config.state_size()])),
         (b_w, (config.bias != Bias::None).then(|| vec![gates])),
         (b_r, (config.bias == Bias::Two).then(|| vec![gates])),
         (hr, config.projection.map(|units| vec![units, config.hidden])),
+        (peephole, config.options.peepholes.then(|| vec![gates])),
     ]
 }
 
 /// PyTorch's name: `weight_ih_l0`, `weight_ih_l0_reverse`.
 fn tensor_name(kind: &str, layer: usize, direction: usize) -> String {
     format!("{kind}_l{layer}{}", if direction == 1 { "_reverse" } else { "" })
+}
+
+/// Refuses a peephole of the candidate, which no LSTM has.
+fn check_peepholes(config: &RnnConfig, kind: &str, name: &str, array: &ndarray::ArrayViewD<'_, f32>) -> Result<()> {
+    let candidate = 2 * config.hidden..3 * config.hidden;
+    let of_candidate = array.iter().enumerate().find(|(i, value)| candidate.contains(i) && **value != 0.0);
+    match of_candidate.filter(|_| kind == KINDS[5]) {
+        Some((i, value)) => Err(Error::value(name, "0 for the candidate", format!("{value} at {i}"))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses NaN and infinities, which would spread through every later state.

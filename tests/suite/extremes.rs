@@ -129,13 +129,26 @@ fn denormals_count_as_next_to_nothing() {
     }
 }
 
-/// tanh x and σ(x) of one unit without recurrence: x from 0 to where both are 1 in f32, and far beyond.
+/// The function of one unit without recurrence: x from 0 to where tanh and σ are 1 in f32, and far beyond.
 #[test]
 fn activations_are_right_over_their_whole_range() {
     let x: Vec<f32> = (-400..=400).map(|i| (i as f32 / 40.0).powi(3) / 20.0).chain(LOUD).collect();
     let x = Array3::from_shape_vec([1, x.len(), 1], x).unwrap();
     for (name, device) in both() {
-        for activation in [Activation::Tanh, Activation::Sigmoid, Activation::Relu] {
+        let [alpha, beta] = [0.25.into(), 0.75.into()];
+        for activation in [
+            Activation::Tanh,
+            Activation::Sigmoid,
+            Activation::Relu,
+            Activation::Affine { alpha, beta },
+            Activation::LeakyRelu { alpha },
+            Activation::ThresholdedRelu { alpha },
+            Activation::ScaledTanh { alpha, beta },
+            Activation::HardSigmoid { alpha, beta },
+            Activation::Elu { alpha },
+            Activation::Softsign,
+            Activation::Softplus,
+        ] {
             let config = RnnConfig::new(Cell::Elman(activation), 1, 1).bias(wgrnn::Bias::None);
             let weights = wgrnn::LayerWeights {
                 w: ndarray::array![[1.0]],
@@ -143,6 +156,7 @@ fn activations_are_right_over_their_whole_range() {
                 b_w: None,
                 b_r: None,
                 w_hr: None,
+                peepholes: None,
             };
             let rnn = Rnn::new(&device, &config, RnnWeights::new(vec![vec![weights]])).unwrap();
             let y = rnn.forward(x.view()).unwrap().y;
@@ -151,11 +165,24 @@ fn activations_are_right_over_their_whole_range() {
                     Activation::Tanh => f64::from(x).tanh(),
                     Activation::Sigmoid => 1.0 / (1.0 + (-f64::from(x)).exp()),
                     Activation::Relu => f64::from(x).max(0.0),
+                    Activation::Affine { .. } => 0.25 * f64::from(x) + 0.75,
+                    Activation::LeakyRelu { .. } => f64::from(x) * if x < 0.0 { 0.25 } else { 1.0 },
+                    Activation::ThresholdedRelu { .. } => f64::from(if x > 0.25 { x } else { 0.0 }),
+                    Activation::ScaledTanh { .. } => 0.25 * (0.75 * f64::from(x)).tanh(),
+                    Activation::HardSigmoid { .. } => (0.25 * f64::from(x) + 0.75).clamp(0.0, 1.0),
+                    Activation::Elu { .. } => f64::from(x.max(0.0)) + 0.25 * f64::from(x.min(0.0)).exp_m1(),
+                    Activation::Softsign if x.is_infinite() => f64::from(x.signum()),
+                    Activation::Softsign => f64::from(x) / (1.0 + f64::from(x.abs())),
+                    Activation::Softplus => f64::from(x.max(0.0)) + (-f64::from(x.abs())).exp().ln_1p(),
                 };
                 // WGSL allows exp an error of 3 + 2|x| ulp; where that is most, at the clamp of 15, it is of a number
                 // that 1 dwarfs. Near 1 a few ulp remain, each half an ε. tanh is as good relative to itself: the step
                 // from one state to the next must not lose what is small.
-                let scale = if activation == Activation::Tanh { exact.abs() } else { 1.0 };
+                let scale = match activation {
+                    Activation::Tanh => exact.abs(),
+                    // These grow with x.
+                    _ => exact.abs().max(1.0),
+                };
                 let error = if f64::from(y) == exact { 0.0 } else { (f64::from(y) - exact).abs() };
                 let allowed = 6.0 * f64::from(f32::EPSILON) * scale;
                 assert!(error <= allowed, "{activation:?}({x}) on {name} is {y}, not {exact}");

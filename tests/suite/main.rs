@@ -8,6 +8,7 @@ mod composition;
 mod cooperative;
 mod device;
 mod extremes;
+mod forms;
 mod golden;
 mod gradients;
 mod grid;

@@ -10,7 +10,7 @@ fn stack() -> RnnConfig {
 }
 
 fn tensors(weights: &LayerWeights) -> Vec<Vec<f32>> {
-    let LayerWeights { w, r, b_w, b_r, w_hr } = weights;
+    let LayerWeights { w, r, b_w, b_r, w_hr, .. } = weights;
     let matrices = [Some(w), Some(r)].into_iter().flatten().map(|w| w.iter().copied().collect());
     let biases = [b_w, b_r].into_iter().flatten().map(|b| b.to_vec());
     matrices.chain(biases).chain(w_hr.iter().map(|w| w.iter().copied().collect())).collect()
@@ -143,7 +143,7 @@ fn pytorchs_names_are_read_after_their_prefix() {
     let path = format!("{}/tests/fixtures/pytorch_golden.safetensors", env!("CARGO_MANIFEST_DIR"));
     let config = RnnConfig::new(Cell::Elman(Activation::Tanh), 3, 16).bias(Bias::None);
     let weights = RnnWeights::load(&path, &config, "case_00/").unwrap();
-    let [LayerWeights { w, r, b_w: None, b_r: None, w_hr: None }] = &weights.layers()[0][..] else {
+    let [LayerWeights { w, r, b_w: None, b_r: None, w_hr: None, peepholes: None }] = &weights.layers()[0][..] else {
         panic!("{weights:?}")
     };
     assert_eq!((w.dim(), r.dim()), ((16, 3), (16, 16)));
@@ -155,8 +155,14 @@ fn pytorchs_names_are_read_after_their_prefix() {
 
 /// One unit of one feature: W, R and two biases, a number each.
 fn small() -> (RnnConfig, LayerWeights) {
-    let weights =
-        LayerWeights { w: array![[1.0]], r: array![[2.0]], b_w: Some(array![3.0]), b_r: Some(array![4.0]), w_hr: None };
+    let weights = LayerWeights {
+        w: array![[1.0]],
+        r: array![[2.0]],
+        b_w: Some(array![3.0]),
+        b_r: Some(array![4.0]),
+        w_hr: None,
+        peepholes: None,
+    };
     (RnnConfig::new(Cell::Elman(Activation::Tanh), 1, 1), weights)
 }
 

@@ -1,0 +1,215 @@
+//! What can be different from a cell's usual form, and a cell with all of that.
+
+use super::{Activation, Cell, Coefficient, Phase, Reset};
+use crate::error::{Error, Result};
+
+/// Bounds of an LSTM's c (cuDNN's cell clip).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CellClip {
+    /// Smallest c.
+    pub low: Coefficient,
+    /// Largest c.
+    pub high: Coefficient,
+    /// Whether NaN stays NaN; else it becomes the smallest c.
+    pub propagates_nan: bool,
+}
+
+/// Variants of a cell: [`RnnConfig`](crate::RnnConfig) has a method for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// f of gates, g of the candidate and h of c. An Elman cell has its own.
+    pub activations: [Activation; 3],
+    /// Largest magnitude of what activations of gates are applied to.
+    pub clip: Option<Coefficient>,
+    /// Bounds of an LSTM's c.
+    pub cell_clip: Option<CellClip>,
+    /// Whether an LSTM's f is 1 − i.
+    pub coupled: bool,
+    /// Whether an LSTM's gates see c.
+    pub peepholes: bool,
+}
+
+impl Options {
+    /// What textbooks have.
+    pub const USUAL: Self = Self {
+        activations: [Activation::Sigmoid, Activation::Tanh, Activation::Tanh],
+        clip: None,
+        cell_clip: None,
+        coupled: false,
+        peepholes: false,
+    };
+
+    /// A sum as it comes to a gate's activation.
+    #[inline(always)]
+    pub fn clipped(&self, sum: f32) -> f32 {
+        self.clip.map_or(sum, |clip| sum.clamp(-clip.get(), clip.get()))
+    }
+
+    /// c as it is handed on.
+    #[inline(always)]
+    pub fn clipped_cell(&self, c: f32) -> f32 {
+        match self.cell_clip {
+            Some(CellClip { low, propagates_nan: false, .. }) if c.is_nan() => low.get(),
+            Some(CellClip { low, high, .. }) => c.clamp(low.get(), high.get()),
+            None => c,
+        }
+    }
+}
+
+/// A cell in the form that a layer has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Form {
+    /// The cell.
+    pub cell: Cell,
+    /// Whether h is projected.
+    pub projected: bool,
+    /// Its options.
+    pub options: Options,
+}
+
+impl Form {
+    /// The usual form.
+    pub const fn new(cell: Cell, projected: bool) -> Self {
+        Self { cell, projected, options: Options::USUAL }
+    }
+
+    /// The usual form of every cell, and of an LSTM with projection.
+    pub fn usual() -> impl Iterator<Item = Self> {
+        Cell::ALL.into_iter().map(|cell| Self::new(cell, false)).chain([Self::new(Cell::Lstm, true)])
+    }
+
+    /// Those, and others in which every option and activation occurs: what tests and benches go through.
+    pub fn all() -> impl Iterator<Item = Self> {
+        use Activation as A;
+        let number = Coefficient::new;
+        let usual = Options::USUAL;
+        let [alpha, beta] = [number(0.3), number(0.6)];
+        let elman = |activation| Self::new(Cell::Elman(activation), false);
+        Self::usual().chain([
+            Self { options: Options { clip: Some(number(0.5)), ..usual }, ..elman(A::LeakyRelu { alpha }) },
+            elman(A::Affine { alpha, beta }),
+            Self {
+                options: Options {
+                    activations: [A::HardSigmoid { alpha, beta }, A::Softsign, A::Softplus],
+                    clip: Some(number(0.75)),
+                    coupled: true,
+                    ..usual
+                },
+                ..Self::new(Cell::Lstm, false)
+            },
+            Self { options: Options { peepholes: true, ..usual }, ..Self::new(Cell::Lstm, true) },
+            Self {
+                options: Options {
+                    cell_clip: Some(CellClip { low: number(-0.25), high: number(0.4), propagates_nan: false }),
+                    ..usual
+                },
+                ..Self::new(Cell::Lstm, false)
+            },
+            Self {
+                options: Options {
+                    activations: [A::Sigmoid, A::Elu { alpha }, A::Tanh],
+                    clip: Some(number(0.5)),
+                    ..usual
+                },
+                ..Self::new(Cell::Gru(Reset::After), false)
+            },
+            Self {
+                options: Options {
+                    activations: [A::ScaledTanh { alpha, beta }, A::ThresholdedRelu { alpha }, A::Tanh],
+                    ..usual
+                },
+                ..Self::new(Cell::Gru(Reset::Before), false)
+            },
+        ])
+    }
+
+    /// G.
+    pub const fn gates(&self) -> usize {
+        self.cell.gates()
+    }
+
+    /// The phases of a step.
+    pub fn phases(&self) -> &'static [Phase] {
+        self.cell.phases_of(self.projected, self.is_usual())
+    }
+
+    /// Whether it is as textbooks have it.
+    pub fn is_usual(&self) -> bool {
+        let own = !matches!(
+            self.cell,
+            Cell::Elman(activation) if ![Activation::Tanh, Activation::Relu, Activation::Sigmoid].contains(&activation)
+        );
+        own && self.options == Options::USUAL
+    }
+
+    /// Whether its gradients are known: those of the usual forms, and of a clipped c.
+    pub fn trains(&self) -> bool {
+        Self { options: Options { cell_clip: None, ..self.options }, ..*self }.is_usual()
+    }
+
+    /// f, g and h: an Elman cell has one, which stands for all.
+    pub const fn activations(&self) -> [Activation; 3] {
+        match self.cell {
+            Cell::Elman(activation) => [activation; 3],
+            _ => self.options.activations,
+        }
+    }
+
+    /// Refuses what the cell has not.
+    pub fn check(&self) -> Result<()> {
+        let Options { activations, clip, cell_clip, coupled, peepholes } = self.options;
+        self.activations().into_iter().try_for_each(Activation::check)?;
+        let refuse = |what: &str| Err(Error::value(what, "an LSTM, no other cell has one", self.cell.name()));
+        let is_lstm = self.cell == Cell::Lstm;
+        match () {
+            () if matches!(self.cell, Cell::Elman(_)) && activations != Options::USUAL.activations => Err(
+                Error::value("activations f, g and h", "an LSTM or a GRU: an Elman cell has its own", self.cell.name()),
+            ),
+            () if self.projected && !is_lstm => refuse("projection"),
+            () if cell_clip.is_some() && !is_lstm => refuse("cell clip"),
+            () if coupled && !is_lstm => refuse("coupled forget gate"),
+            () if peepholes && !is_lstm => refuse("peepholes"),
+            () => match (clip, cell_clip) {
+                (Some(clip), _) if !(clip.get() > 0.0 && clip.get().is_finite()) => {
+                    Err(Error::value("clip", "a positive number", clip.get()))
+                }
+                (_, Some(CellClip { low, high, .. }))
+                    if !(low.get() <= high.get() && low.get().is_finite() && high.get().is_finite()) =>
+                {
+                    let got = format!("{} and {}", low.get(), high.get());
+                    Err(Error::value("cell clip", "two finite numbers, the smaller one first", got))
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// What keeps it from being trained.
+    pub fn check_training(&self) -> Result<()> {
+        if self.trains() {
+            return Ok(());
+        }
+        let expected =
+            "PyTorch's activations and no clip of sums, coupled gates or peepholes: other cells run forward only";
+        Err(Error::value("cell to train", expected, self))
+    }
+}
+
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Options { clip, cell_clip, coupled, peepholes, .. } = self.options;
+        write!(f, "{}{}", self.cell.name(), if self.projected { " projected" } else { "" })?;
+        if self.is_usual() {
+            return Ok(());
+        }
+        let [gate, candidate, output] = self.activations();
+        write!(f, " of {gate}, {candidate}, {output}")?;
+        if let Some(clip) = clip {
+            write!(f, " clip {}", clip.get())?;
+        }
+        if let Some(CellClip { low, high, propagates_nan }) = cell_clip {
+            write!(f, " cell clip {}..{}{}", low.get(), high.get(), if propagates_nan { " or NaN" } else { "" })?;
+        }
+        write!(f, "{}{}", if coupled { " coupled" } else { "" }, if peepholes { " peepholes" } else { "" })
+    }
+}
