@@ -1,12 +1,14 @@
 """Makes random RNN, GRU and LSTM nodes with ONNX Runtime's CPU answers, in the layout
 of ONNX's backend tests (see make_onnx_cases.py):
 
-    python3 scripts/make_onnx_random.py tests/fixtures/onnx_random --count 20
+    python3 scripts/make_onnx_random.py tests/fixtures/onnx_random --count 30 --seed 2
     python3 scripts/make_onnx_random.py /tmp/nodes --count 300 --seed 1
 
 The first line makes the fixtures. W, R and B are initialisers in half of the models
 and inputs in the others. ONNX Runtime has no layout 1: such a node's answers are those
-of layout 0 with axes swapped as the specification says.
+of layout 0 with axes swapped as the specification says. ThresholdedRelu is always given
+its alpha, whose default ONNX Runtime takes for 0 and the specification for 1; Affine and
+ScaledTanh too, which the specification gives no defaults.
 
 Needs onnx and onnxruntime; see scripts/requirements.txt.
 """
@@ -21,6 +23,21 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+USUAL = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
+# Which constants each activation takes, and whether both systems have the same defaults.
+CONSTANTS = {
+    "Tanh": (0, 0, True),
+    "Relu": (0, 0, True),
+    "Sigmoid": (0, 0, True),
+    "Affine": (1, 1, False),
+    "LeakyRelu": (1, 0, True),
+    "ThresholdedRelu": (1, 0, False),
+    "ScaledTanh": (1, 1, False),
+    "HardSigmoid": (1, 1, True),
+    "Elu": (1, 0, True),
+    "Softsign": (0, 0, True),
+    "Softplus": (0, 0, True),
+}
 TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int32): TensorProto.INT32}
 
 
@@ -40,7 +57,7 @@ def draw(rng):
     if rng.random() < 0.7:
         inputs["B"] = uniform(D, 2 * G * H, bound=bound)
     if rng.random() < 0.5:
-        inputs["sequence_lens"] = rng.integers(1, T + 1, N).astype(np.int32)
+        inputs["sequence_lens"] = rng.integers(rng.integers(0, 2), T + 1, N).astype(np.int32)
     if rng.random() < 0.5:
         inputs["initial_h"] = uniform(D, N, H)
     if op == "LSTM" and rng.random() < 0.5:
@@ -48,13 +65,28 @@ def draw(rng):
     attributes = {"hidden_size": H, "direction": str(direction)}
     if op == "GRU" and rng.random() < 0.5:
         attributes["linear_before_reset"] = 1
-    if op == "RNN" and rng.random() < 0.5:
-        attributes["activations"] = [str(rng.choice(["Tanh", "Relu", "Sigmoid"]))] * D
+    if op == "LSTM" and rng.random() < 0.4:
+        inputs["P"] = uniform(D, 3 * H, bound=bound)
+    if op == "LSTM" and rng.random() < 0.3:
+        attributes["input_forget"] = 1
+    if rng.random() < 0.3:
+        attributes["clip"] = float(np.float32(rng.uniform(0.1, 1.0)))
+    if rng.random() < 0.6:
+        names = [[str(rng.choice(list(CONSTANTS))) for _ in USUAL[op]] for _ in range(D)]
+        if rng.random() < 0.5:
+            names[-1] = names[0]
+        names = sum(names, [])
+        attributes["activations"] = names
+        defaults = all(CONSTANTS[name][2] for name in names) and rng.random() < 0.5
+        for place, attribute in enumerate(["activation_alpha", "activation_beta"]):
+            count = sum(CONSTANTS[name][place] for name in names)
+            if count and not defaults:
+                attributes[attribute] = [float(np.float32(rng.uniform(0.1, 0.9))) for _ in range(count)]
     return str(op), attributes, inputs
 
 
 def model_of(op, attributes, inputs, outputs, held):
-    names = ["X", "W", "R", "B", "sequence_lens", "initial_h"] + ["initial_c"] * (op == "LSTM")
+    names = ["X", "W", "R", "B", "sequence_lens", "initial_h"] + ["initial_c", "P"] * (op == "LSTM")
     node = helper.make_node(op, [name if name in inputs else "" for name in names], outputs, name="cell", **attributes)
     infos = [helper.make_tensor_value_info(n, TYPES[v.dtype], v.shape) for n, v in inputs.items() if n not in held]
     outs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None] * (4 if n == "Y" else 3)) for n in outputs if n]
@@ -82,7 +114,7 @@ def write(rng, folder):
     outputs = [name if rng.random() < 0.8 else "" for name in outputs]
     if not any(outputs):
         outputs[0] = "Y"
-    held = [name for name in ("W", "R", "B") if name in inputs] if rng.random() < 0.5 else []
+    held = [name for name in ("W", "R", "B", "P") if name in inputs] if rng.random() < 0.5 else []
     model = model_of(op, attributes, inputs, outputs, held)
     answers = run(model, inputs)
     if rng.random() < 0.3:

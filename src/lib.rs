@@ -5,6 +5,7 @@ pub mod cells;
 pub mod check;
 pub(crate) mod cpu;
 mod device;
+pub mod dialects;
 mod error;
 pub mod kernels;
 mod layer;

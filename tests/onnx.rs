@@ -4,7 +4,7 @@
 #[path = "../examples/onnx_conformance/case.rs"]
 mod case;
 
-use ndarray::Array3;
+use ndarray::{Array3, Axis};
 use std::path::PathBuf;
 use wgrnn::onnx::{Inputs, Model, Tensor};
 use wgrnn::{Device, Error};
@@ -13,15 +13,12 @@ fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx").join(name)
 }
 
-/// No cell has peepholes yet.
-const REFUSED: &str = "test_lstm_with_peepholes";
-
 #[test]
 fn the_nodes_of_the_onnx_package_give_its_numbers() {
     for device in [Device::gpu().unwrap(), Device::cpu()] {
         let folders = case::find(&[folder("")]).unwrap();
         assert_eq!(folders.len(), 18);
-        for folder in folders.iter().filter(|folder| !folder.ends_with(REFUSED)) {
+        for folder in &folders {
             for comparison in case::run(&device, folder).unwrap() {
                 assert!(comparison.passed(), "{}, {}: {comparison}", device.name(), folder.display());
             }
@@ -34,7 +31,7 @@ fn the_nodes_of_the_onnx_package_give_its_numbers() {
 fn random_nodes_give_onnx_runtimes_numbers() {
     for device in [Device::gpu().unwrap(), Device::cpu()] {
         let folders = case::find(&[folder("../onnx_random")]).unwrap();
-        assert_eq!(folders.len(), 20);
+        assert_eq!(folders.len(), 30);
         for folder in folders {
             for comparison in case::run(&device, &folder).unwrap() {
                 assert!(comparison.passed(), "{}, {}: {comparison}", device.name(), folder.display());
@@ -43,10 +40,28 @@ fn random_nodes_give_onnx_runtimes_numbers() {
     }
 }
 
+/// The specification says nothing of it; ONNX Runtime's state is 0 then, even where the initial one is not.
 #[test]
-fn peepholes_are_refused_by_name() {
-    let error = format!("{:#}", case::run(&Device::cpu(), &folder(REFUSED)).unwrap_err());
-    assert!(error.contains("peepholes") && error.contains("LSTM"), "{error}");
+fn a_sequence_of_no_step_has_outputs_of_zero() {
+    let model = Model::from_bytes(&bytes("test_lstm_batchwise")).unwrap();
+    let node = model.nodes().remove(0).unwrap();
+    let of = |shape: [usize; 3]| Tensor::Numbers(Array3::from_elem(shape, 0.1).into_dyn());
+    let (w, r) = (of([1, 28, 2]), of([1, 28, 7]));
+    let layer = node.layer(&Device::cpu(), &[("W", &w), ("R", &r)]).unwrap();
+    let (x, h) = (Array3::ones((3, 4, 2)), Array3::ones((3, 1, 7)));
+    let run = |lengths: [usize; 3]| {
+        let states = Inputs { h: Some(h.view()), c: Some(h.view()), ..Inputs::new(x.view()) };
+        layer.run(&Inputs { lengths: Some(lengths.to_vec()), ..states }).unwrap()
+    };
+    let (some, all) = (run([4, 0, 2]), run([4, 4, 2]));
+    for n in [0, 2] {
+        assert_eq!(some.y.index_axis(Axis(0), n), all.y.index_axis(Axis(0), n));
+        assert_eq!(some.h.index_axis(Axis(0), n), all.h.index_axis(Axis(0), n));
+    }
+    let (c, none) = (some.c.unwrap(), run([0, 0, 0]));
+    assert!(some.y.index_axis(Axis(0), 1).iter().chain(c.index_axis(Axis(0), 1)).all(|&y| y == 0.0));
+    assert!(none.y.iter().chain(&none.h).chain(none.c.iter().flatten()).all(|&y| y == 0.0));
+    assert_eq!((none.y.shape(), none.h.shape()), (all.y.shape(), all.h.shape()));
 }
 
 fn bytes(name: &str) -> Vec<u8> {

@@ -5,7 +5,7 @@ use ndarray::{ArrayD, Ix3};
 use std::path::{Path, PathBuf};
 use wgrnn::check::Comparison;
 use wgrnn::onnx::{Inputs, Model, Node, Tensor, lengths};
-use wgrnn::{Device, Rnn};
+use wgrnn::{Device, RnnConfig};
 
 /// Expected values are float32 of another system, whose sums of K products are rounded in another order: each by some √K of
 /// half an ε of its terms, and what comes from earlier steps adds to it. These many ε of the largest output, for each of
@@ -86,13 +86,18 @@ fn run_set(device: &Device, model: &Model, node: &Node, set: &Path) -> Result<Ve
         let output = node.outputs.iter().position(|output| output.as_deref() == Some(name));
         let Some(got) = output.and_then(|output| got[output].as_ref()) else { bail!("nothing computes {name}") };
         let Tensor::Numbers(expected) = load("output", place)? else { bail!("{name} is of integers") };
-        comparisons.push(compare(layer.rnn(), name, got, &expected, x.len())?);
+        comparisons.push(compare(layer.config(), name, got, &expected, x.len())?);
     }
     Ok(comparisons)
 }
 
-fn compare(rnn: &Rnn, name: &str, got: &ArrayD<f32>, expected: &ArrayD<f32>, elements: usize) -> Result<Comparison> {
-    let config = rnn.config();
+fn compare(
+    config: &RnnConfig,
+    name: &str,
+    got: &ArrayD<f32>,
+    expected: &ArrayD<f32>,
+    elements: usize,
+) -> Result<Comparison> {
     let terms = (config.input_size() + config.hidden_size()) as f64;
     let rows = (elements / config.input_size()) as f64;
     let largest = expected.iter().fold(1.0_f32, |largest, value| largest.max(value.abs()));

@@ -3,14 +3,15 @@
 use super::node::{INPUTS, Operator};
 use super::{Node, Tensor};
 use crate::device::Device;
+use crate::dialects::System;
 use crate::error::{Error, Result};
-use crate::layer::{Bias, Lengths, Rnn, RnnCall, RnnConfig, State};
+use crate::layer::{Bias, Direction, Lengths, Rnn, RnnCall, RnnConfig, RnnOutput, State};
 use crate::weights::{LayerWeights, RnnWeights};
-use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayViewD, Axis, Ix2, Ix3, s};
+use ndarray::{Array1, Array3, Array4, ArrayView2, ArrayView3, ArrayViewD, Axis, Ix2, Ix3, s};
 
 /// A recurrent node with its weights on a device.
 pub struct Layer {
-    rnn: Rnn,
+    parts: Vec<Rnn>,
     operator: Operator,
     batch_first: bool,
 }
@@ -20,7 +21,7 @@ pub struct Layer {
 pub struct Inputs<'a> {
     /// X: [T, N, I], or [N, T, I] where batches come first.
     pub x: ArrayView3<'a, f32>,
-    /// sequence_lens: the valid steps of each sequence, from 1 to T; none: all.
+    /// sequence_lens: the valid steps of each sequence, from 0 to T; none: all.
     pub lengths: Option<Vec<usize>>,
     /// initial_h: [D, N, H], or [N, D, H] where batches come first; none: zeros.
     pub h: Option<ArrayView3<'a, f32>>,
@@ -40,7 +41,7 @@ impl<'a> Inputs<'a> {
 pub struct Outputs {
     /// Y: [T, D, N, H], or [N, T, D, H] where batches come first; 0 beyond a sequence's length.
     pub y: Array4<f32>,
-    /// Y_h: [D, N, H], or [N, D, H], after each sequence's last valid step.
+    /// Y_h: [D, N, H], or [N, D, H], after each sequence's last valid step; 0 where it has none.
     pub h: Array3<f32>,
     /// Y_c of an `LSTM`, the same.
     pub c: Option<Array3<f32>>,
@@ -64,38 +65,59 @@ impl Node {
             }
         };
         let required = |input: usize| find(input)?.ok_or_else(|| Error::MissingWeight(self.of(input)));
-        let rows = self.operator.gates().len() * self.hidden_size;
+        let rows = self.cell(0).gates() * self.hidden_size;
         let w = self.fitted::<Ix3>(1, required(1)?, [Some(directions), Some(rows), None])?;
         let r = self.fitted::<Ix3>(2, required(2)?, [Some(directions), Some(rows), Some(self.hidden_size)])?;
         let b = find(3)?.map(|b| self.fitted::<Ix2>(3, b, [Some(directions), Some(2 * rows)])).transpose()?;
-        let config = RnnConfig::new(self.cell, w.shape()[2], self.hidden_size)
-            .direction(self.direction)
-            .bias(if b.is_some() { Bias::Two } else { Bias::None })
-            .batch_first(self.batch_first);
-        let weights = (0..directions).map(|d| {
+        let p =
+            find(7)?.map(|p| self.fitted::<Ix2>(7, p, [Some(directions), Some(3 * self.hidden_size)])).transpose()?;
+        let weights = |d: usize| {
+            let cell = self.cell(d);
+            let own = |rows| System::Onnx.to_own(cell, rows);
             let bias = |half: usize| {
-                let b = b.as_ref()?.slice(s![d, half * rows..(half + 1) * rows]).insert_axis(Axis(1));
-                Some(self.in_order(b).remove_axis(Axis(1)))
+                let own =
+                    |b: &ArrayView2<'_, f32>| System::Onnx.to_own(cell, b.slice(s![d, half * rows..(half + 1) * rows]));
+                b.as_ref().map(own).transpose()
             };
-            LayerWeights {
-                w: self.in_order(w.index_axis(Axis(0), d)),
-                r: self.in_order(r.index_axis(Axis(0), d)),
-                b_w: bias(0),
-                b_r: bias(1),
+            let peepholes = |p: &ArrayView2<'_, f32>| {
+                // Those of i, o and f; g sees nothing.
+                let none = Array1::zeros(self.hidden_size);
+                let all = ndarray::concatenate![Axis(0), p.index_axis(Axis(0), d), none];
+                System::Onnx.to_own(cell, all.view())
+            };
+            Ok(LayerWeights {
+                w: own(w.index_axis(Axis(0), d))?,
+                r: own(r.index_axis(Axis(0), d))?,
+                b_w: bias(0)?,
+                b_r: bias(1)?,
                 w_hr: None,
-                peepholes: None,
+                peepholes: p.as_ref().map(peepholes).transpose()?,
+            })
+        };
+        let config = |d: usize| {
+            let mut config = RnnConfig::new(self.cell(d), w.shape()[2], self.hidden_size)
+                .bias(if b.is_some() { Bias::Two } else { Bias::None })
+                .batch_first(self.batch_first)
+                .coupled(self.coupled)
+                .peepholes(p.is_some());
+            if self.operator != Operator::Rnn {
+                let [f, g, h] = self.activations[d];
+                config = config.activations(f, g, h);
             }
-        });
-        let weights = RnnWeights::new(vec![weights.collect()]);
-        let rnn = Rnn::new(device, &config, weights)?;
-        Ok(Layer { rnn, operator: self.operator, batch_first: self.batch_first })
-    }
-
-    /// Rows of ONNX's gates in this library's order.
-    fn in_order(&self, rows: ArrayView2<'_, f32>) -> Array2<f32> {
-        let gate = |&gate: &usize| rows.slice(s![gate * self.hidden_size..(gate + 1) * self.hidden_size, ..]);
-        let gates: Vec<_> = self.operator.gates().iter().map(gate).collect();
-        ndarray::concatenate(Axis(0), &gates).unwrap_or_default()
+            self.clip.map_or(config.clone(), |clip| config.clip(clip))
+        };
+        // Two directions are one layer where they have the same activations.
+        let alike = self.activations.windows(2).all(|pair| pair[0] == pair[1]);
+        let parts = if alike {
+            let weights = (0..directions).map(weights).collect::<Result<_>>()?;
+            vec![Rnn::new(device, &config(0).direction(self.direction), RnnWeights::new(vec![weights]))?]
+        } else {
+            let part = |(d, direction)| {
+                Rnn::new(device, &config(d).direction(direction), RnnWeights::new(vec![vec![weights(d)?]]))
+            };
+            [Direction::Forward, Direction::Reverse].into_iter().enumerate().map(part).collect::<Result<_>>()?
+        };
+        Ok(Layer { parts, operator: self.operator, batch_first: self.batch_first })
     }
 
     /// An input's name for errors.
@@ -130,39 +152,110 @@ impl Node {
 }
 
 impl Layer {
-    /// The layer that this node is.
-    pub fn rnn(&self) -> &Rnn {
-        &self.rnn
+    /// The layers that this node is: one, or two of a direction each where the directions have activations of their own.
+    pub fn parts(&self) -> &[Rnn] {
+        &self.parts
     }
 
-    /// Its configuration.
+    /// The configuration of the first of them.
     pub fn config(&self) -> &RnnConfig {
-        self.rnn.config()
+        self.parts[0].config()
     }
 
-    /// Runs it.
+    /// Runs it. A sequence of no step has a Y, Y_h and Y_c of 0, as in ONNX Runtime.
     ///
     /// # Errors
     /// As [`Rnn::forward_with`].
     pub fn run(&self, inputs: &Inputs<'_>) -> Result<Outputs> {
-        let config = self.rnn.config();
-        let (directions, hidden) = (config.directions(), config.hidden_size());
-        let batch = inputs.x.shape()[if self.batch_first { 0 } else { 1 }];
-        let state = self.initial_state(inputs, [directions, batch, hidden])?;
+        let time = usize::from(self.batch_first);
+        let [steps, batch] = [time, 1 - time].map(|axis| inputs.x.len_of(Axis(axis)));
+        if let Some(lengths) = inputs.lengths.as_ref().filter(|lengths| lengths.contains(&0) && lengths.len() == batch)
+        {
+            return self.run_nonempty(inputs, lengths, steps);
+        }
+        let directions: usize = self.parts.iter().map(|part| part.config().directions()).sum();
+        let state = self.initial_state(inputs, [directions, batch, self.config().hidden_size()])?;
         let call =
             RnnCall { lengths: inputs.lengths.clone().map_or(Lengths::Full, Lengths::Fixed), ..RnnCall::default() };
-        let output = self.rnn.forward_with(inputs.x, state.as_ref(), &call)?;
-        let shape = output.y.shape();
-        let y = output.y.to_shape((shape[0], shape[1], directions, hidden)).map_err(|error| {
+        let mut outputs = Vec::new();
+        for (i, part) in self.parts.iter().enumerate() {
+            let own = |all: &Array3<f32>| {
+                let first = i * part.config().directions();
+                all.slice(s![first..first + part.config().directions(), .., ..]).to_owned()
+            };
+            let state = state.as_ref().map(|State { h, c }| State { h: own(h), c: c.as_ref().map(own) });
+            outputs.push(self.outputs(part, part.forward_with(inputs.x, state.as_ref(), &call)?)?);
+        }
+        let fault = |error| Error::Plan(format!("directions side by side: {error}"));
+        let state = |of: &dyn Fn(&Outputs) -> Option<ArrayView3<'_, f32>>| {
+            let views: Vec<_> = outputs.iter().filter_map(of).collect();
+            ndarray::concatenate(Axis(time), &views).map_err(fault)
+        };
+        let y: Vec<_> = outputs.iter().map(|outputs| outputs.y.view()).collect();
+        let has_c = outputs.iter().all(|outputs| outputs.c.is_some());
+        Ok(Outputs {
+            y: ndarray::concatenate(Axis(1 + time), &y).map_err(fault)?,
+            h: state(&|outputs| Some(outputs.h.view()))?,
+            c: if has_c { Some(state(&|outputs| outputs.c.as_ref().map(|c| c.view()))?) } else { None },
+        })
+    }
+
+    /// The outputs of a part as ONNX lays them out.
+    fn outputs(&self, part: &Rnn, output: RnnOutput) -> Result<Outputs> {
+        let config = part.config();
+        let shape = output.y.shape().to_vec();
+        let [directions, hidden] = [config.directions(), config.hidden_size()];
+        let y = output.y.into_shape_with_order((shape[0], shape[1], directions, hidden)).map_err(|error| {
             Error::Plan(format!("an output of shape {shape:?} in {directions} directions: {error}"))
         })?;
         // [T, N, D, H] to [T, D, N, H].
-        let y = if self.batch_first { y.to_owned() } else { y.permuted_axes([0, 2, 1, 3]).to_owned() };
+        let y = if self.batch_first { y } else { y.permuted_axes([0, 2, 1, 3]) };
         Ok(Outputs {
             y: y.as_standard_layout().into_owned(),
             h: self.laid_out(output.state.h),
             c: output.state.c.filter(|_| self.operator == Operator::Lstm).map(|c| self.laid_out(c)),
         })
+    }
+
+    /// Runs the sequences that have a step; the others' outputs are 0.
+    fn run_nonempty(&self, inputs: &Inputs<'_>, lengths: &[usize], steps: usize) -> Result<Outputs> {
+        let axis = Axis(usize::from(!self.batch_first));
+        let some: Vec<usize> = (0..lengths.len()).filter(|&n| lengths[n] > 0).collect();
+        let [directions, hidden] =
+            [self.parts.iter().map(|part| part.config().directions()).sum(), self.config().hidden_size()];
+        let batch = lengths.len();
+        let zeros = |n: usize| {
+            let (y, h) = if self.batch_first {
+                ((n, steps, directions, hidden), (n, directions, hidden))
+            } else {
+                ((steps, directions, n, hidden), (directions, n, hidden))
+            };
+            let c = (self.operator == Operator::Lstm).then(|| Array3::zeros(h));
+            Outputs { y: Array4::zeros(y), h: Array3::zeros(h), c }
+        };
+        let mut all = zeros(batch);
+        // What is left out is checked too.
+        self.initial_state(inputs, [directions, batch, hidden])?;
+        if some.is_empty() {
+            return Ok(all);
+        }
+        let select = |array: ArrayView3<'_, f32>| array.select(axis, &some);
+        let (x, h, c) = (select(inputs.x), inputs.h.map(select), inputs.c.map(select));
+        let part = self.run(&Inputs {
+            x: x.view(),
+            lengths: Some(some.iter().map(|&n| lengths[n]).collect()),
+            h: h.as_ref().map(|h| h.view()),
+            c: c.as_ref().map(|c| c.view()),
+        })?;
+        let y_axis = Axis(if self.batch_first { 0 } else { 2 });
+        for (i, &n) in some.iter().enumerate() {
+            all.y.index_axis_mut(y_axis, n).assign(&part.y.index_axis(y_axis, i));
+            all.h.index_axis_mut(axis, n).assign(&part.h.index_axis(axis, i));
+            if let (Some(all), Some(part)) = (&mut all.c, &part.c) {
+                all.index_axis_mut(axis, n).assign(&part.index_axis(axis, i));
+            }
+        }
+        Ok(all)
     }
 
     /// The state that the inputs give, [D, N, H]; none for zeros.
@@ -194,7 +287,7 @@ impl Layer {
 
 impl std::fmt::Debug for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Layer").field("config", self.config()).finish_non_exhaustive()
+        f.debug_struct("Layer").field("parts", &self.parts).finish_non_exhaustive()
     }
 }
 
@@ -208,6 +301,6 @@ pub fn lengths(tensor: &Tensor) -> Result<Vec<usize>> {
         return Err(Error::value("sequence_lens", "one dimension", format!("shape {:?}", array.shape())));
     }
     let length =
-        |&length: &i64| usize::try_from(length).map_err(|_| Error::value("sequence_lens", "numbers from 1 on", length));
+        |&length: &i64| usize::try_from(length).map_err(|_| Error::value("sequence_lens", "numbers from 0 on", length));
     array.iter().map(length).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::Tensor;
 use super::proto;
-use crate::cells::{Activation, Cell, Reset};
+use crate::cells::{Activation, Cell, Coefficient, Options, Reset};
 use crate::error::{Error, Result};
 use crate::layer::Direction;
 
@@ -37,15 +37,6 @@ impl Operator {
         }
     }
 
-    /// Where this library's gates are among ONNX's: i, f, g, o in i, o, f, c; r, z, n in z, r, h.
-    pub(super) const fn gates(self) -> &'static [usize] {
-        match self {
-            Self::Rnn => &[0],
-            Self::Lstm => &[0, 2, 3, 1],
-            Self::Gru => &[1, 0, 2],
-        }
-    }
-
     /// The activations of one direction where the node names none.
     const fn activations(self) -> &'static [&'static str] {
         match self {
@@ -73,8 +64,15 @@ pub struct Node {
     /// Whether batches come first: X [N, T, I], Y [N, T, D, H], states [N, D, H]. Else X [T, N, I], Y [T, D, N, H], states
     /// [D, N, H].
     pub batch_first: bool,
-    /// The cell.
-    pub cell: Cell,
+    /// The activations of each direction: f of an `RNN`, f and g of a `GRU`, f, g and h of an `LSTM`; what an operator has
+    /// not is there as usual.
+    pub activations: Vec<[Activation; 3]>,
+    /// Where a `GRU` resets.
+    pub reset: Reset,
+    /// The bound of what activations of gates are applied to.
+    pub clip: Option<f32>,
+    /// Whether f of an `LSTM` is 1 − i.
+    pub coupled: bool,
     /// The names of X, W, R, B, sequence_lens, initial_h, initial_c and P in the graph; none where one is left out.
     pub inputs: [Option<String>; 8],
     /// The names of Y, Y_h and Y_c.
@@ -98,14 +96,13 @@ impl Node {
             "bidirectional" => Direction::Bidirectional,
             other => return Err(attributes.fault("direction", "forward, reverse or bidirectional", other)),
         };
-        let activation = attributes.activations(direction.count())?;
-        let after = attributes.integer("linear_before_reset", 0)? != 0;
-        let cell = match operator {
-            Operator::Rnn => Cell::Elman(activation),
-            Operator::Lstm => Cell::Lstm,
-            Operator::Gru => Cell::Gru(if after { Reset::After } else { Reset::Before }),
-        };
         attributes.check()?;
+        let activations = attributes.activations(direction.count())?;
+        let after = attributes.integer("linear_before_reset", 0)? != 0;
+        let clip = attributes.find("clip").map(|attribute| attribute.f);
+        if let Some(clip) = clip.filter(|clip| !(*clip > 0.0 && clip.is_finite())) {
+            return Err(attributes.fault("clip", "a positive number", clip));
+        }
         let hidden_size = match (attributes.find("hidden_size"), attributes.integer("hidden_size", 0)?) {
             (Some(_), size) => usize::try_from(size)
                 .ok()
@@ -119,21 +116,29 @@ impl Node {
             other => return Err(attributes.fault("layout", "0 or 1", other)),
         };
         let name = |names: &[String], i: usize| names.get(i).filter(|name| !name.is_empty()).cloned();
-        let node = Self {
+        Ok(Self {
             name: node.name.clone(),
             operator,
             hidden_size,
             direction,
             batch_first,
-            cell,
+            activations,
+            reset: if after { Reset::After } else { Reset::Before },
+            clip,
+            coupled: attributes.integer("input_forget", 0)? != 0,
             inputs: std::array::from_fn(|i| name(&node.input, i)),
             outputs: std::array::from_fn(|i| name(&node.output, i)),
             constants: Vec::new(),
-        };
-        if node.inputs[7].is_some() {
-            return Err(attributes.fault("input P (peepholes)", "none: no cell here has them", "one"));
+        })
+    }
+
+    /// The cell of a direction.
+    pub fn cell(&self, direction: usize) -> Cell {
+        match self.operator {
+            Operator::Rnn => Cell::Elman(self.activations[direction][0]),
+            Operator::Lstm => Cell::Lstm,
+            Operator::Gru => Cell::Gru(self.reset),
         }
-        Ok(node)
     }
 }
 
@@ -162,31 +167,54 @@ impl Attributes<'_> {
         String::from_utf8(attribute.s.clone()).map_err(|_| self.fault(name, "text", "bytes that are none"))
     }
 
-    /// The activation of an `RNN` node; other operators have theirs, which must be named as they are.
-    fn activations(&self, directions: usize) -> Result<Activation> {
+    /// The activations of each direction: f of an `RNN`, f and g of a `GRU`, f, g and h of an `LSTM`, and what is not there as
+    /// it usually is.
+    fn activations(&self, directions: usize) -> Result<Vec<[Activation; 3]>> {
         let names = self.find("activations").map(|attribute| &attribute.strings);
         let names: Vec<_> = names.into_iter().flatten().map(|name| String::from_utf8_lossy(name)).collect();
-        let default = self.operator.activations();
-        let count = default.len() * directions;
+        let usual = self.operator.activations();
+        let count = usual.len() * directions;
         if !names.is_empty() && names.len() != count {
             return Err(self.fault("activations", format!("{count} names"), names.len()));
         }
-        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
-        if self.operator != Operator::Rnn {
-            return match names.iter().zip(default.iter().cycle()).find(|(name, default)| !same(name, default)) {
-                Some((name, default)) => {
-                    Err(self.fault("activations", format!("{default}: no cell here has others"), name))
-                }
-                None => Ok(Activation::Tanh),
-            };
+        let mut constants = Constants::new(self);
+        let mut named = names.iter().map(|name| self.activation(name, &mut constants));
+        let mut directions: Vec<_> = (0..directions).map(|_| Options::USUAL.activations).collect();
+        for own in directions.iter_mut().flat_map(|own| own.iter_mut().zip(usual)) {
+            let usual = if *own.1 == "Tanh" { Activation::Tanh } else { Activation::Sigmoid };
+            *own.0 = named.next().unwrap_or(Ok(usual))?;
         }
-        let known = [("Tanh", Activation::Tanh), ("Relu", Activation::Relu), ("Sigmoid", Activation::Sigmoid)];
-        let first = names.first().map_or(default[0], |name| name);
-        if let Some(other) = names.iter().find(|name| !same(name, first)) {
-            return Err(self.fault("activations", format!("{first} in both directions"), other));
-        }
-        let found = known.into_iter().find(|(name, _)| same(name, first));
-        found.map(|found| found.1).ok_or_else(|| self.fault("activations", "Tanh, Relu or Sigmoid", first))
+        drop(named);
+        constants.are_used()?;
+        Ok(directions)
+    }
+
+    /// An activation by its name, with its constants or their defaults, those of the operators of these names.
+    fn activation(&self, name: &str, constants: &mut Constants<'_>) -> Result<Activation> {
+        let none = |which| move || self.fault(which, format!("a value for {name}, which has no default"), "none");
+        Ok(match &*name.to_ascii_lowercase() {
+            "tanh" => Activation::Tanh,
+            "relu" => Activation::Relu,
+            "sigmoid" => Activation::Sigmoid,
+            "affine" => Activation::Affine {
+                alpha: constants.alpha().ok_or_else(none("activation_alpha"))?,
+                beta: constants.beta().ok_or_else(none("activation_beta"))?,
+            },
+            "leakyrelu" => Activation::LeakyRelu { alpha: constants.alpha().unwrap_or(0.01.into()) },
+            "thresholdedrelu" => Activation::ThresholdedRelu { alpha: constants.alpha().unwrap_or(1.0.into()) },
+            "scaledtanh" => Activation::ScaledTanh {
+                alpha: constants.alpha().ok_or_else(none("activation_alpha"))?,
+                beta: constants.beta().ok_or_else(none("activation_beta"))?,
+            },
+            "hardsigmoid" => Activation::HardSigmoid {
+                alpha: constants.alpha().unwrap_or(0.2.into()),
+                beta: constants.beta().unwrap_or(0.5.into()),
+            },
+            "elu" => Activation::Elu { alpha: constants.alpha().unwrap_or(1.0.into()) },
+            "softsign" => Activation::Softsign,
+            "softplus" => Activation::Softplus,
+            _ => return Err(self.fault("activations", "names of the specification", name)),
+        })
     }
 
     /// What can't be honoured is refused by name, and so is what is unknown.
@@ -195,15 +223,47 @@ impl Attributes<'_> {
             let is_allowed = match (&*attribute.name, self.operator) {
                 ("direction" | "hidden_size" | "layout" | "activations", _) => true,
                 ("linear_before_reset", Operator::Gru) => true,
-                ("input_forget", Operator::Lstm) => attribute.i == 0,
-                // Without effect on the activations that are left.
-                ("activation_alpha" | "activation_beta", _) => attribute.floats.is_empty(),
+                ("input_forget", Operator::Lstm) => true,
+                ("activation_alpha" | "activation_beta" | "clip", _) => true,
                 // Before version 7 of the operators.
                 ("output_sequence", _) => true,
                 _ => false,
             };
             if !is_allowed {
                 return Err(self.fault(&format!("attribute {}", attribute.name), "none: no cell here has it", "one"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The constants of activations, which take them in turn.
+struct Constants<'a> {
+    attributes: &'a Attributes<'a>,
+    alpha: std::slice::Iter<'a, f32>,
+    beta: std::slice::Iter<'a, f32>,
+}
+
+impl<'a> Constants<'a> {
+    fn new(attributes: &'a Attributes<'a>) -> Self {
+        let list = |name| attributes.find(name).map_or(&[][..], |attribute| &attribute.floats).iter();
+        Self { attributes, alpha: list("activation_alpha"), beta: list("activation_beta") }
+    }
+
+    fn alpha(&mut self) -> Option<Coefficient> {
+        self.alpha.next().map(|&alpha| alpha.into())
+    }
+
+    fn beta(&mut self) -> Option<Coefficient> {
+        self.beta.next().map(|&beta| beta.into())
+    }
+
+    /// Refuses those that no activation takes: which of them are meant is not known.
+    fn are_used(&self) -> Result<()> {
+        for (name, left) in [("activation_alpha", self.alpha.len()), ("activation_beta", self.beta.len())] {
+            if left > 0 {
+                let got = format!("{left} more");
+                return Err(self.attributes.fault(name, "a value for each activation that takes one", got));
             }
         }
         Ok(())
@@ -234,34 +294,63 @@ mod tests {
         Node::new(&node).unwrap()
     }
 
+    fn numbers(name: &str, floats: &[f32]) -> proto::Attribute {
+        proto::Attribute { floats: floats.to_vec(), ..attribute(name) }
+    }
+
     #[test]
     fn cells_follow_from_operator_and_attributes() {
-        assert_eq!(node("RNN", &[]).unwrap().cell, Cell::Elman(Activation::Tanh));
-        assert_eq!(node("RNN", &[names(&["relu"])]).unwrap().cell, Cell::Elman(Activation::Relu));
-        assert_eq!(node("LSTM", &[names(&["Sigmoid", "Tanh", "Tanh"])]).unwrap().cell, Cell::Lstm);
-        assert_eq!(node("GRU", &[]).unwrap().cell, Cell::Gru(Reset::Before));
+        assert_eq!(node("RNN", &[]).unwrap().cell(0), Cell::Elman(Activation::Tanh));
+        assert_eq!(node("RNN", &[names(&["relu"])]).unwrap().cell(0), Cell::Elman(Activation::Relu));
+        assert_eq!(node("LSTM", &[]).unwrap().activations, [Options::USUAL.activations]);
+        assert_eq!(node("GRU", &[]).unwrap().cell(0), Cell::Gru(Reset::Before));
         let after = proto::Attribute { i: 1, ..attribute("linear_before_reset") };
-        assert_eq!(node("GRU", &[after]).unwrap().cell, Cell::Gru(Reset::After));
+        assert_eq!(node("GRU", &[after]).unwrap().cell(0), Cell::Gru(Reset::After));
         assert!(Node::new(&proto::Node { op_type: "Gemm".to_owned(), ..Default::default() }).is_none());
+    }
+
+    /// Each takes the constants that it has, in turn, over both directions.
+    #[test]
+    fn activations_take_their_constants_in_turn() {
+        let both = proto::Attribute { s: b"bidirectional".to_vec(), ..attribute("direction") };
+        let names = names(&["HardSigmoid", "Affine", "Sigmoid", "LeakyRelu"]);
+        let [alpha, beta] = [numbers("activation_alpha", &[0.1, 0.2, 0.3]), numbers("activation_beta", &[0.4, 0.5])];
+        let hard = |alpha: f32, beta: f32| Activation::HardSigmoid { alpha: alpha.into(), beta: beta.into() };
+        let leaky = |alpha: f32| Activation::LeakyRelu { alpha: alpha.into() };
+        let affine = Activation::Affine { alpha: 0.2.into(), beta: 0.5.into() };
+        let of = |attributes: &[_]| node("GRU", attributes).unwrap().activations;
+        assert_eq!(
+            of(&[both.clone(), names, alpha, beta]),
+            [[hard(0.1, 0.4), affine, Activation::Tanh], [Activation::Sigmoid, leaky(0.3), Activation::Tanh]]
+        );
+        let defaults = super::tests::names(&["HardSigmoid", "Elu", "ThresholdedRelu", "LeakyRelu"]);
+        let [elu, threshold] =
+            [Activation::Elu { alpha: 1.0.into() }, Activation::ThresholdedRelu { alpha: 1.0.into() }];
+        assert_eq!(
+            of(&[both, defaults]),
+            [[hard(0.2, 0.5), elu, Activation::Tanh], [threshold, leaky(0.01), Activation::Tanh]]
+        );
     }
 
     /// Peers leave such attributes out silently, and give other numbers.
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
-        let fault = |operator: &str, attribute: proto::Attribute, part: &str| {
-            let error = node(operator, &[attribute]).unwrap_err().to_string();
+        let fault = |operator: &str, attributes: &[proto::Attribute], part: &str| {
+            let error = node(operator, attributes).unwrap_err().to_string();
             assert!(error.contains("cell") && error.contains(operator) && error.contains(part), "{error}");
         };
-        fault("LSTM", proto::Attribute { f: 3.0, ..attribute("clip") }, "clip");
-        fault("LSTM", proto::Attribute { i: 1, ..attribute("input_forget") }, "input_forget");
-        fault("LSTM", names(&["Sigmoid", "Relu", "Tanh"]), "Relu");
-        fault("LSTM", names(&["Sigmoid"]), "3 names");
-        fault("RNN", names(&["Softplus"]), "Softplus");
-        fault("RNN", proto::Attribute { floats: vec![0.1], ..attribute("activation_alpha") }, "activation_alpha");
-        fault("RNN", attribute("linear_before_reset"), "linear_before_reset");
-        fault("GRU", proto::Attribute { s: b"sideways".to_vec(), ..attribute("direction") }, "sideways");
-        fault("GRU", proto::Attribute { i: 2, ..attribute("layout") }, "layout");
-        fault("GRU", attribute("new_one"), "new_one");
+        fault("LSTM", &[proto::Attribute { f: -3.0, ..attribute("clip") }], "clip");
+        fault("GRU", &[proto::Attribute { i: 1, ..attribute("input_forget") }], "input_forget");
+        fault("LSTM", &[names(&["Sigmoid", "Gelu", "Tanh"])], "Gelu");
+        fault("LSTM", &[names(&["Sigmoid"])], "3 names");
+        fault("RNN", &[names(&["Affine"])], "activation_alpha");
+        fault("RNN", &[names(&["ScaledTanh"]), numbers("activation_alpha", &[1.0])], "activation_beta");
+        fault("RNN", &[numbers("activation_alpha", &[0.1])], "activation_alpha");
+        fault("RNN", &[names(&["Elu"]), numbers("activation_alpha", &[0.1, 0.2])], "1 more");
+        fault("RNN", &[attribute("linear_before_reset")], "linear_before_reset");
+        fault("GRU", &[proto::Attribute { s: b"sideways".to_vec(), ..attribute("direction") }], "sideways");
+        fault("GRU", &[proto::Attribute { i: 2, ..attribute("layout") }], "layout");
+        fault("GRU", &[attribute("new_one")], "new_one");
         let sizeless = proto::Node { op_type: "GRU".to_owned(), ..Default::default() };
         assert!(Node::new(&sizeless).unwrap().unwrap_err().to_string().contains("hidden_size"));
     }

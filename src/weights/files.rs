@@ -3,6 +3,7 @@
 use super::RnnWeights;
 use crate::error::{Error, Result};
 use crate::layer::RnnConfig;
+use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ impl RnnWeights {
     /// (`"encoder."`), and may be empty. Other tensors are left alone.
     ///
     /// # Errors
-    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or a type other than f32,
+    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or a type other than f32, f16 and bf16,
     /// [`MissingWeight`](Error::MissingWeight), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
     pub fn load(path: impl AsRef<Path>, config: &RnnConfig, prefix: &str) -> Result<Self> {
         let path = path.as_ref();
@@ -102,10 +103,13 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// One tensor of a file, if it is there.
 pub(crate) fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Option<ArrayD<f32>>> {
     let Ok(view) = file.tensor(name) else { return Ok(None) };
-    if view.dtype() != Dtype::F32 {
-        return Err(Error::Safetensors(format!("{name}: expected F32, got {:?}", view.dtype())));
-    }
-    let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let data = view.data();
+    let values = match view.dtype() {
+        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F16 => data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        Dtype::BF16 => data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        other => return Err(Error::Safetensors(format!("{name}: expected F32, F16 or BF16, got {other:?}"))),
+    };
     let array = ArrayD::from_shape_vec(view.shape(), values);
     array.map(Some).map_err(|_| Error::Safetensors(format!("{name}: its data is not {:?}", view.shape())))
 }

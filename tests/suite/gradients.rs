@@ -9,8 +9,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use safetensors::SafeTensors;
 use wgrnn::check::Comparison;
 use wgrnn::{
-    Activation, Cell, Device, Direction, Error, Lengths, Output, PlanBuilder, Reserve, Rnn, RnnCall, RnnConfig,
-    RnnGradients, RnnWeights, Schedule, SessionOptions, State, Tensor, reference,
+    Activation, Cell, CellClip, Device, Direction, Error, Lengths, Output, PlanBuilder, Reserve, Rnn, RnnCall,
+    RnnConfig, RnnGradients, RnnWeights, Schedule, SessionOptions, State, Tensor, reference,
 };
 
 /// PyTorch's own float32 is up to 10 ε of a tensor's largest element away from its float64; sums here run in another
@@ -279,6 +279,28 @@ fn a_wrong_gradient_is_not_the_slope() {
     };
     let wrong: Vec<_> = slopes.iter().filter(beyond).map(|(name, ..)| &**name).collect();
     assert_eq!(wrong, ["input"]);
+}
+
+/// Where c is clipped, nothing goes back. The finite difference is none where c crosses a bound within its step, which in
+/// these few numbers it does not.
+#[test]
+fn a_clipped_cell_has_the_slope_of_its_bounds() {
+    let clip = CellClip { low: (-0.05).into(), high: 0.1.into(), propagates_nan: true };
+    for device in [gpu(), Device::cpu()] {
+        for (schedule, seed) in [(Schedule::Step, 1), (Schedule::Sequence, 2), (Schedule::Step, 3)] {
+            let config = RnnConfig::new(Cell::Lstm, 3, 2).cell_clip(clip).layers(2);
+            let call = RnnCall { schedule, ..RnnCall::default() };
+            let loss = Loss::new(&Drawn { config, steps: 4, batch: 2, call, state: true, seed });
+            let gradients = loss.gradients(&device);
+            for (name, product, difference) in slopes(&loss, &gradients, seed) {
+                let tolerance = 1e-4 * product.abs().max(difference.abs()) + 1e-6;
+                assert!((product - difference).abs() <= tolerance, "{name}, {seed}: {product} is not {difference}");
+            }
+            // It matters.
+            let plain = RnnConfig::new(Cell::Lstm, 3, 2).layers(2);
+            assert_ne!(Loss { config: plain, ..loss }.gradients(&device).x, gradients.x);
+        }
+    }
 }
 
 fn example(cell: Cell) -> Loss {

@@ -7,6 +7,7 @@ mod common;
 mod composition;
 mod cooperative;
 mod device;
+mod dialects;
 mod extremes;
 mod forms;
 mod golden;

@@ -1,0 +1,166 @@
+//! cuDNN's weights: a matrix and a bias for each gate and product, numbered as `cudnnGetRNNWeightParams` numbers them.
+//!
+//! Of G gates, matrices 0 to G − 1 multiply the input and G to 2·G − 1 the state; an LSTM's projection is number 8. The
+//! cell's clip is [`RnnConfig::cell_clip`](crate::RnnConfig::cell_clip).
+
+use super::Biases;
+use crate::cells::Cell;
+use crate::error::{Error, Result};
+use crate::layer::Bias;
+use crate::weights::LayerWeights;
+use ndarray::{Array1, Array2, Axis, Slice};
+
+/// What is multiplied with the input (`cudnnRNNInputMode_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InputMode {
+    /// A matrix a gate (`CUDNN_LINEAR_INPUT`).
+    Linear,
+    /// Nothing: every gate gets the input itself, of H features (`CUDNN_SKIP_INPUT`). Here W has the identity for each gate,
+    /// which gives the same numbers, where inputs are finite.
+    Skip,
+}
+
+/// Which biases there are (`cudnnRNNBiasMode_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BiasMode {
+    /// `CUDNN_RNN_NO_BIAS`
+    None,
+    /// `CUDNN_RNN_SINGLE_INP_BIAS`
+    SingleInput,
+    /// `CUDNN_RNN_SINGLE_REC_BIAS`
+    SingleRecurrent,
+    /// `CUDNN_RNN_DOUBLE_BIAS`
+    Double,
+}
+
+/// The weights of a pseudo-layer: one direction of one layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// For each gate [H, I]; none where the input is skipped.
+    pub input: Vec<Array2<f32>>,
+    /// For each gate [H, H], or [H, P] with a projection.
+    pub recurrent: Vec<Array2<f32>>,
+    /// [P, H].
+    pub projection: Option<Array2<f32>>,
+    /// For each gate [H], where the mode has them.
+    pub input_bias: Vec<Array1<f32>>,
+    /// The same beside the state.
+    pub recurrent_bias: Vec<Array1<f32>>,
+}
+
+impl Weights {
+    /// As this library has them, and how many biases that are.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for another number of matrices or biases than the modes have, [`Shape`](Error::Shape) where
+    /// gates have different sizes.
+    pub fn to_own(&self, cell: Cell, input: InputMode, bias: BiasMode) -> Result<(Bias, LayerWeights)> {
+        let gates = cell.gates();
+        let has_input = input == InputMode::Linear;
+        let [has_first, has_second] = bias.sides();
+        let counts = [
+            ("input matrices", self.input.len(), has_input),
+            ("recurrent matrices", self.recurrent.len(), true),
+            ("input biases", self.input_bias.len(), has_first),
+            ("recurrent biases", self.recurrent_bias.len(), has_second),
+        ];
+        for (what, count, has) in counts {
+            let expected = if has { gates } else { 0 };
+            if count != expected {
+                return Err(Error::value(
+                    format!("cuDNN's {what}"),
+                    format!("{expected} for {input:?}, {bias:?}"),
+                    count,
+                ));
+            }
+        }
+        let r = stacked("recurrent matrices", &self.recurrent)?;
+        let w = match input {
+            InputMode::Linear => stacked("input matrices", &self.input)?,
+            InputMode::Skip => skipping(gates, r.nrows() / gates),
+        };
+        let some = |what, biases: &[Array1<f32>], has: bool| has.then(|| stacked(what, biases)).transpose();
+        let biases = Biases {
+            input: some("input biases", &self.input_bias, has_first)?,
+            recurrent: some("recurrent biases", &self.recurrent_bias, has_second)?,
+        };
+        let (bias, b_w, b_r) = biases.own();
+        Ok((bias, LayerWeights { w, r, b_w, b_r, w_hr: self.projection.clone(), peepholes: None }))
+    }
+
+    /// As cuDNN has them, out of this library's.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) for rows that are not those of the cell's gates, [`Value`](Error::Value) for a W that is no
+    /// identity where the input is skipped, a bias that the mode does not have, or peepholes.
+    pub fn of_own(cell: Cell, weights: &LayerWeights, input: InputMode, bias: BiasMode) -> Result<Self> {
+        let gates = cell.gates();
+        if weights.peepholes.is_some() {
+            return Err(Error::value("peepholes", "none: cuDNN has none", "some"));
+        }
+        let units = weights.r.nrows() / gates;
+        if input == InputMode::Skip && weights.w != skipping(gates, units) {
+            return Err(Error::value("W for cuDNN's skipped input", "the identity for each gate", "another matrix"));
+        }
+        let [first, second] = [&weights.b_w, &weights.b_r];
+        let zeros = || Array1::zeros(gates * units);
+        let is_zero = |b: &Option<Array1<f32>>| b.as_ref().is_none_or(|b| b.iter().all(|&b| b == 0.0));
+        let sides = bias.sides();
+        for (name, has, b) in [("b_w", sides[0], first), ("b_r", sides[1], second)] {
+            if !has && !is_zero(b) {
+                return Err(Error::value(format!("{name} for cuDNN's {bias:?}"), "none, or zeros", "others"));
+            }
+        }
+        let biases = |has: bool, b: &Option<Array1<f32>>| {
+            if has { split(gates, b.as_ref().unwrap_or(&zeros())) } else { Ok(Vec::new()) }
+        };
+        Ok(Self {
+            input: if input == InputMode::Linear { split(gates, &weights.w)? } else { Vec::new() },
+            recurrent: split(gates, &weights.r)?,
+            projection: weights.w_hr.clone(),
+            input_bias: biases(sides[0], first)?,
+            recurrent_bias: biases(sides[1], second)?,
+        })
+    }
+}
+
+impl BiasMode {
+    /// Whether there are biases beside the input, and beside the state.
+    const fn sides(self) -> [bool; 2] {
+        match self {
+            Self::None => [false, false],
+            Self::SingleInput => [true, false],
+            Self::SingleRecurrent => [false, true],
+            Self::Double => [true, true],
+        }
+    }
+}
+
+/// The identity for each gate.
+fn skipping(gates: usize, units: usize) -> Array2<f32> {
+    Array2::from_shape_fn((gates * units, units), |(i, j)| f32::from(u8::from(i % units == j)))
+}
+
+/// Gates in one array; all of one size.
+fn stacked<D: ndarray::Dimension + ndarray::RemoveAxis>(
+    what: &str,
+    gates: &[ndarray::Array<f32, D>],
+) -> Result<ndarray::Array<f32, D>> {
+    let shapes: Vec<_> = gates.iter().map(|gate| gate.shape().to_vec()).collect();
+    if let Some(other) = shapes.iter().find(|shape| **shape != shapes[0]) {
+        return Err(Error::shape(format!("cuDNN's {what}"), &shapes[0], other));
+    }
+    let views: Vec<_> = gates.iter().map(|gate| gate.view()).collect();
+    ndarray::concatenate(Axis(0), &views).map_err(|error| Error::Plan(format!("cuDNN's {what}: {error}")))
+}
+
+/// An array for each gate.
+fn split<D: ndarray::Dimension>(gates: usize, rows: &ndarray::Array<f32, D>) -> Result<Vec<ndarray::Array<f32, D>>> {
+    let count = rows.len_of(Axis(0));
+    if count == 0 || !count.is_multiple_of(gates) {
+        return Err(Error::shape("rows of gates", format!("a multiple of {gates} rows"), rows.shape()));
+    }
+    let units = count / gates;
+    let gate = |gate: usize| rows.slice_axis(Axis(0), Slice::from(gate * units..(gate + 1) * units)).to_owned();
+    Ok((0..gates).map(gate).collect())
+}

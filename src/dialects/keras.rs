@@ -1,0 +1,229 @@
+//! Keras's `SimpleRNN`, `LSTM` and `GRU`, forward, backward (`go_backwards`) and `Bidirectional`, with its weights.
+//!
+//! Keras's activations are arguments of its layers: give them to the configuration with
+//! [`RnnConfig::activations`](crate::RnnConfig::activations) (gates: `recurrent_activation`, candidate and cell:
+//! `activation`), or to [`Cell::Elman`]. [`activation`] knows their names. A `GRU` with `reset_after=True`, the default, is
+//! [`Reset::After`], and [`Reset::Before`] without.
+
+use super::{Biases, System};
+use crate::cells::{Activation, Cell, Reset};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::layer::{Bias, Direction, Rnn, RnnCall, RnnConfig, State};
+use crate::weights::{LayerWeights, RnnWeights};
+use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis, Ix1, Ix2, Ix3, s};
+
+/// The weights of a layer and direction, as `get_weights` gives them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// `kernel`: [I, G·H].
+    pub kernel: Array2<f32>,
+    /// `recurrent_kernel`: [H, G·H].
+    pub recurrent_kernel: Array2<f32>,
+    /// `bias`: [G·H], or [2, 3·H] of a `GRU` with `reset_after`; none with `use_bias=False`.
+    pub bias: Option<ArrayD<f32>>,
+}
+
+impl Weights {
+    /// As this library has them, and how many biases that are.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) for arrays that are not this cell's.
+    pub fn to_own(&self, cell: Cell) -> Result<(Bias, LayerWeights)> {
+        let units = self.recurrent_kernel.nrows();
+        let columns = cell.gates() * units;
+        for (name, array) in [("kernel", &self.kernel), ("recurrent_kernel", &self.recurrent_kernel)] {
+            if array.ncols() != columns || array.is_empty() {
+                let expected = format!("[·, {columns}] of {} with {units} units", cell.name());
+                return Err(Error::shape(format!("Keras's {name}"), expected, array.shape()));
+            }
+        }
+        let own = |rows: Array1<f32>| System::Keras.to_own(cell, rows.view());
+        let biases = match &self.bias {
+            None => Biases::default(),
+            Some(bias) => {
+                let expected = bias_shape(cell, columns);
+                let fault = || Error::shape("Keras's bias", &expected, bias.shape());
+                if bias.shape() != expected {
+                    return Err(fault());
+                }
+                if expected.len() == 2 {
+                    let both = bias.view().into_dimensionality::<Ix2>().map_err(|_| fault())?;
+                    Biases { input: Some(own(both.row(0).to_owned())?), recurrent: Some(own(both.row(1).to_owned())?) }
+                } else {
+                    let one = bias.view().into_dimensionality::<Ix1>().map_err(|_| fault())?;
+                    Biases { input: Some(own(one.to_owned())?), recurrent: None }
+                }
+            }
+        };
+        let (bias, b_w, b_r) = biases.own();
+        let w = System::Keras.to_own(cell, self.kernel.t())?;
+        let r = System::Keras.to_own(cell, self.recurrent_kernel.t())?;
+        Ok((bias, LayerWeights { w, r, b_w, b_r, w_hr: None, peepholes: None }))
+    }
+
+    /// As Keras has them, out of this library's. Two biases become their sum, but for a GRU with `reset_after`, where they
+    /// stay two, and one gets zeros beside it.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) for rows that are not those of the cell's gates, [`Value`](Error::Value) for a projection or
+    /// peepholes.
+    pub fn of_own(cell: Cell, weights: &LayerWeights) -> Result<Self> {
+        for (name, has) in [("projection", weights.w_hr.is_some()), ("peepholes", weights.peepholes.is_some())] {
+            if has {
+                return Err(Error::value(name, "none: Keras has none", "some"));
+            }
+        }
+        let theirs = |rows: &Array1<f32>| System::Keras.of_own(cell, rows.view());
+        let zeros = || Array1::zeros(weights.w.nrows());
+        let bias = match (&weights.b_w, &weights.b_r) {
+            (None, None) => None,
+            (first, second) => {
+                let [first, second] = [first, second].map(|bias| bias.clone().unwrap_or_else(zeros));
+                Some(if cell == Cell::Gru(Reset::After) {
+                    let rows = [theirs(&first)?, theirs(&second)?];
+                    ndarray::stack![Axis(0), rows[0], rows[1]].into_dyn()
+                } else {
+                    theirs(&(first + second))?.into_dyn()
+                })
+            }
+        };
+        let columns = |rows: &Array2<f32>| {
+            Ok(System::Keras.of_own(cell, rows.view())?.reversed_axes().as_standard_layout().into_owned())
+        };
+        Ok(Self { kernel: columns(&weights.w)?, recurrent_kernel: columns(&weights.r)?, bias })
+    }
+}
+
+fn bias_shape(cell: Cell, columns: usize) -> Vec<usize> {
+    if cell == Cell::Gru(Reset::After) { vec![2, columns] } else { vec![columns] }
+}
+
+/// The function that Keras 3 has by this name, with its constants; that of Keras 2 is the same but for `hard_sigmoid`, which
+/// there is `Activation::HardSigmoid` of 0.2 and 0.5.
+///
+/// # Errors
+/// [`Value`](Error::Value) for a name that is none of these.
+pub fn activation(name: &str) -> Result<Activation> {
+    Ok(match name {
+        "tanh" => Activation::Tanh,
+        "sigmoid" => Activation::Sigmoid,
+        "relu" => Activation::Relu,
+        "linear" => Activation::LINEAR,
+        "hard_sigmoid" => Activation::HardSigmoid { alpha: (1.0 / 6.0).into(), beta: 0.5.into() },
+        "elu" => Activation::Elu { alpha: 1.0.into() },
+        "leaky_relu" => Activation::LeakyRelu { alpha: 0.2.into() },
+        "softsign" => Activation::Softsign,
+        "softplus" => Activation::Softplus,
+        _ => {
+            let expected = "tanh, sigmoid, relu, linear, hard_sigmoid, elu, leaky_relu, softsign or softplus";
+            return Err(Error::value("Keras's activation", expected, name));
+        }
+    })
+}
+
+/// What `Bidirectional` makes of the outputs of its two directions (`merge_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Merge {
+    /// Side by side: [N, T, 2·H].
+    Concat,
+    /// Their sum.
+    Sum,
+    /// Their product.
+    Mul,
+    /// Half their sum.
+    Ave,
+}
+
+/// In which direction a layer reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reads {
+    /// From the first step on.
+    Forward,
+    /// `go_backwards`: from the last step on; outputs come in the order in which they are computed.
+    Backward,
+    /// `Bidirectional`, both outputs in the order of the input.
+    Both(Merge),
+}
+
+/// What a layer computes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outputs {
+    /// With `return_sequences`: [N, T, H], or [N, T, 2·H] of a `Concat`.
+    pub sequences: Array3<f32>,
+    /// Without: the output after each direction's last step, [N, H] or [N, 2·H].
+    pub last: Array2<f32>,
+    /// The final state: [D, N, H].
+    pub state: State,
+}
+
+/// A layer on a device.
+#[derive(Debug)]
+pub struct Layer {
+    rnn: Rnn,
+    reads: Reads,
+}
+
+impl Layer {
+    /// A layer of a cell with the activations of `config`, whose sizes, direction and biases come from the weights: one
+    /// direction's, or two for [`Reads::Both`], forward before backward.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for another number of weights, as [`Weights::to_own`], and as [`Rnn::new`].
+    pub fn new(device: &Device, config: &RnnConfig, weights: &[Weights], reads: Reads) -> Result<Self> {
+        let direction = match reads {
+            Reads::Forward => Direction::Forward,
+            Reads::Backward => Direction::Reverse,
+            Reads::Both(_) => Direction::Bidirectional,
+        };
+        if weights.len() != direction.count() {
+            return Err(Error::value(
+                "Keras's weights",
+                format!("those of {} directions", direction.count()),
+                weights.len(),
+            ));
+        }
+        let own = weights.iter().map(|weights| weights.to_own(config.cell())).collect::<Result<Vec<_>>>()?;
+        let (biases, own): (Vec<_>, Vec<_>) = own.into_iter().unzip();
+        let mut config = config.clone().layers(1).direction(direction).bias(biases[0]).batch_first(true);
+        (config.input, config.hidden) = (weights[0].kernel.nrows(), weights[0].recurrent_kernel.nrows());
+        Ok(Self { rnn: Rnn::new(device, &config, RnnWeights::new(vec![own]))?, reads })
+    }
+
+    /// The layer beneath, batches first.
+    pub fn rnn(&self) -> &Rnn {
+        &self.rnn
+    }
+
+    /// Runs it on `x` [N, T, I]. Beyond a sequence's length outputs are 0, as Keras has them with `zero_output_for_mask`.
+    ///
+    /// # Errors
+    /// As [`Rnn::forward_with`].
+    pub fn run(&self, x: ArrayView3<'_, f32>, lengths: Option<Vec<usize>>, state: Option<&State>) -> Result<Outputs> {
+        let call = RnnCall { lengths: lengths.into(), ..RnnCall::default() };
+        let output = self.rnn.forward_with(x, state, &call)?;
+        let shape = output.y.shape().to_vec();
+        let y = output.y.into_dimensionality::<Ix3>();
+        let y = y.map_err(|_| Error::Plan(format!("an output of shape {shape:?}")))?;
+        let h = &output.state.h;
+        let (sequences, last) = match self.reads {
+            Reads::Forward => (y, h.index_axis(Axis(0), 0).to_owned()),
+            Reads::Backward => (y.slice(s![.., ..;-1, ..]).to_owned(), h.index_axis(Axis(0), 0).to_owned()),
+            Reads::Both(merge) => {
+                let units = h.len_of(Axis(2));
+                let [first, second] = [0, 1].map(|d| h.index_axis(Axis(0), d));
+                let [forward, backward] = [y.slice(s![.., .., ..units]), y.slice(s![.., .., units..])];
+                match merge {
+                    Merge::Concat => {
+                        let last = ndarray::concatenate![Axis(1), first, second];
+                        (y, last)
+                    }
+                    Merge::Sum => (&forward + &backward, &first + &second),
+                    Merge::Mul => (&forward * &backward, &first * &second),
+                    Merge::Ave => ((&forward + &backward) / 2.0, (&first + &second) / 2.0),
+                }
+            }
+        };
+        Ok(Outputs { sequences, last, state: output.state })
+    }
+}

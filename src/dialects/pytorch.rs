@@ -1,0 +1,120 @@
+//! State dicts of `torch.nn.RNN`, `LSTM` and `GRU`, and of `RNNCell`, `LSTMCell` and `GRUCell`, in safetensors files.
+//!
+//! What a configuration would have to say again, the tensors' names and shapes say: sizes, layers, directions, biases and
+//! projection. What they can't say is the cell: which activation, for `weight_hh` of [H, H].
+//!
+//! ```no_run
+//! # fn main() -> wgrnn::Result<()> {
+//! use wgrnn::{Cell, Device, Rnn, dialects::pytorch};
+//! let (config, weights) = pytorch::load("model.safetensors", Cell::Lstm, "encoder.")?;
+//! let rnn = Rnn::new(&Device::auto(), &config.batch_first(true), weights)?;
+//! # Ok(())
+//! # }
+//! ```
+
+use crate::cells::Cell;
+use crate::error::{Error, Result};
+use crate::layer::{Bias, Direction, RnnConfig};
+use crate::weights::RnnWeights;
+use crate::weights::files::{fault, serialize, tensor};
+use safetensors::SafeTensors;
+use std::path::Path;
+
+/// Which modules have a state dict's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Module {
+    /// `RNN`, `LSTM` or `GRU`: `weight_ih_l0`, `weight_hh_l1_reverse`.
+    Stack,
+    /// `RNNCell`, `LSTMCell` or `GRUCell`: `weight_ih`, one layer and direction.
+    Cell,
+}
+
+/// Reads a state dict whose names begin with `prefix`, which may be empty, of either kind of module.
+///
+/// # Errors
+/// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file, [`MissingWeight`](Error::MissingWeight),
+/// [`Shape`](Error::Shape) for tensors that are not of this cell, [`NotFinite`](Error::NotFinite).
+pub fn load(path: impl AsRef<Path>, cell: Cell, prefix: &str) -> Result<(RnnConfig, RnnWeights)> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+    from_safetensors(&bytes, cell, prefix)
+}
+
+/// The same from bytes.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_safetensors(bytes: &[u8], cell: Cell, prefix: &str) -> Result<(RnnConfig, RnnWeights)> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| fault(&error))?;
+    let shape = |name: &str| file.tensor(&format!("{prefix}{name}")).ok().map(|view| view.shape().to_vec());
+    let module = if shape("weight_ih").is_some() { Module::Cell } else { Module::Stack };
+    let config = config(cell, module, shape).map_err(|error| prefixed(error, prefix))?;
+    let name = |name: &str| format!("{prefix}{}", module.name(name));
+    let weights = RnnWeights::collect(&config, |own| tensor(&file, &name(own)));
+    let weights = weights.and_then(|weights| weights.check(&config).map(|()| weights));
+    Ok((config, weights.map_err(|error| prefixed(error, prefix))?))
+}
+
+/// A safetensors file with a module's names, each after `prefix`.
+///
+/// # Errors
+/// [`Value`](Error::Value) for a cell where there are more layers or directions than one, [`Safetensors`](Error::Safetensors).
+pub fn to_safetensors(weights: &RnnWeights, module: Module, prefix: &str) -> Result<Vec<u8>> {
+    let count: usize = weights.layers().iter().map(Vec::len).sum();
+    if module == Module::Cell && count != 1 {
+        return Err(Error::value("weights of a cell", "one layer of one direction", count));
+    }
+    serialize(weights.named().map(|(name, array)| (format!("{prefix}{}", module.name(&name)), array)), None)
+}
+
+impl Module {
+    /// The name of a tensor of a stack in this module.
+    fn name(self, name: &str) -> &str {
+        match self {
+            Self::Stack => name,
+            Self::Cell => name.strip_suffix("_l0").unwrap_or(name),
+        }
+    }
+}
+
+/// The configuration that shapes by name come from.
+fn config(cell: Cell, module: Module, shape: impl Fn(&str) -> Option<Vec<usize>>) -> Result<RnnConfig> {
+    let matrix = |name: &str| {
+        let own = module.name(name);
+        match shape(own).ok_or_else(|| Error::MissingWeight(own.to_owned()))?[..] {
+            [rows, columns] => Ok([rows, columns]),
+            ref other => Err(Error::shape(own, "[G·H, ·]", other)),
+        }
+    };
+    let has = |name: &str| shape(module.name(name)).is_some();
+    let [rows, input] = matrix("weight_ih_l0")?;
+    let [_, state] = matrix("weight_hh_l0")?;
+    if rows == 0 || !rows.is_multiple_of(cell.gates()) {
+        let expected = format!("[{} · H, ·] of an {}", cell.gates(), cell.name());
+        return Err(Error::shape(module.name("weight_ih_l0"), expected, [rows, input]));
+    }
+    let mut config = RnnConfig::new(cell, input, rows / cell.gates());
+    if has("weight_hr_l0") {
+        config = config.projection(state);
+    }
+    if has("weight_ih_l0_reverse") {
+        config = config.direction(Direction::Bidirectional);
+    }
+    if !has("bias_ih_l0") {
+        config = config.bias(Bias::None);
+    }
+    let layers = match module {
+        Module::Stack => (0..).take_while(|layer| has(&format!("weight_ih_l{layer}"))).count(),
+        Module::Cell => 1,
+    };
+    Ok(config.layers(layers))
+}
+
+/// Errors name tensors as the file does.
+fn prefixed(error: Error, prefix: &str) -> Error {
+    match error {
+        Error::MissingWeight(name) => Error::MissingWeight(format!("{prefix}{name}")),
+        Error::Shape { tensor, expected, got } => Error::Shape { tensor: format!("{prefix}{tensor}"), expected, got },
+        other => other,
+    }
+}
