@@ -148,6 +148,9 @@ fn step<F: Real>(
     if config.precision == Precision::Half {
         wx.mapv_inplace(F::handed_on);
     }
+    if !config.cell.has_recurrent_weights() {
+        return scan_step(config.cell, |i| gate(&wx, i), h, c);
+    }
     let rh = weights.r.dot(h) + &weights.b_r;
     match config.cell {
         Cell::Elman(activation) => (apply(activation, wx + rh), c.clone()),
@@ -179,6 +182,42 @@ fn step<F: Real>(
             let one = Array1::from_elem(units, F::one());
             ((one - &z) * n + z * h, c.clone())
         }
+        Cell::MinGru | Cell::MinLstm | Cell::Sru | Cell::Qrnn => (h.clone(), c.clone()),
+    }
+}
+
+/// The same of a cell without R, by its gates' sums.
+fn scan_step<F: Real>(
+    cell: Cell,
+    gate: impl Fn(usize) -> Array1<F>,
+    h: &Array1<F>,
+    c: &Array1<F>,
+) -> (Array1<F>, Array1<F>) {
+    let sigmoid = |i: usize| gate(i).mapv(|a| value(Activation::Sigmoid, a));
+    let tanh = |a: &Array1<F>| a.mapv(|a| a.tanh());
+    let rest = |a: &Array1<F>| a.mapv(|a| F::one() - a);
+    match cell {
+        Cell::MinGru => {
+            let z = sigmoid(0);
+            (rest(&z) * h + &z * &gate(1), c.clone())
+        }
+        Cell::MinLstm => {
+            // f / (f + i), which would be 0 / 0 where both are next to 0.
+            let softplus = |i: usize| gate(i).mapv(|a| value(Activation::Softplus, -a));
+            let a = (softplus(1) - softplus(0)).mapv(|a| value(Activation::Sigmoid, a));
+            (&a * h + rest(&a) * gate(2), c.clone())
+        }
+        Cell::Sru => {
+            let [f, r] = [sigmoid(1), sigmoid(2)];
+            let c = &f * c + rest(&f) * gate(0);
+            (&r * &tanh(&c) + rest(&r) * gate(3), c)
+        }
+        Cell::Qrnn => {
+            let f = sigmoid(1);
+            let c = &f * c + rest(&f) * tanh(&gate(0));
+            (sigmoid(2) * &c, c)
+        }
+        Cell::Elman(_) | Cell::Lstm | Cell::Gru(_) => (h.clone(), c.clone()),
     }
 }
 

@@ -7,7 +7,7 @@ use wgrnn::{Activation, Cell, Direction, Precision, Reset, RnnConfig};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Shape {
     pub name: String,
-    /// `lstm`, `gru` or `elman`.
+    /// `lstm`, `gru`, `elman`, `min_gru`, `min_lstm`, `sru` or `qrnn`.
     pub cell: String,
     pub input: usize,
     pub hidden: usize,
@@ -32,15 +32,12 @@ impl Shape {
 
     /// Floating-point operations of the products of a forward pass.
     pub fn flop(&self) -> f64 {
-        let gates = self.hidden
-            * match self.cell() {
-                Cell::Lstm => 4,
-                Cell::Gru(_) => 3,
-                Cell::Elman(_) => 1,
-            };
+        let cell = self.cell();
+        let gates = self.hidden * cell.gates();
+        let state = if cell.has_recurrent_weights() { self.hidden } else { 0 };
         let layer = |layer| {
             let input = if layer == 0 { self.input } else { self.hidden * self.directions };
-            2 * self.steps * self.batch * (input + self.hidden) * gates * self.directions
+            2 * self.steps * self.batch * (input + state) * gates * self.directions
         };
         (0..self.layers).map(layer).sum::<usize>() as f64
     }
@@ -50,6 +47,10 @@ impl Shape {
             "lstm" => Cell::Lstm,
             "gru" => Cell::Gru(Reset::After),
             "elman" => Cell::Elman(Activation::Tanh),
+            "min_gru" => Cell::MinGru,
+            "min_lstm" => Cell::MinLstm,
+            "sru" => Cell::Sru,
+            "qrnn" => Cell::Qrnn,
             other => panic!("no cell called '{other}'"),
         }
     }

@@ -13,14 +13,19 @@ mod gru_reset_after;
 mod gru_reset_before;
 mod lstm;
 mod lstm_general;
+mod min_gru;
+mod min_lstm;
 mod options;
 mod projection;
+mod qrnn;
+mod sru;
 
 pub use activation::{Activation, Coefficient};
 pub use options::{CellClip, Form, Options};
 
 use crate::cpu::backward::{BackwardTwin, derivative};
 use crate::cpu::recurrence::{PhaseTwin, pointwise};
+use crate::cpu::scan::{ScanTwin, linear};
 
 /// Where a GRU applies its reset gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +45,13 @@ pub enum Reset {
 /// | `Lstm` with projection | the same, then h' = W_hr·(o⊙tanh(c')) | Sak et al. 2014 |
 /// | `Gru(After)` | r, z = σ(·); n = tanh(Wₙ·x + b + r⊙(Rₙ·h + b_R)); h' = (1−z)⊙n + z⊙h | Cho et al. 2014, cuDNN's form |
 /// | `Gru(Before)` | the same with n = tanh(Wₙ·x + b + Rₙ·(r⊙h) + b_R) | Cho et al. 2014 |
+/// | `MinGru` | z = σ(W·x + b); h' = (1−z)⊙h + z⊙(W·x + b) | Feng et al. 2024 |
+/// | `MinLstm` | f, i = σ(W·x + b); h' = (f⊙h + i⊙(W·x + b)) / (f + i) | Feng et al. 2024 |
+/// | `Sru` | f, r = σ(W·x + b); c' = f⊙c + (1−f)⊙(W·x + b); h' = r⊙tanh(c') + (1−r)⊙(W·x + b) | Lei et al. 2017 |
+/// | `Qrnn` | z = tanh(W·x + b); f, o = σ(W·x + b); c' = f⊙c + (1−f)⊙z; h' = o⊙c' | Bradbury et al. 2016 |
+///
+/// The last four have no R: their gates see the input alone, so that all steps of a state are a scan, s' = a⊙s + b, which needs
+/// no product in its loop and whose steps can be cut into parts that run side by side.
 ///
 /// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n. [`RnnConfig`](crate::RnnConfig) has what can
 /// be different: activations, clips, coupled gates, peepholes.
@@ -51,6 +63,14 @@ pub enum Cell {
     Lstm,
     /// Gated recurrent unit: gates r, z, n.
     Gru(Reset),
+    /// Minimal GRU: gates z, candidate.
+    MinGru,
+    /// Minimal LSTM: gates f, i, candidate.
+    MinLstm,
+    /// Simple recurrent unit: gates candidate, f, r, highway.
+    Sru,
+    /// Quasi-recurrent network: gates z, f, o.
+    Qrnn,
 }
 
 /// How wide the vectors of a phase are.
@@ -105,6 +125,44 @@ pub struct Phase {
     pub carries_c: bool,
     pub(crate) twin: PhaseTwin,
     pub(crate) backward: BackwardTwin,
+}
+
+/// A cell without R, whose state is a linear recurrence s' = a⊙s + b.
+#[derive(Debug)]
+pub struct Scan {
+    /// Name of the WGSL functions, and of their file in `shaders/cells`.
+    pub name: &'static str,
+    /// Text of that file.
+    pub wgsl: &'static str,
+    /// Gates.
+    pub gates: usize,
+    /// Whether the state is c, and h a function of it; else it is h itself.
+    pub has_c: bool,
+    pub(crate) twin: ScanTwin,
+}
+
+macro_rules! scan {
+    ($name:ident = $type:ty, gates $gates:literal, has_c $has_c:literal) => {
+        Scan {
+            name: stringify!($name),
+            wgsl: include_str!(concat!("../../shaders/cells/", stringify!($name), ".wgsl")),
+            gates: $gates,
+            has_c: $has_c,
+            twin: linear::<$gates, $type>,
+        }
+    };
+}
+
+static MIN_GRU: Scan = scan!(min_gru = min_gru::MinGru, gates 2, has_c false);
+static MIN_LSTM: Scan = scan!(min_lstm = min_lstm::MinLstm, gates 3, has_c false);
+static SRU: Scan = scan!(sru = sru::Sru, gates 4, has_c true);
+static QRNN: Scan = scan!(qrnn = qrnn::Qrnn, gates 3, has_c true);
+
+impl Scan {
+    /// Those of all cells that have one.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        Cell::ALL.into_iter().filter_map(Cell::scan)
+    }
 }
 
 impl Phase {
@@ -222,13 +280,17 @@ static GRU_GENERAL_BEFORE: [Phase; 2] = [
 
 impl Cell {
     /// Every cell in its usual form: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Elman(Activation::Tanh),
         Self::Elman(Activation::Relu),
         Self::Elman(Activation::Sigmoid),
         Self::Lstm,
         Self::Gru(Reset::After),
         Self::Gru(Reset::Before),
+        Self::MinGru,
+        Self::MinLstm,
+        Self::Sru,
+        Self::Qrnn,
     ];
 
     /// The name used in tables and messages.
@@ -241,6 +303,10 @@ impl Cell {
             Self::Lstm => "lstm",
             Self::Gru(Reset::After) => "gru_reset_after",
             Self::Gru(Reset::Before) => "gru_reset_before",
+            Self::MinGru => "min_gru",
+            Self::MinLstm => "min_lstm",
+            Self::Sru => "sru",
+            Self::Qrnn => "qrnn",
         }
     }
 
@@ -248,17 +314,34 @@ impl Cell {
     pub const fn gates(self) -> usize {
         match self {
             Self::Elman(_) => 1,
-            Self::Lstm => 4,
-            Self::Gru(_) => 3,
+            Self::MinGru => 2,
+            Self::Gru(_) | Self::MinLstm | Self::Qrnn => 3,
+            Self::Lstm | Self::Sru => 4,
         }
     }
 
     /// Whether there is a cell state c beside h.
     pub const fn has_cell_state(self) -> bool {
-        matches!(self, Self::Lstm)
+        matches!(self, Self::Lstm | Self::Sru | Self::Qrnn)
     }
 
-    /// The phases of a step of the usual form; `projected` matters to an LSTM only.
+    /// What a cell without R is instead of phases.
+    pub fn scan(self) -> Option<&'static Scan> {
+        match self {
+            Self::MinGru => Some(&MIN_GRU),
+            Self::MinLstm => Some(&MIN_LSTM),
+            Self::Sru => Some(&SRU),
+            Self::Qrnn => Some(&QRNN),
+            Self::Elman(_) | Self::Lstm | Self::Gru(_) => None,
+        }
+    }
+
+    /// Whether the state is multiplied by a matrix R.
+    pub const fn has_recurrent_weights(self) -> bool {
+        matches!(self, Self::Elman(_) | Self::Lstm | Self::Gru(_))
+    }
+
+    /// The phases of a step of the usual form, none of a cell without R; `projected` matters to an LSTM only.
     pub fn phases(self, projected: bool) -> &'static [Phase] {
         self.phases_of(projected, true)
     }
@@ -278,6 +361,7 @@ impl Cell {
             Self::Lstm => &LSTM,
             Self::Gru(Reset::After) => &GRU_RESET_AFTER,
             Self::Gru(Reset::Before) => &GRU_RESET_BEFORE,
+            Self::MinGru | Self::MinLstm | Self::Sru | Self::Qrnn => &[],
         }
     }
 }

@@ -162,9 +162,16 @@ impl Form {
         let refuse = |what: &str| Err(Error::value(what, "an LSTM, no other cell has one", self.cell.name()));
         let is_lstm = self.cell == Cell::Lstm;
         match () {
-            () if matches!(self.cell, Cell::Elman(_)) && activations != Options::USUAL.activations => Err(
-                Error::value("activations f, g and h", "an LSTM or a GRU: an Elman cell has its own", self.cell.name()),
-            ),
+            () if !matches!(self.cell, Cell::Lstm | Cell::Gru(_)) && activations != Options::USUAL.activations => {
+                Err(Error::value(
+                    "activations f, g and h",
+                    "an LSTM or a GRU: other cells have their own",
+                    self.cell.name(),
+                ))
+            }
+            () if clip.is_some() && !self.cell.has_recurrent_weights() => {
+                Err(Error::value("clip", "a cell with recurrent weights", self.cell.name()))
+            }
             () if self.projected && !is_lstm => refuse("projection"),
             () if cell_clip.is_some() && !is_lstm => refuse("cell clip"),
             () if coupled && !is_lstm => refuse("coupled forget gate"),

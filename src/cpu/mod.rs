@@ -22,6 +22,8 @@ pub(crate) mod product;
 pub(crate) mod recurrence;
 pub(crate) mod reduce;
 mod rows;
+pub(crate) mod scan;
+pub(crate) mod scan_backward;
 pub(crate) mod scatter_add;
 pub(crate) mod sequence;
 pub(crate) mod sequence_backward;

@@ -37,6 +37,10 @@ impl System {
     pub const fn gates(self, cell: Cell) -> &'static [usize] {
         match (cell, self) {
             (Cell::Elman(_), _) => &[0],
+            // Cells of this library alone, in its order.
+            (Cell::MinGru, _) => &[0, 1],
+            (Cell::MinLstm | Cell::Qrnn, _) => &[0, 1, 2],
+            (Cell::Sru, _) => &[0, 1, 2, 3],
             (Cell::Lstm, Self::PyTorch | Self::Cudnn | Self::Keras) => &[0, 1, 2, 3],
             (Cell::Lstm, Self::Onnx) => &[0, 2, 3, 1],
             (Cell::Gru(_), Self::PyTorch | Self::Cudnn) => &[0, 1, 2],

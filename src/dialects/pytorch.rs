@@ -88,7 +88,7 @@ fn config(cell: Cell, module: Module, shape: impl Fn(&str) -> Option<Vec<usize>>
     };
     let has = |name: &str| shape(module.name(name)).is_some();
     let [rows, input] = matrix("weight_ih_l0")?;
-    let [_, state] = matrix("weight_hh_l0")?;
+    let state = if cell.has_recurrent_weights() { matrix("weight_hh_l0")?[1] } else { 0 };
     if rows == 0 || !rows.is_multiple_of(cell.gates()) {
         let expected = format!("[{} · H, ·] of an {}", cell.gates(), cell.name());
         return Err(Error::shape(module.name("weight_ih_l0"), expected, [rows, input]));
@@ -100,9 +100,11 @@ fn config(cell: Cell, module: Module, shape: impl Fn(&str) -> Option<Vec<usize>>
     if has("weight_ih_l0_reverse") {
         config = config.direction(Direction::Bidirectional);
     }
-    if !has("bias_ih_l0") {
-        config = config.bias(Bias::None);
-    }
+    config = config.bias(match (has("bias_ih_l0"), has("bias_hh_l0")) {
+        (false, false) => Bias::None,
+        (_, false) => Bias::One,
+        (_, true) => Bias::Two,
+    });
     let layers = match module {
         Module::Stack => (0..).take_while(|layer| has(&format!("weight_ih_l{layer}"))).count(),
         Module::Cell => 1,

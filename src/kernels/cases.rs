@@ -3,8 +3,8 @@
 use super::{
     ALONE, Access, AdamParams, ApplyParams, ArgmaxParams, BackwardParams, Cooperative, CrossEntropyParams,
     DropoutParams, ElementLossParams, FLAT, Function, GatherParams, GemmParams, GuardParams, Kernel, LinksParams,
-    OuterParams, PackParams, Packed, PhaseParams, RecurrenceParams, ReduceParams, STAGED, ScatterAddParams,
-    SettleParams, SgdParams, Tile, Variant, WINDOW, exchange_words,
+    OuterParams, PackParams, Packed, PhaseParams, RecurrenceParams, ReduceParams, STAGED, ScanBackwardParams,
+    ScanParams, ScatterAddParams, SettleParams, SgdParams, Tile, Variant, WINDOW, exchange_words,
 };
 use crate::cells::{Activation, Cell, Form, Width};
 use crate::cpu::{halves, write_halves};
@@ -99,6 +99,7 @@ impl Case {
             | Kernel::Sgd
             | Kernel::Adam => spoil(&mut buffers[0]),
             Kernel::Dropout | Kernel::Guard => spoil(&mut buffers[1]),
+            Kernel::Scan | Kernel::ScanBackward => spoil(&mut buffers[0]),
             // Counts do not heed small changes: everything is masked.
             Kernel::Reduce => {
                 if let Words::Numbers(values) = &mut buffers[0] {
@@ -621,7 +622,8 @@ fn splits(form: Form) -> impl Iterator<Item = (Tile, u32)> {
 /// The forms of cells that a kernel computes with.
 fn forms(kernel: Kernel) -> impl Iterator<Item = Form> {
     let backward = matches!(kernel, Kernel::StepBackward | Kernel::SequenceBackward);
-    Form::all().filter(move |form| !backward || form.trains())
+    let scans = matches!(kernel, Kernel::Scan | Kernel::ScanBackward);
+    Form::all().filter(move |form| form.cell.scan().is_some() == scans && (!backward || form.trains()))
 }
 
 /// Every phase of every cell by `step` or its backward half.
@@ -746,7 +748,7 @@ pub(super) fn sequence(device: &Device) -> Vec<Case> {
 
 /// Cells with one product a step whose weights stay in their lanes.
 fn residents() -> Vec<(Variant, usize, usize, usize)> {
-    let forms = Form::all().filter(|form| form.phases().len() == 1);
+    let forms = forms(Kernel::Sequence).filter(|form| form.phases().len() == 1);
     let of_form = |form: Form| {
         let sizes = [(1, 1, 8, 1, 2), (3, 29, 32, 2, 5), (5, 65, 128, 4, 3)];
         // The largest one for one cell only: it takes longest to compile.
@@ -1236,6 +1238,145 @@ fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) ->
     }
 }
 
+/// Every cell without R, whole and in parts: totals, and what is made of them.
+fn scans(kernel: Kernel) -> Vec<(Variant, [usize; 4])> {
+    let sizes = [(0, [1, 1, 1, 1]), (0, [3, 65, 7, 1]), (1, [5, 33, 11, 4]), (2, [5, 33, 11, 4]), (2, [2, 64, 6, 3])];
+    let variants = forms(kernel).flat_map(|form| {
+        sizes.map(|(phase, sizes)| (Variant { cell: Some(form), phase, ..Variant::new(kernel, FLAT, 4) }, sizes))
+    });
+    variants.collect()
+}
+
+pub(super) fn scan(_: &Device) -> Vec<Case> {
+    let forms = |variant: Variant| {
+        // Totals keep nothing.
+        let keeps = [false, true].into_iter().filter(|keep| !keep || variant.phase != 1);
+        keeps.map(|keep| Variant { keep, ..variant.clone() }).collect::<Vec<_>>()
+    };
+    let cases = scans(Kernel::Scan)
+        .into_iter()
+        .flat_map(|(variant, sizes)| forms(variant).into_iter().map(move |v| scan_case(v, sizes)));
+    let cases: Vec<_> = cases.collect();
+    // Halves of one cell, whole and in parts.
+    let qrnn = |case: &&Case| form_of(&case.variant).cell == Cell::Qrnn && !case.variant.keep;
+    let halves: Vec<_> = cases.iter().filter(qrnn).map(|case| case.in_half(true)).collect();
+    cases.into_iter().chain(halves).collect()
+}
+
+pub(super) fn scan_backward(_: &Device) -> Vec<Case> {
+    scans(Kernel::ScanBackward).into_iter().map(|(variant, sizes)| scan_backward_case(variant, sizes)).collect()
+}
+
+fn scan_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case {
+    let mut numbers = Numbers::new(batch * 1000 + units);
+    let form = form_of(&variant);
+    let has_c = form.cell.has_cell_state();
+    let reserve = layer::Columns::new(&form, units, units);
+    let stride = if variant.keep { reserve.width } else { form.gates() * units };
+    let rows = Rows::new(batch, steps, DIRECTIONS);
+    let (state_row, states) = (DIRECTIONS * batch, 2 * DIRECTIONS * batch);
+    let width = units.next_multiple_of(4);
+    let params = ScanParams {
+        batch: batch as u32,
+        directions: DIRECTIONS as u32,
+        state_row: state_row as u32,
+        x_direction: (rows.rows * stride) as u32,
+        x_stride: stride as u32,
+        map_direction: rows.rows as u32,
+        order: rows.order as u32,
+        offsets: rows.offsets as u32,
+        chunk: rows.chunk() as u32,
+        steps: steps as u32,
+        running: rows.running as u32,
+        h_stride: width as u32,
+        c_stride: units as u32,
+        y_stride: (DIRECTIONS * units) as u32,
+        y_offset: 2,
+        source: reserve.source as u32,
+        units: units as u32,
+        part: steps.div_ceil(parts) as u32,
+        parts: parts as u32,
+    };
+    let carry = (2 * parts + 1) * DIRECTIONS * batch * units;
+    let totals = variant.phase == 1;
+    // What is not written holds numbers.
+    let out =
+        |count: usize, is_written: bool| if is_written { poison(count) } else { Words::Numbers(vec![0.0; count]) };
+    Case {
+        name: format!("{variant} of N {batch}, H {units}, T {steps} in {parts}"),
+        // A few roundings a step, of numbers that gates keep near 1.
+        tolerance: 16.0 * f64::from(f32::EPSILON) * steps as f64,
+        params: params.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0)),
+            Words::Numbers(numbers.uniform(states * width, 1.0)),
+            Words::Indices(rows.map),
+            out(states * width, !totals),
+            Words::Numbers(numbers.uniform(if has_c { states * units } else { 1 }, 1.0)),
+            out(2 + rows.rows * DIRECTIONS * units, !totals),
+            out(states * width, !totals),
+            match variant.phase {
+                0 => Words::Numbers(vec![0.0]),
+                1 => poison(carry),
+                _ => Words::Numbers(numbers.uniform(carry, 1.0)),
+            },
+        ],
+        variant,
+    }
+}
+
+fn scan_backward_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case {
+    let mut numbers = Numbers::new(batch * 1000 + units);
+    let form = form_of(&variant);
+    let reserve = layer::Columns::new(&form, units, units);
+    let rows = Rows::new(batch, steps, DIRECTIONS);
+    let (state_row, states) = (DIRECTIONS * batch, 2 * DIRECTIONS * batch);
+    let width = units.next_multiple_of(4);
+    let params = ScanBackwardParams {
+        batch: batch as u32,
+        directions: DIRECTIONS as u32,
+        state_row: state_row as u32,
+        x_direction: (rows.rows * reserve.width) as u32,
+        x_stride: reserve.width as u32,
+        map_direction: rows.rows as u32,
+        order: rows.order as u32,
+        offsets: rows.offsets as u32,
+        chunk: rows.chunk() as u32,
+        steps: steps as u32,
+        running: rows.running as u32,
+        dh_stride: width as u32,
+        dc_stride: units as u32,
+        dy_stride: (DIRECTIONS * units) as u32,
+        dy_offset: 2,
+        source: reserve.source as u32,
+        units: units as u32,
+        part: steps.div_ceil(parts) as u32,
+        parts: parts as u32,
+    };
+    let carry = (2 * parts + 1) * DIRECTIONS * batch * units;
+    Case {
+        name: format!("{variant} of N {batch}, H {units}, T {steps} in {parts}"),
+        // As forwards, with the gradients of all steps added up.
+        tolerance: 64.0 * f64::from(f32::EPSILON) * steps as f64,
+        params: params.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * reserve.width, 1.0)),
+            Words::Numbers(numbers.uniform(states * width, 1.0)),
+            Words::Indices(rows.map),
+            Words::Numbers(numbers.uniform(if form.cell.has_cell_state() { states * units } else { 1 }, 1.0)),
+            Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * units, 1.0)),
+            match variant.phase {
+                0 => Words::Numbers(vec![0.0]),
+                1 => poison(carry),
+                _ => Words::Numbers(numbers.uniform(carry, 1.0)),
+            },
+        ],
+        variant,
+    }
+}
+
 /// Every activation, and magnitudes, with rows apart.
 pub(super) fn apply(_: &Device) -> Vec<Case> {
     let activations = Form::all().flat_map(|form| form.activations());
@@ -1671,6 +1812,12 @@ fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::StepBackward => {
             let tile = layer::step_tile(device, 1, 32);
             vec![backward_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
+        }
+        Kernel::Scan | Kernel::ScanBackward => {
+            let make = if kernel == Kernel::Scan { scan_case } else { scan_backward_case };
+            let cells =
+                forms(kernel).map(|form| Variant { cell: Some(form), ..Variant::new(kernel, FLAT, device.panel()) });
+            cells.map(|variant| make(variant, [32, 256, 64, 1])).collect()
         }
         Kernel::Apply => vec![apply_case(Function::Activation(Activation::Tanh), (256, 512))],
         Kernel::Dropout => vec![dropout_case(1 << 17, 0.5)],

@@ -1,7 +1,7 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
 use super::{Function, Kernel, Variant};
-use crate::cells::{Activation, CellClip, Coefficient, Options, Phase};
+use crate::cells::{Activation, CellClip, Coefficient, Options, Phase, Scan};
 use crate::error::{Error, Result};
 use minijinja::{Environment, Value, context};
 use std::sync::LazyLock;
@@ -44,6 +44,9 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     }
     for phase in Phase::all() {
         environment.add_template(phase.name, phase.wgsl)?;
+    }
+    for scan in Scan::all() {
+        environment.add_template(scan.name, scan.wgsl)?;
     }
     Ok(environment)
 });
@@ -120,6 +123,9 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
                 _ => None,
             },
             PHASES => phases,
+            SCAN => variant.scan().map(|scan| {
+                context! { name => scan.name, file => scan.name, gates => scan.gates, has_c => scan.has_c }
+            }),
             GENERAL => variant.cell.is_some_and(|form| !form.is_usual()),
             ACTIVATIONS => activations.map(function), CLIP => clip.map(literal), COUPLED => coupled,
             PEEPHOLES => peepholes, CELL_CLIP => cell_clip.map(bounds),

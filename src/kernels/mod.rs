@@ -18,10 +18,10 @@ pub(crate) use packed::{BLOCK, Packed};
 pub(crate) use params::{
     AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
     GatherParams, GemmParams, GuardParams, LinksParams, OuterParams, PackParams, PhaseParams, RecurrenceParams,
-    ReduceParams, ScatterAddParams, SettleParams, SgdParams,
+    ReduceParams, ScanBackwardParams, ScanParams, ScatterAddParams, SettleParams, SgdParams,
 };
 
-use crate::cells::{Activation, Form, Options, Phase};
+use crate::cells::{Activation, Form, Options, Phase, Scan};
 use crate::cpu::{self, Call};
 use crate::device::Device;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,10 @@ pub enum Kernel {
     Apply,
     /// The column of each row's largest element.
     Argmax,
+    /// A linear recurrence over many steps.
+    Scan,
+    /// The same backwards.
+    ScanBackward,
     /// One phase of one time step.
     Step,
     /// Many time steps at once.
@@ -143,6 +147,11 @@ static WAVE: Row = row!(wave, RecurrenceParams, [
     Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
 ]);
 static SETTLE: Row = row!(settle, SettleParams, [Read exchange, Read map, Write guarded, Write h_out, Write aux]);
+static SCAN: Row = row!(scan, ScanParams, [
+    Write x, Read h_in, Read map, Write h_out, Write c, Write y, Write h_final, Write carry,
+]);
+static SCAN_BACKWARD: Row =
+    row!(scan_backward, ScanBackwardParams, [Write reserve, Write dh, Read map, Write dc, Read dy, Write carry]);
 static OUTER: Row = row!(outer, OuterParams, [Read a, Read b, Read map, Write c]);
 static STEP_BACKWARD: Row = row!(step_backward, BackwardParams, [
     Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy,
@@ -165,12 +174,14 @@ static ADAM: Row =
 
 impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Gemm,
         Self::Pack,
         Self::Gather,
         Self::Apply,
         Self::Argmax,
+        Self::Scan,
+        Self::ScanBackward,
         Self::Step,
         Self::Sequence,
         Self::Outer,
@@ -220,6 +231,8 @@ impl Kernel {
             Self::Argmax => &ARGMAX,
             Self::Step => &STEP,
             Self::Sequence => &SEQUENCE,
+            Self::Scan => &SCAN,
+            Self::ScanBackward => &SCAN_BACKWARD,
             Self::Outer => &OUTER,
             Self::StepBackward => &STEP_BACKWARD,
             Self::SequenceBackward => &SEQUENCE_BACKWARD,
@@ -311,7 +324,8 @@ pub struct Variant {
     pub cell: Option<Form>,
     /// `apply`: the function.
     pub function: Option<Function>,
-    /// `step` and `step_backward`: which phase of the cell.
+    /// `step` and `step_backward`: which phase of the cell. `scan` and backward: 0 for all steps by a lane, 1 for what parts make
+    /// of a state, 2 for their steps.
     pub phase: u32,
     /// `step`, `sequence`: whether what the backward pass needs is kept.
     pub keep: bool,
@@ -427,6 +441,11 @@ impl Variant {
         self.panel > 1 && (self.half && is_matrix || self.narrow && binding == narrow)
     }
 
+    /// What its cell without R is.
+    pub(crate) fn scan(&self) -> Option<&'static Scan> {
+        self.cell.and_then(|form| form.cell.scan())
+    }
+
     /// The cell's options.
     pub(crate) fn options(&self) -> Options {
         self.cell.map_or(Options::USUAL, |form| Options { activations: form.activations(), ..form.options })
@@ -452,6 +471,9 @@ impl std::fmt::Display for Variant {
                     write!(f, " {} of {form}", form.phases()[self.phase as usize].name)?;
                 }
                 Kernel::Step | Kernel::StepBackward => write!(f, " {}", form.phases()[self.phase as usize].name)?,
+                Kernel::Scan | Kernel::ScanBackward => {
+                    write!(f, " {form}{}", ["", ", totals", ", parts"][self.phase as usize % 3])?;
+                }
                 _ => write!(f, " {form}")?,
             }
         }

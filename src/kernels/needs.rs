@@ -4,7 +4,8 @@
 use super::{
     AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
     Function, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, MAX_BINDINGS, OuterParams, POLLS, PackParams,
-    Packed, RecurrenceParams, ReduceParams, ScatterAddParams, SettleParams, SgdParams, Tile, Variant,
+    Packed, RecurrenceParams, ReduceParams, ScanBackwardParams, ScanParams, ScatterAddParams, SettleParams, SgdParams,
+    Tile, Variant,
 };
 
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
@@ -131,6 +132,8 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             words[..5].copy_from_slice(&[h.max(held), map, map, states * u(p.h_width), states * u(p.aux_stride)]);
         }
         Kernel::StepBackward | Kernel::SequenceBackward => backward(variant, params, maxima, &mut words),
+        Kernel::Scan => scan(variant, params, maxima, &mut words),
+        Kernel::ScanBackward => scan_backward(variant, params, maxima, &mut words),
     }
     words
 }
@@ -291,6 +294,55 @@ fn image(rows: &Rows, direction: u32, last: u64, maxima: Maxima<'_>, words: &mut
     (0..=last).map(|d| maxima(2, rows.first + d * u(direction), rows.count)).max().unwrap_or(0)
 }
 
+fn scan(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64; MAX_BINDINGS]) {
+    let p: ScanParams = read(params);
+    let Some(cell) = variant.scan() else { return };
+    let rows = Rows::new(false, [p.offsets, p.chunk, p.steps], maxima);
+    let last = u(p.directions).saturating_sub(1);
+    let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), rows.running) + 1;
+    let units = u(p.units);
+    let columns = if variant.keep { u(p.source) + units } else { cell.gates as u64 * units };
+    let x_rows = (rows.in_chunk + rows.count).saturating_sub(1);
+    words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
+    if variant.narrow {
+        words[0] = words[0].div_ceil(2);
+    }
+    words[2] = (u(p.offsets) + u(p.steps) + 2).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
+    let of_states = |stride: u32| (states - 1) * u(stride) + units;
+    [words[1], words[3], words[6]] = [of_states(p.h_stride); 3];
+    words[4] = if cell.has_c { of_states(p.c_stride) } else { 0 };
+    if p.y_stride != 0 {
+        let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);
+        words[5] = u(p.y_offset) + row * u(p.y_stride) + last * units + units;
+    }
+    words[7] = carry_words(variant, [p.parts, p.directions, p.batch, p.units]);
+}
+
+fn scan_backward(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64; MAX_BINDINGS]) {
+    let p: ScanBackwardParams = read(params);
+    let Some(cell) = variant.scan() else { return };
+    let rows = Rows::new(false, [p.offsets, p.chunk, p.steps], maxima);
+    let last = u(p.directions).saturating_sub(1);
+    let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), rows.running) + 1;
+    let units = u(p.units);
+    let x_rows = (rows.in_chunk + rows.count).saturating_sub(1);
+    words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + u(p.source) + units;
+    words[2] = (u(p.offsets) + u(p.steps) + 2).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
+    words[1] = (states - 1) * u(p.dh_stride) + units;
+    words[3] = if cell.has_c { (states - 1) * u(p.dc_stride) + units } else { 0 };
+    if p.dy_stride != 0 {
+        let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);
+        words[4] = u(p.dy_offset) + row * u(p.dy_stride) + last * units + units;
+    }
+    words[5] = carry_words(variant, [p.parts, p.directions, p.batch, p.units]);
+}
+
+/// Words of what parts of a scan hand on: two numbers a part, and the states that it begins with.
+fn carry_words(variant: &Variant, sizes: [u32; 4]) -> u64 {
+    let [parts, rest @ ..] = sizes.map(u);
+    if variant.phase == 0 { 0 } else { (2 * parts + 1) * rest.iter().product::<u64>() }
+}
+
 fn backward(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64; MAX_BINDINGS]) {
     let p: BackwardParams = read(params);
     let phases = variant.phases();
@@ -424,6 +476,14 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
             let p: SettleParams = read(params);
             flat((u(p.rows) * u(p.width.max(p.aux_stride))).max(u(p.map_words)), u(p.row_lanes))
         }
+        Kernel::Scan => {
+            let p: ScanParams = read(params);
+            [u(p.units).div_ceil(lanes), u(p.running), u(p.directions) * u(p.parts)]
+        }
+        Kernel::ScanBackward => {
+            let p: ScanBackwardParams = read(params);
+            [u(p.units).div_ceil(lanes), u(p.running), u(p.directions) * u(p.parts)]
+        }
         Kernel::Grid => {
             let p: RecurrenceParams = read(params);
             [u(p.units_0.max(p.units_1)).div_ceil(lanes), u(p.batch).div_ceil(rows), u(p.directions)]
@@ -490,6 +550,14 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
         | Kernel::Settle
         | Kernel::Sgd
         | Kernel::Adam => 0,
+        Kernel::Scan => {
+            let p: ScanParams = read(params);
+            u(p.part) + u(p.parts)
+        }
+        Kernel::ScanBackward => {
+            let p: ScanBackwardParams = read(params);
+            u(p.part) + u(p.parts)
+        }
         Kernel::Argmax => wide::<ArgmaxParams, 5>(params)[1].div_ceil(lanes) + 32,
         Kernel::CrossEntropy => 3 * u(read::<CrossEntropyParams>(params).columns).div_ceil(lanes) + 32,
         Kernel::Reduce => u(read::<ReduceParams>(params).block).div_ceil(lanes) + 32,

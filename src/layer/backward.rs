@@ -6,12 +6,14 @@ use super::emit::{
 };
 use super::product::{Operands, gemm};
 use super::reserve::Reserve;
-use super::schedule;
 use super::state::DeviceState;
 use super::{Output, packed};
+use super::{scan, schedule};
 use crate::cells::Width;
 use crate::error::{Error, Result};
-use crate::kernels::{BackwardParams, GatherParams, GemmParams, Kernel, OuterParams, PhaseParams, Tile, Variant};
+use crate::kernels::{
+    BackwardParams, GatherParams, GemmParams, Kernel, OuterParams, PhaseParams, ScanBackwardParams, Tile, Variant,
+};
 use crate::parameters::Parameters;
 use crate::plan::{BufferId, PlanBuilder, Value};
 use crate::weights::{Offsets, offsets};
@@ -66,7 +68,9 @@ pub(crate) fn emit_backward(
     } else {
         d[1]
     };
-    d.iter().for_each(|&d| plan.draft.clear(d, 0, words as u64));
+    if words > 0 {
+        d.iter().for_each(|&d| plan.draft.clear(d, 0, words as u64));
+    }
     if let Some((dx, _)) = flow.dx.filter(|(_, accumulate)| pass.rows.padded && !accumulate) {
         plan.draft.clear(dx.buffer, dx.offset as u64, (steps * batch * config.input) as u64);
     }
@@ -108,8 +112,7 @@ pub(crate) fn emit_backward(
 /// Gates of a phase, all units.
 fn phase_gates(pass: &Pass<'_>, phase: usize) -> usize {
     let config = pass.rnn.config();
-    let phase = &config.phases()[phase];
-    phase.gates * phase.units.of(config.hidden, config.state_size())
+    config.phases().get(phase).map_or(0, |phase| phase.gates * phase.units.of(config.hidden, config.state_size()))
 }
 
 /// Adds the gradient of the last h, [N, D·H], to that of the final state.
@@ -204,6 +207,10 @@ impl LayerBackward<'_> {
     ) -> Result<usize> {
         let pass = self.pass;
         let config = pass.rnn.config();
+        if pass.scans() {
+            self.scan(plan, &part);
+            return Ok(now);
+        }
         let device = plan.device().clone();
         let phases = config.phases();
         let at = |at: usize| BackwardParams {
@@ -250,6 +257,29 @@ impl LayerBackward<'_> {
             now = 1 - now;
         }
         Ok(now)
+    }
+
+    /// The same of a cell without R.
+    fn scan(&self, plan: &mut PlanBuilder, part: &Range<usize>) {
+        let shared = self.layer_params(plan);
+        let params = ScanBackwardParams {
+            batch: shared.batch,
+            directions: shared.directions,
+            state_row: shared.state_row,
+            x_direction: shared.x_direction,
+            x_stride: shared.x_stride,
+            map_direction: shared.map_direction,
+            order: shared.order,
+            dh_stride: shared.dh_stride,
+            dc_stride: shared.dc_stride,
+            dy_stride: shared.dy_stride,
+            dy_offset: shared.dy_offset,
+            source: shared.source,
+            units: self.pass.rnn.config().hidden as u32,
+            ..Default::default()
+        };
+        let buffers = scan::Gradients { rows: self.rows, dh: self.dh, dc: self.dc, dy: self.dy.0 };
+        scan::emit_backward(self.pass, plan, part, &params, &buffers);
     }
 
     fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Result<Variant> {
@@ -419,6 +449,9 @@ impl LayerBackward<'_> {
     /// The part of the initial state's gradient that comes through the first step's gates.
     fn initial_state(&self, plan: &mut PlanBuilder, d: BufferId) -> Result<()> {
         let pass = self.pass;
+        if pass.scans() {
+            return Ok(());
+        }
         let config = pass.rnn.config();
         let params = self.layer_params(plan);
         let width = phase_gates(pass, 0).next_multiple_of(4);

@@ -88,7 +88,7 @@ pub struct RnnConfig {
 }
 
 impl RnnConfig {
-    /// One forward layer with two biases, over time-major input of `input` features, with `hidden` units.
+    /// One forward layer with two biases, or one where the cell has no R, over time-major input of `input` features, with `hidden` units.
     pub const fn new(cell: Cell, input: usize, hidden: usize) -> Self {
         Self {
             cell,
@@ -98,7 +98,7 @@ impl RnnConfig {
             projection: None,
             layers: 1,
             direction: Direction::Forward,
-            bias: Bias::Two,
+            bias: if cell.has_recurrent_weights() { Bias::Two } else { Bias::One },
             batch_first: false,
             precision: Precision::Single,
             dropout: 0,
@@ -286,6 +286,9 @@ impl RnnConfig {
         // Rows of W and R, and the longer of their columns: 32-bit words index them too.
         crate::tensor::elements(&[self.cell.gates() * self.hidden, self.input.max(self.output_size())])?;
         self.form().check()?;
+        if self.bias == Bias::Two && !self.cell.has_recurrent_weights() {
+            return Err(Error::value("bias", "none or one: there is no R for a second one", self.cell.name()));
+        }
         match self.projection {
             Some(units) if units >= self.hidden => {
                 Err(Error::value("projection size", format!("less than the hidden size {}", self.hidden), units))

@@ -7,7 +7,7 @@ use super::reserve::{Columns, Reserve};
 use super::rows::{Lengths, RowMap};
 use super::schedule::{self, Grid, Schedule, Sequence, reads_windows};
 use super::state::DeviceState;
-use super::{Place, Rnn, packed, row_lanes, wave};
+use super::{Place, Rnn, packed, row_lanes, scan, wave};
 use crate::cells::Width;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -128,16 +128,18 @@ impl<'a> Pass<'a> {
         // What one dispatch may take, at most.
         let steps = rows.steps.min(call.keep_every.unwrap_or(usize::MAX));
         let schedule = call.schedule.resolve(plan.device(), config, steps, batch);
-        let by_sequence = schedule == Schedule::Sequence;
+        // There is one way to scan.
+        let scans = config.cell.scan().is_some();
+        let by_sequence = schedule == Schedule::Sequence && !scans;
         let sequence = schedule::sequence(plan.device(), config, [steps, batch]).filter(|_| by_sequence);
         // Weights that stay in their lanes help forward only.
-        let asked = call.schedule == Schedule::Sequence;
+        let asked = call.schedule == Schedule::Sequence && !scans;
         let sequence_backward = by_sequence && (asked || schedule::is_small(plan.device(), config, batch));
-        if schedule == Schedule::Sequence && sequence.is_none() {
+        if by_sequence && sequence.is_none() {
             return Err(Error::value("schedule", "one whose state fits into workgroup memory", "Sequence"));
         }
         // The CPU has no workgroups.
-        let wants_grid = schedule == Schedule::Grid && !plan.device().is_cpu();
+        let wants_grid = schedule == Schedule::Grid && !plan.device().is_cpu() && !scans;
         let grid = schedule::grid_tile(plan.device(), config, batch).filter(|_| wants_grid);
         if wants_grid && grid.is_none() {
             return Err(Error::value("schedule", "one whose rows fit into workgroup memory", "Grid"));
@@ -150,6 +152,11 @@ impl<'a> Pass<'a> {
 
     fn config(&self) -> &RnnConfig {
         self.rnn.config()
+    }
+
+    /// Whether the cell has no R.
+    pub fn scans(&self) -> bool {
+        self.config().cell.scan().is_some()
     }
 
     /// Width of a row of the gates' input part.
@@ -389,11 +396,11 @@ pub(crate) fn copy_rows(plan: &mut PlanBuilder, from: BufferId, to: BufferId, pa
 /// The steps of one layer.
 pub(super) struct Layer<'a> {
     pub pass: &'a Pass<'a>,
-    layer: usize,
+    pub layer: usize,
     pub buffers: &'a Buffers,
     input: (BufferId, usize),
     weights: BufferId,
-    y: BufferId,
+    pub y: BufferId,
     /// What all of its recurrent dispatches share.
     params: RecurrenceParams,
 }
@@ -434,6 +441,7 @@ impl<'a> Layer<'a> {
             }
             self.input_part(plan, from, to);
             match (&self.pass.sequence, self.pass.grid.filter(|_| !self.buffers.keep)) {
+                _ if self.pass.scans() => h = scan::emit(self, plan, (from, from..to), h),
                 (Some(form), _) => h = self.sequence(plan, (from, from..to), form, self.pass.map, h),
                 (None, Some(grid)) => h = grid::emit(self, plan, (from, from..to), &grid, h),
                 (None, None) => {

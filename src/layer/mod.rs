@@ -10,6 +10,7 @@ mod pack;
 mod product;
 mod reserve;
 mod rows;
+mod scan;
 mod schedule;
 mod session;
 mod state;
@@ -392,9 +393,16 @@ impl DeviceLayer {
             .into_iter()
             .enumerate()
             .map(|(layer, LayerMatrices { input, recurrent, backward })| {
+                let input = place_of(layer, "W", input)?;
+                // Without R it is never read.
+                let recurrent = if recurrent.is_empty() {
+                    Place { matrices: input.matrices.clone(), first: 0 }
+                } else {
+                    place_of(layer, "R", recurrent)?
+                };
                 Ok(Self {
-                    input: place_of(layer, "W", input)?,
-                    recurrent: place_of(layer, "R", recurrent)?,
+                    input,
+                    recurrent,
                     backward: if trainable { Some(backward_of(layer, backward)?) } else { None },
                 })
             })

@@ -52,7 +52,8 @@ impl PackedMatrices {
     pub fn new(device: &Device, name: String, matrices: Vec<Matrix>, precision: Precision) -> Result<Self> {
         let half = precision == Precision::Half;
         let vectors = matrices.iter().map(|matrix| packed(device, matrix.rows, matrix.columns).vectors());
-        let words = vectors.sum::<usize>() * precision.vector_words(device) as usize;
+        // A cell without R has no matrices there.
+        let words = (vectors.sum::<usize>() * precision.vector_words(device) as usize).max(4);
         if u32::try_from(words).is_err() {
             let allowed = 4 * u64::from(u32::MAX);
             return Err(Error::Limit { what: name, needed: 4 * words as u64, limit: "32-bit indices", allowed });
@@ -77,6 +78,9 @@ impl PackedMatrices {
 
     /// Packs them out of the block that holds them: kernels find them so after the plan's end.
     pub fn emit(&self, plan: &mut PlanBuilder, block: BufferId) {
+        if self.matrices.is_empty() {
+            return;
+        }
         let matrices = self.buffer(plan);
         // Kernels can't write all formats of textures everywhere: a copy follows, which would end a pass here.
         let target = if self.is_texture() {

@@ -67,6 +67,20 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Steps of a part of a scan over `steps` steps with so many lanes, and most parts of a dispatch: as many as keep the device
+/// busy, but no more than make what they hand on as much work as their steps.
+pub(crate) fn scan_parts(device: &Device, lanes: usize, steps: usize) -> (usize, usize) {
+    if device.is_cpu() {
+        return (steps, 1);
+    }
+    let parts = (tuning(device).scan_lanes / lanes.max(1)).clamp(1, steps.isqrt().max(1));
+    let part = steps.div_ceil(parts).min(SCAN_STEPS);
+    (part, parts)
+}
+
+/// Most steps of a lane in a dispatch.
+const SCAN_STEPS: usize = 1 << 11;
+
 /// The tile of a product with `rows` rows.
 pub(crate) fn gemm_tile(device: &Device, rows: usize) -> Tile {
     fit(device, tuning(device).gemm, rows)
@@ -312,6 +326,9 @@ impl Schedule {
     /// What this choice comes to on a device, for a layer and so many steps of so many sequences: `Step`, `Sequence`, `Grid` or
     /// `Wavefront`. The first time that `Grid` comes into question, the device is tried for it.
     pub fn resolve(self, device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Self {
+        if config.cell.scan().is_some() {
+            return Self::Step;
+        }
         if self != Self::Auto {
             return self;
         }

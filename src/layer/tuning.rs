@@ -35,6 +35,8 @@ pub(crate) struct Tuning {
     pub split: u32,
     /// Lanes that keep the adapter busy.
     pub fill: u32,
+    /// Lanes that a scan's parts together should come to.
+    pub scan_lanes: usize,
     /// Whether layers in half precision are multiplied by units for small matrices, where the device was opened with them.
     pub cooperative: bool,
     /// Whether packed matrices are read from textures.
@@ -69,6 +71,7 @@ const SOFTWARE: Tuning = Tuning {
     resident: Some(Resident { weights: 1 << 10, rows: 4, batch: 16, spread: 8 }),
     split: 1,
     fill: 0,
+    scan_lanes: 0,
     wave_work: 0,
     cooperative: false,
     texture: true,
@@ -97,6 +100,7 @@ const INTEGRATED: Tuning = Tuning {
     resident: None,
     split: 1,
     fill: 0,
+    scan_lanes: 1 << 12,
     wave_work: 1 << 20,
     cooperative: true,
     texture: false,
@@ -116,6 +120,7 @@ const DISCRETE: Tuning = Tuning {
     resident: None,
     split: 8,
     fill: Tuning::FILL,
+    scan_lanes: 1 << 16,
     wave_work: 1 << 24,
     cooperative: true,
     texture: false,

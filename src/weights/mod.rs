@@ -14,7 +14,7 @@ use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 pub struct LayerWeights {
     /// W, [G·H, I]: PyTorch's `weight_ih`.
     pub w: Array2<f32>,
-    /// R, [G·H, H], or [G·H, P] with a projection: `weight_hh`.
+    /// R, [G·H, H], or [G·H, P] with a projection: `weight_hh`. Empty where the cell has none.
     pub r: Array2<f32>,
     /// The bias beside W, [G·H]: `bias_ih`.
     pub b_w: Option<Array1<f32>>,
@@ -178,7 +178,7 @@ impl LayerWeights {
         let [w, r, b_w, b_r, hr, peephole] = KINDS;
         [
             (w, Some(self.w.view().into_dyn())),
-            (r, Some(self.r.view().into_dyn())),
+            (r, Some(self.r.view().into_dyn()).filter(|r| !r.is_empty())),
             (b_w, self.b_w.as_ref().map(|b| b.view().into_dyn())),
             (b_r, self.b_r.as_ref().map(|b| b.view().into_dyn())),
             (hr, self.w_hr.as_ref().map(|w| w.view().into_dyn())),
@@ -193,7 +193,7 @@ fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec
     let [w, r, b_w, b_r, hr, peephole] = KINDS;
     [
         (w, Some(vec![gates, config.input_of(layer)])),
-        (r, Some(vec![gates, config.state_size()])),
+        (r, config.cell.has_recurrent_weights().then(|| vec![gates, config.state_size()])),
         (b_w, (config.bias != Bias::None).then(|| vec![gates])),
         (b_r, (config.bias == Bias::Two).then(|| vec![gates])),
         (hr, config.projection.map(|units| vec![units, config.hidden])),

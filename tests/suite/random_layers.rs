@@ -24,6 +24,7 @@ fn config(most: usize) -> impl Strategy<Value = RnnConfig> {
     let projection = prop::option::of(0.0..1.0_f64);
     (cells, 1..=most, 1..=most, 1..=3_usize, directions, biases, any::<bool>(), projection).prop_map(
         |(cell, input, hidden, layers, direction, bias, batch_first, projection)| {
+            let bias = if bias == Bias::Two && !cell.has_recurrent_weights() { Bias::One } else { bias };
             let config = RnnConfig::new(cell, input, hidden)
                 .layers(layers)
                 .direction(direction)

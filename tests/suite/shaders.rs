@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use wgrnn::Device;
-use wgrnn::cells::Phase;
+use wgrnn::cells::{Phase, Scan};
 use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, compose};
 
 /// What other shaders include, and the trial of workgroups.
@@ -58,7 +58,8 @@ fn every_kernel_has_a_twin_of_its_name() {
 
 #[test]
 fn every_cell_file_is_a_phase_of_a_cell() {
-    let phases: BTreeSet<String> = Phase::all().map(|phase| phase.name.to_owned()).collect();
+    let phases = Phase::all().map(|phase| phase.name).chain(Scan::all().map(|scan| scan.name));
+    let phases: BTreeSet<String> = phases.map(str::to_owned).collect();
     assert_eq!(phases, names("shaders/cells", "wgsl"));
 }
 

@@ -1,0 +1,257 @@
+//! A linear recurrence s' = a⊙s + b over many steps, whole or in parts: in parts, first what each makes of any state, then
+//! its steps.
+
+use super::Call;
+use super::math::{MulAdd, Vectorised, vectorise};
+use super::rows::SharedRows;
+use super::threads;
+use crate::cells::Scan;
+use crate::kernels::ScanParams;
+use std::marker::PhantomData;
+
+/// A cell's mathematics for one unit, of G gates' sums g and a state s.
+pub(crate) trait Linear<const G: usize> {
+    /// a and b of s' = a·s + b.
+    fn coefficients<M: MulAdd>(g: [f32; G]) -> [f32; 2];
+    /// h' of the new state.
+    fn output<M: MulAdd>(g: [f32; G], s: f32) -> f32;
+    /// The derivative of h' by the new state.
+    fn slope<M: MulAdd>(g: [f32; G], s: f32) -> f32;
+    /// From the old state and the gradients of h' and of the new state: leaves those of the gates' sums, gives that of the old
+    /// state.
+    fn backward<M: MulAdd>(g: &mut [f32; G], old: f32, d_y: f32, d_s: f32) -> f32;
+}
+
+/// No cell has more gates.
+pub(crate) const MAX_GATES: usize = 4;
+
+/// A step of some units of a sequence.
+pub(crate) enum Work<'a> {
+    /// The new state, and h'.
+    Forward { s: &'a mut [f32], h: &'a mut [f32] },
+    /// What the steps so far make of a state, with this one: A·s + B.
+    Total { a: &'a mut [f32], b: &'a mut [f32] },
+    /// The same backwards, of the gradient of the state.
+    TotalBackward { old: &'a [f32], d_y: &'a [f32], a: &'a mut [f32], b: &'a mut [f32] },
+    /// The gradient of the old state in the place of the new one's.
+    Backward { old: &'a [f32], d_y: &'a [f32], d_s: &'a mut [f32] },
+}
+
+/// The gates' sums of a step, or their gradients in the end.
+pub(crate) struct Step<'a> {
+    pub g: [&'a mut [f32]; MAX_GATES],
+    pub work: Work<'a>,
+}
+
+/// A cell over a row of units.
+pub(crate) type ScanTwin = fn(Step<'_>);
+
+/// Applies a cell to each unit of a row, in vector code.
+pub(crate) fn linear<const G: usize, C: Linear<G>>(step: Step<'_>) {
+    vectorise(Units::<G, C>(step, PhantomData));
+}
+
+struct Units<'a, const G: usize, C>(Step<'a>, PhantomData<C>);
+
+impl<const G: usize, C: Linear<G>> Vectorised for Units<'_, G, C> {
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        let Step { g, work } = self.0;
+        let at = |unit: usize, g: &[&mut [f32]; MAX_GATES]| -> [f32; G] { std::array::from_fn(|gate| g[gate][unit]) };
+        match work {
+            Work::Forward { s, h } => {
+                for unit in 0..s.len() {
+                    let g = at(unit, &g);
+                    let [a, b] = C::coefficients::<M>(g);
+                    s[unit] = M::mul_add(a, s[unit], b);
+                    h[unit] = C::output::<M>(g, s[unit]);
+                }
+            }
+            Work::Total { a, b } => {
+                for unit in 0..a.len() {
+                    let [own_a, own_b] = C::coefficients::<M>(at(unit, &g));
+                    a[unit] *= own_a;
+                    b[unit] = M::mul_add(own_a, b[unit], own_b);
+                }
+            }
+            Work::TotalBackward { old, d_y, a, b } => {
+                for unit in 0..a.len() {
+                    let g = at(unit, &g);
+                    let [own_a, own_b] = C::coefficients::<M>(g);
+                    let slope = C::slope::<M>(g, M::mul_add(own_a, old[unit], own_b));
+                    a[unit] *= own_a;
+                    b[unit] = own_a * M::mul_add(d_y[unit], slope, b[unit]);
+                }
+            }
+            Work::Backward { old, d_y, d_s } => {
+                for unit in 0..d_s.len() {
+                    let mut own = at(unit, &g);
+                    d_s[unit] = C::backward::<M>(&mut own, old[unit], d_y[unit], d_s[unit]);
+                    for gate in 0..G {
+                        g[gate][unit] = own[gate];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A lane's numbers of a part's total, and of the states, in the carry.
+pub(crate) struct Carry<'a> {
+    pub rows: SharedRows<'a>,
+    /// Parts, rows of states, units.
+    pub sizes: [usize; 3],
+}
+
+impl<'a> Carry<'a> {
+    /// Where a part's total of a row begins: a and b of each unit in turn.
+    fn total(&self, part: usize, row: usize) -> usize {
+        2 * (part * self.sizes[1] + row) * self.sizes[2]
+    }
+
+    pub fn write_total(&self, part: usize, row: usize, a: &[f32], b: &[f32]) {
+        // SAFETY: a part of a row is worked on by one thread.
+        let to = unsafe { self.rows.row(self.total(part, row), 2 * a.len()) };
+        for (to, (&a, &b)) in to.chunks_exact_mut(2).zip(a.iter().zip(b)) {
+            to.copy_from_slice(&[a, b]);
+        }
+    }
+
+    /// A part's total of a state.
+    pub fn apply(&self, part: usize, row: usize, s: &mut [f32]) {
+        // SAFETY: nobody writes totals while they are applied.
+        let total = unsafe { self.rows.row(self.total(part, row), 2 * s.len()) };
+        for (s, total) in s.iter_mut().zip(total.chunks_exact(2)) {
+            *s = total[0] * *s + total[1];
+        }
+    }
+
+    /// The states that the first part begins with, or the gradients that the last one does.
+    pub fn states(&self, row: usize) -> &'a mut [f32] {
+        let [parts, rows, units] = self.sizes;
+        // SAFETY: a row is written by one thread, before others read it.
+        unsafe { self.rows.row((2 * parts * rows + row) * units, units) }
+    }
+}
+
+struct Forward<'a> {
+    p: ScanParams,
+    cell: &'static Scan,
+    phase: u32,
+    keep: bool,
+    x: SharedRows<'a>,
+    map: &'a [u32],
+    h_in: &'a [f32],
+    h_out: SharedRows<'a>,
+    c: SharedRows<'a>,
+    y: SharedRows<'a>,
+    h_final: SharedRows<'a>,
+    carry: Carry<'a>,
+}
+
+pub(crate) fn run(call: &mut Call<'_>) {
+    let p: ScanParams = call.params();
+    let Some(cell) = call.variant.scan() else { return };
+    let sizes = [p.parts as usize, (p.directions * p.batch) as usize, p.units as usize];
+    let forward = Forward {
+        p,
+        cell,
+        phase: call.variant.phase,
+        keep: call.variant.keep,
+        x: SharedRows::new(call.write(0)),
+        h_in: call.read(1),
+        map: call.read_indices(2),
+        h_out: SharedRows::new(call.write(3)),
+        c: SharedRows::new(call.write(4)),
+        y: SharedRows::new(call.write(5)),
+        h_final: SharedRows::new(call.write(6)),
+        carry: Carry { rows: SharedRows::new(call.write(7)), sizes },
+    };
+    for_each_lane(&p, |lane| forward.lane(&lane));
+}
+
+/// All units of a sequence in a part of the steps.
+pub(crate) struct Lane {
+    pub direction: usize,
+    pub part: usize,
+    pub rank: usize,
+}
+
+/// Works on sequences, directions and parts, shared out to threads.
+pub(crate) fn for_each_lane(p: &ScanParams, work: impl Fn(Lane) + Sync + Send) {
+    let [directions, running] = [p.directions as usize, p.running as usize];
+    let mut lanes: Vec<_> = (0..p.parts as usize)
+        .flat_map(|part| (0..directions).map(move |direction| (part, direction)))
+        .flat_map(|(part, direction)| (0..running).map(move |rank| Lane { direction, part, rank }))
+        .collect();
+    threads::for_each(&mut lanes, |_, lane| work(Lane { ..*lane }));
+}
+
+/// A step of the map: its first row, that of the next step, and that of the one after.
+pub(crate) fn offsets(map: &[u32], at: usize) -> [usize; 3] {
+    [0, 1, 2].map(|i| map.get(at + i).map_or(0, |&offset| offset as usize))
+}
+
+impl<'a> Forward<'a> {
+    fn lane(&self, lane: &Lane) {
+        let p = &self.p;
+        let &Lane { direction, part, rank } = lane;
+        let units = p.units as usize;
+        let row = direction * p.batch as usize + self.map[p.order as usize + rank] as usize;
+        let state = p.state_row as usize + row;
+        // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; c is written in
+        // the part in which its sequence ends, and otherwise read only where there is one part.
+        let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
+        let mut s: Vec<f32> = if self.phase == 2 {
+            self.carry.states(row).to_vec()
+        } else if self.cell.has_c {
+            part_of(&self.c, state * p.c_stride as usize).to_vec()
+        } else {
+            self.h_in[state * p.h_stride as usize..][..units].to_vec()
+        };
+        match self.phase {
+            1 if part == 0 => self.carry.states(row).copy_from_slice(&s),
+            2 => (0..part).for_each(|before| self.carry.apply(before, row, &mut s)),
+            _ => {}
+        }
+        let (mut a, mut b, mut h) = (vec![1.0; units], vec![0.0; units], vec![0.0; units]);
+        let begin = part * p.part as usize;
+        for step in begin..(begin + p.part as usize).min(p.steps as usize) {
+            let [first, next, after] = offsets(self.map, p.offsets as usize + step);
+            if rank >= next - first {
+                break;
+            }
+            let at = direction * p.x_direction as usize
+                + (first - self.map[p.chunk as usize] as usize + rank) * p.x_stride as usize;
+            let g = std::array::from_fn(|gate| {
+                if gate < self.cell.gates { part_of(&self.x, at + gate * units) } else { Default::default() }
+            });
+            if self.phase == 1 {
+                (self.cell.twin)(Step { g, work: Work::Total { a: &mut a, b: &mut b } });
+                continue;
+            }
+            if self.keep {
+                part_of(&self.x, at + p.source as usize).copy_from_slice(&s);
+            }
+            (self.cell.twin)(Step { g, work: Work::Forward { s: &mut s, h: &mut h } });
+            if p.y_stride != 0 {
+                let y_row = self.map[first + direction * p.map_direction as usize + rank] as usize;
+                let at = p.y_offset as usize + y_row * p.y_stride as usize + direction * units;
+                part_of(&self.y, at).copy_from_slice(&h);
+            }
+            let ends = rank >= after - next;
+            if ends {
+                part_of(&self.h_final, state * p.h_stride as usize).copy_from_slice(&h);
+            }
+            if ends || step + 1 == p.steps as usize {
+                part_of(&self.h_out, state * p.h_stride as usize).copy_from_slice(&h);
+                if self.cell.has_c {
+                    part_of(&self.c, state * p.c_stride as usize).copy_from_slice(&s);
+                }
+            }
+        }
+        if self.phase == 1 {
+            self.carry.write_total(part, row, &a, &b);
+        }
+    }
+}

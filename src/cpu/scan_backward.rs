@@ -1,0 +1,98 @@
+//! `scan` backwards: the gradient of the state from the last step to the first, whole or in parts.
+
+use super::Call;
+use super::rows::SharedRows;
+use super::scan::{Carry, Lane, Step, Work, for_each_lane, offsets};
+use crate::cells::Scan;
+use crate::kernels::{ScanBackwardParams, ScanParams};
+
+struct Backward<'a> {
+    p: ScanBackwardParams,
+    cell: &'static Scan,
+    phase: u32,
+    reserve: SharedRows<'a>,
+    map: &'a [u32],
+    dh: SharedRows<'a>,
+    dc: SharedRows<'a>,
+    dy: &'a [f32],
+    carry: Carry<'a>,
+}
+
+pub(crate) fn run(call: &mut Call<'_>) {
+    let p: ScanBackwardParams = call.params();
+    let Some(cell) = call.variant.scan() else { return };
+    let sizes = [p.parts as usize, (p.directions * p.batch) as usize, p.units as usize];
+    let backward = Backward {
+        p,
+        cell,
+        phase: call.variant.phase,
+        reserve: SharedRows::new(call.write(0)),
+        dh: SharedRows::new(call.write(1)),
+        map: call.read_indices(2),
+        dc: SharedRows::new(call.write(3)),
+        dy: call.read(4),
+        carry: Carry { rows: SharedRows::new(call.write(5)), sizes },
+    };
+    let lanes = ScanParams { parts: p.parts, directions: p.directions, running: p.running, ..Default::default() };
+    for_each_lane(&lanes, |lane| backward.lane(&lane));
+}
+
+impl<'a> Backward<'a> {
+    fn lane(&self, lane: &Lane) {
+        let p = &self.p;
+        let &Lane { direction, part, rank } = lane;
+        let units = p.units as usize;
+        let row = direction * p.batch as usize + self.map[p.order as usize + rank] as usize;
+        let state = p.state_row as usize + row;
+        // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; of the gradients
+        // of states one part reads what no other one writes.
+        let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
+        let dh_at = state * p.dh_stride as usize;
+        let (of_state, at) = if self.cell.has_c { (&self.dc, state * p.dc_stride as usize) } else { (&self.dh, dh_at) };
+        let mut d_s = if self.phase == 2 { self.carry.states(row).to_vec() } else { part_of(of_state, at).to_vec() };
+        match self.phase {
+            1 if part == 0 => self.carry.states(row).copy_from_slice(&d_s),
+            2 => (part + 1..p.parts as usize).rev().for_each(|after| self.carry.apply(after, row, &mut d_s)),
+            _ => {}
+        }
+        let (mut a, mut b, mut d_y) = (vec![1.0; units], vec![0.0; units], vec![0.0; units]);
+        let begin = part * p.part as usize;
+        for step in (begin..(begin + p.part as usize).min(p.steps as usize)).rev() {
+            let [first, next, after] = offsets(self.map, p.offsets as usize + step);
+            if rank >= next - first {
+                continue;
+            }
+            let x_at = direction * p.x_direction as usize
+                + (first - self.map[p.chunk as usize] as usize + rank) * p.x_stride as usize;
+            let g = std::array::from_fn(|gate| {
+                if gate < self.cell.gates { part_of(&self.reserve, x_at + gate * units) } else { Default::default() }
+            });
+            let old = &*part_of(&self.reserve, x_at + p.source as usize);
+            d_y.fill(0.0);
+            if p.dy_stride != 0 {
+                let y_row = self.map[first + direction * p.map_direction as usize + rank] as usize;
+                let at = p.dy_offset as usize + y_row * p.dy_stride as usize + direction * units;
+                d_y.copy_from_slice(&self.dy[at..][..units]);
+            }
+            if self.cell.has_c && rank >= after - next {
+                let dh = part_of(&self.dh, dh_at);
+                d_y.iter_mut().zip(&*dh).for_each(|(d_y, dh)| *d_y += dh);
+                if self.phase != 1 {
+                    dh.fill(0.0);
+                }
+            }
+            let d_y = &*d_y;
+            let work = if self.phase == 1 {
+                Work::TotalBackward { old, d_y, a: &mut a, b: &mut b }
+            } else {
+                Work::Backward { old, d_y, d_s: &mut d_s }
+            };
+            (self.cell.twin)(Step { g, work });
+        }
+        if self.phase == 1 {
+            self.carry.write_total(part, row, &a, &b);
+        } else if part == 0 {
+            part_of(of_state, at).copy_from_slice(&d_s);
+        }
+    }
+}

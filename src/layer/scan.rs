@@ -1,0 +1,123 @@
+//! The steps of cells without R: scans, forward and backward.
+
+use super::emit::{Layer, Pass};
+use super::schedule;
+use crate::kernels::{FLAT, Kernel, ScanBackwardParams, ScanParams, Variant};
+use crate::plan::{BufferId, PlanBuilder};
+use std::ops::Range;
+
+/// Steps of one dispatch that begins with step `at`: how many, of a part, and how many parts.
+fn cut(plan: &PlanBuilder, pass: &Pass<'_>, steps: &Range<usize>, at: usize) -> [usize; 3] {
+    let running = pass.rows.running(at) * pass.rnn.config().directions();
+    let (part, most) = schedule::scan_parts(plan.device(), running * pass.rnn.config().hidden, steps.end - at);
+    let count = (part * most).min(steps.end - at);
+    [count, part, count.div_ceil(part)]
+}
+
+/// What parts of a scan hand on to each other, for so many of them.
+fn carry(plan: &mut PlanBuilder, pass: &Pass<'_>, parts: usize) -> BufferId {
+    let words = if parts > 1 { (2 * parts + 1) * pass.layer_states() * pass.rnn.config().hidden } else { 1 };
+    plan.workspace("what parts of a scan hand on", words)
+}
+
+/// Whole, or totals and then the parts.
+fn phases(parts: usize) -> &'static [u32] {
+    if parts > 1 { &[1, 2] } else { &[0] }
+}
+
+/// Some steps of the chunk that begins with step `chunk`, from state `h` of the two; gives the one they end in.
+pub(super) fn emit(
+    layer: &Layer<'_>,
+    plan: &mut PlanBuilder,
+    (chunk, steps): (usize, Range<usize>),
+    mut h: usize,
+) -> usize {
+    let (pass, buffers) = (layer.pass, layer.buffers);
+    let config = pass.rnn.config();
+    let mut at = steps.start;
+    while at < steps.end {
+        let [count, part, parts] = cut(plan, pass, &steps, at);
+        let shared = layer.params(chunk, at);
+        let params = ScanParams {
+            batch: shared.batch,
+            directions: shared.directions,
+            state_row: shared.state_row,
+            x_direction: shared.x_direction,
+            x_stride: shared.x_stride,
+            map_direction: shared.map_direction,
+            order: shared.order,
+            offsets: shared.offsets,
+            chunk: shared.chunk,
+            steps: count as u32,
+            running: shared.running,
+            h_stride: shared.h_out_stride,
+            c_stride: config.hidden as u32,
+            y_stride: shared.y_stride,
+            y_offset: shared.y_offset,
+            source: shared.source,
+            units: config.hidden as u32,
+            part: part as u32,
+            parts: parts as u32,
+        };
+        let carry = carry(plan, pass, parts);
+        for &phase in phases(parts) {
+            let keep = buffers.keep && phase != 1;
+            let variant = Variant {
+                cell: Some(config.form()),
+                phase,
+                keep,
+                narrow: buffers.narrow,
+                ..Variant::new(Kernel::Scan, FLAT, plan.device().panel())
+            };
+            let [h_in, h_out] = [buffers.h[h], buffers.h[1 - h]];
+            let bindings = vec![buffers.x, h_in, pass.map, h_out, buffers.aux, layer.y, buffers.h_final, carry];
+            plan.draft.dispatch(variant, bindings, &params.words());
+        }
+        h = 1 - h;
+        at += count;
+    }
+    h
+}
+
+/// The buffers that a layer's steps backwards work on.
+pub(super) struct Gradients {
+    pub rows: BufferId,
+    pub dh: BufferId,
+    pub dc: BufferId,
+    pub dy: BufferId,
+}
+
+/// Some steps in reverse; `shared` has what all dispatches of the layer share.
+pub(super) fn emit_backward(
+    pass: &Pass<'_>,
+    plan: &mut PlanBuilder,
+    steps: &Range<usize>,
+    shared: &ScanBackwardParams,
+    buffers: &Gradients,
+) {
+    // Cut as forwards, the last dispatch first.
+    let mut starts = Vec::new();
+    let mut at = steps.start;
+    while at < steps.end {
+        starts.push((at, cut(plan, pass, steps, at)));
+        at += starts.last().map_or(1, |(_, cut)| cut[0]);
+    }
+    for (at, [count, part, parts]) in starts.into_iter().rev() {
+        let params = ScanBackwardParams {
+            offsets: (pass.rows.offsets + at) as u32,
+            chunk: (pass.rows.offsets + steps.start) as u32,
+            steps: count as u32,
+            running: pass.rows.running(at) as u32,
+            part: part as u32,
+            parts: parts as u32,
+            ..*shared
+        };
+        let carry = carry(plan, pass, parts);
+        for &phase in phases(parts) {
+            let cell = Some(pass.rnn.config().form());
+            let variant = Variant { cell, phase, ..Variant::new(Kernel::ScanBackward, FLAT, plan.device().panel()) };
+            let bindings = vec![buffers.rows, buffers.dh, pass.map, buffers.dc, buffers.dy, carry];
+            plan.draft.dispatch(variant, bindings, &params.words());
+        }
+    }
+}
