@@ -12,7 +12,7 @@ fn both() -> [(&'static str, Device); 2] {
 #[test]
 fn a_sequence_of_a_hundred_thousand_steps_is_right_to_its_end() {
     for (name, device) in both() {
-        for cell in [Cell::Elman(Activation::Tanh), Cell::Lstm] {
+        for cell in [Cell::Elman(Activation::Tanh), Cell::Lstm, Cell::Qrnn] {
             let config = RnnConfig::new(cell, 3, 4);
             let x = Random::new(3).array([100_000, 1, 3]);
             let report = rnn(&device, &config).check(x.view(), None, &RnnCall::default()).unwrap();

@@ -20,6 +20,7 @@ mod layers;
 mod other_devices;
 mod plans;
 mod random_layers;
+mod scan;
 mod shaders;
 mod stream;
 mod training;

@@ -1,0 +1,150 @@
+//! Cells without R: their steps as a scan, whole and in parts.
+
+use crate::common::{Random, gpu, rnn};
+use ndarray::{Array1, Array2, Array3, array};
+use wgrnn::kernels::Kernel;
+use wgrnn::{
+    Bias, Cell, Class, Device, Direction, GpuOptions, LayerWeights, Lengths, Rnn, RnnCall, RnnConfig, RnnWeights,
+    SessionOptions,
+};
+
+const CELLS: [Cell; 4] = [Cell::MinGru, Cell::MinLstm, Cell::Sru, Cell::Qrnn];
+
+/// As an adapter with many lanes, where few sequences are cut into parts.
+fn discrete() -> Device {
+    Device::gpu_with(&GpuOptions { class: Some(Class::Discrete), ..GpuOptions::default() }).unwrap()
+}
+
+#[test]
+fn there_are_no_other_cells_without_r() {
+    let without: Vec<_> = Cell::ALL.into_iter().filter(|cell| !cell.has_recurrent_weights()).collect();
+    assert_eq!(without, CELLS);
+}
+
+/// More steps than a lane takes in a dispatch, sequences that end in each part, both directions.
+#[test]
+fn long_sequences_are_right_whole_and_in_parts() {
+    for (name, device) in [("whole", gpu()), ("parts", discrete()), ("cpu", Device::cpu())] {
+        for cell in CELLS {
+            let rnn = rnn(&device, &RnnConfig::new(cell, 3, 5).direction(Direction::Bidirectional));
+            let mut random = Random::new(1);
+            let (x, state) = (random.array([2500, 4, 3]), random.state(rnn.config(), 4));
+            let call = RnnCall { lengths: Lengths::Fixed(vec![1, 2500, 1203, 60]), ..RnnCall::default() };
+            let report = rnn.check(x.view(), Some(&state), &call).unwrap();
+            assert!(report.passed(), "{cell:?}, {name}\n{report}");
+        }
+    }
+}
+
+#[test]
+fn gradients_are_the_same_whole_and_in_parts() {
+    for cell in CELLS {
+        let config = RnnConfig::new(cell, 3, 5).layers(2);
+        let weights = RnnWeights::init(&config, 7).unwrap();
+        let rnn = Rnn::trainable(&discrete(), &config, &weights).unwrap();
+        let x = Random::new(2).array([150, 3, 3]);
+        for keep_every in [None, Some(40)] {
+            let call = RnnCall { lengths: Lengths::Fixed(vec![150, 31, 140]), keep_every, ..RnnCall::default() };
+            let report = rnn.check_gradients(x.view(), &call).unwrap();
+            assert!(report.passed(), "{cell:?}, {keep_every:?}\n{report}");
+        }
+    }
+}
+
+/// Totals first, then the parts; one dispatch where lanes are enough without.
+#[test]
+fn steps_are_cut_only_where_lanes_are_few() {
+    let scans = |device: &Device, steps: usize, batch: usize| {
+        let rnn = rnn(device, &RnnConfig::new(Cell::Qrnn, 8, 64));
+        let session = rnn.session(SessionOptions::new(steps, batch)).unwrap();
+        let variants = session.plan().variants().iter();
+        variants.filter(|variant| variant.kernel == Kernel::Scan).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let few = scans(&discrete(), 400, 1);
+    assert!(few.len() == 2 && few[0].contains("totals") && few[1].contains("parts"), "{few:?}");
+    for variants in [scans(&discrete(), 40, 2048), scans(&discrete(), 2, 1), scans(&gpu(), 400, 1)] {
+        assert!(variants.len() == 1 && !variants[0].contains("parts"), "{variants:?}");
+    }
+}
+
+/// The papers' equations by hand: one unit, gates from biases alone.
+#[test]
+fn three_steps_of_one_unit_are_as_the_papers_have_them() {
+    let sigmoid = |a: f32| 1.0 / (1.0 + (-a).exp());
+    let (p, q, r, k) = (0.5_f32, -0.25_f32, 1.5_f32, 2.0_f32);
+    // Biases, and h' and the new state of a state.
+    type Step = Box<dyn Fn(f32) -> (f32, f32)>;
+    let cases: [(Cell, Vec<f32>, Step); 4] = [
+        (
+            Cell::MinGru,
+            vec![p, q],
+            Box::new(move |h| {
+                let h = (1.0 - sigmoid(p)) * h + sigmoid(p) * q;
+                (h, h)
+            }),
+        ),
+        (
+            Cell::MinLstm,
+            vec![p, q, r],
+            Box::new(move |h| {
+                let h = (sigmoid(p) * h + sigmoid(q) * r) / (sigmoid(p) + sigmoid(q));
+                (h, h)
+            }),
+        ),
+        (
+            Cell::Sru,
+            vec![p, q, r, k],
+            Box::new(move |c| {
+                let c = sigmoid(q) * c + (1.0 - sigmoid(q)) * p;
+                (sigmoid(r) * c.tanh() + (1.0 - sigmoid(r)) * k, c)
+            }),
+        ),
+        (
+            Cell::Qrnn,
+            vec![p, q, r],
+            Box::new(move |c| {
+                let c = sigmoid(q) * c + (1.0 - sigmoid(q)) * p.tanh();
+                (sigmoid(r) * c, c)
+            }),
+        ),
+    ];
+    for (cell, biases, step) in cases {
+        let config = RnnConfig::new(cell, 1, 1);
+        let weights = LayerWeights {
+            w: Array2::zeros((biases.len(), 1)),
+            r: Array2::zeros((0, 0)),
+            b_w: Some(Array1::from(biases)),
+            b_r: None,
+            w_hr: None,
+            peepholes: None,
+        };
+        for device in [gpu(), Device::cpu()] {
+            let rnn = Rnn::new(&device, &config, RnnWeights::new(vec![vec![weights.clone()]])).unwrap();
+            let output = rnn.forward(Array3::zeros([3, 1, 1]).view()).unwrap();
+            let mut state = 0.0;
+            for &y in &output.y {
+                let (h, new) = step(state);
+                state = new;
+                assert!((y - h).abs() < 1e-6, "{cell:?}: {y} is not {h}");
+            }
+            let last = output.state.c.unwrap_or(output.state.h)[[0, 0, 0]];
+            assert!((last - state).abs() < 1e-6, "{cell:?}: {last} is not {state}");
+        }
+    }
+}
+
+/// What an LSTM keeps apart by name, these do not have.
+#[test]
+fn what_needs_r_is_refused_by_name() {
+    let refused = |config: RnnConfig, part: &str| {
+        let error = RnnWeights::init(&config, 0).unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("min_gru"), "{error}");
+    };
+    let config = || RnnConfig::new(Cell::MinGru, 2, 4);
+    refused(config().bias(Bias::Two), "no R");
+    refused(config().projection(2), "projection");
+    refused(config().clip(1.0), "clip");
+    let with_r = LayerWeights { r: array![[1.0]], ..RnnWeights::init(&config(), 0).unwrap().layers()[0][0].clone() };
+    let error = Rnn::new(&Device::cpu(), &config(), RnnWeights::new(vec![vec![with_r]])).unwrap_err().to_string();
+    assert!(error.contains("weight_hh_l0"), "{error}");
+}
