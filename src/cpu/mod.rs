@@ -4,6 +4,7 @@
 //! parameters, not the grid.
 
 pub(crate) mod adam;
+pub(crate) mod apply;
 pub(crate) mod argmax;
 pub(crate) mod backward;
 pub(crate) mod cross_entropy;

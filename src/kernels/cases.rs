@@ -1,12 +1,12 @@
 //! Inputs on which every kernel is compared with its twin: awkward sizes, strides, maps, all cells, all tiles.
 
 use super::{
-    ALONE, Access, AdamParams, ArgmaxParams, BackwardParams, Cooperative, CrossEntropyParams, DropoutParams,
-    ElementLossParams, FLAT, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, OuterParams, PackParams,
-    Packed, PhaseParams, RecurrenceParams, ReduceParams, STAGED, ScatterAddParams, SettleParams, SgdParams, Tile,
-    Variant, WINDOW, exchange_words,
+    ALONE, Access, AdamParams, ApplyParams, ArgmaxParams, BackwardParams, Cooperative, CrossEntropyParams,
+    DropoutParams, ElementLossParams, FLAT, Function, GatherParams, GemmParams, GuardParams, Kernel, LinksParams,
+    OuterParams, PackParams, Packed, PhaseParams, RecurrenceParams, ReduceParams, STAGED, ScatterAddParams,
+    SettleParams, SgdParams, Tile, Variant, WINDOW, exchange_words,
 };
-use crate::cells::{Cell, Form, Width};
+use crate::cells::{Activation, Cell, Form, Width};
 use crate::cpu::{halves, write_halves};
 use crate::device::Device;
 use crate::error::Result;
@@ -91,9 +91,13 @@ impl Case {
         match self.variant.kernel {
             Kernel::Gemm | Kernel::Step | Kernel::Sequence | Kernel::Grid | Kernel::Wave => spoil(&mut buffers[1]),
             Kernel::Outer | Kernel::StepBackward | Kernel::SequenceBackward => spoil(&mut buffers[1]),
-            Kernel::Pack | Kernel::Gather | Kernel::ScatterAdd | Kernel::ElementLoss | Kernel::Sgd | Kernel::Adam => {
-                spoil(&mut buffers[0])
-            }
+            Kernel::Pack
+            | Kernel::Gather
+            | Kernel::Apply
+            | Kernel::ScatterAdd
+            | Kernel::ElementLoss
+            | Kernel::Sgd
+            | Kernel::Adam => spoil(&mut buffers[0]),
             Kernel::Dropout | Kernel::Guard => spoil(&mut buffers[1]),
             // Counts do not heed small changes: everything is masked.
             Kernel::Reduce => {
@@ -1232,6 +1236,45 @@ fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) ->
     }
 }
 
+/// Every activation, and magnitudes, with rows apart.
+pub(super) fn apply(_: &Device) -> Vec<Case> {
+    let activations = Form::all().flat_map(|form| form.activations());
+    let mut functions = vec![Function::Magnitude];
+    for function in activations.map(Function::Activation) {
+        if !functions.contains(&function) {
+            functions.push(function);
+        }
+    }
+    let sizes = [(1, 1), (3, 65), (40, 33)];
+    functions.into_iter().flat_map(|function| sizes.map(|size| apply_case(function, size))).collect()
+}
+
+fn apply_case(function: Function, (rows, columns): (usize, usize)) -> Case {
+    let mut numbers = Numbers::new(rows + columns);
+    let params = ApplyParams {
+        rows: rows as u32,
+        columns: columns as u32,
+        x_offset: 1,
+        x_row: 2 * columns as u32 + 1,
+        out_offset: 2,
+        out_row: columns as u32 + 3,
+        row_lanes: 2 * FLAT.lanes,
+    };
+    let variant = Variant { function: Some(function), ..Variant::new(Kernel::Apply, FLAT, 4) };
+    Case {
+        name: format!("{variant} of {rows}x{columns}"),
+        variant,
+        // exp and log of WGSL, for arguments below 4: see `extremes` in the tests.
+        tolerance: 16.0 * f64::from(f32::EPSILON),
+        params: params.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(numbers.uniform(1 + rows * (2 * columns + 1), 4.0)),
+            poison(2 + rows * (columns + 3)),
+        ],
+    }
+}
+
 pub(super) fn dropout(_: &Device) -> Vec<Case> {
     [(1, 0.5), (64, 0.1), (1000, 0.5), (1000, 0.0)].into_iter().map(|(count, p)| dropout_case(count, p)).collect()
 }
@@ -1629,6 +1672,7 @@ fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
             let tile = layer::step_tile(device, 1, 32);
             vec![backward_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
         }
+        Kernel::Apply => vec![apply_case(Function::Activation(Activation::Tanh), (256, 512))],
         Kernel::Dropout => vec![dropout_case(1 << 17, 0.5)],
         Kernel::Links => vec![links_case((2048, 65))],
         Kernel::ScatterAdd => vec![scatter_add_case((2048, 128, 65))],

@@ -1,6 +1,6 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
-use super::{Kernel, Variant};
+use super::{Function, Kernel, Variant};
 use crate::cells::{Activation, CellClip, Coefficient, Options, Phase};
 use crate::error::{Error, Result};
 use minijinja::{Environment, Value, context};
@@ -115,6 +115,10 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             EDGE => variant.cooperative.map_or(0, |units| units.edge),
             SUBGROUPS => variant.cooperative.map_or(0, |units| units.subgroups),
             PITCH => super::COOPERATIVE_PITCH,
+            FUNCTION => match variant.function {
+                Some(Function::Activation(activation)) => Some(function(activation)),
+                _ => None,
+            },
             PHASES => phases,
             GENERAL => variant.cell.is_some_and(|form| !form.is_usual()),
             ACTIVATIONS => activations.map(function), CLIP => clip.map(literal), COUPLED => coupled,

@@ -16,12 +16,12 @@ pub(crate) use needs::{
 };
 pub(crate) use packed::{BLOCK, Packed};
 pub(crate) use params::{
-    AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, GatherParams,
-    GemmParams, GuardParams, LinksParams, OuterParams, PackParams, PhaseParams, RecurrenceParams, ReduceParams,
-    ScatterAddParams, SettleParams, SgdParams,
+    AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
+    GatherParams, GemmParams, GuardParams, LinksParams, OuterParams, PackParams, PhaseParams, RecurrenceParams,
+    ReduceParams, ScatterAddParams, SettleParams, SgdParams,
 };
 
-use crate::cells::{Form, Options, Phase};
+use crate::cells::{Activation, Form, Options, Phase};
 use crate::cpu::{self, Call};
 use crate::device::Device;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub enum Kernel {
     Pack,
     /// Rows of a table by index.
     Gather,
+    /// A function of each element.
+    Apply,
     /// The column of each row's largest element.
     Argmax,
     /// One phase of one time step.
@@ -126,6 +128,7 @@ macro_rules! row {
 static GEMM: Row = row!(gemm, GemmParams, [Rows a, Matrix b, Read map, Write c]);
 static PACK: Row = row!(pack, PackParams, [Read source, Read bias, Write packed]);
 static GATHER: Row = row!(gather, GatherParams, [Read table, Read index, Write out]);
+static APPLY: Row = row!(apply, ApplyParams, [Read x, Write out]);
 static ARGMAX: Row = row!(argmax, ArgmaxParams, [Read values, Write out]);
 static STEP: Row = row!(step, RecurrenceParams, [
     Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
@@ -162,10 +165,11 @@ static ADAM: Row =
 
 impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Gemm,
         Self::Pack,
         Self::Gather,
+        Self::Apply,
         Self::Argmax,
         Self::Step,
         Self::Sequence,
@@ -212,6 +216,7 @@ impl Kernel {
             Self::Gemm => &GEMM,
             Self::Pack => &PACK,
             Self::Gather => &GATHER,
+            Self::Apply => &APPLY,
             Self::Argmax => &ARGMAX,
             Self::Step => &STEP,
             Self::Sequence => &SEQUENCE,
@@ -286,6 +291,15 @@ pub(crate) const FLAT: Tile = Tile { rows: 1, columns: 1, lanes: 64, spread: 0 }
 /// Nor one that decides by itself more than this.
 pub(crate) const ALONE: Tile = Tile { lanes: 1, ..FLAT };
 
+/// What `apply` computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// An activation of each element.
+    Activation(Activation),
+    /// The magnitude of complex numbers, real parts before imaginary ones.
+    Magnitude,
+}
+
 /// A kernel with all that is fixed when its shader is composed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Variant {
@@ -295,6 +309,8 @@ pub struct Variant {
     pub tile: Tile,
     /// `step`, `sequence`, `grid`, `wave` and backward: the cell in its form.
     pub cell: Option<Form>,
+    /// `apply`: the function.
+    pub function: Option<Function>,
     /// `step` and `step_backward`: which phase of the cell.
     pub phase: u32,
     /// `step`, `sequence`: whether what the backward pass needs is kept.
@@ -330,6 +346,7 @@ impl Variant {
             kernel,
             tile,
             cell: None,
+            function: None,
             phase: 0,
             keep: false,
             vector: false,
@@ -424,6 +441,11 @@ impl Variant {
 impl std::fmt::Display for Variant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.kernel.row().name)?;
+        match self.function {
+            Some(Function::Activation(activation)) => write!(f, " {activation}")?,
+            Some(Function::Magnitude) => write!(f, " magnitude")?,
+            None => {}
+        }
         if let Some(form) = self.cell {
             match self.kernel {
                 Kernel::Step | Kernel::StepBackward if !form.is_usual() => {

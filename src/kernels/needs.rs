@@ -2,9 +2,9 @@
 //! buffers it reaches. Shaders run without bounds checks, so a plan is refused where one reaches beyond its buffer.
 
 use super::{
-    AdamParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, GatherParams,
-    GemmParams, GuardParams, Kernel, LinksParams, MAX_BINDINGS, OuterParams, POLLS, PackParams, Packed,
-    RecurrenceParams, ReduceParams, ScatterAddParams, SettleParams, SgdParams, Tile, Variant,
+    AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
+    Function, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, MAX_BINDINGS, OuterParams, POLLS, PackParams,
+    Packed, RecurrenceParams, ReduceParams, ScatterAddParams, SettleParams, SgdParams, Tile, Variant,
 };
 
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
@@ -56,6 +56,13 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             words[0] = offset + table_rows.saturating_sub(1) * row + columns;
             words[1] = if indexed != 0 { index_offset + m } else { 0 };
             words[2] = out_offset + m.saturating_sub(1) * out_row + columns;
+        }
+        Kernel::Apply => {
+            let p: ApplyParams = read(params);
+            let [rows, columns] = [u(p.rows).saturating_sub(1), u(p.columns)];
+            let read = if variant.function == Some(Function::Magnitude) { 2 * columns } else { columns };
+            words[0] = u(p.x_offset) + rows * u(p.x_row) + read;
+            words[1] = u(p.out_offset) + rows * u(p.out_row) + columns;
         }
         Kernel::Argmax => {
             let [m, columns, offset, row, out_offset] = wide::<ArgmaxParams, 5>(params);
@@ -374,6 +381,10 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
             let [m, columns, .., row_lanes] = wide::<GatherParams, 12>(params);
             flat(m * columns, row_lanes)
         }
+        Kernel::Apply => {
+            let p: ApplyParams = read(params);
+            flat(u(p.rows) * u(p.columns), u(p.row_lanes))
+        }
         Kernel::Argmax => [wide::<ArgmaxParams, 5>(params)[0], 1, 1],
         Kernel::Dropout => {
             let p: DropoutParams = read(params);
@@ -472,6 +483,7 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
         }
         Kernel::Pack
         | Kernel::Gather
+        | Kernel::Apply
         | Kernel::Dropout
         | Kernel::ElementLoss
         | Kernel::Guard

@@ -34,6 +34,8 @@ params! {
         m, columns, table_rows, table_offset, table_row, indexed, index_offset, out_offset, out_row, nan, accumulate,
         row_lanes,
     }
+    /// out[m, j] = f(x[m, j]).
+    ApplyParams { rows, columns, x_offset, x_row, out_offset, out_row, row_lanes }
     /// out[m] = argmax over columns.
     ArgmaxParams { m, columns, values_offset, values_row, out_offset }
     /// C[b, i, j] (+)= Σr A[b, r, i] · B[b, row(r), j].

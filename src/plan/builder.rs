@@ -1,9 +1,10 @@
 //! Plans put together from operations.
 
 use super::{BufferId, Draft, Plan, Role};
+use crate::cells::Activation;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{ArgmaxParams, FLAT, GatherParams, GemmParams, Kernel, Variant};
+use crate::kernels::{ApplyParams, ArgmaxParams, FLAT, Function, GatherParams, GemmParams, Kernel, Variant};
 use crate::layer::{self, DeviceState, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
 use crate::program::Program;
@@ -356,6 +357,49 @@ impl PlanBuilder {
             &params,
         );
         Ok(())
+    }
+
+    /// An activation of each number.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for indices, or a constant that is not finite.
+    pub fn activate(&mut self, x: &Value, activation: Activation) -> Result<Value> {
+        Self::expect(x, "activated value", false)?;
+        activation.check()?;
+        let columns = x.shape.last().copied().unwrap_or(1);
+        self.apply(x, Function::Activation(activation), columns, &x.shape)
+    }
+
+    /// The magnitudes √(a² + b²) of complex numbers, [..., 2·n] with n real parts a before the imaginary parts b: [..., n].
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where the last axis is odd, [`Value`](Error::Value) for indices.
+    pub fn magnitude(&mut self, x: &Value) -> Result<Value> {
+        Self::expect(x, "complex numbers", false)?;
+        match x.shape.split_last() {
+            Some((&parts, rest)) if parts % 2 == 0 => {
+                let shape = [rest, &[parts / 2]].concat();
+                self.apply(x, Function::Magnitude, parts / 2, &shape)
+            }
+            _ => Err(Error::shape("complex numbers", "[..., 2·n]", &x.shape)),
+        }
+    }
+
+    fn apply(&mut self, x: &Value, function: Function, columns: usize, shape: &[usize]) -> Result<Value> {
+        let out = self.fresh("function of each element", shape)?;
+        let rows = out.len() / columns;
+        let params = ApplyParams {
+            rows: rows as u32,
+            columns: columns as u32,
+            x_offset: x.offset as u32,
+            x_row: (x.len() / rows) as u32,
+            out_offset: out.offset as u32,
+            out_row: columns as u32,
+            row_lanes: layer::row_lanes(out.len()),
+        };
+        let variant = Variant { function: Some(function), ..Variant::new(Kernel::Apply, FLAT, self.device.panel()) };
+        self.draft.dispatch(variant, vec![x.buffer, out.buffer], &params.words());
+        Ok(out)
     }
 
     /// The column of the largest element of each row of `values`, `[rows, columns]`, into `out`, `[rows]`.

@@ -5,8 +5,8 @@ use ndarray::{Array1, Array2, Array3, ArrayD, s};
 use wgrnn::kernels::Kernel;
 use wgrnn::plan::Command;
 use wgrnn::{
-    Bias, Cell, Device, Direction, Error, Lengths, Linear, Output, PlanBuilder, Reset, RnnCall, RnnConfig, Schedule,
-    Session, SessionOptions, Tensor, reference,
+    Activation, Bias, Cell, Device, Direction, Error, Lengths, Linear, Output, PlanBuilder, Reset, RnnCall, RnnConfig,
+    Schedule, Session, SessionOptions, Tensor, reference,
 };
 
 fn both() -> [Device; 2] {
@@ -139,6 +139,37 @@ fn a_whole_model_runs_in_one_plan() {
         plan.argmax(&logits, &out).unwrap();
         plan.build().unwrap().run().unwrap();
         assert_eq!(best.read().unwrap().into_raw_vec_and_offset().0, expected, "{device:?}");
+    }
+}
+
+/// What lies between the layers of other networks.
+#[test]
+fn a_plan_applies_functions_to_each_number() {
+    for device in both() {
+        let x = Random::new(4).array([3, 5, 8]) * 4.0;
+        let input = Tensor::from_array(&device, x.view().into_dyn()).unwrap();
+        let softplus = Tensor::<f32>::zeros(&device, &[3, 5, 8]).unwrap();
+        let magnitudes = Tensor::<f32>::zeros(&device, &[5, 4]).unwrap();
+        let mut plan = PlanBuilder::new(&device);
+        let value = plan.tensor(&input).unwrap();
+        let activated = plan.activate(&value, Activation::Softplus).unwrap();
+        let out = plan.tensor(&softplus).unwrap();
+        plan.copy(&activated, &out).unwrap();
+        // A part of a value begins somewhere else.
+        let magnitude = plan.magnitude(&value.at(1).unwrap()).unwrap();
+        let out = plan.tensor(&magnitudes).unwrap();
+        plan.copy(&magnitude, &out).unwrap();
+        let steep = Activation::Elu { alpha: f32::NAN.into() };
+        assert!(matches!(plan.activate(&value, steep), Err(Error::Value { .. })));
+        let odd = value.reshape(&[8, 15]).unwrap();
+        assert!(matches!(plan.magnitude(&odd), Err(Error::Shape { .. })));
+        plan.build().unwrap().run().unwrap();
+        for (got, x) in softplus.read().unwrap().iter().zip(&x) {
+            assert!((got - x.exp().ln_1p()).abs() < 1e-6, "{x}: {got}");
+        }
+        for ((i, j), got) in magnitudes.read().unwrap().into_dimensionality::<ndarray::Ix2>().unwrap().indexed_iter() {
+            assert!((got - x[[1, i, j]].hypot(x[[1, i, 4 + j]])).abs() < 1e-6);
+        }
     }
 }
 

@@ -1,0 +1,40 @@
+//! out[m, j] = f(x[m, j]), or √(x[m, j]² + x[m, columns + j]²).
+
+use super::Call;
+use super::math::{MulAdd, Vectorised, vectorise};
+use crate::cells::Activation;
+use crate::kernels::{ApplyParams, Function};
+
+pub(crate) fn run(call: &mut Call<'_>) {
+    let p: ApplyParams = call.params();
+    let function = call.variant.function.unwrap_or(Function::Magnitude);
+    let (x, out) = (call.read(0), call.write(1));
+    for m in 0..p.rows as usize {
+        let x = &x[p.x_offset as usize + m * p.x_row as usize..];
+        let out = &mut out[p.out_offset as usize + m * p.out_row as usize..][..p.columns as usize];
+        match function {
+            Function::Activation(activation) => vectorise(Row { activation, x, out }),
+            Function::Magnitude => {
+                let (real, imaginary) = x.split_at(out.len());
+                for ((out, a), b) in out.iter_mut().zip(real).zip(imaginary) {
+                    *out = (a * a + b * b).sqrt();
+                }
+            }
+        }
+    }
+}
+
+struct Row<'a> {
+    activation: Activation,
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Vectorised for Row<'_> {
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        for (out, &x) in self.out.iter_mut().zip(self.x) {
+            *out = self.activation.of::<M>(x);
+        }
+    }
+}

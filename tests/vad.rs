@@ -1,0 +1,104 @@
+//! The pretrained voice activity detector gives ONNX Runtime's probabilities of real files, and its package's segments.
+
+#[path = "../examples/vad/audio.rs"]
+mod audio;
+#[path = "../examples/vad/model.rs"]
+mod model;
+#[path = "../examples/vad/segments.rs"]
+mod segments;
+
+use model::{CHUNK, RATE, Vad, Weights};
+use serde::Deserialize;
+use std::path::PathBuf;
+use wgrnn::Device;
+
+/// Float32 of another system, in other orders of summation, through a transform, six layers and a memory of all chunks before.
+const TOLERANCE: f32 = 1e-4;
+
+#[derive(Deserialize)]
+struct Answers {
+    probabilities: Vec<f32>,
+    segments: Vec<[usize; 2]>,
+}
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn devices() -> [Device; 2] {
+    [Device::gpu().expect("these tests need an adapter"), Device::cpu()]
+}
+
+fn speech() -> (Vec<f32>, Answers) {
+    let answers = std::fs::read_to_string(fixture("vad_speech.json")).unwrap();
+    (audio::read(&fixture("vad_speech.wav")).unwrap(), serde_json::from_str(&answers).unwrap())
+}
+
+fn close(name: &str, got: &[f32], expected: &[f32]) {
+    assert_eq!(got.len(), expected.len(), "{name}");
+    for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
+        assert!((got - expected).abs() <= TOLERANCE, "{name}, chunk {i}: {got} is not {expected}");
+    }
+}
+
+#[test]
+fn speech_has_onnx_runtimes_probabilities_and_its_packages_segments() {
+    let (samples, answers) = speech();
+    for device in devices() {
+        let vad = Vad::new(&device, &Weights::load().unwrap()).unwrap();
+        // More chunks than one run of the plan takes.
+        let found = vad.probabilities(std::slice::from_ref(&samples)).unwrap().remove(0);
+        assert!(found.len() > 300 && found.iter().any(|&p| p > 0.9) && found.iter().any(|&p| p < 0.1));
+        close(device.name(), &found, &answers.probabilities);
+        let segments = segments::segments(&found, samples.len());
+        let segments: Vec<_> = segments.iter().map(|segment| [segment.start, segment.end]).collect();
+        assert_eq!(segments, answers.segments, "{}", device.name());
+    }
+}
+
+/// Also of files of any length, in any order, the empty one too.
+#[test]
+fn files_side_by_side_are_as_alone() {
+    let (samples, answers) = speech();
+    let files: Vec<Vec<f32>> = [20_000, 0, samples.len(), 3, CHUNK, 70_001].map(|end| samples[..end].to_vec()).into();
+    for device in devices() {
+        let vad = Vad::new(&device, &Weights::load().unwrap()).unwrap();
+        let found = vad.probabilities(&files).unwrap();
+        for (file, found) in files.iter().zip(&found) {
+            let whole = file.len() / CHUNK;
+            assert_eq!(found.len(), file.len().div_ceil(CHUNK));
+            // The last chunk has zeros for what was cut off.
+            close(device.name(), &found[..whole], &answers.probabilities[..whole]);
+        }
+        assert!(vad.probabilities(&[]).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn files_of_other_formats_are_read_or_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, channels, sample_rate, float: bool| {
+        let path = folder.path().join(name);
+        let (bits_per_sample, sample_format) =
+            if float { (32, hound::SampleFormat::Float) } else { (24, hound::SampleFormat::Int) };
+        let spec = hound::WavSpec { channels, sample_rate, bits_per_sample, sample_format };
+        let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+        for i in 0..960 {
+            if float { writer.write_sample(i as f32 / 960.0).unwrap() } else { writer.write_sample(i << 13).unwrap() }
+        }
+        writer.finalize().unwrap();
+        path
+    };
+    let stereo = audio::read(&write("stereo.wav", 2, 48_000, false)).unwrap();
+    assert_eq!(stereo.len(), 160);
+    // Every third pair: samples 6 and 7.
+    assert_eq!(stereo[1], 6.5 / 1024.0);
+    assert_eq!(audio::read(&write("float.wav", 1, RATE as u32, true)).unwrap()[480], 0.5);
+    let error = audio::load(&write("music.wav", 2, 44_100, false)).unwrap_err();
+    assert!(format!("{error:#}").contains("music.wav") && format!("{error:#}").contains("44100"), "{error:#}");
+    std::fs::write(folder.path().join("text.wav"), "no audio").unwrap();
+    assert!(audio::load(&folder.path().join("text.wav")).is_err());
+    let whole = std::fs::read(fixture("vad_speech.wav")).unwrap();
+    std::fs::write(folder.path().join("cut.wav"), &whole[..1001]).unwrap();
+    assert!(audio::load(&folder.path().join("cut.wav")).is_err());
+}
