@@ -47,7 +47,7 @@ fn noise(count: usize) -> Vec<f64> {
     let mut state = 1_u32;
     let next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        f64::from(((state >> 16) * 2 * 1732 >> 16) as i32 - 1732)
+        f64::from((((state >> 16) * 2 * 1732) >> 16) as i32 - 1732)
     };
     std::iter::repeat_with(next).take(count).collect()
 }
@@ -195,10 +195,10 @@ fn there_is_less_noise_afterwards() {
     // Before the voice there was noise alone.
     assert!(voice[..4410].iter().all(|&sample| sample == 0.0));
     let decibels = |with: &mut dyn Iterator<Item = f64>| {
-        let (voices, rest) = voice.iter().zip(with).fold((0.0, 0.0), |(voices, rest), (voice, with)| {
+        let (voices, rest) = voice.iter().zip(with).fold((0.0_f64, 0.0_f64), |(voices, rest), (voice, with)| {
             (voices + voice * voice, rest + (with - voice) * (with - voice))
         });
-        10.0 * (voices / rest as f64).log10()
+        10.0 * (voices / rest).log10()
     };
     let before = decibels(&mut noisy.iter().copied());
     let after = decibels(&mut denoised.iter().map(|&sample| f64::from(sample)));

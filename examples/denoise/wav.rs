@@ -41,8 +41,8 @@ fn read_audio(path: &Path) -> Result<Audio> {
         }
     };
     ensure!(!samples.is_empty(), "there are no samples");
-    // Written so that NaN is refused.
-    if let Some(at) = samples.iter().position(|sample| !(sample.abs() <= LARGEST)) {
+    // No range contains NaN.
+    if let Some(at) = samples.iter().position(|sample| !(-LARGEST..=LARGEST).contains(sample)) {
         bail!("sample {at} is {}: expected numbers from -{LARGEST} to {LARGEST}", samples[at]);
     }
     let count = usize::from(spec.channels);
