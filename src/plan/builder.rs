@@ -224,6 +224,43 @@ impl PlanBuilder {
         Ok(())
     }
 
+    /// Values side by side along their last axis: [..., a] and [..., b] give [..., a + b]. The other axes are equal. No
+    /// gradient passes through it.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where the other axes differ or there are no values, [`Value`](Error::Value) for indices.
+    pub fn concat(&mut self, values: &[&Value]) -> Result<Value> {
+        let expected = || Error::shape("values side by side", "[..., features]", "none");
+        let (_, rest) = values.first().and_then(|first| first.shape.split_last()).ok_or_else(expected)?;
+        let mut width = 0;
+        for value in values {
+            Self::expect(value, "value", false)?;
+            width += match value.shape.split_last() {
+                Some((features, others)) if others == rest => features,
+                _ => return Err(Error::shape("values side by side", format!("{rest:?} and features"), &value.shape)),
+            };
+        }
+        let out = self.fresh("values side by side", &[rest, &[width]].concat())?;
+        let rows = rest.iter().product::<usize>() as u32;
+        let mut column = 0;
+        for value in values {
+            let features = value.shape.last().copied().unwrap_or_default();
+            let params = GatherParams {
+                m: rows,
+                columns: features as u32,
+                table_rows: rows,
+                table_offset: value.offset as u32,
+                table_row: features as u32,
+                out_offset: (out.offset + column) as u32,
+                out_row: width as u32,
+                ..Default::default()
+            };
+            layer::copy_rows(self, value.buffer, out.buffer, params);
+            column += features;
+        }
+        Ok(out)
+    }
+
     /// The same numbers in memory that no other value shares.
     pub(crate) fn copy_of(&mut self, value: &Value) -> Result<Value> {
         let out = self.fresh("copy", &value.shape)?;

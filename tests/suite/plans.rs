@@ -1,7 +1,7 @@
 //! Plans: what they say of themselves, what they refuse, and whole models in one of them.
 
 use crate::common::{Random, configs, gpu, rnn};
-use ndarray::{Array1, Array2, Array3, ArrayD, s};
+use ndarray::{Array1, Array2, Array3, ArrayD, Axis, s};
 use wgrnn::kernels::Kernel;
 use wgrnn::plan::Command;
 use wgrnn::{
@@ -171,6 +171,36 @@ fn a_plan_applies_functions_to_each_number() {
         for ((i, j), got) in magnitudes.read().unwrap().into_dimensionality::<ndarray::Ix2>().unwrap().indexed_iter() {
             assert!((got - x[[1, i, j]].hypot(x[[1, i, 4 + j]])).abs() < 1e-6);
         }
+    }
+}
+
+/// What a layer reads that sees several others.
+#[test]
+fn values_lie_side_by_side() {
+    for device in both() {
+        let mut random = Random::new(5);
+        let (x, y) = (random.array([2, 3, 5]), random.array([1, 3, 4]).remove_axis(Axis(0)));
+        let [first, second] =
+            [x.view().into_dyn(), y.view().into_dyn()].map(|array| Tensor::from_array(&device, array).unwrap());
+        let indices = Tensor::<u32>::zeros(&device, &[3, 1]).unwrap();
+        let all = Tensor::<f32>::zeros(&device, &[3, 14]).unwrap();
+        let mut plan = PlanBuilder::new(&device);
+        let [x_value, y_value] = [plan.tensor(&first).unwrap(), plan.tensor(&second).unwrap()];
+        // Parts of a value, and one of them twice.
+        let [a, b] = [1, 0].map(|part| x_value.at(part).unwrap());
+        let found = plan.concat(&[&a, &y_value, &b]).unwrap();
+        assert_eq!(plan.concat(&[&a]).unwrap().shape(), [3, 5]);
+        assert_eq!(plan.concat(&[&y_value, &y_value]).unwrap().shape(), [3, 8]);
+        let out = plan.tensor(&all).unwrap();
+        plan.copy(&found, &out).unwrap();
+        let indices = plan.tensor(&indices).unwrap();
+        assert!(matches!(plan.concat(&[&a, &indices]), Err(Error::Value { .. })));
+        assert!(matches!(plan.concat(&[&a, &x_value]), Err(Error::Shape { .. })));
+        assert!(matches!(plan.concat(&[&y_value, &y_value.reshape(&[4, 3]).unwrap()]), Err(Error::Shape { .. })));
+        assert!(matches!(plan.concat(&[]), Err(Error::Shape { .. })));
+        plan.build().unwrap().run().unwrap();
+        let expected = ndarray::concatenate![Axis(1), x.slice(s![1, .., ..]), y, x.slice(s![0, .., ..])];
+        assert_eq!(all.read().unwrap(), expected.into_dyn(), "{}", device.name());
     }
 }
 
