@@ -5,6 +5,8 @@
 // A⊙s + B, the product of its a's and what they leave of its b's; with PHASE 2 it applies those of the parts before its own,
 // and then takes its own steps. No lane waits for another one, and each step is computed twice at most.
 //
+// Where R is a diagonal u, s' is a function of g + u⊙s: PHASE 0 only.
+//
 // With KEEP, the state before each step is kept beside the gates' input part.
 struct Params {
     batch: u32,
@@ -33,7 +35,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> h_in: array<f32>;          // [L·D·N, h_stride]
 @group(0) @binding(2) var<storage, read> map: array<u32>;           // rows of y [D, rows]; order [N]; offsets [T + 2]
 @group(0) @binding(3) var<storage, read_write> h_out: array<f32>;   // [L·D·N, h_stride]
-@group(0) @binding(4) var<storage, read_write> c: array<f32>;       // [L·D·N, c_stride]
+@group(0) @binding(4) var<storage, read_write> c: array<f32>;       // [L·D·N, c_stride]; u in its place: [D, c_stride], a number in 4 words
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;       // [T·N, D·H]
 @group(0) @binding(6) var<storage, read_write> h_final: array<f32>; // [L·D·N, h_stride]
 @group(0) @binding(7) var<storage, read_write> carry: array<f32>;   // [parts, D·N, H, 2], then the states at first [D·N, H]
@@ -85,15 +87,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 {%- for i in range(SCAN.gates) %}
         g[{{ i }}] = x_at(at + {{ i }}u * p.units + unit);
 {%- endfor %}
+{%- if not SCAN.diagonal %}
         let ab = {{ SCAN.name }}_linear(g);
+{%- endif %}
 {%- if PHASE == 1 %}
         total = vec2<f32>(ab.x * total.x, fma(ab.x, total.y, ab.y));
 {%- else %}
 {%- if KEEP %}
         x[at + p.source + unit] = s;
 {%- endif %}
+{%- if SCAN.diagonal %}
+        s = {{ SCAN.name }}_step(g[0], s, c[direction * p.c_stride + 4u * unit]);
+        let h = s;
+{%- else %}
         s = fma(ab.x, s, ab.y);
         let h = {{ SCAN.name }}_output(g, s);
+{%- endif %}
         if (p.y_stride != 0u) {
             let y_row = map[first + direction * p.map_direction + rank];
             y[p.y_offset + y_row * p.y_stride + direction * p.units + unit] = h;

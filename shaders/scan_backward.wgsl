@@ -26,7 +26,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read_write> reserve: array<f32>; // [D, rows, x_stride]
 @group(0) @binding(1) var<storage, read_write> dh: array<f32>;      // [L·D·N, dh_stride]
 @group(0) @binding(2) var<storage, read> map: array<u32>;           // rows of y [D, rows]; order [N]; offsets [T + 2]
-@group(0) @binding(3) var<storage, read_write> dc: array<f32>;      // [L·D·N, dc_stride]
+@group(0) @binding(3) var<storage, read_write> dc: array<f32>;      // [L·D·N, dc_stride]; u in its place: [D, dc_stride], a number in 4 words
 @group(0) @binding(4) var<storage, read> dy: array<f32>;            // [T·N, D·H]
 @group(0) @binding(5) var<storage, read_write> carry: array<f32>;   // [parts, D·N, H, 2], then the gradients at last [D·N, H]
 
@@ -96,7 +96,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let o = {{ SCAN.name }}_slope(g, fma(ab.x, old, ab.y));
         total = vec2<f32>(ab.x * total.x, ab.x * fma(d_y, o, total.y));
 {%- else %}
+{%- if SCAN.diagonal %}
+        let u = dc[direction * p.dc_stride + 4u * unit];
+        let d = (d_s + d_y) * {{ SCAN.name }}_derivative({{ SCAN.name }}_step(g[0], old, u));
+        g[0] = d;
+        // What u's gradient is the sum of.
+        reserve[at + p.units + unit] = d * old;
+        d_s = u * d;
+{%- else %}
         d_s = {{ SCAN.name }}_backward(&g, old, d_y, d_s);
+{%- endif %}
 {%- for i in range(SCAN.gates) %}
         reserve[at + {{ i }}u * p.units + unit] = g[{{ i }}];
 {%- endfor %}

@@ -75,12 +75,13 @@ fn stored<F: Real>(weight: f32, precision: Precision) -> F {
 }
 
 impl<F: Real> Weights<F> {
-    fn new(weights: &LayerWeights, precision: Precision) -> Self {
+    fn new(weights: &LayerWeights, precision: Precision, diagonal: bool) -> Self {
         let rows = weights.w.nrows();
         let bias = |b: &Option<Array1<f32>>| b.as_ref().map_or_else(|| Array1::zeros(rows), |b| b.mapv(real));
         Self {
             w: weights.w.mapv(|w| stored(w, precision)),
-            r: weights.r.mapv(|w| stored(w, precision)),
+            // A diagonal is stored in 32 bits, as biases are.
+            r: weights.r.mapv(|w| if diagonal { real(w) } else { stored(w, precision) }),
             b_w: bias(&weights.b_w),
             b_r: bias(&weights.b_r),
             w_hr: weights.w_hr.as_ref().map(|w| w.mapv(|w| stored(w, precision))),
@@ -148,6 +149,10 @@ fn step<F: Real>(
     if config.precision == Precision::Half {
         wx.mapv_inplace(F::handed_on);
     }
+    if let Cell::IndRnn(activation) = config.cell {
+        let u = weights.r.column(0);
+        return (apply(activation, wx + &u * h), c.clone());
+    }
     if !config.cell.has_recurrent_weights() {
         return scan_step(config.cell, |i| gate(&wx, i), h, c);
     }
@@ -182,7 +187,7 @@ fn step<F: Real>(
             let one = Array1::from_elem(units, F::one());
             ((one - &z) * n + z * h, c.clone())
         }
-        Cell::MinGru | Cell::MinLstm | Cell::Sru | Cell::Qrnn => (h.clone(), c.clone()),
+        Cell::MinGru | Cell::MinLstm | Cell::Sru | Cell::Qrnn | Cell::IndRnn(_) => (h.clone(), c.clone()),
     }
 }
 
@@ -217,7 +222,7 @@ fn scan_step<F: Real>(
             let c = &f * c + rest(&f) * tanh(&gate(0));
             (sigmoid(2) * &c, c)
         }
-        Cell::Elman(_) | Cell::Lstm | Cell::Gru(_) => (h.clone(), c.clone()),
+        Cell::Elman(_) | Cell::Lstm | Cell::Gru(_) | Cell::IndRnn(_) => (h.clone(), c.clone()),
     }
 }
 
@@ -251,7 +256,7 @@ pub fn forward<F: Real>(
     for (layer, directions) in weights.layers().iter().enumerate() {
         let mut outputs = Vec::new();
         for (direction, weights) in directions.iter().enumerate() {
-            let weights = Weights::new(weights, config.precision);
+            let weights = Weights::new(weights, config.precision, config.cell.has_diagonal());
             let row = layer * config.directions() + direction;
             let mut y = Array3::zeros((steps, batch, config.state_size()));
             for (n, &length) in lengths.iter().enumerate() {

@@ -7,7 +7,7 @@ use wgrnn::{Activation, Cell, Direction, Precision, Reset, RnnConfig};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Shape {
     pub name: String,
-    /// `lstm`, `gru`, `elman`, `min_gru`, `min_lstm`, `sru` or `qrnn`.
+    /// `lstm`, `gru`, `elman`, `min_gru`, `min_lstm`, `sru`, `qrnn` or `ind_rnn`.
     pub cell: String,
     pub input: usize,
     pub hidden: usize,
@@ -51,6 +51,7 @@ impl Shape {
             "min_lstm" => Cell::MinLstm,
             "sru" => Cell::Sru,
             "qrnn" => Cell::Qrnn,
+            "ind_rnn" => Cell::IndRnn(Activation::Relu),
             other => panic!("no cell called '{other}'"),
         }
     }

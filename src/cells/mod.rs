@@ -11,6 +11,7 @@ mod elman_general;
 mod gru_general;
 mod gru_reset_after;
 mod gru_reset_before;
+mod ind_rnn;
 mod lstm;
 mod lstm_general;
 mod min_gru;
@@ -25,7 +26,7 @@ pub use options::{CellClip, Form, Options};
 
 use crate::cpu::backward::{BackwardTwin, derivative};
 use crate::cpu::recurrence::{PhaseTwin, pointwise};
-use crate::cpu::scan::{ScanTwin, linear};
+use crate::cpu::scan::{ScanTwin, diagonal, linear};
 
 /// Where a GRU applies its reset gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,7 +51,9 @@ pub enum Reset {
 /// | `Sru` | f, r = σ(W·x + b); c' = f⊙c + (1−f)⊙(W·x + b); h' = r⊙tanh(c') + (1−r)⊙(W·x + b) | Lei et al. 2017 |
 /// | `Qrnn` | z = tanh(W·x + b); f, o = σ(W·x + b); c' = f⊙c + (1−f)⊙z; h' = o⊙c' | Bradbury et al. 2016 |
 ///
-/// The last four have no R: their gates see the input alone, so that all steps of a state are a scan, s' = a⊙s + b, which needs
+/// | `IndRnn(f)` | f(W·x + b + u⊙h), f relu or tanh | Li et al. 2018 |
+///
+/// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see the input alone, so that all steps of a state are a scan, s' = a⊙s + b, which needs
 /// no product in its loop and whose steps can be cut into parts that run side by side.
 ///
 /// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n. [`RnnConfig`](crate::RnnConfig) has what can
@@ -71,6 +74,8 @@ pub enum Cell {
     Sru,
     /// Quasi-recurrent network: gates z, f, o.
     Qrnn,
+    /// Independently recurrent network: one gate, its activation max(·, 0) or tanh; R is a diagonal.
+    IndRnn(Activation),
 }
 
 /// How wide the vectors of a phase are.
@@ -138,6 +143,8 @@ pub struct Scan {
     pub gates: usize,
     /// Whether the state is c, and h a function of it; else it is h itself.
     pub has_c: bool,
+    /// Whether R is a diagonal, so that steps can't be cut into parts; else there is none.
+    pub diagonal: bool,
     pub(crate) twin: ScanTwin,
 }
 
@@ -148,7 +155,18 @@ macro_rules! scan {
             wgsl: include_str!(concat!("../../shaders/cells/", stringify!($name), ".wgsl")),
             gates: $gates,
             has_c: $has_c,
+            diagonal: false,
             twin: linear::<$gates, $type>,
+        }
+    };
+    (diagonal $name:ident = $type:ty) => {
+        Scan {
+            name: stringify!($name),
+            wgsl: include_str!(concat!("../../shaders/cells/", stringify!($name), ".wgsl")),
+            gates: 1,
+            has_c: false,
+            diagonal: true,
+            twin: diagonal::<$type>,
         }
     };
 }
@@ -157,6 +175,8 @@ static MIN_GRU: Scan = scan!(min_gru = min_gru::MinGru, gates 2, has_c false);
 static MIN_LSTM: Scan = scan!(min_lstm = min_lstm::MinLstm, gates 3, has_c false);
 static SRU: Scan = scan!(sru = sru::Sru, gates 4, has_c true);
 static QRNN: Scan = scan!(qrnn = qrnn::Qrnn, gates 3, has_c true);
+static IND_RNN_RELU: Scan = scan!(diagonal ind_rnn_relu = ind_rnn::IndRnnRelu);
+static IND_RNN_TANH: Scan = scan!(diagonal ind_rnn_tanh = ind_rnn::IndRnnTanh);
 
 impl Scan {
     /// Those of all cells that have one.
@@ -280,7 +300,7 @@ static GRU_GENERAL_BEFORE: [Phase; 2] = [
 
 impl Cell {
     /// Every cell in its usual form: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Elman(Activation::Tanh),
         Self::Elman(Activation::Relu),
         Self::Elman(Activation::Sigmoid),
@@ -291,6 +311,8 @@ impl Cell {
         Self::MinLstm,
         Self::Sru,
         Self::Qrnn,
+        Self::IndRnn(Activation::Relu),
+        Self::IndRnn(Activation::Tanh),
     ];
 
     /// The name used in tables and messages.
@@ -307,13 +329,16 @@ impl Cell {
             Self::MinLstm => "min_lstm",
             Self::Sru => "sru",
             Self::Qrnn => "qrnn",
+            Self::IndRnn(Activation::Relu) => "ind_rnn_relu",
+            Self::IndRnn(Activation::Tanh) => "ind_rnn_tanh",
+            Self::IndRnn(_) => "ind_rnn",
         }
     }
 
     /// G: the gates, rows of W and R per hidden unit.
     pub const fn gates(self) -> usize {
         match self {
-            Self::Elman(_) => 1,
+            Self::Elman(_) | Self::IndRnn(_) => 1,
             Self::MinGru => 2,
             Self::Gru(_) | Self::MinLstm | Self::Qrnn => 3,
             Self::Lstm | Self::Sru => 4,
@@ -332,8 +357,16 @@ impl Cell {
             Self::MinLstm => Some(&MIN_LSTM),
             Self::Sru => Some(&SRU),
             Self::Qrnn => Some(&QRNN),
+            Self::IndRnn(Activation::Tanh) => Some(&IND_RNN_TANH),
+            // Others are refused when a layer is made.
+            Self::IndRnn(_) => Some(&IND_RNN_RELU),
             Self::Elman(_) | Self::Lstm | Self::Gru(_) => None,
         }
+    }
+
+    /// Whether R is a diagonal.
+    pub(crate) const fn has_diagonal(self) -> bool {
+        matches!(self, Self::IndRnn(_))
     }
 
     /// Whether the state is multiplied by a matrix R.
@@ -361,7 +394,7 @@ impl Cell {
             Self::Lstm => &LSTM,
             Self::Gru(Reset::After) => &GRU_RESET_AFTER,
             Self::Gru(Reset::Before) => &GRU_RESET_BEFORE,
-            Self::MinGru | Self::MinLstm | Self::Sru | Self::Qrnn => &[],
+            Self::MinGru | Self::MinLstm | Self::Sru | Self::Qrnn | Self::IndRnn(_) => &[],
         }
     }
 }

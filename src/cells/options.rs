@@ -150,7 +150,7 @@ impl Form {
     /// f, g and h: an Elman cell has one, which stands for all.
     pub const fn activations(&self) -> [Activation; 3] {
         match self.cell {
-            Cell::Elman(activation) => [activation; 3],
+            Cell::Elman(activation) | Cell::IndRnn(activation) => [activation; 3],
             _ => self.options.activations,
         }
     }
@@ -168,6 +168,9 @@ impl Form {
                     "an LSTM or a GRU: other cells have their own",
                     self.cell.name(),
                 ))
+            }
+            () if matches!(self.cell, Cell::IndRnn(f) if ![Activation::Relu, Activation::Tanh].contains(&f)) => {
+                Err(Error::value("activation of an IndRNN", "relu or tanh", self.activations()[0]))
             }
             () if clip.is_some() && !self.cell.has_recurrent_weights() => {
                 Err(Error::value("clip", "a cell with recurrent weights", self.cell.name()))

@@ -22,7 +22,14 @@ pub(crate) trait Linear<const G: usize> {
     fn backward<M: MulAdd>(g: &mut [f32; G], old: f32, d_y: f32, d_s: f32) -> f32;
 }
 
-/// No cell has more gates.
+/// A cell whose R is a diagonal u: a unit's new state of its gate's sum g, its state s and u.
+pub(crate) trait Diagonal {
+    fn step<M: MulAdd>(g: f32, s: f32, u: f32) -> f32;
+    /// The derivative of the new state by what its activation is applied to, by its value.
+    fn derivative(h: f32) -> f32;
+}
+
+/// No cell has more gates, or a gate and what the gradient of u is the sum of.
 pub(crate) const MAX_GATES: usize = 4;
 
 /// A step of some units of a sequence.
@@ -40,6 +47,8 @@ pub(crate) enum Work<'a> {
 /// The gates' sums of a step, or their gradients in the end.
 pub(crate) struct Step<'a> {
     pub g: [&'a mut [f32]; MAX_GATES],
+    /// The diagonal of R, if there is one.
+    pub u: &'a [f32],
     pub work: Work<'a>,
 }
 
@@ -56,7 +65,7 @@ struct Units<'a, const G: usize, C>(Step<'a>, PhantomData<C>);
 impl<const G: usize, C: Linear<G>> Vectorised for Units<'_, G, C> {
     #[inline(always)]
     fn run<M: MulAdd>(self) {
-        let Step { g, work } = self.0;
+        let Step { g, work, .. } = self.0;
         let at = |unit: usize, g: &[&mut [f32]; MAX_GATES]| -> [f32; G] { std::array::from_fn(|gate| g[gate][unit]) };
         match work {
             Work::Forward { s, h } => {
@@ -94,6 +103,49 @@ impl<const G: usize, C: Linear<G>> Vectorised for Units<'_, G, C> {
             }
         }
     }
+}
+
+/// The same of a cell whose R is a diagonal.
+pub(crate) fn diagonal<C: Diagonal>(step: Step<'_>) {
+    vectorise(DiagonalUnits::<C>(step, PhantomData));
+}
+
+struct DiagonalUnits<'a, C>(Step<'a>, PhantomData<C>);
+
+impl<C: Diagonal> Vectorised for DiagonalUnits<'_, C> {
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        let Step { g: [g, products, ..], u, work } = self.0;
+        match work {
+            Work::Forward { s, h } => {
+                for unit in 0..s.len() {
+                    s[unit] = C::step::<M>(g[unit], s[unit], u[unit]);
+                }
+                h.copy_from_slice(s);
+            }
+            Work::Backward { old, d_y, d_s } => {
+                for unit in 0..d_s.len() {
+                    let h = C::step::<M>(g[unit], old[unit], u[unit]);
+                    let d = (d_s[unit] + d_y[unit]) * C::derivative(h);
+                    g[unit] = d;
+                    products[unit] = d * old[unit];
+                    d_s[unit] = u[unit] * d;
+                }
+            }
+            // Its steps are not cut into parts.
+            Work::Total { .. } | Work::TotalBackward { .. } => {}
+        }
+    }
+}
+
+/// The diagonal of R of a direction, out of a buffer with a number in so many words.
+pub(crate) fn diagonal_of(cell: &Scan, from: &SharedRows<'_>, at: usize, units: usize, panel: u32) -> Vec<f32> {
+    if !cell.diagonal {
+        return Vec::new();
+    }
+    // SAFETY: nobody writes it while steps are taken.
+    let words = unsafe { from.row(at, units * panel as usize) };
+    words.iter().step_by(panel as usize).copied().collect()
 }
 
 /// A lane's numbers of a part's total, and of the states, in the carry.
@@ -139,6 +191,7 @@ struct Forward<'a> {
     cell: &'static Scan,
     phase: u32,
     keep: bool,
+    panel: u32,
     x: SharedRows<'a>,
     map: &'a [u32],
     h_in: &'a [f32],
@@ -158,6 +211,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         cell,
         phase: call.variant.phase,
         keep: call.variant.keep,
+        panel: call.variant.panel,
         x: SharedRows::new(call.write(0)),
         h_in: call.read(1),
         map: call.read_indices(2),
@@ -214,6 +268,7 @@ impl<'a> Forward<'a> {
             2 => (0..part).for_each(|before| self.carry.apply(before, row, &mut s)),
             _ => {}
         }
+        let u = diagonal_of(self.cell, &self.c, direction * p.c_stride as usize, units, self.panel);
         let (mut a, mut b, mut h) = (vec![1.0; units], vec![0.0; units], vec![0.0; units]);
         let begin = part * p.part as usize;
         for step in begin..(begin + p.part as usize).min(p.steps as usize) {
@@ -227,13 +282,13 @@ impl<'a> Forward<'a> {
                 if gate < self.cell.gates { part_of(&self.x, at + gate * units) } else { Default::default() }
             });
             if self.phase == 1 {
-                (self.cell.twin)(Step { g, work: Work::Total { a: &mut a, b: &mut b } });
+                (self.cell.twin)(Step { g, u: &u, work: Work::Total { a: &mut a, b: &mut b } });
                 continue;
             }
             if self.keep {
                 part_of(&self.x, at + p.source as usize).copy_from_slice(&s);
             }
-            (self.cell.twin)(Step { g, work: Work::Forward { s: &mut s, h: &mut h } });
+            (self.cell.twin)(Step { g, u: &u, work: Work::Forward { s: &mut s, h: &mut h } });
             if p.y_stride != 0 {
                 let y_row = self.map[first + direction * p.map_direction as usize + rank] as usize;
                 let at = p.y_offset as usize + y_row * p.y_stride as usize + direction * units;

@@ -2,7 +2,7 @@
 
 use super::Call;
 use super::rows::SharedRows;
-use super::scan::{Carry, Lane, Step, Work, for_each_lane, offsets};
+use super::scan::{Carry, Lane, Step, Work, diagonal_of, for_each_lane, offsets};
 use crate::cells::Scan;
 use crate::kernels::{ScanBackwardParams, ScanParams};
 
@@ -10,6 +10,7 @@ struct Backward<'a> {
     p: ScanBackwardParams,
     cell: &'static Scan,
     phase: u32,
+    panel: u32,
     reserve: SharedRows<'a>,
     map: &'a [u32],
     dh: SharedRows<'a>,
@@ -26,6 +27,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         p,
         cell,
         phase: call.variant.phase,
+        panel: call.variant.panel,
         reserve: SharedRows::new(call.write(0)),
         dh: SharedRows::new(call.write(1)),
         map: call.read_indices(2),
@@ -55,6 +57,8 @@ impl<'a> Backward<'a> {
             2 => (part + 1..p.parts as usize).rev().for_each(|after| self.carry.apply(after, row, &mut d_s)),
             _ => {}
         }
+        let u = diagonal_of(self.cell, &self.dc, direction * p.dc_stride as usize, units, self.panel);
+        let fields = self.cell.gates + usize::from(self.cell.diagonal);
         let (mut a, mut b, mut d_y) = (vec![1.0; units], vec![0.0; units], vec![0.0; units]);
         let begin = part * p.part as usize;
         for step in (begin..(begin + p.part as usize).min(p.steps as usize)).rev() {
@@ -65,7 +69,7 @@ impl<'a> Backward<'a> {
             let x_at = direction * p.x_direction as usize
                 + (first - self.map[p.chunk as usize] as usize + rank) * p.x_stride as usize;
             let g = std::array::from_fn(|gate| {
-                if gate < self.cell.gates { part_of(&self.reserve, x_at + gate * units) } else { Default::default() }
+                if gate < fields { part_of(&self.reserve, x_at + gate * units) } else { Default::default() }
             });
             let old = &*part_of(&self.reserve, x_at + p.source as usize);
             d_y.fill(0.0);
@@ -87,7 +91,7 @@ impl<'a> Backward<'a> {
             } else {
                 Work::Backward { old, d_y, d_s: &mut d_s }
             };
-            (self.cell.twin)(Step { g, work });
+            (self.cell.twin)(Step { g, u: &u, work });
         }
         if self.phase == 1 {
             self.carry.write_total(part, row, &a, &b);

@@ -38,6 +38,7 @@ impl System {
         match (cell, self) {
             (Cell::Elman(_), _) => &[0],
             // Cells of this library alone, in its order.
+            (Cell::IndRnn(_), _) => &[0],
             (Cell::MinGru, _) => &[0, 1],
             (Cell::MinLstm | Cell::Qrnn, _) => &[0, 1, 2],
             (Cell::Sru, _) => &[0, 1, 2, 3],

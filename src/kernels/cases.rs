@@ -1242,7 +1242,9 @@ fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) ->
 fn scans(kernel: Kernel) -> Vec<(Variant, [usize; 4])> {
     let sizes = [(0, [1, 1, 1, 1]), (0, [3, 65, 7, 1]), (1, [5, 33, 11, 4]), (2, [5, 33, 11, 4]), (2, [2, 64, 6, 3])];
     let variants = forms(kernel).flat_map(|form| {
-        sizes.map(|(phase, sizes)| (Variant { cell: Some(form), phase, ..Variant::new(kernel, FLAT, 4) }, sizes))
+        let whole = form.cell.has_diagonal();
+        let sizes = sizes.into_iter().filter(move |&(phase, _)| phase == 0 || !whole);
+        sizes.map(move |(phase, sizes)| (Variant { cell: Some(form), phase, ..Variant::new(kernel, FLAT, 4) }, sizes))
     });
     variants.collect()
 }
@@ -1267,10 +1269,18 @@ pub(super) fn scan_backward(_: &Device) -> Vec<Case> {
     scans(Kernel::ScanBackward).into_iter().map(|(variant, sizes)| scan_backward_case(variant, sizes)).collect()
 }
 
+/// Words of c, or of the diagonal of R, which takes its place; one where there is neither.
+fn second_state(form: &Form, states: usize, units: usize, panel: u32) -> usize {
+    match form.cell {
+        cell if cell.has_cell_state() => states * units,
+        cell if cell.has_diagonal() => DIRECTIONS * units * panel as usize,
+        _ => 1,
+    }
+}
+
 fn scan_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case {
     let mut numbers = Numbers::new(batch * 1000 + units);
     let form = form_of(&variant);
-    let has_c = form.cell.has_cell_state();
     let reserve = layer::Columns::new(&form, units, units);
     let stride = if variant.keep { reserve.width } else { form.gates() * units };
     let rows = Rows::new(batch, steps, DIRECTIONS);
@@ -1289,7 +1299,7 @@ fn scan_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case
         steps: steps as u32,
         running: rows.running as u32,
         h_stride: width as u32,
-        c_stride: units as u32,
+        c_stride: (units * if form.cell.has_diagonal() { variant.panel as usize } else { 1 }) as u32,
         y_stride: (DIRECTIONS * units) as u32,
         y_offset: 2,
         source: reserve.source as u32,
@@ -1313,7 +1323,7 @@ fn scan_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case
             Words::Numbers(numbers.uniform(states * width, 1.0)),
             Words::Indices(rows.map),
             out(states * width, !totals),
-            Words::Numbers(numbers.uniform(if has_c { states * units } else { 1 }, 1.0)),
+            Words::Numbers(numbers.uniform(second_state(&form, states, units, variant.panel), 1.0)),
             out(2 + rows.rows * DIRECTIONS * units, !totals),
             out(states * width, !totals),
             match variant.phase {
@@ -1346,7 +1356,7 @@ fn scan_backward_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]
         steps: steps as u32,
         running: rows.running as u32,
         dh_stride: width as u32,
-        dc_stride: units as u32,
+        dc_stride: (units * if form.cell.has_diagonal() { variant.panel as usize } else { 1 }) as u32,
         dy_stride: (DIRECTIONS * units) as u32,
         dy_offset: 2,
         source: reserve.source as u32,
@@ -1365,7 +1375,7 @@ fn scan_backward_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]
             Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * reserve.width, 1.0)),
             Words::Numbers(numbers.uniform(states * width, 1.0)),
             Words::Indices(rows.map),
-            Words::Numbers(numbers.uniform(if form.cell.has_cell_state() { states * units } else { 1 }, 1.0)),
+            Words::Numbers(numbers.uniform(second_state(&form, states, units, variant.panel), 1.0)),
             Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * units, 1.0)),
             match variant.phase {
                 0 => Words::Numbers(vec![0.0]),

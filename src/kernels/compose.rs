@@ -124,7 +124,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             },
             PHASES => phases,
             SCAN => variant.scan().map(|scan| {
-                context! { name => scan.name, file => scan.name, gates => scan.gates, has_c => scan.has_c }
+                context! { name => scan.name, file => scan.name, gates => scan.gates, has_c => scan.has_c, diagonal => scan.diagonal }
             }),
             GENERAL => variant.cell.is_some_and(|form| !form.is_usual()),
             ACTIVATIONS => activations.map(function), CLIP => clip.map(literal), COUPLED => coupled,

@@ -7,6 +7,7 @@ use super::{
     Packed, RecurrenceParams, ReduceParams, ScanBackwardParams, ScanParams, ScatterAddParams, SettleParams, SgdParams,
     Tile, Variant,
 };
+use crate::cells::Scan;
 
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
 pub(crate) type Maxima<'a> = &'a dyn Fn(usize, u64, u64) -> u64;
@@ -310,7 +311,11 @@ fn scan(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64;
     words[2] = (u(p.offsets) + u(p.steps) + 2).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
     let of_states = |stride: u32| (states - 1) * u(stride) + units;
     [words[1], words[3], words[6]] = [of_states(p.h_stride); 3];
-    words[4] = if cell.has_c { of_states(p.c_stride) } else { 0 };
+    words[4] = match cell {
+        Scan { has_c: true, .. } => of_states(p.c_stride),
+        Scan { diagonal: true, .. } => last * u(p.c_stride) + units * u(variant.panel),
+        _ => 0,
+    };
     if p.y_stride != 0 {
         let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);
         words[5] = u(p.y_offset) + row * u(p.y_stride) + last * units + units;
@@ -329,7 +334,11 @@ fn scan_backward(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &
     words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + u(p.source) + units;
     words[2] = (u(p.offsets) + u(p.steps) + 2).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
     words[1] = (states - 1) * u(p.dh_stride) + units;
-    words[3] = if cell.has_c { (states - 1) * u(p.dc_stride) + units } else { 0 };
+    words[3] = match cell {
+        Scan { has_c: true, .. } => (states - 1) * u(p.dc_stride) + units,
+        Scan { diagonal: true, .. } => last * u(p.dc_stride) + units * u(variant.panel),
+        _ => 0,
+    };
     if p.dy_stride != 0 {
         let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);
         words[4] = u(p.dy_offset) + row * u(p.dy_stride) + last * units + units;

@@ -271,14 +271,19 @@ impl LayerBackward<'_> {
             map_direction: shared.map_direction,
             order: shared.order,
             dh_stride: shared.dh_stride,
-            dc_stride: shared.dc_stride,
+            dc_stride: scan::c_stride(self.pass),
             dy_stride: shared.dy_stride,
             dy_offset: shared.dy_offset,
             source: shared.source,
             units: self.pass.rnn.config().hidden as u32,
             ..Default::default()
         };
-        let buffers = scan::Gradients { rows: self.rows, dh: self.dh, dc: self.dc, dy: self.dy.0 };
+        let dc = if self.pass.rnn.config().cell.has_diagonal() {
+            self.pass.rnn.recurrent_weights(self.layer).matrices.buffer(plan)
+        } else {
+            self.dc
+        };
+        let buffers = scan::Gradients { rows: self.rows, dh: self.dh, dc, dy: self.dy.0 };
         scan::emit_backward(self.pass, plan, part, &params, &buffers);
     }
 
@@ -381,6 +386,9 @@ impl LayerBackward<'_> {
         };
         if let Some(b_w) = b_w {
             bias(plan, 0, gates, b_w);
+        }
+        if config.cell.has_diagonal() {
+            bias(plan, gates, gates, r);
         }
         let mut row = 0;
         for (i, phase) in config.phases().iter().enumerate() {

@@ -399,7 +399,7 @@ pub(super) struct Layer<'a> {
     pub layer: usize,
     pub buffers: &'a Buffers,
     input: (BufferId, usize),
-    weights: BufferId,
+    pub weights: BufferId,
     pub y: BufferId,
     /// What all of its recurrent dispatches share.
     params: RecurrenceParams,

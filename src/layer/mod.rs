@@ -348,6 +348,9 @@ impl LayerMatrices {
             starts.push(start);
             gate += columns;
         }
+        if config.cell.has_diagonal() {
+            recurrent.extend(directions().map(|at| Matrix::of_weight(0, gates, 0, Some(at + offsets.r))));
+        }
         let input_backward = directions().map(|at| Matrix::transposed(at + offsets.w, gates, inputs));
         let mut recurrent_backward = Vec::new();
         for i in 0..phases.len() {
@@ -395,7 +398,10 @@ impl DeviceLayer {
             .map(|(layer, LayerMatrices { input, recurrent, backward })| {
                 let input = place_of(layer, "W", input)?;
                 // Without R it is never read.
-                let recurrent = if recurrent.is_empty() {
+                let recurrent = if config.cell.has_diagonal() {
+                    let matrices = PackedMatrices::in_buffer(device, format!("R of layer {layer}"), recurrent)?;
+                    Place { matrices: Arc::new(matrices), first: 0 }
+                } else if recurrent.is_empty() {
                     Place { matrices: input.matrices.clone(), first: 0 }
                 } else {
                     place_of(layer, "R", recurrent)?

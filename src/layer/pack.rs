@@ -50,6 +50,21 @@ pub(crate) struct PackedMatrices {
 impl PackedMatrices {
     /// Memory for them, which [`Self::emit`] fills.
     pub fn new(device: &Device, name: String, matrices: Vec<Matrix>, precision: Precision) -> Result<Self> {
+        Self::in_memory(device, name, matrices, precision, packs_textures(device))
+    }
+
+    /// The same in a buffer, whatever the device prefers.
+    pub fn in_buffer(device: &Device, name: String, matrices: Vec<Matrix>) -> Result<Self> {
+        Self::in_memory(device, name, matrices, Precision::Single, false)
+    }
+
+    fn in_memory(
+        device: &Device,
+        name: String,
+        matrices: Vec<Matrix>,
+        precision: Precision,
+        texture: bool,
+    ) -> Result<Self> {
         let half = precision == Precision::Half;
         let vectors = matrices.iter().map(|matrix| packed(device, matrix.rows, matrix.columns).vectors());
         // A cell without R has no matrices there.
@@ -58,7 +73,7 @@ impl PackedMatrices {
             let allowed = 4 * u64::from(u32::MAX);
             return Err(Error::Limit { what: name, needed: 4 * words as u64, limit: "32-bit indices", allowed });
         }
-        let texture = if packs_textures(device) { Storage::texture(device, &name, words as u64, half)? } else { None };
+        let texture = if texture { Storage::texture(device, &name, words as u64, half)? } else { None };
         let (storage, words) = match texture {
             // All of its rows, the last one too.
             Some(texture) => (texture.clone(), texture.words() as usize),

@@ -41,8 +41,8 @@ impl Columns {
             let kept = if phase.input { phase.kept } else { phase.fields };
             at += kept * phase.units.of(hidden, state);
         }
-        // A cell without R keeps its gates' sums.
-        at += form.cell.scan().map_or(0, |scan| scan.gates * hidden);
+        // A cell without R keeps its gates' sums, and has a column more for what the gradient of a diagonal is the sum of.
+        at += form.cell.scan().map_or(0, |scan| (scan.gates + usize::from(scan.diagonal)) * hidden);
         columns.between = at;
         at += if phases.len() > 1 { hidden } else { 0 };
         columns.source = at;

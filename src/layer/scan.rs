@@ -9,7 +9,9 @@ use std::ops::Range;
 /// Steps of one dispatch that begins with step `at`: how many, of a part, and how many parts.
 fn cut(plan: &PlanBuilder, pass: &Pass<'_>, steps: &Range<usize>, at: usize) -> [usize; 3] {
     let running = pass.rows.running(at) * pass.rnn.config().directions();
-    let (part, most) = schedule::scan_parts(plan.device(), running * pass.rnn.config().hidden, steps.end - at);
+    // A diagonal makes steps wait for each other.
+    let lanes = if pass.rnn.config().cell.has_diagonal() { usize::MAX } else { running * pass.rnn.config().hidden };
+    let (part, most) = schedule::scan_parts(plan.device(), lanes, steps.end - at);
     let count = (part * most).min(steps.end - at);
     [count, part, count.div_ceil(part)]
 }
@@ -51,7 +53,7 @@ pub(super) fn emit(
             steps: count as u32,
             running: shared.running,
             h_stride: shared.h_out_stride,
-            c_stride: config.hidden as u32,
+            c_stride: c_stride(pass),
             y_stride: shared.y_stride,
             y_offset: shared.y_offset,
             source: shared.source,
@@ -70,13 +72,21 @@ pub(super) fn emit(
                 ..Variant::new(Kernel::Scan, FLAT, plan.device().panel())
             };
             let [h_in, h_out] = [buffers.h[h], buffers.h[1 - h]];
-            let bindings = vec![buffers.x, h_in, pass.map, h_out, buffers.aux, layer.y, buffers.h_final, carry];
+            let second = if config.cell.has_diagonal() { layer.weights } else { buffers.aux };
+            let bindings = vec![buffers.x, h_in, pass.map, h_out, second, layer.y, buffers.h_final, carry];
             plan.draft.dispatch(variant, bindings, &params.words());
         }
         h = 1 - h;
         at += count;
     }
     h
+}
+
+/// Words from one row of c to the next, or from one direction's diagonal of R to the next one's.
+pub(super) fn c_stride(pass: &Pass<'_>) -> u32 {
+    let hidden = pass.rnn.config().hidden;
+    let diagonal = super::packed(pass.rnn.device(), 0, hidden).words();
+    (if pass.rnn.config().cell.has_diagonal() { diagonal } else { hidden }) as u32
 }
 
 /// The buffers that a layer's steps backwards work on.

@@ -14,7 +14,8 @@ use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 pub struct LayerWeights {
     /// W, [G·H, I]: PyTorch's `weight_ih`.
     pub w: Array2<f32>,
-    /// R, [G·H, H], or [G·H, P] with a projection: `weight_hh`. Empty where the cell has none.
+    /// R, [G·H, H], or [G·H, P] with a projection: `weight_hh`. The diagonal of an IndRNN's is [H, 1]. Empty where the cell
+    /// has none.
     pub r: Array2<f32>,
     /// The bias beside W, [G·H]: `bias_ih`.
     pub b_w: Option<Array1<f32>>,
@@ -191,9 +192,14 @@ impl LayerWeights {
 fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec<usize>>); 6] {
     let gates = config.cell.gates() * config.hidden;
     let [w, r, b_w, b_r, hr, peephole] = KINDS;
+    let recurrent = match config.cell {
+        cell if cell.has_recurrent_weights() => Some(vec![gates, config.state_size()]),
+        cell if cell.has_diagonal() => Some(vec![gates, 1]),
+        _ => None,
+    };
     [
         (w, Some(vec![gates, config.input_of(layer)])),
-        (r, config.cell.has_recurrent_weights().then(|| vec![gates, config.state_size()])),
+        (r, recurrent),
         (b_w, (config.bias != Bias::None).then(|| vec![gates])),
         (b_r, (config.bias == Bias::Two).then(|| vec![gates])),
         (hr, config.projection.map(|units| vec![units, config.hidden])),

@@ -228,7 +228,7 @@ fn slopes(loss: &Loss, gradients: &RnnGradients, seed: u32) -> Vec<(String, f64,
 
 /// relu has no derivative at 0, which a finite step may cross: PyTorch's numbers judge it.
 fn has_slopes(config: &RnnConfig) -> bool {
-    config.cell() != Cell::Elman(Activation::Relu)
+    ![Cell::Elman(Activation::Relu), Cell::IndRnn(Activation::Relu)].contains(&config.cell())
 }
 
 fn equal_finite_differences(device: &Device, cases: u32, most: usize) {

@@ -1,11 +1,11 @@
 //! Cells without R: their steps as a scan, whole and in parts.
 
 use crate::common::{Random, gpu, rnn};
-use ndarray::{Array1, Array2, Array3, array};
+use ndarray::{Array1, Array2, Array3, array, s};
 use wgrnn::kernels::Kernel;
 use wgrnn::{
-    Bias, Cell, Class, Device, Direction, GpuOptions, LayerWeights, Lengths, Rnn, RnnCall, RnnConfig, RnnWeights,
-    SessionOptions,
+    Activation, Bias, Cell, Class, Device, Direction, GpuOptions, LayerWeights, Lengths, Rnn, RnnCall, RnnConfig,
+    RnnWeights, SessionOptions,
 };
 
 const CELLS: [Cell; 4] = [Cell::MinGru, Cell::MinLstm, Cell::Sru, Cell::Qrnn];
@@ -18,14 +18,15 @@ fn discrete() -> Device {
 #[test]
 fn there_are_no_other_cells_without_r() {
     let without: Vec<_> = Cell::ALL.into_iter().filter(|cell| !cell.has_recurrent_weights()).collect();
-    assert_eq!(without, CELLS);
+    let diagonal = [Activation::Relu, Activation::Tanh].map(Cell::IndRnn);
+    assert_eq!(without, [&CELLS[..], &diagonal].concat());
 }
 
 /// More steps than a lane takes in a dispatch, sequences that end in each part, both directions.
 #[test]
 fn long_sequences_are_right_whole_and_in_parts() {
     for (name, device) in [("whole", gpu()), ("parts", discrete()), ("cpu", Device::cpu())] {
-        for cell in CELLS {
+        for cell in CELLS.into_iter().chain([Cell::IndRnn(Activation::Tanh)]) {
             let rnn = rnn(&device, &RnnConfig::new(cell, 3, 5).direction(Direction::Bidirectional));
             let mut random = Random::new(1);
             let (x, state) = (random.array([2500, 4, 3]), random.state(rnn.config(), 4));
@@ -131,6 +132,51 @@ fn three_steps_of_one_unit_are_as_the_papers_have_them() {
             assert!((last - state).abs() < 1e-6, "{cell:?}: {last} is not {state}");
         }
     }
+}
+
+/// Units of an IndRNN see only themselves: each is an Elman cell of one unit, forward and backward.
+#[test]
+fn an_ind_rnn_is_as_many_elman_cells() {
+    for activation in [Activation::Relu, Activation::Tanh] {
+        let config = RnnConfig::new(Cell::IndRnn(activation), 3, 4);
+        let weights = RnnWeights::init(&config, 7).unwrap();
+        let own = &weights.layers()[0][0];
+        assert_eq!(own.r.shape(), [4, 1]);
+        let x = Random::new(1).array([6, 2, 3]);
+        for device in [gpu(), Device::cpu()] {
+            let y = Rnn::new(&device, &config, weights.clone()).unwrap().forward(x.view()).unwrap().y;
+            let of_ones = |config: &RnnConfig, weights: &RnnWeights| {
+                let rnn = Rnn::trainable(&device, config, weights).unwrap();
+                let dy = Array3::ones([6, 2, config.hidden_size()]).into_dyn();
+                let gradients = rnn.gradients(x.view(), None, &RnnCall::default(), dy.view(), None).unwrap();
+                gradients.weights.layers()[0][0].clone()
+            };
+            let gradient = of_ones(&config, &weights);
+            for unit in 0..4 {
+                let alone = LayerWeights {
+                    w: own.w.slice(s![unit..unit + 1, ..]).to_owned(),
+                    r: own.r.slice(s![unit..unit + 1, ..]).to_owned(),
+                    b_w: own.b_w.as_ref().map(|b| b.slice(s![unit..unit + 1]).to_owned()),
+                    ..own.clone()
+                };
+                let config = RnnConfig::new(Cell::Elman(activation), 3, 1).bias(Bias::One);
+                let alone = RnnWeights::new(vec![vec![alone]]);
+                let of_unit = of_ones(&config, &alone);
+                let got = [gradient.r[[unit, 0]], gradient.w[[unit, 2]], gradient.b_w.as_ref().unwrap()[unit]];
+                let expected = [of_unit.r[[0, 0]], of_unit.w[[0, 2]], of_unit.b_w.as_ref().unwrap()[0]];
+                for (got, expected) in got.iter().zip(expected) {
+                    assert!((got - expected).abs() < 1e-5, "{activation:?}: {got} is not {expected}");
+                }
+                let rnn = Rnn::new(&device, &config, alone).unwrap();
+                let expected = rnn.forward(x.view()).unwrap().y;
+                for (got, expected) in y.slice(s![.., .., unit]).iter().zip(&expected) {
+                    assert!((got - expected).abs() < 1e-6, "{activation:?}: {got} is not {expected}");
+                }
+            }
+        }
+    }
+    let error = RnnWeights::init(&RnnConfig::new(Cell::IndRnn(Activation::Softsign), 3, 4), 0).unwrap_err();
+    assert!(error.to_string().contains("softsign"), "{error}");
 }
 
 /// What an LSTM keeps apart by name, these do not have.
