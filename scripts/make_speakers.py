@@ -2,14 +2,17 @@
 
 From the PyPI package resemblyzer 0.1.4 this writes
 
-    target/speakers/resemblyzer.safetensors     the weights of its speaker encoder, 5.7 MB
-    examples/speakers/LICENSE-APACHE-resemblyzer.txt    the package's licence
-    tests/fixtures/speakers/*.wav               two sentences of each of four voices, 16 kHz,
-                                                8 bits a sample, by espeak-ng
-    tests/fixtures/speakers/answers.safetensors librosa's mel spectrogram of two windows, and
-                                                what the package's own code makes of windows
-                                                and files
-    tests/fixtures/speakers/windows.json        where its windows of files of many lengths lie
+    target/speakers/resemblyzer.safetensors
+        the weights of its speaker encoder, 5.7 MB
+    examples/speakers/LICENSE-APACHE-resemblyzer.txt
+        the package's licence
+    tests/fixtures/speakers/*.wav
+        two sentences of each of four voices, 16 kHz, 8 bits a sample, by espeak-ng
+    tests/fixtures/speakers/answers.safetensors
+        librosa's mel spectrogram of two windows, what the package's network makes of them,
+        and its embeddings of files
+    tests/fixtures/speakers/windows.json
+        the first frames of its windows, for files of many lengths
 
 Run it with
 
@@ -19,11 +22,12 @@ Run it with
     ... --out FILE                              writes the weights to another place
     ... --keep-audio                            keeps the committed audio
 
-The package's file has the state of its optimiser too, two thirds of its size, which is left out. Its code runs as it is,
-but without webrtcvad, which it uses to cut silences out: that step is left out here and in the example.
+The package's file has the state of its optimiser too, two thirds of its size, which is left
+out. Its code runs as it is, but for webrtcvad, with which it cuts silences out: that step is
+left out here and in the example.
 
-Needs numpy, torch and safetensors for the weights; for the rest scipy and librosa too (see scripts/requirements.txt), and
-espeak-ng (Debian's package of that name) for the audio.
+Needs numpy, torch and safetensors for the weights; for the rest scipy and librosa too (see
+scripts/requirements.txt), and espeak-ng (Debian's package of that name) for the audio.
 """
 
 import argparse
@@ -50,7 +54,7 @@ PACKAGE = "resemblyzer==0.1.4"
 WHEEL_SHA256 = "8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f"
 RATE, WINDOW = 16000, 160
 
-# Name of the file, voice and words a minute of espeak-ng; no voice says what another one does.
+# Name of the files, then voice and words a minute for espeak-ng; no two files have the same words.
 VOICES = {
     "anna": ("en-us+f3", 175, ["Recurrent networks remember.", "Nobody heard the second bell."]),
     "ben": ("en-us", 155, ["Seven boats left the harbour.", "Please close the other window."]),
@@ -63,13 +67,13 @@ QUIET, SHORT = 16, 9000
 
 def speech(voice, pace, words):
     """int8 at 16 kHz, the silence around the words cut off, the loudest sample 100."""
+    from scipy.signal import resample_poly
+
     command = ["espeak-ng", "-v", voice, "-s", str(pace), "--stdout", words]
     out = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     with wave.open(io.BytesIO(out.stdout)) as file:
         rate = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float64)
-    from scipy.signal import resample_poly
-
     samples = resample_poly(samples, RATE * 10, rate * 10)
     loud = np.flatnonzero(abs(samples) > 100)
     samples = samples[loud[0] : loud[-1]]
@@ -119,9 +123,10 @@ def answers(folder):
     with torch.no_grad():
         found["windows"] = encoder(torch.from_numpy(found["mels"])).numpy()
     FIXTURES.mkdir(parents=True, exist_ok=True)
-    versions = {"package": PACKAGE, "librosa": librosa.__version__, "torch": torch.__version__}
+    # One entry: of several, safetensors would write any order.
+    source = {"source": f"{PACKAGE}, librosa {librosa.__version__}, torch {torch.__version__}"}
     found = {name: np.ascontiguousarray(array) for name, array in found.items()}
-    save_file(found, FIXTURES / "answers.safetensors", metadata=versions)
+    save_file(found, FIXTURES / "answers.safetensors", metadata=source)
 
     lengths = [1, 159, 160, 9000, 19199, 19200, 25439, 25440, 25599, 25600, 25601, 31519, 31520, 31521, 37919, 37920, 50000]
     lengths += [160 * 77 * k + rest for k in (2, 3, 9) for rest in range(-200, 26000, 2733)]
@@ -157,7 +162,7 @@ def main():
         parts = ("lstm.", "linear.")
         tensors = {name: tensor.numpy() for name, tensor in checkpoint["model_state"].items() if name.startswith(parts)}
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, args.out, metadata={"source": PACKAGE, "licence": "Apache-2.0"})
+        save_file(tensors, args.out, metadata={"source": f"{PACKAGE}, Apache-2.0"})
         print(f"{args.out}: {sum(tensor.size for tensor in tensors.values())} weights")
         if args.weights:
             return

@@ -23,7 +23,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use common::Choice;
 use model::{Encoder, RATE, Weights};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use utterance::Utterance;
@@ -48,17 +48,6 @@ struct Arguments {
     plot: Option<PathBuf>,
 }
 
-/// A file as 16,000 samples a second, the mean of its channels.
-fn load(path: &Path) -> Result<Vec<f32>> {
-    let audio = wav::read(path)?;
-    let channels = audio.channels.len() as f32;
-    let mut mean = vec![0.0; audio.channels[0].len()];
-    for channel in &audio.channels {
-        mean.iter_mut().zip(channel).for_each(|(mean, sample)| *mean += sample / channels);
-    }
-    wav::resample(&mean, audio.spec.sample_rate, RATE as u32)
-}
-
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let weights = Weights::load(&arguments.weights)?;
@@ -68,7 +57,7 @@ fn main() -> Result<ExitCode> {
     // A file that can't be read does not keep the others from being.
     let (mut names, mut utterances, mut seconds) = (Vec::new(), Vec::new(), 0.0);
     for path in &arguments.files {
-        let utterance = load(path).and_then(|samples| {
+        let utterance = utterance::load(path).and_then(|samples| {
             seconds += samples.len() as f64 / RATE as f64;
             Utterance::new(&samples).with_context(|| path.display().to_string())
         });

@@ -3,9 +3,11 @@
 //! One of its steps is left out: it cuts long silences, which it finds with WebRTC's voice activity detector.
 
 use crate::mel::{self, HOP};
-use crate::model::{BANDS, EMBEDDING, Encoder, RATE, WINDOW, normalise};
+use crate::model::{EMBEDDING, Encoder, RATE, WINDOW, normalise};
+use crate::wav;
 use anyhow::{Result, ensure};
 use ndarray::{Array2, ArrayView2, Axis, s};
+use std::path::Path;
 
 /// Sound that is quieter is made this loud: decibels below full scale.
 const LOUDNESS: f64 = -30.0;
@@ -33,8 +35,19 @@ impl Utterance {
     }
 
     pub fn windows(&self) -> impl ExactSizeIterator<Item = ArrayView2<'_, f32>> {
-        self.starts.iter().map(|&start| self.mel.slice(s![start..start + WINDOW, ..BANDS]))
+        self.starts.iter().map(|&start| self.mel.slice(s![start..start + WINDOW, ..]))
     }
+}
+
+/// A file as 16,000 samples a second, the mean of its channels.
+pub fn load(path: &Path) -> Result<Vec<f32>> {
+    let audio = wav::read(path)?;
+    let channels = audio.channels.len() as f32;
+    let mut mean = vec![0.0; audio.channels[0].len()];
+    for channel in &audio.channels {
+        mean.iter_mut().zip(channel).for_each(|(mean, sample)| *mean += sample / channels);
+    }
+    wav::resample(&mean, audio.spec.sample_rate, RATE as u32)
 }
 
 /// The same samples, louder where their root mean square is below [`LOUDNESS`].
