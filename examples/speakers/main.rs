@@ -58,18 +58,19 @@ fn main() -> Result<ExitCode> {
     let (mut names, mut utterances, mut seconds) = (Vec::new(), Vec::new(), 0.0);
     for path in &arguments.files {
         let utterance = utterance::load(path).and_then(|samples| {
-            seconds += samples.len() as f64 / RATE as f64;
-            Utterance::new(&samples).with_context(|| path.display().to_string())
+            let utterance = Utterance::new(&samples).with_context(|| path.display().to_string())?;
+            Ok((utterance, samples.len() as f64 / RATE as f64))
         });
         match utterance {
-            Ok(utterance) => {
+            Ok((utterance, length)) => {
+                seconds += length;
                 names.push(path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned());
                 utterances.push(utterance);
             }
             Err(error) => eprintln!("error: {error:#}"),
         }
     }
-    ensure!(names.len() >= 2, "{} file to compare: expected two or more", names.len());
+    ensure!(names.len() >= 2, "files to compare: {}, expected two or more", names.len());
 
     let encoder = Encoder::new(&arguments.device.device()?, &weights)?;
     let start = Instant::now();
