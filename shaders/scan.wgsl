@@ -28,6 +28,7 @@ struct Params {
     units: u32,
     part: u32,  // steps of a part
     parts: u32, // parts that run side by side
+    rank: u32,  // first rank of this dispatch
 }
 {{ params }}
 
@@ -54,7 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (unit >= p.units) {
         return;
     }
-    let rank = group.y;
+    let rank = p.rank + group.y;
     let direction = group.z % p.directions;
     let part = group.z / p.directions;
     let row = direction * p.batch + map[p.order + rank];

@@ -20,6 +20,7 @@ struct Params {
     units: u32,
     part: u32,
     parts: u32,
+    rank: u32,
 }
 {{ params }}
 
@@ -40,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (unit >= p.units) {
         return;
     }
-    let rank = group.y;
+    let rank = p.rank + group.y;
     let direction = group.z % p.directions;
     let part = group.z / p.directions;
     let row = direction * p.batch + map[p.order + rank];

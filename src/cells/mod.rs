@@ -50,11 +50,10 @@ pub enum Reset {
 /// | `MinLstm` | f, i = σ(W·x + b); h' = (f⊙h + i⊙(W·x + b)) / (f + i) | Feng et al. 2024 |
 /// | `Sru` | f, r = σ(W·x + b); c' = f⊙c + (1−f)⊙(W·x + b); h' = r⊙tanh(c') + (1−r)⊙(W·x + b) | Lei et al. 2017 |
 /// | `Qrnn` | z = tanh(W·x + b); f, o = σ(W·x + b); c' = f⊙c + (1−f)⊙z; h' = o⊙c' | Bradbury et al. 2016 |
-///
 /// | `IndRnn(f)` | f(W·x + b + u⊙h), f relu or tanh | Li et al. 2018 |
 ///
-/// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see the input alone, so that all steps of a state are a scan, s' = a⊙s + b, which needs
-/// no product in its loop and whose steps can be cut into parts that run side by side.
+/// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see the input alone, so that all steps of a state are a scan,
+/// s' = a⊙s + b, which needs no product in its loop and whose steps can be cut into parts that run side by side.
 ///
 /// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n. [`RnnConfig`](crate::RnnConfig) has what can
 /// be different: activations, clips, coupled gates, peepholes.
@@ -132,7 +131,7 @@ pub struct Phase {
     pub(crate) backward: BackwardTwin,
 }
 
-/// A cell without R, whose state is a linear recurrence s' = a⊙s + b.
+/// A cell without a matrix R: its state is a linear recurrence s' = a⊙s + b, or R is a diagonal.
 #[derive(Debug)]
 pub struct Scan {
     /// Name of the WGSL functions, and of their file in `shaders/cells`.
@@ -350,7 +349,7 @@ impl Cell {
         matches!(self, Self::Lstm | Self::Sru | Self::Qrnn)
     }
 
-    /// What a cell without R is instead of phases.
+    /// What a cell without a matrix R has instead of phases.
     pub fn scan(self) -> Option<&'static Scan> {
         match self {
             Self::MinGru => Some(&MIN_GRU),

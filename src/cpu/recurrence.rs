@@ -192,6 +192,8 @@ pub(crate) struct Recurrence<'a> {
     pub p: RecurrenceParams,
     pub phases: &'static [Phase],
     options: Options,
+    /// Those of each direction, if there are any.
+    peepholes: Vec<Vec<f32>>,
     keep: bool,
     half: bool,
     /// Width of h.
@@ -249,10 +251,11 @@ impl<'a> Recurrence<'a> {
                 k: k(phases.get(1)),
             },
         ];
-        Self {
+        let mut this = Self {
             p,
             phases,
             options: call.variant.options(),
+            peepholes: Vec::new(),
             keep: call.variant.keep,
             half: call.variant.half,
             state_units: state,
@@ -266,7 +269,13 @@ impl<'a> Recurrence<'a> {
             y: SharedRows::new(call.write(6)),
             h_final: SharedRows::new(call.write(7)),
             width: call.variant.panel as usize,
+        };
+        if this.options.peepholes {
+            let columns = phases[0].gates * hidden;
+            this.peepholes =
+                (0..p.directions as usize).map(|direction| this.peepholes_of(direction, columns)).collect();
         }
+        this
     }
 
     pub fn sizes(&self, phase: usize) -> PhaseSizes {
@@ -297,7 +306,7 @@ impl<'a> Recurrence<'a> {
     }
 
     /// The weights of a direction's peepholes: the biases of matrices without rows, which follow those of the first phase.
-    fn peepholes(&self, direction: usize, columns: usize) -> Vec<f32> {
+    fn peepholes_of(&self, direction: usize, columns: usize) -> Vec<f32> {
         let layout = Packed { rows: 0, columns, panel: self.width };
         let PhaseSizes { weights, weights_direction, .. } = self.sizes[0];
         let first = weights + self.p.directions as usize * weights_direction + direction * layout.vectors();
@@ -346,7 +355,7 @@ impl<'a> Recurrence<'a> {
         let seen = self.options.peepholes && cell.input;
         workspace.peepholes.resize(if seen { cell.gates * width } else { 0 }, 0.0);
         if seen {
-            let peepholes = self.peepholes(direction, cell.gates * units);
+            let peepholes = &self.peepholes[direction];
             for (gate, some_of) in workspace.peepholes.chunks_exact_mut(width).enumerate() {
                 some_of.copy_from_slice(&peepholes[gate * units + some.start..][..width]);
             }

@@ -21,6 +21,16 @@ impl<'a> SharedRows<'a> {
         Self { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
     }
 
+    /// `len` elements from `at`, to read.
+    ///
+    /// # Safety
+    /// No [`row`](Self::row) that overlaps them is alive.
+    pub unsafe fn read(&self, at: usize, len: usize) -> &'a [f32] {
+        assert!(at.checked_add(len).is_some_and(|end| end <= self.len), "row {at}+{len} of {}", self.len);
+        // SAFETY: in bounds by the assertion, not written by the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.start.add(at), len) }
+    }
+
     /// `len` elements from `at`.
     ///
     /// # Safety

@@ -144,7 +144,7 @@ pub(crate) fn diagonal_of(cell: &Scan, from: &SharedRows<'_>, at: usize, units: 
         return Vec::new();
     }
     // SAFETY: nobody writes it while steps are taken.
-    let words = unsafe { from.row(at, units * panel as usize) };
+    let words = unsafe { from.read(at, units * panel as usize) };
     words.iter().step_by(panel as usize).copied().collect()
 }
 
@@ -171,18 +171,27 @@ impl<'a> Carry<'a> {
 
     /// A part's total of a state.
     pub fn apply(&self, part: usize, row: usize, s: &mut [f32]) {
-        // SAFETY: nobody writes totals while they are applied.
-        let total = unsafe { self.rows.row(self.total(part, row), 2 * s.len()) };
+        // SAFETY: totals are written by a dispatch of their own.
+        let total = unsafe { self.rows.read(self.total(part, row), 2 * s.len()) };
         for (s, total) in s.iter_mut().zip(total.chunks_exact(2)) {
             *s = total[0] * *s + total[1];
         }
     }
 
-    /// The states that the first part begins with, or the gradients that the last one does.
-    pub fn states(&self, row: usize) -> &'a mut [f32] {
+    /// Keeps the state that the first part begins with, or the gradient that the last one does.
+    pub fn write_state(&self, row: usize, state: &[f32]) {
+        // SAFETY: one part of a row writes it, in a dispatch in which nobody reads it.
+        unsafe { self.rows.row(self.state_at(row), state.len()) }.copy_from_slice(state);
+    }
+
+    pub fn state(&self, row: usize) -> &'a [f32] {
+        // SAFETY: it is written by a dispatch of its own.
+        unsafe { self.rows.read(self.state_at(row), self.sizes[2]) }
+    }
+
+    fn state_at(&self, row: usize) -> usize {
         let [parts, rows, units] = self.sizes;
-        // SAFETY: a row is written by one thread, before others read it.
-        unsafe { self.rows.row((2 * parts * rows + row) * units, units) }
+        (2 * parts * rows + row) * units
     }
 }
 
@@ -233,10 +242,10 @@ pub(crate) struct Lane {
 
 /// Works on sequences, directions and parts, shared out to threads.
 pub(crate) fn for_each_lane(p: &ScanParams, work: impl Fn(Lane) + Sync + Send) {
-    let [directions, running] = [p.directions as usize, p.running as usize];
+    let [directions, running, first] = [p.directions, p.running, p.rank].map(|number| number as usize);
     let mut lanes: Vec<_> = (0..p.parts as usize)
         .flat_map(|part| (0..directions).map(move |direction| (part, direction)))
-        .flat_map(|(part, direction)| (0..running).map(move |rank| Lane { direction, part, rank }))
+        .flat_map(|(part, direction)| (0..running).map(move |i| Lane { direction, part, rank: first + i }))
         .collect();
     threads::for_each(&mut lanes, |_, lane| work(Lane { ..*lane }));
 }
@@ -253,18 +262,19 @@ impl<'a> Forward<'a> {
         let units = p.units as usize;
         let row = direction * p.batch as usize + self.map[p.order as usize + rank] as usize;
         let state = p.state_row as usize + row;
-        // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; c is written in
-        // the part in which its sequence ends, and otherwise read only where there is one part.
+        // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; of those that parts
+        // share, h, c and the final h, only the part writes in which the sequence or the dispatch ends, and none reads: see below.
         let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
         let mut s: Vec<f32> = if self.phase == 2 {
-            self.carry.states(row).to_vec()
+            self.carry.state(row).to_vec()
         } else if self.cell.has_c {
-            part_of(&self.c, state * p.c_stride as usize).to_vec()
+            // SAFETY: totals write no c, and where there is one part, it alone does, later.
+            unsafe { self.c.read(state * p.c_stride as usize, units) }.to_vec()
         } else {
             self.h_in[state * p.h_stride as usize..][..units].to_vec()
         };
         match self.phase {
-            1 if part == 0 => self.carry.states(row).copy_from_slice(&s),
+            1 if part == 0 => self.carry.write_state(row, &s),
             2 => (0..part).for_each(|before| self.carry.apply(before, row, &mut s)),
             _ => {}
         }

@@ -35,7 +35,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
         dy: call.read(4),
         carry: Carry { rows: SharedRows::new(call.write(5)), sizes },
     };
-    let lanes = ScanParams { parts: p.parts, directions: p.directions, running: p.running, ..Default::default() };
+    let lanes =
+        ScanParams { parts: p.parts, directions: p.directions, running: p.running, rank: p.rank, ..Default::default() };
     for_each_lane(&lanes, |lane| backward.lane(&lane));
 }
 
@@ -46,14 +47,19 @@ impl<'a> Backward<'a> {
         let units = p.units as usize;
         let row = direction * p.batch as usize + self.map[p.order as usize + rank] as usize;
         let state = p.state_row as usize + row;
-        // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; of the gradients
-        // of states one part reads what no other one writes.
+        // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; the gradient of a
+        // state is written by the first part alone, that of h by the one in which the sequence ends.
         let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
         let dh_at = state * p.dh_stride as usize;
         let (of_state, at) = if self.cell.has_c { (&self.dc, state * p.dc_stride as usize) } else { (&self.dh, dh_at) };
-        let mut d_s = if self.phase == 2 { self.carry.states(row).to_vec() } else { part_of(of_state, at).to_vec() };
+        let mut d_s = if self.phase == 2 {
+            self.carry.state(row).to_vec()
+        } else {
+            // SAFETY: totals write no gradient of a state, and where there is one part, it alone does, later.
+            unsafe { of_state.read(at, units) }.to_vec()
+        };
         match self.phase {
-            1 if part == 0 => self.carry.states(row).copy_from_slice(&d_s),
+            1 if part == 0 => self.carry.write_state(row, &d_s),
             2 => (part + 1..p.parts as usize).rev().for_each(|after| self.carry.apply(after, row, &mut d_s)),
             _ => {}
         }
@@ -79,10 +85,11 @@ impl<'a> Backward<'a> {
                 d_y.copy_from_slice(&self.dy[at..][..units]);
             }
             if self.cell.has_c && rank >= after - next {
-                let dh = part_of(&self.dh, dh_at);
-                d_y.iter_mut().zip(&*dh).for_each(|(d_y, dh)| *d_y += dh);
+                // SAFETY: a sequence ends in one part.
+                let dh = unsafe { self.dh.read(dh_at, units) };
+                d_y.iter_mut().zip(dh).for_each(|(d_y, dh)| *d_y += dh);
                 if self.phase != 1 {
-                    dh.fill(0.0);
+                    part_of(&self.dh, dh_at).fill(0.0);
                 }
             }
             let d_y = &*d_y;

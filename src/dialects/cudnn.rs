@@ -3,7 +3,7 @@
 //! Of G gates, matrices 0 to G − 1 multiply the input and G to 2·G − 1 the state; an LSTM's projection is number 8. The
 //! cell's clip is [`RnnConfig::cell_clip`](crate::RnnConfig::cell_clip).
 
-use super::Biases;
+use super::{Biases, System};
 use crate::cells::Cell;
 use crate::error::{Error, Result};
 use crate::layer::Bias;
@@ -55,6 +55,7 @@ impl Weights {
     /// [`Value`](Error::Value) for another number of matrices or biases than the modes have, [`Shape`](Error::Shape) where
     /// gates have different sizes.
     pub fn to_own(&self, cell: Cell, input: InputMode, bias: BiasMode) -> Result<(Bias, LayerWeights)> {
+        System::Cudnn.check(cell)?;
         let gates = cell.gates();
         let has_input = input == InputMode::Linear;
         let [has_first, has_second] = bias.sides();
@@ -94,7 +95,13 @@ impl Weights {
     /// [`Shape`](Error::Shape) for rows that are not those of the cell's gates, [`Value`](Error::Value) for a W that is no
     /// identity where the input is skipped, a bias that the mode does not have, or peepholes.
     pub fn of_own(cell: Cell, weights: &LayerWeights, input: InputMode, bias: BiasMode) -> Result<Self> {
+        System::Cudnn.check(cell)?;
         let gates = cell.gates();
+        for (name, bias) in [("b_w", &weights.b_w), ("b_r", &weights.b_r)] {
+            if let Some(bias) = bias.as_ref().filter(|bias| bias.len() != weights.r.nrows()) {
+                return Err(Error::shape(name, [weights.r.nrows()], bias.shape()));
+            }
+        }
         if weights.peepholes.is_some() {
             return Err(Error::value("peepholes", "none: cuDNN has none", "some"));
         }
@@ -147,7 +154,7 @@ fn stacked<D: ndarray::Dimension + ndarray::RemoveAxis>(
     gates: &[ndarray::Array<f32, D>],
 ) -> Result<ndarray::Array<f32, D>> {
     let shapes: Vec<_> = gates.iter().map(|gate| gate.shape().to_vec()).collect();
-    if let Some(other) = shapes.iter().find(|shape| **shape != shapes[0]) {
+    if let Some(other) = shapes.iter().find(|shape| Some(*shape) != shapes.first()) {
         return Err(Error::shape(format!("cuDNN's {what}"), &shapes[0], other));
     }
     let views: Vec<_> = gates.iter().map(|gate| gate.view()).collect();

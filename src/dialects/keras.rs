@@ -74,6 +74,12 @@ impl Weights {
                 return Err(Error::value(name, "none: Keras has none", "some"));
             }
         }
+        let rows = weights.w.nrows();
+        for (name, bias) in [("b_w", &weights.b_w), ("b_r", &weights.b_r)] {
+            if let Some(bias) = bias.as_ref().filter(|bias| bias.len() != rows) {
+                return Err(Error::shape(name, [rows], bias.shape()));
+            }
+        }
         let theirs = |rows: &Array1<f32>| System::Keras.of_own(cell, rows.view());
         let zeros = || Array1::zeros(weights.w.nrows());
         let bias = match (&weights.b_w, &weights.b_r) {

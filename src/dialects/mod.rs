@@ -14,7 +14,7 @@ pub mod cudnn;
 pub mod keras;
 pub mod pytorch;
 
-use crate::cells::Cell;
+use crate::cells::{Activation, Cell, Reset};
 use crate::error::{Error, Result};
 use crate::layer::Bias;
 use ndarray::{Array, Array1, ArrayView, Axis, Dimension, RemoveAxis, Slice};
@@ -49,11 +49,30 @@ impl System {
         }
     }
 
+    /// Whether the system has the cell.
+    pub const fn has(self, cell: Cell) -> bool {
+        match (self, cell) {
+            (Self::PyTorch, _) => true,
+            (Self::Cudnn, Cell::Elman(activation)) => matches!(activation, Activation::Tanh | Activation::Relu),
+            (Self::Onnx | Self::Keras, Cell::Elman(_)) => true,
+            (Self::Cudnn, Cell::Gru(reset)) => matches!(reset, Reset::After),
+            (_, Cell::Lstm | Cell::Gru(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// Refuses a cell that the system does not have.
+    pub(crate) fn check(self, cell: Cell) -> Result<()> {
+        if self.has(cell) { Ok(()) } else { Err(Error::value("cell", format!("one that {self:?} has"), cell.name())) }
+    }
+
     /// Blocks of rows, one a gate, in this library's order out of the system's.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where the rows are not those of this cell's gates.
+    /// [`Shape`](Error::Shape) where the rows are not those of this cell's gates, [`Value`](Error::Value) for a cell that the
+    /// system does not have.
     pub fn to_own<D: Dimension + RemoveAxis>(self, cell: Cell, rows: ArrayView<'_, f32, D>) -> Result<Array<f32, D>> {
+        self.check(cell)?;
         in_order(self.gates(cell), &rows)
     }
 
@@ -62,6 +81,7 @@ impl System {
     /// # Errors
     /// As [`Self::to_own`].
     pub fn of_own<D: Dimension + RemoveAxis>(self, cell: Cell, rows: ArrayView<'_, f32, D>) -> Result<Array<f32, D>> {
+        self.check(cell)?;
         let gates = self.gates(cell);
         let place = |gate| gates.iter().position(|&theirs| theirs == gate).unwrap_or(gate);
         in_order(&(0..gates.len()).map(place).collect::<Vec<_>>(), &rows)
@@ -107,14 +127,19 @@ impl Biases {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cells::Reset;
     use ndarray::{Array2, array};
+
+    /// Each system with each of its cells.
+    fn all() -> impl Iterator<Item = (System, Cell)> {
+        let all = SYSTEMS.into_iter().flat_map(|system| Cell::ALL.map(|cell| (system, cell)));
+        all.filter(|(system, cell)| system.has(*cell))
+    }
 
     const SYSTEMS: [System; 4] = [System::PyTorch, System::Cudnn, System::Onnx, System::Keras];
 
     #[test]
     fn every_order_is_one_of_all_gates() {
-        for (system, cell) in SYSTEMS.into_iter().flat_map(|system| Cell::ALL.map(|cell| (system, cell))) {
+        for (system, cell) in all() {
             let mut gates = system.gates(cell).to_vec();
             gates.sort_unstable();
             assert_eq!(gates, (0..cell.gates()).collect::<Vec<_>>(), "{system:?} {cell:?}");
@@ -141,12 +166,26 @@ mod tests {
 
     #[test]
     fn there_and_back_is_the_same() {
-        for (system, cell) in SYSTEMS.into_iter().flat_map(|system| Cell::ALL.map(|cell| (system, cell))) {
+        for (system, cell) in all() {
             let rows = Array2::from_shape_fn((cell.gates() * 3, 2), |(i, j)| (10 * i + j) as f32);
             let own = system.to_own(cell, rows.view()).unwrap();
             assert_eq!(system.of_own(cell, own.view()).unwrap(), rows, "{system:?} {cell:?}");
             let theirs = system.of_own(cell, rows.view()).unwrap();
             assert_eq!(system.to_own(cell, theirs.view()).unwrap(), rows, "{system:?} {cell:?}");
+        }
+    }
+
+    #[test]
+    fn a_cell_that_a_system_has_not_is_refused() {
+        let rows = Array1::zeros(12);
+        for (system, cell) in [
+            (System::Cudnn, Cell::Gru(Reset::Before)),
+            (System::Cudnn, Cell::Elman(Activation::Sigmoid)),
+            (System::Keras, Cell::Qrnn),
+            (System::Onnx, Cell::MinGru),
+        ] {
+            let error = system.of_own(cell, rows.view()).unwrap_err().to_string();
+            assert!(error.contains(cell.name()) && system.to_own(cell, rows.view()).is_err(), "{error}");
         }
     }
 

@@ -52,6 +52,17 @@ pub fn from_safetensors(bytes: &[u8], cell: Cell, prefix: &str) -> Result<(RnnCo
     let name = |name: &str| format!("{prefix}{}", module.name(name));
     let weights = RnnWeights::collect(&config, |own| tensor(&file, &name(own)));
     let weights = weights.and_then(|weights| weights.check(&config).map(|()| weights));
+    if let Ok(weights) = &weights {
+        let taken: Vec<_> = weights.named().map(|(name, _)| module.name(&name).to_owned()).collect();
+        let names = file.names();
+        let own = names.iter().filter_map(|name| name.strip_prefix(prefix));
+        // A layer or a direction that the others do not lead to would be left out silently.
+        if let Some(name) = own.into_iter().find(|name| is_recurrent(name) && !taken.iter().any(|taken| taken == name))
+        {
+            let layers = format!("none beside {} layers of {} directions", config.layer_count(), config.directions());
+            return Err(Error::shape(format!("{prefix}{name}"), layers, shape(name).unwrap_or_default()));
+        }
+    }
     Ok((config, weights.map_err(|error| prefixed(error, prefix))?))
 }
 
@@ -110,6 +121,14 @@ fn config(cell: Cell, module: Module, shape: impl Fn(&str) -> Option<Vec<usize>>
         Module::Cell => 1,
     };
     Ok(config.layers(layers))
+}
+
+/// Whether a name is one that recurrent modules have.
+fn is_recurrent(name: &str) -> bool {
+    let kinds = ["weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh"];
+    let Some(rest) = kinds.iter().find_map(|kind| name.strip_prefix(kind)) else { return false };
+    let layer = rest.strip_suffix("_reverse").unwrap_or(rest).strip_prefix("_l");
+    rest.is_empty() || layer.is_some_and(|layer| !layer.is_empty() && layer.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Errors name tensors as the file does.

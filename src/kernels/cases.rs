@@ -1306,6 +1306,7 @@ fn scan_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case
         units: units as u32,
         part: steps.div_ceil(parts) as u32,
         parts: parts as u32,
+        rank: 0,
     };
     let carry = (2 * parts + 1) * DIRECTIONS * batch * units;
     let totals = variant.phase == 1;
@@ -1363,6 +1364,7 @@ fn scan_backward_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]
         units: units as u32,
         part: steps.div_ceil(parts) as u32,
         parts: parts as u32,
+        rank: 0,
     };
     let carry = (2 * parts + 1) * DIRECTIONS * batch * units;
     Case {
@@ -1396,7 +1398,7 @@ pub(super) fn apply(_: &Device) -> Vec<Case> {
             functions.push(function);
         }
     }
-    let sizes = [(1, 1), (3, 65), (40, 33)];
+    let sizes = [(1, 7), (3, 65), (40, 33)];
     functions.into_iter().flat_map(|function| sizes.map(|size| apply_case(function, size))).collect()
 }
 

@@ -37,12 +37,12 @@ params! {
     /// s' = a⊙s + b over steps.
     ScanParams {
         batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running, h_stride,
-        c_stride, y_stride, y_offset, source, units, part, parts,
+        c_stride, y_stride, y_offset, source, units, part, parts, rank,
     }
     /// The same backwards.
     ScanBackwardParams {
         batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
-        dh_stride, dc_stride, dy_stride, dy_offset, source, units, part, parts,
+        dh_stride, dc_stride, dy_stride, dy_offset, source, units, part, parts, rank,
     }
     /// out[m, j] = f(x[m, j]).
     ApplyParams { rows, columns, x_offset, x_row, out_offset, out_row, row_lanes }

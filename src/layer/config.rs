@@ -204,7 +204,12 @@ impl RnnConfig {
 
     /// The cell with its options.
     pub(crate) const fn form(&self) -> Form {
-        Form { cell: self.cell, projected: self.projection.is_some(), options: self.options }
+        let mut options = self.options;
+        if matches!(self.cell, Cell::Gru(_)) {
+            // A GRU has no c.
+            options.activations[2] = Options::USUAL.activations[2];
+        }
+        Form { cell: self.cell, projected: self.projection.is_some(), options }
     }
 
     /// The phases of a step.

@@ -6,12 +6,17 @@ use crate::kernels::{FLAT, Kernel, ScanBackwardParams, ScanParams, Variant};
 use crate::plan::{BufferId, PlanBuilder};
 use std::ops::Range;
 
+/// Most words of what parts of a scan hand on.
+const CARRY: usize = 1 << 22;
+
 /// Steps of one dispatch that begins with step `at`: how many, of a part, and how many parts.
 fn cut(plan: &PlanBuilder, pass: &Pass<'_>, steps: &Range<usize>, at: usize) -> [usize; 3] {
     let running = pass.rows.running(at) * pass.rnn.config().directions();
     // A diagonal makes steps wait for each other.
     let lanes = if pass.rnn.config().cell.has_diagonal() { usize::MAX } else { running * pass.rnn.config().hidden };
-    let (part, most) = schedule::scan_parts(plan.device(), lanes, steps.end - at);
+    // What parts hand on is a small matter beside the layer's own memory.
+    let most = CARRY / (2 * pass.layer_states() * pass.rnn.config().hidden);
+    let (part, most) = schedule::scan_parts(plan.device(), lanes, steps.end - at, most);
     let count = (part * most).min(steps.end - at);
     [count, part, count.div_ceil(part)]
 }
@@ -20,6 +25,12 @@ fn cut(plan: &PlanBuilder, pass: &Pass<'_>, steps: &Range<usize>, at: usize) -> 
 fn carry(plan: &mut PlanBuilder, pass: &Pass<'_>, parts: usize) -> BufferId {
     let words = if parts > 1 { (2 * parts + 1) * pass.layer_states() * pass.rnn.config().hidden } else { 1 };
     plan.workspace("what parts of a scan hand on", words)
+}
+
+/// Ranks of each dispatch: a workgroup takes units of one sequence, and an axis of a grid has only so many.
+fn ranks(plan: &PlanBuilder, running: u32) -> impl Iterator<Item = Range<u32>> + use<> {
+    let most = u32::try_from(plan.device().plan_limits().workgroups).unwrap_or(u32::MAX);
+    (0..running).step_by(most as usize).map(move |first| first..running.min(first.saturating_add(most)))
 }
 
 /// Whole, or totals and then the parts.
@@ -60,6 +71,7 @@ pub(super) fn emit(
             units: config.hidden as u32,
             part: part as u32,
             parts: parts as u32,
+            rank: 0,
         };
         let carry = carry(plan, pass, parts);
         for &phase in phases(parts) {
@@ -74,7 +86,10 @@ pub(super) fn emit(
             let [h_in, h_out] = [buffers.h[h], buffers.h[1 - h]];
             let second = if config.cell.has_diagonal() { layer.weights } else { buffers.aux };
             let bindings = vec![buffers.x, h_in, pass.map, h_out, second, layer.y, buffers.h_final, carry];
-            plan.draft.dispatch(variant, bindings, &params.words());
+            for ranks in ranks(plan, params.running) {
+                let params = ScanParams { rank: ranks.start, running: ranks.end - ranks.start, ..params };
+                plan.draft.dispatch(variant.clone(), bindings.clone(), &params.words());
+            }
         }
         h = 1 - h;
         at += count;
@@ -127,7 +142,10 @@ pub(super) fn emit_backward(
             let cell = Some(pass.rnn.config().form());
             let variant = Variant { cell, phase, ..Variant::new(Kernel::ScanBackward, FLAT, plan.device().panel()) };
             let bindings = vec![buffers.rows, buffers.dh, pass.map, buffers.dc, buffers.dy, carry];
-            plan.draft.dispatch(variant, bindings, &params.words());
+            for ranks in ranks(plan, params.running) {
+                let params = ScanBackwardParams { rank: ranks.start, running: ranks.end - ranks.start, ..params };
+                plan.draft.dispatch(variant.clone(), bindings.clone(), &params.words());
+            }
         }
     }
 }

@@ -68,12 +68,12 @@ fn cores() -> usize {
 }
 
 /// Steps of a part of a scan over `steps` steps with so many lanes, and most parts of a dispatch: as many as keep the device
-/// busy, but no more than make what they hand on as much work as their steps.
-pub(crate) fn scan_parts(device: &Device, lanes: usize, steps: usize) -> (usize, usize) {
+/// busy, but no more than `most`, nor than make what they hand on as much work as their steps.
+pub(crate) fn scan_parts(device: &Device, lanes: usize, steps: usize, most: usize) -> (usize, usize) {
     if device.is_cpu() {
         return (steps, 1);
     }
-    let parts = (tuning(device).scan_lanes / lanes.max(1)).clamp(1, steps.isqrt().max(1));
+    let parts = (tuning(device).scan_lanes / lanes.max(1)).min(most).clamp(1, steps.isqrt().max(1));
     let part = steps.div_ceil(parts).min(SCAN_STEPS);
     (part, parts)
 }

@@ -140,8 +140,9 @@ impl Session {
 }
 
 /// A stream of sequences: the state stays on the device from call to call, each of any length. The outputs are those of
-/// one long call, equal bit by bit: sums run in one order for any T. (Within rounding only where
-/// [`cooperative_matrices`](crate::GpuOptions::cooperative_matrices) are used, which is a matter of T.)
+/// one long call, equal bit by bit: sums run in one order for any T. (Within rounding only where that
+/// is a matter of T: with [`cooperative_matrices`](crate::GpuOptions::cooperative_matrices), and of cells without R on adapters
+/// that take their steps in parts.)
 pub struct Stream<'a> {
     rnn: &'a Rnn,
     batch: usize,

@@ -11,7 +11,7 @@ use ndarray::{Array3, ArrayView3, Axis, s};
 pub struct State {
     /// h: [L·D, N, H], or P with a projection.
     pub h: Array3<f32>,
-    /// c: [L·D, N, H]; an LSTM has it.
+    /// c: [L·D, N, H]; an LSTM, an SRU and a QRNN have it.
     pub c: Option<Array3<f32>>,
 }
 

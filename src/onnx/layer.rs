@@ -55,6 +55,10 @@ impl Node {
     /// as [`Rnn::new`].
     pub fn layer(&self, device: &Device, given: &[(&str, &Tensor)]) -> Result<Layer> {
         let directions = self.direction.count();
+        if self.activations.len() != directions {
+            let what = format!("activations of {} node '{}'", self.operator.name(), self.name);
+            return Err(Error::value(what, format!("those of {directions} directions"), self.activations.len()));
+        }
         let find = |input: usize| -> Result<Option<ArrayViewD<'_, f32>>> {
             let Some(name) = &self.inputs[input] else { return Ok(None) };
             let held = self.constants.iter().find(|(held, _)| held == name).map(|(_, tensor)| tensor);

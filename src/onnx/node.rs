@@ -106,8 +106,8 @@ impl Node {
         let hidden_size = match (attributes.find("hidden_size"), attributes.integer("hidden_size", 0)?) {
             (Some(_), size) => usize::try_from(size)
                 .ok()
-                .filter(|&size| size > 0)
-                .ok_or_else(|| attributes.fault("hidden_size", "a positive number", size))?,
+                .filter(|&size| size > 0 && size <= 1 << 24)
+                .ok_or_else(|| attributes.fault("hidden_size", "a number from 1 to 2²⁴", size))?,
             (None, _) => return Err(attributes.fault("hidden_size", "a positive number", "none")),
         };
         let batch_first = match attributes.integer("layout", 0)? {

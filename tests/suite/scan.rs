@@ -40,7 +40,7 @@ fn long_sequences_are_right_whole_and_in_parts() {
 #[test]
 fn gradients_are_the_same_whole_and_in_parts() {
     for cell in CELLS {
-        let config = RnnConfig::new(cell, 3, 5).layers(2);
+        let config = RnnConfig::new(cell, 3, 5).layers(2).direction(Direction::Bidirectional);
         let weights = RnnWeights::init(&config, 7).unwrap();
         let rnn = Rnn::trainable(&discrete(), &config, &weights).unwrap();
         let x = Random::new(2).array([150, 3, 3]);
