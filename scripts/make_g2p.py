@@ -19,19 +19,15 @@ Needs numpy; see scripts/requirements.txt.
 """
 
 import argparse
-import hashlib
-import io
-import json
 import random
 import string
-import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from unittest.mock import MagicMock
 
 import numpy as np
+from packages import unpack_wheel, write_safetensors
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "g2p"
@@ -132,12 +128,6 @@ semi-detached twenty-one up-to-date mother-in-law
 """.split()
 
 
-def fetch_wheel(folder):
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, PACKAGE]
-    subprocess.run(command, check=True)
-    return next(Path(folder).glob("*.whl"))
-
-
 def load_package(folder):
     """The package's G2p, without what its import needs for whole sentences."""
     for name in ("nltk", "nltk.corpus", "nltk.tokenize", "inflect"):
@@ -147,20 +137,6 @@ def load_package(folder):
     from g2p_en.g2p import G2p
 
     return G2p()
-
-
-def write_safetensors(path, tensors, metadata):
-    """Writes float32 tensors with metadata in the order given, so that each run gives the same bytes."""
-    header, offset = {"__metadata__": metadata}, 0
-    for name, array in tensors.items():
-        header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [offset, offset + array.nbytes]}
-        offset += array.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for array in tensors.values():
-            file.write(np.ascontiguousarray(array, "<f4").tobytes())
 
 
 def sigmoid(x):
@@ -212,17 +188,14 @@ def draw_words(path):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--wheel", help="a g2p-en 2.1.0 wheel, instead of fetching it")
+    parser.add_argument("--wheel", type=Path, help="a g2p-en 2.1.0 wheel, instead of fetching it")
     parser.add_argument("--words", help="draw the test words anew from this list")
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
-        wheel = Path(args.wheel) if args.wheel else fetch_wheel(folder)
-        assert hashlib.sha256(wheel.read_bytes()).hexdigest() == WHEEL_SHA256, "not the wheel this was written for"
-        with zipfile.ZipFile(wheel) as archive:
-            checkpoint = np.load(io.BytesIO(archive.read("g2p_en/checkpoint20.npz")))
-            licence = archive.read("g2p_en-2.1.0.dist-info/LICENSE.txt")
-            archive.extractall(folder)
+        unpack_wheel(PACKAGE, WHEEL_SHA256, args.wheel, folder)
+        checkpoint = dict(np.load(Path(folder) / "g2p_en" / "checkpoint20.npz"))
+        licence = (Path(folder) / "g2p_en-2.1.0.dist-info" / "LICENSE.txt").read_bytes()
         package = load_package(folder)
 
     weights = {ours: checkpoint[theirs] for ours, theirs in NAMES.items()}

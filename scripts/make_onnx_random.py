@@ -2,7 +2,7 @@
 of ONNX's backend tests (see make_onnx_cases.py):
 
     python3 scripts/make_onnx_random.py tests/fixtures/onnx_random --count 30 --seed 2
-    python3 scripts/make_onnx_random.py /tmp/nodes --count 300 --seed 1
+    python3 scripts/make_onnx_random.py DIR --count 400 --seed 1
 
 The first line makes the fixtures. W, R and B are initialisers in half of the models
 and inputs in the others. ONNX Runtime has no layout 1: such a node's answers are those

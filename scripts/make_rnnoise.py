@@ -18,8 +18,7 @@ committed sample stays as it is. Needs numpy; see scripts/requirements.txt.
 """
 
 import argparse
-import hashlib
-import json
+import io
 import os
 import subprocess
 import tarfile
@@ -28,6 +27,7 @@ import wave
 from pathlib import Path
 
 import numpy as np
+from packages import checked, write_safetensors
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "denoise"
@@ -111,20 +111,6 @@ def read_layers(data):
     return arrays, activations
 
 
-def write_safetensors(path, tensors, metadata):
-    """Writes float16 tensors with metadata in the order given, so that each run gives the same bytes."""
-    header, offset = {"__metadata__": metadata}, 0
-    for name, array in tensors.items():
-        header[name] = {"dtype": "F16", "shape": array.shape, "data_offsets": [offset, offset + array.nbytes]}
-        offset += array.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for array in tensors.values():
-            file.write(np.ascontiguousarray(array, "<f2").tobytes())
-
-
 def noise(count):
     """White noise, uniform from -AMPLITUDE to AMPLITUDE, of a linear congruential generator (Numerical Recipes')."""
     state, samples = 1, []
@@ -152,8 +138,7 @@ def main():
     args = parser.parse_args()
 
     crate = args.crate or find_crate()
-    assert hashlib.sha256(crate.read_bytes()).hexdigest() == CRATE_SHA256, "not the crate this was written for"
-    with tarfile.open(crate) as archive:
+    with tarfile.open(fileobj=io.BytesIO(checked(crate, CRATE_SHA256))) as archive:
         data = archive.extractfile(f"{CRATE}/src/weights.rnn").read()
         licence = archive.extractfile(f"{CRATE}/COPYING").read()
     arrays, activations = read_layers(data)
@@ -162,7 +147,7 @@ def main():
 
     EXAMPLE.mkdir(parents=True, exist_ok=True)
     metadata = {**activations, "source": f"{CRATE}, https://github.com/jneem/nnnoiseless", "licence": "BSD-3-Clause"}
-    write_safetensors(EXAMPLE / "rnnoise.safetensors", weights, metadata)
+    write_safetensors(EXAMPLE / "rnnoise.safetensors", weights, metadata, "F16")
     (EXAMPLE / "LICENCE.md").write_text(LICENCE.format(sentence=SENTENCE))
     (EXAMPLE / "LICENSE-BSD-rnnoise.txt").write_bytes(licence)
     print(f"{sum(array.size for array in arrays.values())} weights")

