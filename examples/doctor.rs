@@ -13,8 +13,8 @@ use ndarray::{Array3, ArrayView3};
 use std::process::ExitCode;
 use wgrnn::kernels::Kernel;
 use wgrnn::{
-    Autotune, Cell, Device, Direction, GpuOptions, Lengths, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, adapters,
-    check,
+    Autotune, Cell, Device, Direction, GpuOptions, Lengths, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule,
+    adapters, check,
 };
 
 /// Lists adapters, and checks every kernel and cell on them.
@@ -76,24 +76,36 @@ fn examine(device: &Device) -> Result<bool> {
         });
         println!("{:<18} {:>16} {:>16} {:>16}", cell.name(), chosen[0], chosen[1], chosen[2]);
     }
-    println!("\n{:<26} {:>6} {:>12} {:>12}  verdict", "kernel against its twin", "cases", "max error", "tolerance");
+    println!("\n{:<28} {:>6} {:>12} {:>12}  verdict", "kernel against its twin", "cases", "max error", "tolerance");
     let mut right = true;
     for kernel in Kernel::ALL {
         right &= examine_kernel(device, kernel)?;
     }
-    println!("\n{:<26} {:>6} {:>12} {:>12}  verdict", "layer against textbook", "cases", "max error", "tolerance");
-    for cell in Cell::ALL {
-        right &= examine_layer(device, RnnConfig::new(cell, 20, 33), cell.name())?;
+    println!("\n{:<28} {:>6} {:>12} {:>12}  verdict", "layer against textbook", "cases", "max error", "tolerance");
+    for (name, config) in layers() {
+        right &= examine_layer(device, config, name)?;
     }
-    let projected = || RnnConfig::new(Cell::Lstm, 20, 33).projection(12);
-    right &= examine_layer(device, projected(), "lstm with projection")?;
-    println!("\n{:<26} {:>6} {:>12} {:>12}  verdict", "gradients against twins", "cases", "max error", "tolerance");
-    for cell in Cell::ALL {
-        right &= examine_gradients(device, RnnConfig::new(cell, 20, 33), cell.name())?;
+    println!("\n{:<28} {:>6} {:>12} {:>12}  verdict", "gradients against twins", "cases", "max error", "tolerance");
+    for (name, config) in layers() {
+        right &= examine_gradients(device, config, name)?;
     }
-    right &= examine_gradients(device, projected(), "lstm with projection")?;
     println!("\n{}: {}", device.name(), if right { "all is right" } else { "NOT RIGHT, do not trust its results" });
     Ok(right)
+}
+
+/// Every cell, and the forms of layers that kernels of their own or other tensors are for.
+fn layers() -> Vec<(&'static str, RnnConfig)> {
+    let new = |cell| RnnConfig::new(cell, 20, 33);
+    let gru = Cell::Gru(Reset::After);
+    let others = [
+        ("lstm with projection", new(Cell::Lstm).projection(12)),
+        ("lstm with norms", new(Cell::Lstm).layer_norm(true)),
+        ("gru with norms", new(gru).layer_norm(true)),
+        ("slstm of three heads", new(Cell::Slstm).heads(3)),
+        ("lstm with zoneout", new(Cell::Lstm).zoneout(0.2, 0.1)),
+        ("gru with recurrent dropout", new(gru).recurrent_dropout(0.25)),
+    ];
+    Cell::ALL.into_iter().map(|cell| (cell.name(), new(cell))).chain(others).collect()
 }
 
 fn examine_kernel(device: &Device, kernel: Kernel) -> Result<bool> {

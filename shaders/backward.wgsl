@@ -5,7 +5,10 @@ A phase's backward half multiplies the gate gradients of the phase that comes af
 step, or the first phase of the next step) with that phase's weights, which gives the gradient of the phase's value; then
 the cell's derivative turns what the reserve kept of the gates into their gradients, in place. A sequence takes part from
 its last step on, with the gradient of its final state in `dh` and `dc`; in the end they hold those of its initial state,
-but for the product with the first step's gates. -#}
+but for the product with the first step's gates.
+
+With ZONEOUT or DROPOUT, masks lie behind the old h in the reserve, as `recurrence.wgsl` says, and behind those, for cells
+whose gates see h, the h without its mask. -#}
 struct Params {
     batch: u32,
     directions: u32,
@@ -79,16 +82,19 @@ fn finish_{{ f }}(
 {%- for i in range(phase.fields) %}
     k[{{ i }}] = reserve[at{{ " + %su * p.units_%s" | format(i, f) if i else "" }}];
 {%- endfor %}
-    let h = {{ "reserve[row + p.source + unit]" if phase.hidden_backward else "0.0" }};
-    var d = r;
+{%- if ZONEOUT or DROPOUT %}
+    let drawn = row + p.source + p.units_{{ f }} + unit;
+{%- endif %}
+    let h = {{ ("reserve[drawn + p.units_%s]" | format(f) if UNMASKED else "reserve[row + p.source + unit]") if phase.hidden_backward else "0.0" }};
+    var d = r{{ " * reserve[drawn]" if DROPOUT }};
     var d_h = 0.0;
-    var d_c = 0.0;
+    var d_c{{ ": array<f32, %s>" | format(phase.carried) if phase.carried > 1 else " = 0.0" }};
 {%- if phase.carries_h %}
     d_h = dh[state * p.dh_stride + unit];
 {%- endif %}
-{%- if phase.carries_c %}
-    d_c = dc[state * p.dc_stride + unit];
-{%- endif %}
+{%- for i in range(phase.carried) %}
+    d_c{{ "[%s]" | format(i) if phase.carried > 1 }} = dc[state * p.dc_stride + {{ i }}u * p.units_{{ f }} + unit];
+{%- endfor %}
 {%- if loop.last %}
     d += d_h;
     if (p.dy_stride != 0u) {
@@ -96,16 +102,28 @@ fn finish_{{ f }}(
         d += dy[p.dy_offset + y_row * p.dy_stride + direction * p.units_{{ f }} + unit];
     }
 {%- endif %}
+{%- if ZONEOUT %}
+    // The gradient of a kept value is the old one's, past the cell.
+    let zone = reserve[drawn];
+    let keeps = vec2<bool>(zone == 1.0 || zone == 3.0, zone >= 2.0);
+    let past = select(vec2<f32>(), vec2<f32>(d, d_c), keeps);
+    d = select(d, 0.0, keeps.x);
+    d_c = select(d_c, 0.0, keeps.y);
+{%- endif %}
     let gates = {{ phase.name }}_backward(&k, h, d, &d_h, &d_c);
+{%- if ZONEOUT %}
+    d_h += past.x;
+    d_c += past.y;
+{%- endif %}
 {%- for i in range(phase.fields) %}
     reserve[at{{ " + %su * p.units_%s" | format(i, f) if i else "" }}] = k[{{ i }}];
 {%- endfor %}
 {%- if phase.carries_h %}
     dh[state * p.dh_stride + unit] = d_h;
 {%- endif %}
-{%- if phase.carries_c %}
-    dc[state * p.dc_stride + unit] = d_c;
-{%- endif %}
+{%- for i in range(phase.carried) %}
+    dc[state * p.dc_stride + {{ i }}u * p.units_{{ f }} + unit] = d_c{{ "[%s]" | format(i) if phase.carried > 1 }};
+{%- endfor %}
     return gates;
 }
 {% endfor %}

@@ -22,7 +22,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (i >= p.count) {
         return;
     }
-    let word = random(vec2<u32>(i, p.stream), vec2<u32>(seed[p.seed_offset], seed[p.seed_offset + 1u]));
+    let word = random(vec2<u32>(i, p.stream), vec2<u32>(seed[p.seed_offset], seed[p.seed_offset + 1u])).x;
     let at = p.offset + i;
     values[at] = select(0.0, values[at] * bitcast<f32>(p.scale), word < p.threshold);
 }

@@ -6,7 +6,11 @@ by falling length, so that those still running at a step are the first `running`
 ranks in order, and `map` says where each belongs in the caller's arrays.
 
 With KEEP, a row of `x` becomes the reserve of a row: what the backward pass needs takes the place of the gates' input
-part, and the vectors that were multiplied follow it. -#}
+part, and the vectors that were multiplied follow it.
+
+With ZONEOUT or DROPOUT, which have one phase, masks lie behind those: 1 where h keeps its old value, plus 2 where c does;
+or by what h is multiplied before R. Then what steps hand on is masked, and the h without its mask is in `h_final`. -#}
+{%- set MASKED = DROPOUT and KEEP -%}
 struct Params {
     batch: u32,
     directions: u32,
@@ -122,7 +126,29 @@ fn finish_{{ f }}(
 {%- for i in range(phase.gates) %}weights_bias(peepholes + {{ i }}u * p.units_{{ f }}), {% endfor -%}
     );
 {%- endif %}
-    let value = {{ phase.name }}(g, r, h, {{ "seen, " if phase.peepholes }}&slots, &kept);
+{%- if KEEP and (ZONEOUT or DROPOUT) %}
+    let drawn = row + p.source + p.units_{{ f }} + unit;
+{%- endif %}
+{%- if MASKED and UNMASKED %}
+    let unmasked = h_final[state * p.final_stride + unit];
+    x[drawn + p.units_{{ f }}] = unmasked;
+{%- endif %}
+{%- if ZONEOUT and phase.slots %}
+    let old = slots[0];
+{%- endif %}
+    {{ "var" if ZONEOUT else "let" }} value = {{ phase.name }}(g, r, {{ "unmasked" if MASKED and UNMASKED else "h" }}, {{ "seen, " if phase.peepholes }}&slots, &kept);
+{%- if ZONEOUT and KEEP %}
+    let zone = x[drawn];
+    value = select(value, h, zone == 1.0 || zone == 3.0);
+{%- if phase.slots %}
+    slots[0] = select(slots[0], old, zone >= 2.0);
+{%- endif %}
+{%- elif ZONEOUT %}
+    value = {{ ZONEOUT[0][0] }} * h + {{ ZONEOUT[0][1] }} * value;
+{%- if phase.slots %}
+    slots[0] = {{ ZONEOUT[1][0] }} * old + {{ ZONEOUT[1][1] }} * slots[0];
+{%- endif %}
+{%- endif %}
 {%- for i in range(phase.slots) %}
 {%- if EXCHANGE %}
     atomicStore(&exchange[slot + {{ i }}u * p.units_{{ f }}], bitcast<u32>(slots[{{ i }}]));
@@ -154,10 +180,14 @@ fn finish_{{ f }}(
         y[p.y_offset + y_row * p.y_stride + direction * p.units_{{ f }} + unit] = value;
     }
 {%- endif %}
+{%- if MASKED %}
+    h_final[state * p.final_stride + unit] = value;
+{%- else %}
     if (rank >= step.next_running) {
         h_final[state * p.final_stride + unit] = value;
     }
 {%- endif %}
-    return value;
+{%- endif %}
+    return value{{ " * x[drawn]" if MASKED }};
 }
 {% endfor %}

@@ -1,3 +1,4 @@
+{%- from "scan_lane.wgsl" import scan_params, begin_lane, gates, state_at, total_at -%}
 // A linear recurrence s' = a⊙s + b over many steps, a and b of the gates' input part alone: nothing is multiplied in its
 // loop, and steps can be cut into parts that run side by side.
 //
@@ -8,29 +9,7 @@
 // Where R is a diagonal u, s' is a function of g + u⊙s: PHASE 0 only.
 //
 // With KEEP, the state before each step is kept beside the gates' input part.
-struct Params {
-    batch: u32,
-    directions: u32,
-    state_row: u32, // first row of this layer's states: layer · directions · batch
-    x_direction: u32,
-    x_stride: u32,
-    map_direction: u32,
-    order: u32,   // where `map` has the sequence of each rank
-    offsets: u32, // where `map` has the first row of this dispatch's first step
-    chunk: u32,   // where `map` has the first row that `x` holds
-    steps: u32,
-    running: u32, // most sequences that take part: the grid
-    h_stride: u32,
-    c_stride: u32,
-    y_stride: u32, // 0: no y wanted
-    y_offset: u32,
-    source: u32, // KEEP: column of the old state
-    units: u32,
-    part: u32,  // steps of a part
-    parts: u32, // parts that run side by side
-    rank: u32,  // first rank of this dispatch
-}
-{{ params }}
+{{ scan_params() }}
 
 @group(0) @binding(0) var<storage, read_write> x: array<{{ "u32" if NARROW else "f32" }}>; // [D, rows, G·H]; KEEP: the reserve; NARROW: in halves
 @group(0) @binding(1) var<storage, read> h_in: array<f32>;          // [L·D·N, h_stride]
@@ -51,20 +30,12 @@ fn x_at(at: u32) -> f32 {
 
 @compute @workgroup_size({{ LANES }})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let unit = group.x * {{ LANES }}u + lane;
-    if (unit >= p.units) {
-        return;
-    }
-    let rank = p.rank + group.y;
-    let direction = group.z % p.directions;
-    let part = group.z / p.directions;
-    let row = direction * p.batch + map[p.order + rank];
+    {{- begin_lane() }}
     let state = p.state_row + row;
-    let rows = p.directions * p.batch;
 {%- if PHASE == 2 %}
-    var s = carry[(2u * p.parts * rows + row) * p.units + unit];
+    var s = carry[{{ state_at() }}];
     for (var before = 0u; before < part; before++) {
-        let at = 2u * ((before * rows + row) * p.units + unit);
+        let at = {{ total_at("before") }};
         s = fma(carry[at], s, carry[at + 1u]);
     }
 {%- else %}
@@ -72,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 {%- endif %}
 {%- if PHASE == 1 %}
     if (part == 0u) {
-        carry[(2u * p.parts * rows + row) * p.units + unit] = s;
+        carry[{{ state_at() }}] = s;
     }
     var total = vec2<f32>(1.0, 0.0);
 {%- endif %}
@@ -83,11 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if (rank >= next - first) {
             break;
         }
-        let at = direction * p.x_direction + (first - map[p.chunk] + rank) * p.x_stride;
-        var g: array<f32, {{ SCAN.gates }}>;
-{%- for i in range(SCAN.gates) %}
-        g[{{ i }}] = x_at(at + {{ i }}u * p.units + unit);
-{%- endfor %}
+        {{- gates("x_at(%s)") }}
 {%- if not SCAN.diagonal %}
         let ab = {{ SCAN.name }}_linear(g);
 {%- endif %}
@@ -122,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 {%- endif %}
     }
 {%- if PHASE == 1 %}
-    let at = 2u * ((part * rows + row) * p.units + unit);
+    let at = {{ total_at("part") }};
     carry[at] = total.x;
     carry[at + 1u] = total.y;
 {%- endif %}

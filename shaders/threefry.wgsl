@@ -1,6 +1,6 @@
-// A random word of a counter and a key: Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as
-// 1, 2, 3", 2011). The same counter gives the same word, in any order and on any device.
-fn random(counter: vec2<u32>, key: vec2<u32>) -> u32 {
+// Two random words of a counter and a key: Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as
+// 1, 2, 3", 2011). The same counter gives the same words, in any order and on any device.
+fn random(counter: vec2<u32>, key: vec2<u32>) -> vec2<u32> {
     let keys = array<u32, 3>(key.x, key.y, 0x1bd11bdau ^ key.x ^ key.y);
     let rotations = array<u32, 8>(13u, 15u, 26u, 6u, 17u, 29u, 16u, 24u);
     var x = counter.x + keys[0];
@@ -14,5 +14,5 @@ fn random(counter: vec2<u32>, key: vec2<u32>) -> u32 {
     y += keys[{{ (group + 1) % 3 }}] + {{ group }}u;
 {%- endif %}
 {%- endfor %}
-    return x;
+    return vec2<u32>(x, y);
 }

@@ -22,7 +22,11 @@ pub use ndarray;
 pub use wgpu;
 
 pub use cells::{Activation, Cell, CellClip, Coefficient, Reset};
-pub use device::{AdapterReport, Autotune, Class, Device, Features, GpuOptions, Limits, Trial, TuningReport, adapters};
+#[cfg(not(target_arch = "wasm32"))]
+pub use device::adapters;
+pub use device::{
+    AdapterReport, Autotune, Class, Device, Features, GpuOptions, Limits, Trial, TuningReport, adapters_async,
+};
 pub use error::{Error, Result};
 pub use layer::{
     BatchLengths, Bias, DeviceState, Direction, Embedding, Lengths, Linear, Output, Precision, Reserve, Rnn, RnnCall,
@@ -36,4 +40,4 @@ pub use train::{
     Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, Optimizer, Progress, Tape, Targets, Trainer,
     TrainerOptions,
 };
-pub use weights::{LayerWeights, RnnWeights};
+pub use weights::{LayerWeights, NormWeights, RnnWeights};

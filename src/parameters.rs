@@ -122,7 +122,7 @@ impl Parameters {
     }
 
     fn read_from(&self, storage: &Storage) -> Result<Vec<(String, ArrayD<f32>)>> {
-        let words = pollster::block_on(storage.read(&self.0.device, self.0.words))?;
+        let words = crate::device::block_on(storage.read(&self.0.device, self.0.words))?;
         let array = |entry: &Entry| {
             let values = words[entry.offset..][..entry.len()].iter().copied().map(f32::from_bits).collect();
             ArrayD::from_shape_vec(IxDyn(&entry.shape), values)

@@ -6,12 +6,12 @@
 //!
 //! σ is the logistic function, ⊙ the element-wise product; see [`Cell`] for the equations' sources.
 
-use crate::cells::{Activation, Cell, CellClip, Coefficient, Options, Reset};
+use crate::cells::{Activation, Cell, CellClip, Coefficient, Options, Probability, Reset};
 use crate::error::{Error, Result};
 use crate::layer::{Precision, RnnConfig, State, check_lengths};
 use crate::weights::{LayerWeights, RnnWeights};
 use half::f16;
-use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView3, Axis, LinalgScalar, concatenate, s};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView3, Axis, LinalgScalar, Zip, concatenate, s};
 use num_traits::{Float, FromPrimitive};
 
 /// `f32` or `f64`.
@@ -46,11 +46,11 @@ impl Real for f64 {
 /// What [`forward`] gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReferenceOutput<F> {
-    /// y: [T, N, D·H] or [N, T, D·H], 0 beyond a sequence's length.
+    /// y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length.
     pub y: Array3<F>,
     /// Final h: [L·D, N, H] or P.
     pub h: Array3<F>,
-    /// Final c: [L·D, N, H]; an LSTM has it.
+    /// Final c: [L·D, N, H], or 3·H.
     pub c: Option<Array3<F>>,
 }
 
@@ -62,6 +62,15 @@ struct Weights<F> {
     b_r: Array1<F>,
     w_hr: Option<Array2<F>>,
     peepholes: Array1<F>,
+    norm: Option<Norms<F>>,
+}
+
+/// The weights of layer norms: γ of W's products, R's and c', and β of c'.
+struct Norms<F> {
+    w: Array1<F>,
+    r: Array1<F>,
+    c: Array1<F>,
+    b_c: Array1<F>,
 }
 
 /// A weight in the type of the computation: f32 fits into both.
@@ -86,6 +95,13 @@ impl<F: Real> Weights<F> {
             b_r: bias(&weights.b_r),
             w_hr: weights.w_hr.as_ref().map(|w| w.mapv(|w| stored(w, precision))),
             peepholes: bias(&weights.peepholes),
+            norm: weights.norm.as_ref().map(|norm| {
+                let vector =
+                    |a: &Option<Array1<f32>>, len| a.as_ref().map_or_else(|| Array1::zeros(len), |a| a.mapv(real));
+                let units = norm.c.as_ref().map_or(0, Array1::len);
+                let [c, b_c] = [&norm.c, &norm.b_c].map(|a| vector(a, units));
+                Norms { w: norm.w.mapv(real), r: norm.r.mapv(real), c, b_c }
+            }),
         }
     }
 }
@@ -128,6 +144,13 @@ fn within<F: Real>(a: F, low: F, high: F) -> F {
     }
 }
 
+/// Deviations from the mean over their root mean square.
+fn layer_norm<F: Real>(a: ArrayView1<'_, F>) -> Vec<F> {
+    let mean = a.mean().unwrap_or_else(F::nan);
+    let variance = a.mapv(|a| (a - mean) * (a - mean)).mean().unwrap_or_else(F::nan);
+    a.iter().map(|&a| (a - mean) / (variance + real(1e-5)).sqrt()).collect()
+}
+
 /// One step of one sequence: the new h and c.
 fn step<F: Real>(
     config: &RnnConfig,
@@ -145,8 +168,19 @@ fn step<F: Real>(
     let seen =
         |gate: usize, c: &Array1<F>| weights.peepholes.slice(s![gate * units..(gate + 1) * units]).to_owned() * c;
     let gate = |a: &Array1<F>, i: usize| a.slice(s![i * units..(i + 1) * units]).to_owned();
-    let mut wx = weights.w.dot(&x) + &weights.b_w;
-    if config.precision == Precision::Half {
+    // A GRU's r and z are normed together, n apart; all gates of others together.
+    let normed = |a: Array1<F>, gain: &Array1<F>, bias: &Array1<F>| {
+        let apart = if matches!(config.cell, Cell::Gru(_)) { 2 * units } else { a.len() };
+        let parts = [a.slice(s![..apart]), a.slice(s![apart..])];
+        let all: Array1<F> = parts.into_iter().filter(|part| !part.is_empty()).flat_map(layer_norm).collect();
+        all * gain + bias
+    };
+    let wx = weights.w.dot(&x);
+    let mut wx = match &weights.norm {
+        Some(norm) => normed(wx, &norm.w, &weights.b_w),
+        None => wx + &weights.b_w,
+    };
+    if config.precision == Precision::Half && weights.norm.is_none() {
         wx.mapv_inplace(F::handed_on);
     }
     if let Cell::IndRnn(activation) = config.cell {
@@ -156,7 +190,10 @@ fn step<F: Real>(
     if !config.cell.has_recurrent_weights() {
         return scan_step(config.cell, |i| gate(&wx, i), h, c);
     }
-    let rh = weights.r.dot(h) + &weights.b_r;
+    let rh = match &weights.norm {
+        Some(norm) => normed(weights.r.dot(h), &norm.r, &weights.b_r),
+        None => weights.r.dot(h) + &weights.b_r,
+    };
     match config.cell {
         Cell::Elman(activation) => (apply(activation, wx + rh), c.clone()),
         Cell::Lstm => {
@@ -170,7 +207,11 @@ fn step<F: Real>(
                 None => c,
             });
             let o = apply(f_gate, gate(&a, 3) + seen(3, &c));
-            let h = o * c.mapv(|c| value(f_cell, c));
+            let seen = match &weights.norm {
+                Some(norm) => Array1::from_iter(layer_norm(c.view())) * &norm.c + &norm.b_c,
+                None => c.clone(),
+            };
+            let h = o * seen.mapv(|c| value(f_cell, c));
             (weights.w_hr.as_ref().map_or_else(|| h.clone(), |w| w.dot(&h)), c)
         }
         Cell::Gru(reset) => {
@@ -187,8 +228,40 @@ fn step<F: Real>(
             let one = Array1::from_elem(units, F::one());
             ((one - &z) * n + z * h, c.clone())
         }
+        Cell::Slstm => slstm_step(|i| gate(&wx, i) + gate(&rh, i), c),
         Cell::MinGru | Cell::MinLstm | Cell::Sru | Cell::Qrnn | Cell::IndRnn(_) => (h.clone(), c.clone()),
     }
+}
+
+/// The same of an sLSTM, by its gates' sums.
+fn slstm_step<F: Real>(gate: impl Fn(usize) -> Array1<F>, state: &Array1<F>) -> (Array1<F>, Array1<F>) {
+    let units = state.len() / 3;
+    let old = |slot: usize| state.slice(s![slot * units..(slot + 1) * units]).to_owned();
+    let log_f = gate(1).mapv(|f| -value(Activation::Softplus, -f));
+    let carried = log_f + old(2);
+    let mut m = gate(0);
+    // Nothing is carried where n is 0.
+    Zip::from(&mut m).and(&carried).and(&old(1)).for_each(|m, &carried, &n| {
+        *m = if n == F::zero() || *m > carried { *m } else { carried };
+    });
+    let [i, f] = [gate(0), carried].map(|exponent| {
+        // One infinity less itself. Where nothing is carried, what it is multiplied with stays 0.
+        Zip::from(&exponent)
+            .and(&m)
+            .map_collect(|&a, &m| if a == m { F::one() } else { within(a - m, F::neg_infinity(), real(80.0)).exp() })
+    });
+    let z = gate(2).mapv(|z| value(Activation::Tanh, z));
+    let o = gate(3).mapv(|o| value(Activation::Sigmoid, o));
+    let (c, n) = (&f * &old(0) + &i * &z, &f * &old(1) + &i);
+    let h = o * &c / &n;
+    let state = c.into_iter().chain(n).chain(m).collect();
+    (h, state)
+}
+
+/// Zoneout without training: what it keeps of the old value on average.
+fn mean<F: Real>(z: Probability, old: &Array1<F>, new: &Array1<F>) -> Array1<F> {
+    let z = F::from_f64(z.get()).unwrap_or_else(F::nan);
+    old.mapv(|old| z * old) + new.mapv(|new| (F::one() - z) * new)
 }
 
 /// The same of a cell without R, by its gates' sums.
@@ -222,7 +295,7 @@ fn scan_step<F: Real>(
             let c = &f * c + rest(&f) * tanh(&gate(0));
             (sigmoid(2) * &c, c)
         }
-        Cell::Elman(_) | Cell::Lstm | Cell::Gru(_) | Cell::IndRnn(_) => (h.clone(), c.clone()),
+        Cell::Elman(_) | Cell::Lstm | Cell::Gru(_) | Cell::IndRnn(_) | Cell::Slstm => (h.clone(), c.clone()),
     }
 }
 
@@ -257,7 +330,7 @@ pub fn forward<F: Real>(
         let mut outputs = Vec::new();
         for (direction, weights) in directions.iter().enumerate() {
             let weights = Weights::new(weights, config.precision, config.cell.has_diagonal());
-            let row = layer * config.directions() + direction;
+            let row = layer * config.tracks() + direction;
             let mut y = Array3::zeros((steps, batch, config.state_size()));
             for (n, &length) in lengths.iter().enumerate() {
                 let mut h = h_all.slice(s![row, n, ..]).to_owned();
@@ -265,7 +338,11 @@ pub fn forward<F: Real>(
                 for step_number in 0..length {
                     // The reverse direction begins with the last valid step.
                     let t = if config.is_reverse(direction) { length - 1 - step_number } else { step_number };
-                    (h, c) = step(config, &weights, input.slice(s![t, n, ..]), &h, &c);
+                    let (new_h, new_c) = step(config, &weights, input.slice(s![t, n, ..]), &h, &c);
+                    (h, c) = match config.options.zoneout {
+                        Some([z_h, z_c]) => (mean(z_h, &h, &new_h), mean(z_c, &c, &new_c)),
+                        None => (new_h, new_c),
+                    };
                     y.slice_mut(s![t, n, ..]).assign(&h);
                 }
                 h_all.slice_mut(s![row, n, ..]).assign(&h);

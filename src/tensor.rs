@@ -274,7 +274,7 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost or the buffer lacks the usage `COPY_SRC`.
     pub fn read(&self) -> Result<ArrayD<T>> {
-        pollster::block_on(self.read_async())
+        crate::device::block_on(self.read_async())
     }
 
     /// The same as a future, which waits for the GPU when it is first polled.

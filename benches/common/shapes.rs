@@ -7,7 +7,8 @@ use wgrnn::{Activation, Cell, Direction, Precision, Reset, RnnConfig};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Shape {
     pub name: String,
-    /// `lstm`, `gru`, `elman`, `min_gru`, `min_lstm`, `sru`, `qrnn` or `ind_rnn`.
+    /// `lstm`, `gru`, `elman`, `min_gru`, `min_lstm`, `sru`, `qrnn`, `ind_rnn` or `slstm`;
+    /// `ln_lstm`, `ln_gru` and `ln_elman` with layer norms.
     pub cell: String,
     pub input: usize,
     pub hidden: usize,
@@ -15,9 +16,21 @@ pub struct Shape {
     pub steps: usize,
     pub layers: usize,
     pub directions: usize,
+    /// Heads, of `hidden` units each.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub heads: usize,
     /// Whether in half precision.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub half: bool,
+}
+
+const fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+const fn is_one(heads: &usize) -> bool {
+    *heads == 1
 }
 
 pub fn shapes() -> Vec<Shape> {
@@ -36,14 +49,15 @@ impl Shape {
         let gates = self.hidden * cell.gates();
         let state = if cell.has_recurrent_weights() { self.hidden } else { 0 };
         let layer = |layer| {
-            let input = if layer == 0 { self.input } else { self.hidden * self.directions };
-            2 * self.steps * self.batch * (input + state) * gates * self.directions
+            let tracks = self.directions * self.heads;
+            let input = if layer == 0 { self.input } else { self.hidden * tracks };
+            2 * self.steps * self.batch * (input + state) * gates * tracks
         };
         (0..self.layers).map(layer).sum::<usize>() as f64
     }
 
     fn cell(&self) -> Cell {
-        match self.cell.as_str() {
+        match self.cell.trim_start_matches("ln_") {
             "lstm" => Cell::Lstm,
             "gru" => Cell::Gru(Reset::After),
             "elman" => Cell::Elman(Activation::Tanh),
@@ -52,6 +66,7 @@ impl Shape {
             "sru" => Cell::Sru,
             "qrnn" => Cell::Qrnn,
             "ind_rnn" => Cell::IndRnn(Activation::Relu),
+            "slstm" => Cell::Slstm,
             other => panic!("no cell called '{other}'"),
         }
     }
@@ -60,6 +75,11 @@ impl Shape {
         let direction = if self.directions == 2 { Direction::Bidirectional } else { Direction::Forward };
         let precision = if self.half { Precision::Half } else { Precision::Single };
         let config = RnnConfig::new(self.cell(), self.input, self.hidden);
-        config.layers(self.layers).direction(direction).precision(precision)
+        config
+            .layers(self.layers)
+            .heads(self.heads)
+            .layer_norm(self.cell.starts_with("ln_"))
+            .direction(direction)
+            .precision(precision)
     }
 }

@@ -29,15 +29,15 @@ impl Gates<4, 1, 5> for Lstm {
     }
 }
 
-impl Derivative<4, 5> for Lstm {
+impl Derivative<4, 5, 1> for Lstm {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 5], _h: f32, d: f32, carry: &mut Gradient, _: &Options) -> [f32; 4] {
+    fn backward<M: MulAdd>(k: &mut [f32; 5], _h: f32, d: f32, carry: &mut Gradient<1>, _: &Options) -> [f32; 4] {
         let [i, f, g, o, c] = *k;
         let t = tanh::<M>(f * c + i * g);
-        let d_c = carry.c + d * o * (1.0 - t * t);
+        let d_c = carry.c[0] + d * o * (1.0 - t * t);
         let gates = [d_c * g * i * (1.0 - i), d_c * c * f * (1.0 - f), d_c * i * (1.0 - g * g), d * t * o * (1.0 - o)];
         *k = [gates[0], gates[1], gates[2], gates[3], c];
-        *carry = Gradient { h: 0.0, c: d_c * f };
+        *carry = Gradient { h: 0.0, c: [d_c * f] };
         gates
     }
 }

@@ -34,17 +34,17 @@ impl Gates<4, 1, 5> for LstmGeneral {
     }
 }
 
-impl Derivative<4, 5> for LstmGeneral {
+impl Derivative<4, 5, 1> for LstmGeneral {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 5], _h: f32, d: f32, carry: &mut Gradient, options: &Options) -> [f32; 4] {
+    fn backward<M: MulAdd>(k: &mut [f32; 5], _h: f32, d: f32, carry: &mut Gradient<1>, options: &Options) -> [f32; 4] {
         let [i, f, g, o, c] = *k;
         let sum = f * c + i * g;
         let clipped = options.clipped_cell(sum);
         let t = tanh::<M>(clipped);
-        let d_c = if sum == clipped { carry.c + d * o * (1.0 - t * t) } else { 0.0 };
+        let d_c = if sum == clipped { carry.c[0] + d * o * (1.0 - t * t) } else { 0.0 };
         let gates = [d_c * g * i * (1.0 - i), d_c * c * f * (1.0 - f), d_c * i * (1.0 - g * g), d * t * o * (1.0 - o)];
         *k = [gates[0], gates[1], gates[2], gates[3], c];
-        *carry = Gradient { h: 0.0, c: d_c * f };
+        *carry = Gradient { h: 0.0, c: [d_c * f] };
         gates
     }
 }

@@ -16,13 +16,16 @@ mod lstm;
 mod lstm_general;
 mod min_gru;
 mod min_lstm;
+mod norm;
 mod options;
 mod projection;
 mod qrnn;
+mod slstm;
 mod sru;
 
 pub use activation::{Activation, Coefficient};
-pub use options::{CellClip, Form, Options};
+pub use norm::{EPSILON, Norm};
+pub use options::{CellClip, Form, Options, Probability};
 
 use crate::cpu::backward::{BackwardTwin, derivative};
 use crate::cpu::recurrence::{PhaseTwin, pointwise};
@@ -51,9 +54,13 @@ pub enum Reset {
 /// | `Sru` | f, r = σ(W·x + b); c' = f⊙c + (1−f)⊙(W·x + b); h' = r⊙tanh(c') + (1−r)⊙(W·x + b) | Lei et al. 2017 |
 /// | `Qrnn` | z = tanh(W·x + b); f, o = σ(W·x + b); c' = f⊙c + (1−f)⊙z; h' = o⊙c' | Bradbury et al. 2016 |
 /// | `IndRnn(f)` | f(W·x + b + u⊙h), f relu or tanh | Li et al. 2018 |
+/// | `Slstm` | i = exp(·), f = σ(·), z = tanh(·), o = σ(·); c' = f⊙c + i⊙z; n' = f⊙n + i; h' = o⊙c'/n' | Beck et al. 2024 |
 ///
 /// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see the input alone, so that all steps of a state are a scan,
 /// s' = a⊙s + b, which needs no product in its loop and whose steps can be cut into parts that run side by side.
+///
+/// The c of an `Slstm` is [c, n, m] side by side, 3·H numbers: m is the logarithm of a scale that c and n have in common, which
+/// keeps the exponential gate from overflowing and leaves h as it is.
 ///
 /// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n. [`RnnConfig`](crate::RnnConfig) has what can
 /// be different: activations, clips, coupled gates, peepholes.
@@ -75,6 +82,8 @@ pub enum Cell {
     Qrnn,
     /// Independently recurrent network: one gate, its activation max(·, 0) or tanh; R is a diagonal.
     IndRnn(Activation),
+    /// xLSTM's scalar LSTM with an exponential gate: gates i, f, z, o.
+    Slstm,
 }
 
 /// How wide the vectors of a phase are.
@@ -125,8 +134,8 @@ pub struct Phase {
     pub hidden_backward: bool,
     /// Whether the derivative takes and leaves a part of the gradient of h that passes by the product.
     pub carries_h: bool,
-    /// Whether there is a gradient of c to carry.
-    pub carries_c: bool,
+    /// Numbers of c a unit whose gradient there is to carry.
+    pub carried: usize,
     pub(crate) twin: PhaseTwin,
     pub(crate) backward: BackwardTwin,
 }
@@ -194,7 +203,7 @@ impl Phase {
 macro_rules! phase {
     (
         $name:ident = $type:ty, gates $gates:literal, slots $slots:literal, kept $kept:literal, fields $fields:literal
-        $(, $field:ident: $value:expr)* $(,)?
+        $(carried $carried:literal)? $(, $field:ident: $value:expr)* $(,)?
     ) => {
         Phase {
             name: stringify!($name),
@@ -203,8 +212,9 @@ macro_rules! phase {
             slots: $slots,
             kept: $kept,
             fields: $fields,
+            carried: 0 $(+ $carried)?,
             twin: pointwise::<$gates, $slots, $kept, $type>,
-            backward: derivative::<$gates, $fields, $type>,
+            backward: derivative::<$gates, $fields, { 0 $(+ $carried)? }, $type>,
             $($field: $value,)*
             ..PLAIN
         }
@@ -242,7 +252,7 @@ const PLAIN: Phase = Phase {
     recurrent: &[],
     hidden_backward: false,
     carries_h: true,
-    carries_c: false,
+    carried: 0,
     twin: |_| {},
     backward: |_| {},
 };
@@ -254,13 +264,13 @@ static ELMAN_RELU: [Phase; 1] =
 static ELMAN_SIGMOID: [Phase; 1] =
     [phase!(elman_sigmoid = elman::ElmanSigmoid, gates 1, slots 0, kept 1, fields 1, recurrent: &[(0, 1)])];
 static LSTM: [Phase; 1] =
-    [phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_c: true)];
+    [phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5 carried 1, recurrent: &[(0, 4)])];
 const PROJECTION: Phase = phase!(
     projection = projection::Projection, gates 1, slots 0, kept 0, fields 1,
     recurrent: &[(0, 1)], input: false, units: Width::State, source: Width::Hidden,
 );
 static LSTM_PROJECTED: [Phase; 2] = [
-    phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_h: false, carries_c: true),
+    phase!(lstm = lstm::Lstm, gates 4, slots 1, kept 5, fields 5 carried 1, recurrent: &[(0, 4)], carries_h: false),
     PROJECTION,
 ];
 static GRU_RESET_AFTER: [Phase; 1] = [phase!(
@@ -278,15 +288,18 @@ static GRU_RESET_BEFORE: [Phase; 2] = [
     ),
 ];
 
+static SLSTM: [Phase; 1] =
+    [phase!(slstm = slstm::Slstm, gates 4, slots 3, kept 7, fields 7 carried 3, recurrent: &[(0, 4)])];
+
 static ELMAN_GENERAL: [Phase; 1] =
     [phase!(forward elman_general = elman_general::ElmanGeneral, gates 1, slots 0, kept 1)];
 static LSTM_GENERAL: [Phase; 1] = [
-    phase!(lstm_general = lstm_general::LstmGeneral, gates 4, slots 1, kept 5, fields 5, recurrent: &[(0, 4)], carries_c: true),
+    phase!(lstm_general = lstm_general::LstmGeneral, gates 4, slots 1, kept 5, fields 5 carried 1, recurrent: &[(0, 4)]),
 ];
 static LSTM_GENERAL_PROJECTED: [Phase; 2] = [
     phase!(
-        lstm_general = lstm_general::LstmGeneral, gates 4, slots 1, kept 5, fields 5,
-        recurrent: &[(0, 4)], carries_h: false, carries_c: true,
+        lstm_general = lstm_general::LstmGeneral, gates 4, slots 1, kept 5, fields 5 carried 1,
+        recurrent: &[(0, 4)], carries_h: false,
     ),
     PROJECTION,
 ];
@@ -299,7 +312,7 @@ static GRU_GENERAL_BEFORE: [Phase; 2] = [
 
 impl Cell {
     /// Every cell in its usual form: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Elman(Activation::Tanh),
         Self::Elman(Activation::Relu),
         Self::Elman(Activation::Sigmoid),
@@ -312,6 +325,7 @@ impl Cell {
         Self::Qrnn,
         Self::IndRnn(Activation::Relu),
         Self::IndRnn(Activation::Tanh),
+        Self::Slstm,
     ];
 
     /// The name used in tables and messages.
@@ -331,6 +345,7 @@ impl Cell {
             Self::IndRnn(Activation::Relu) => "ind_rnn_relu",
             Self::IndRnn(Activation::Tanh) => "ind_rnn_tanh",
             Self::IndRnn(_) => "ind_rnn",
+            Self::Slstm => "slstm",
         }
     }
 
@@ -340,13 +355,22 @@ impl Cell {
             Self::Elman(_) | Self::IndRnn(_) => 1,
             Self::MinGru => 2,
             Self::Gru(_) | Self::MinLstm | Self::Qrnn => 3,
-            Self::Lstm | Self::Sru => 4,
+            Self::Lstm | Self::Sru | Self::Slstm => 4,
         }
     }
 
     /// Whether there is a cell state c beside h.
     pub const fn has_cell_state(self) -> bool {
-        matches!(self, Self::Lstm | Self::Sru | Self::Qrnn)
+        self.cell_numbers() > 0
+    }
+
+    /// Numbers of c a unit.
+    pub(crate) const fn cell_numbers(self) -> usize {
+        match self {
+            Self::Lstm | Self::Sru | Self::Qrnn => 1,
+            Self::Slstm => 3,
+            _ => 0,
+        }
     }
 
     /// What a cell without a matrix R has instead of phases.
@@ -359,7 +383,7 @@ impl Cell {
             Self::IndRnn(Activation::Tanh) => Some(&IND_RNN_TANH),
             // Others are refused when a layer is made.
             Self::IndRnn(_) => Some(&IND_RNN_RELU),
-            Self::Elman(_) | Self::Lstm | Self::Gru(_) => None,
+            Self::Elman(_) | Self::Lstm | Self::Gru(_) | Self::Slstm => None,
         }
     }
 
@@ -370,7 +394,7 @@ impl Cell {
 
     /// Whether the state is multiplied by a matrix R.
     pub const fn has_recurrent_weights(self) -> bool {
-        matches!(self, Self::Elman(_) | Self::Lstm | Self::Gru(_))
+        matches!(self, Self::Elman(_) | Self::Lstm | Self::Gru(_) | Self::Slstm)
     }
 
     /// The phases of a step of the usual form, none of a cell without R; `projected` matters to an LSTM only.
@@ -393,6 +417,7 @@ impl Cell {
             Self::Lstm => &LSTM,
             Self::Gru(Reset::After) => &GRU_RESET_AFTER,
             Self::Gru(Reset::Before) => &GRU_RESET_BEFORE,
+            Self::Slstm => &SLSTM,
             Self::MinGru | Self::MinLstm | Self::Sru | Self::Qrnn | Self::IndRnn(_) => &[],
         }
     }

@@ -14,6 +14,22 @@ pub struct CellClip {
     pub propagates_nan: bool,
 }
 
+/// A probability, by its bits: so that options can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Probability(u64);
+
+impl Probability {
+    /// As it is; [`Form::check`] refuses what is none.
+    pub const fn new(probability: f64) -> Self {
+        Self(probability.to_bits())
+    }
+
+    /// The number.
+    pub const fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
 /// Variants of a cell: [`RnnConfig`](crate::RnnConfig) has a method for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
@@ -27,6 +43,12 @@ pub struct Options {
     pub coupled: bool,
     /// Whether an LSTM's gates see c.
     pub peepholes: bool,
+    /// Whether sums of gates and an LSTM's c are normed.
+    pub layer_norm: bool,
+    /// How likely a unit of h, and one of c, keeps its old value at a step of training.
+    pub zoneout: Option<[Probability; 2]>,
+    /// How likely R does not see a unit of h in a sequence of training.
+    pub recurrent_dropout: Option<Probability>,
 }
 
 impl Options {
@@ -37,6 +59,9 @@ impl Options {
         cell_clip: None,
         coupled: false,
         peepholes: false,
+        layer_norm: false,
+        zoneout: None,
+        recurrent_dropout: None,
     };
 
     /// A sum as it comes to a gate's activation.
@@ -85,6 +110,14 @@ impl Form {
         let usual = Options::USUAL;
         let [alpha, beta] = [number(0.3), number(0.6)];
         let elman = |activation| Self::new(Cell::Elman(activation), false);
+        let zoneout = |cell, z: [f64; 2]| Self {
+            options: Options { zoneout: Some(z.map(Probability::new)), ..usual },
+            ..Self::new(cell, false)
+        };
+        let recurrent_dropout = |cell| Self {
+            options: Options { recurrent_dropout: Some(Probability::new(0.4)), ..usual },
+            ..Self::new(cell, false)
+        };
         Self::usual().chain([
             Self { options: Options { clip: Some(number(0.5)), ..usual }, ..elman(A::LeakyRelu { alpha }) },
             elman(A::Affine { alpha, beta }),
@@ -120,6 +153,13 @@ impl Form {
                 },
                 ..Self::new(Cell::Gru(Reset::Before), false)
             },
+            Self { options: Options { layer_norm: true, ..usual }, ..elman(A::Tanh) },
+            Self { options: Options { layer_norm: true, ..usual }, ..Self::new(Cell::Lstm, false) },
+            Self { options: Options { layer_norm: true, ..usual }, ..Self::new(Cell::Gru(Reset::After), false) },
+            zoneout(Cell::Lstm, [0.3, 0.1]),
+            zoneout(Cell::Gru(Reset::After), [0.2, 0.0]),
+            recurrent_dropout(Cell::Lstm),
+            recurrent_dropout(Cell::Gru(Reset::After)),
         ])
     }
 
@@ -130,21 +170,50 @@ impl Form {
 
     /// The phases of a step.
     pub fn phases(&self) -> &'static [Phase] {
-        self.cell.phases_of(self.projected, self.is_usual())
+        // Norms come before a cell's gates, and leave these as they are.
+        let plain = Self { options: Options { layer_norm: false, ..self.options }, ..*self };
+        self.cell.phases_of(self.projected, plain.is_usual())
     }
 
     /// Whether it is as textbooks have it.
     pub fn is_usual(&self) -> bool {
+        // What training draws changes no equation of the cell.
+        let options = Options { zoneout: None, recurrent_dropout: None, ..self.options };
         let own = !matches!(
             self.cell,
             Cell::Elman(activation) if ![Activation::Tanh, Activation::Relu, Activation::Sigmoid].contains(&activation)
         );
-        own && self.options == Options::USUAL
+        own && options == Options::USUAL
+    }
+
+    /// Whether training draws masks.
+    pub const fn draws(&self) -> bool {
+        self.options.zoneout.is_some() || self.options.recurrent_dropout.is_some()
+    }
+
+    /// The same as kernels run it: dropout is a matter of training alone.
+    pub(crate) const fn running(mut self, training: bool) -> Self {
+        if !training {
+            self.options.recurrent_dropout = None;
+        }
+        self
+    }
+
+    /// Whether gates see an h that R does not: with recurrent dropout, the one without its mask.
+    pub(crate) fn sees_unmasked(&self) -> bool {
+        self.options.recurrent_dropout.is_some() && self.phases().iter().any(|phase| phase.hidden)
+    }
+
+    /// Columns of the reserve that follow the old h, each as wide as that: the masks, and h without its mask.
+    pub(crate) fn drawn_columns(&self) -> usize {
+        usize::from(self.draws()) + usize::from(self.sees_unmasked())
     }
 
     /// Whether its gradients are known: those of the usual forms, and of a clipped c.
     pub fn trains(&self) -> bool {
-        Self { options: Options { cell_clip: None, ..self.options }, ..*self }.is_usual()
+        // Norms are those of usual cells.
+        let cell_clip = self.options.cell_clip.filter(|_| self.options.layer_norm);
+        Self { options: Options { cell_clip, layer_norm: false, ..self.options }, ..*self }.is_usual()
     }
 
     /// f, g and h: an Elman cell has one, which stands for all.
@@ -157,7 +226,8 @@ impl Form {
 
     /// Refuses what the cell has not.
     pub fn check(&self) -> Result<()> {
-        let Options { activations, clip, cell_clip, coupled, peepholes } = self.options;
+        let Options { activations, clip, cell_clip, coupled, peepholes, layer_norm, .. } = self.options;
+        self.check_draws()?;
         self.activations().into_iter().try_for_each(Activation::check)?;
         let refuse = |what: &str| Err(Error::value(what, "an LSTM, no other cell has one", self.cell.name()));
         let is_lstm = self.cell == Cell::Lstm;
@@ -172,13 +242,18 @@ impl Form {
             () if matches!(self.cell, Cell::IndRnn(f) if ![Activation::Relu, Activation::Tanh].contains(&f)) => {
                 Err(Error::value("activation of an IndRNN", "relu or tanh", self.activations()[0]))
             }
-            () if clip.is_some() && !self.cell.has_recurrent_weights() => {
-                Err(Error::value("clip", "a cell with recurrent weights", self.cell.name()))
+            () if clip.is_some() && !matches!(self.cell, Cell::Elman(_) | Cell::Lstm | Cell::Gru(_)) => {
+                Err(Error::value("clip", "an Elman cell, an LSTM or a GRU", self.cell.name()))
             }
             () if self.projected && !is_lstm => refuse("projection"),
             () if cell_clip.is_some() && !is_lstm => refuse("cell clip"),
             () if coupled && !is_lstm => refuse("coupled forget gate"),
             () if peepholes && !is_lstm => refuse("peepholes"),
+            () if layer_norm && (self.projected || !self.trains() || self.norm().is_none()) => Err(Error::value(
+                "layer norm",
+                "an Elman cell, an LSTM or a GRU that resets after its product, without projection or other options",
+                self,
+            )),
             () => match (clip, cell_clip) {
                 (Some(clip), _) if !(clip.get() > 0.0 && clip.get().is_finite()) => {
                     Err(Error::value("clip", "a positive number", clip.get()))
@@ -191,6 +266,33 @@ impl Form {
                 }
                 _ => Ok(()),
             },
+        }
+    }
+
+    /// Refuses what can't be drawn, and for what cells it is not.
+    fn check_draws(&self) -> Result<()> {
+        let Options { zoneout, recurrent_dropout, .. } = self.options;
+        let named = zoneout.map(|[h, c]| [("zoneout of h", h), ("zoneout of c", c)]);
+        let dropped = recurrent_dropout.map(|p| [("recurrent dropout", p)]);
+        for (name, probability) in named.iter().flatten().chain(dropped.iter().flatten()) {
+            if !(0.0..1.0).contains(&probability.get()) {
+                return Err(Error::value(*name, "a probability from 0 to less than 1", probability.get()));
+            }
+        }
+        let name = if zoneout.is_some() { "zoneout" } else { "recurrent dropout" };
+        let suits = matches!(self.cell, Cell::Elman(_) | Cell::Lstm | Cell::Gru(Reset::After));
+        match zoneout {
+            Some(_) if recurrent_dropout.is_some() => {
+                Err(Error::value("zoneout with recurrent dropout", "one of the two", self.cell.name()))
+            }
+            _ if self.draws() && !(suits && !self.projected && self.is_usual()) => {
+                let expected = "an Elman cell, an LSTM without projection or a GRU with reset after, in its usual form";
+                Err(Error::value(name, expected, self))
+            }
+            Some([_, c]) if c.get() > 0.0 && self.cell != Cell::Lstm => {
+                Err(Error::value("zoneout of c", "an LSTM, no other cell has one", self.cell.name()))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -207,9 +309,18 @@ impl Form {
 
 impl std::fmt::Display for Form {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Options { clip, cell_clip, coupled, peepholes, .. } = self.options;
+        let Options { clip, cell_clip, coupled, peepholes, layer_norm, .. } = self.options;
         write!(f, "{}{}", self.cell.name(), if self.projected { " projected" } else { "" })?;
-        if self.is_usual() {
+        if layer_norm {
+            write!(f, " normed")?;
+        }
+        if let Some([h, c]) = self.options.zoneout {
+            write!(f, " zoneout {}, {}", h.get(), c.get())?;
+        }
+        if let Some(p) = self.options.recurrent_dropout {
+            write!(f, " recurrent dropout {}", p.get())?;
+        }
+        if (Self { options: Options { layer_norm: false, ..self.options }, ..*self }).is_usual() {
             return Ok(());
         }
         let [gate, candidate, output] = self.activations();

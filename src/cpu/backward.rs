@@ -3,7 +3,7 @@
 use super::Call;
 use super::math::{MulAdd, Vectorised, vectorise};
 use super::product::Matrix;
-use super::recurrence::{LANES, MAX_FIELDS, Part, load, store};
+use super::recurrence::{LANES, MAX_FIELDS, MAX_SLOTS, Part, is_kept, load, store};
 use super::rows::SharedRows;
 use crate::cells::{Options, Phase, Width};
 use crate::kernels::{BackwardParams, Packed};
@@ -11,15 +11,15 @@ use std::marker::PhantomData;
 
 /// Gradients of a unit's state that pass from step to step beside the products.
 #[derive(Clone, Copy)]
-pub(crate) struct Gradient {
+pub(crate) struct Gradient<const C: usize = 0> {
     pub h: f32,
-    pub c: f32,
+    pub c: [f32; C],
 }
 
 /// A cell's derivative for one unit: F fields of the reserve, of which it makes gradients, the old h, the gradient d of the
-/// phase's value; gives the gradients of G gates' recurrent parts.
-pub(crate) trait Derivative<const G: usize, const F: usize> {
-    fn backward<M: MulAdd>(k: &mut [f32; F], h: f32, d: f32, carry: &mut Gradient, options: &Options) -> [f32; G];
+/// phase's value, C gradients of c; gives the gradients of G gates' recurrent parts.
+pub(crate) trait Derivative<const G: usize, const F: usize, const C: usize = 0> {
+    fn backward<M: MulAdd>(k: &mut [f32; F], h: f32, d: f32, carry: &mut Gradient<C>, options: &Options) -> [f32; G];
 }
 
 /// Some units of one sequence in a phase's backward half.
@@ -31,7 +31,7 @@ pub(crate) struct BackwardRow<'a> {
     pub options: &'a Options,
     /// Empty where there is none to carry.
     pub dh: &'a mut [f32],
-    pub dc: &'a mut [f32],
+    pub dc: [&'a mut [f32]; MAX_SLOTS],
     /// Gates' gradients, and how far one gate's are from the next one's.
     pub out: (&'a mut [f32], usize),
 }
@@ -40,28 +40,28 @@ pub(crate) struct BackwardRow<'a> {
 pub(crate) type BackwardTwin = fn(BackwardRow<'_>);
 
 /// Applies a derivative to each unit of a row, in vector code for the best instruction set that this CPU has.
-pub(crate) fn derivative<const G: usize, const F: usize, C: Derivative<G, F>>(row: BackwardRow<'_>) {
-    vectorise(Pointwise::<G, F, C>(row, PhantomData));
+pub(crate) fn derivative<const G: usize, const F: usize, const C: usize, T: Derivative<G, F, C>>(row: BackwardRow<'_>) {
+    vectorise(Pointwise::<G, F, C, T>(row, PhantomData));
 }
 
-struct Pointwise<'a, const G: usize, const F: usize, C>(BackwardRow<'a>, PhantomData<C>);
+struct Pointwise<'a, const G: usize, const F: usize, const C: usize, T>(BackwardRow<'a>, PhantomData<T>);
 
-impl<const G: usize, const F: usize, C: Derivative<G, F>> Vectorised for Pointwise<'_, G, F, C> {
+impl<const G: usize, const F: usize, const C: usize, T: Derivative<G, F, C>> Vectorised for Pointwise<'_, G, F, C, T> {
     #[inline(always)]
     fn run<M: MulAdd>(mut self) {
         let units = self.0.d.len();
         let whole = units / LANES * LANES;
         for first in (0..whole).step_by(LANES) {
-            lanes::<G, F, true, C, M>(&mut self.0, first, LANES);
+            lanes::<G, F, C, true, T, M>(&mut self.0, first, LANES);
         }
         if whole < units {
-            lanes::<G, F, false, C, M>(&mut self.0, whole, units - whole);
+            lanes::<G, F, C, false, T, M>(&mut self.0, whole, units - whole);
         }
     }
 }
 
 #[inline(always)]
-fn lanes<const G: usize, const F: usize, const WHOLE: bool, C: Derivative<G, F>, M: MulAdd>(
+fn lanes<const G: usize, const F: usize, const C: usize, const WHOLE: bool, T: Derivative<G, F, C>, M: MulAdd>(
     row: &mut BackwardRow<'_>,
     first: usize,
     count: usize,
@@ -69,33 +69,48 @@ fn lanes<const G: usize, const F: usize, const WHOLE: bool, C: Derivative<G, F>,
     let some = |from: &[f32]| if from.is_empty() { [0.0; LANES] } else { load::<WHOLE>(from, first, count) };
     let mut fields: [_; F] = std::array::from_fn(|f| load::<WHOLE>(row.fields[f], first, count));
     let (h, d) = (some(row.h), load::<WHOLE>(row.d, first, count));
-    let (mut dh, mut dc) = (some(row.dh), some(row.dc));
+    let mut dh = some(row.dh);
+    let mut dc: [_; C] = std::array::from_fn(|c| load::<WHOLE>(row.dc[c], first, count));
     let mut out = [[0.0; LANES]; G];
     for j in 0..LANES {
         let mut k = [0.0; F];
         for f in 0..F {
             k[f] = fields[f][j];
         }
-        let mut carry = Gradient { h: dh[j], c: dc[j] };
-        let gates = C::backward::<M>(&mut k, h[j], d[j], &mut carry, row.options);
+        let mut carry = Gradient { h: dh[j], c: [0.0; C] };
+        carry.c.iter_mut().zip(&dc).for_each(|(carried, lanes)| *carried = lanes[j]);
+        let gates = T::backward::<M>(&mut k, h[j], d[j], &mut carry, row.options);
         for f in 0..F {
             fields[f][j] = k[f];
         }
         for g in 0..G {
             out[g][j] = gates[g];
         }
-        (dh[j], dc[j]) = (carry.h, carry.c);
+        dh[j] = carry.h;
+        dc.iter_mut().zip(carry.c).for_each(|(lanes, carried)| lanes[j] = carried);
     }
     for (field, lanes) in row.fields.iter_mut().zip(&fields) {
         store::<WHOLE>(field, first, count, lanes);
     }
-    for (to, lanes) in [(&mut row.dh, &dh), (&mut row.dc, &dc)] {
-        if !to.is_empty() {
-            store::<WHOLE>(to, first, count, lanes);
-        }
+    if !row.dh.is_empty() {
+        store::<WHOLE>(row.dh, first, count, &dh);
+    }
+    for (to, lanes) in row.dc.iter_mut().zip(&dc) {
+        store::<WHOLE>(to, first, count, lanes);
     }
     for (g, lanes) in out.iter().enumerate() {
         store::<WHOLE>(row.out.0, g * row.out.1 + first, count, lanes);
+    }
+}
+
+/// Takes the gradients of what zoneout kept, of h for 1 or of c for 2, out of all.
+fn pass_by(past: &mut Vec<f32>, gradients: &mut [f32], drawn: &[f32], which: f32) {
+    past.clear();
+    past.resize(gradients.len(), 0.0);
+    for ((past, gradient), &drawn) in past.iter_mut().zip(gradients).zip(drawn) {
+        if is_kept(drawn, which) {
+            *past = std::mem::take(gradient);
+        }
     }
 }
 
@@ -104,6 +119,8 @@ fn lanes<const G: usize, const F: usize, const WHOLE: bool, C: Derivative<G, F>,
 pub(crate) struct Workspace {
     products: Vec<f32>,
     gates: Vec<f32>,
+    /// Gradients of what zoneout kept.
+    past: [Vec<f32>; 2],
     /// Two copies of the tile's gate gradients, which take turns.
     pub state: [Vec<f32>; 2],
 }
@@ -124,6 +141,8 @@ pub(crate) struct Backward<'a> {
     pub p: BackwardParams,
     pub phases: &'static [Phase],
     options: Options,
+    /// Whether gates see an h that R does not.
+    unmasked: bool,
     sizes: [PhaseSizes; 2],
     reserve: SharedRows<'a>,
     weights: &'a [f32],
@@ -176,6 +195,7 @@ impl<'a> Backward<'a> {
             p,
             phases,
             options: call.variant.options(),
+            unmasked: call.variant.cell.is_some_and(|form| form.sees_unmasked()),
             sizes,
             reserve: SharedRows::new(call.write(0)),
             weights: call.read(1),
@@ -249,14 +269,20 @@ impl<'a> Backward<'a> {
             // SAFETY: state rows and map rows are different for different ranks and directions, and a unit of a rank and
             // direction is worked on by one thread at a time.
             let column = |at: usize, len| unsafe { self.reserve.row(row + at + some.start, len) };
-            let carried = |of: &SharedRows<'a>, stride: u32, carries: bool| {
-                let at = if carries { state * stride as usize + some.start } else { 0 };
+            let carried = |of: &SharedRows<'a>, at: usize, carries: bool| {
+                let at = if carries { at + some.start } else { 0 };
                 // SAFETY: as above.
                 unsafe { of.row(at, if carries { width } else { 0 }) }
             };
-            let dh = carried(&self.dh, self.p.dh_stride, cell.carries_h);
-            let dc = carried(&self.dc, self.p.dc_stride, cell.carries_c);
+            let dh = carried(&self.dh, state * self.p.dh_stride as usize, cell.carries_h);
+            let mut dc: [&mut [f32]; MAX_SLOTS] = std::array::from_fn(|c| {
+                carried(&self.dc, state * self.p.dc_stride as usize + c * units, c < cell.carried)
+            });
             let d = &mut workspace.products[i * width..][..width];
+            let drawn = self.p.source as usize + units;
+            if self.options.recurrent_dropout.is_some() {
+                d.iter_mut().zip(&*column(drawn, width)).for_each(|(d, mask)| *d *= mask);
+            }
             if phase + 1 == self.phases.len() {
                 d.iter_mut().zip(&*dh).for_each(|(d, dh)| *d += dh);
                 if self.p.dy_stride != 0 {
@@ -266,7 +292,17 @@ impl<'a> Backward<'a> {
                     d.iter_mut().zip(&self.dy[at..]).for_each(|(d, dy)| *d += dy);
                 }
             }
-            let h = if cell.hidden_backward { &*column(self.p.source as usize, width) } else { &[] };
+            let h = match cell.hidden_backward {
+                true if self.unmasked => &*column(drawn + units, width),
+                true => &*column(self.p.source as usize, width),
+                false => &[],
+            };
+            let zoned = self.options.zoneout.is_some().then(|| &*column(drawn, width));
+            if let Some(drawn) = zoned {
+                // The gradient of a kept value is the old one's, past the cell.
+                pass_by(&mut workspace.past[0], d, drawn, 1.0);
+                pass_by(&mut workspace.past[1], dc[0], drawn, 2.0);
+            }
             (cell.backward)(BackwardRow {
                 fields: std::array::from_fn(|f| {
                     if f < cell.fields { column(fields + f * units, width) } else { Default::default() }
@@ -274,10 +310,16 @@ impl<'a> Backward<'a> {
                 h,
                 d,
                 options: &self.options,
-                dh,
-                dc,
+                dh: &mut *dh,
+                dc: dc.each_mut().map(|dc| &mut **dc),
                 out: (&mut workspace.gates, width),
             });
+            if zoned.is_some() {
+                let [dc, ..] = dc;
+                for (to, past) in [dh, dc].into_iter().zip(&workspace.past) {
+                    to.iter_mut().zip(past).for_each(|(d, past)| *d += past);
+                }
+            }
             for (gate, gradients) in workspace.gates.chunks_exact(width).enumerate() {
                 out(i, state, gate, gradients);
             }

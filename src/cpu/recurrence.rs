@@ -4,7 +4,7 @@ use super::Call;
 use super::math::{MulAdd, Vectorised, vectorise};
 use super::product::Matrix;
 use super::rows::SharedRows;
-use crate::cells::{Options, Phase};
+use crate::cells::{Options, Phase, Probability};
 use crate::kernels::{Packed, RecurrenceParams};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -53,9 +53,9 @@ pub(crate) struct PhaseRow<'a> {
 }
 
 /// No cell has more.
-pub(crate) const MAX_SLOTS: usize = 2;
+pub(crate) const MAX_SLOTS: usize = 3;
 /// Nor more columns in the reserve.
-pub(crate) const MAX_FIELDS: usize = 5;
+pub(crate) const MAX_FIELDS: usize = 7;
 
 /// A phase's gates over a row.
 pub(crate) type PhaseTwin = fn(PhaseRow<'_>);
@@ -166,12 +166,34 @@ fn lanes<
     }
 }
 
+/// Zoneout: old values instead of new ones where `which` was drawn, or the mean where nothing was.
+fn keep_old(new: &mut [f32], old: &[f32], drawn: Option<&[f32]>, which: f32, probability: Probability) {
+    let z = probability.get() as f32;
+    for (i, (new, &old)) in new.iter_mut().zip(old).enumerate() {
+        *new = match drawn {
+            Some(drawn) if is_kept(drawn[i], which) => old,
+            Some(_) => *new,
+            None => z * old + (1.0 - z) * *new,
+        };
+    }
+}
+
+/// Whether zoneout keeps the old h, for 1, or c, for 2: what was drawn is the sum of those that it keeps.
+pub(super) fn is_kept(drawn: f32, which: f32) -> bool {
+    drawn == which || drawn == 3.0
+}
+
 /// A thread's memory: gathered states, products, and the state of the sequences it works on.
 #[derive(Default)]
 pub(crate) struct Workspace {
     products: Vec<f32>,
     peepholes: Vec<f32>,
     value: Vec<f32>,
+    /// Zoneout: the old c.
+    old: Vec<f32>,
+    /// Recurrent dropout: the old h without its mask, and the new one with it.
+    unmasked: Vec<f32>,
+    masked: Vec<f32>,
     /// Two copies of the tile's state, which take turns.
     pub state: [Vec<f32>; 2],
 }
@@ -192,6 +214,9 @@ pub(crate) struct Recurrence<'a> {
     pub p: RecurrenceParams,
     pub phases: &'static [Phase],
     options: Options,
+    /// Whether h is masked before R, and whether gates see it without its mask.
+    masked: bool,
+    unmasked: bool,
     /// Those of each direction, if there are any.
     peepholes: Vec<Vec<f32>>,
     keep: bool,
@@ -255,6 +280,8 @@ impl<'a> Recurrence<'a> {
             p,
             phases,
             options: call.variant.options(),
+            masked: call.variant.options().recurrent_dropout.is_some() && call.variant.keep,
+            unmasked: call.variant.cell.is_some_and(|form| form.sees_unmasked()) && call.variant.keep,
             peepholes: Vec::new(),
             keep: call.variant.keep,
             half: call.variant.half,
@@ -372,23 +399,57 @@ impl<'a> Recurrence<'a> {
             let x = std::array::from_fn(|i| {
                 if cell.input && i < columns { column(gate + i * units, width) } else { Default::default() }
             });
-            let slots = std::array::from_fn(|s| {
-                let (at, len) = if s < cell.slots { (s * units + some.start, width) } else { (0, 0) };
+            let slot = |s: usize| state * self.p.aux_stride as usize + s * units + some.start;
+            let slots: [&mut [f32]; MAX_SLOTS] = std::array::from_fn(|s| {
+                let (at, len) = if s < cell.slots { (slot(s), width) } else { (0, 0) };
                 // SAFETY: as above.
-                unsafe { self.aux.row(state * self.p.aux_stride as usize + at, len) }
+                unsafe { self.aux.row(at, len) }
             });
-            let h = if cell.hidden { &source(i, state)[some.start..] } else { r.0 };
+            let drawn = self.p.source as usize + units;
+            if self.unmasked {
+                let at = state * self.p.final_stride as usize + some.start;
+                // SAFETY: as above.
+                let h = unsafe { self.h_final.read(at, width) };
+                workspace.unmasked.clear();
+                workspace.unmasked.extend_from_slice(h);
+                column(drawn + units, width).copy_from_slice(h);
+            }
+            let h = match cell.hidden {
+                true if self.unmasked => &workspace.unmasked,
+                true => &source(i, state)[some.start..],
+                false => r.0,
+            };
             if self.keep && phase == 0 && some.start < self.state_units {
                 let width = width.min(self.state_units - some.start);
                 let h = &source(i, state)[some.start..][..width];
                 column(self.p.source as usize, width).copy_from_slice(h);
             }
             let (peepholes, options) = (&*workspace.peepholes, &self.options);
+            let zoneout = self.options.zoneout;
+            let (c_at, c_len) = if cell.slots > 0 { (slot(0), width) } else { (0, 0) };
+            if zoneout.is_some() {
+                workspace.old.clear();
+                workspace.old.extend_from_slice(slots[0]);
+            }
             (cell.twin)(PhaseRow { x, keep: self.keep, r, h, peepholes, options, slots, out: &mut workspace.value });
+            if let Some(probabilities) = zoneout {
+                let h = &source(i, state)[some.start..][..width];
+                // SAFETY: as above.
+                let c = unsafe { self.aux.row(c_at, c_len) };
+                let drawn = self.keep.then(|| &*column(drawn, width));
+                keep_old(&mut workspace.value, h, drawn, 1.0, probabilities[0]);
+                keep_old(c, &workspace.old, drawn, 2.0, probabilities[1]);
+            }
             if self.keep && phase + 1 < self.phases.len() {
                 column(self.p.between as usize, width).copy_from_slice(&workspace.value);
             }
-            out(i, state, &workspace.value);
+            if self.masked {
+                workspace.masked.clear();
+                workspace.masked.extend(workspace.value.iter().zip(&*column(drawn, width)).map(|(h, mask)| h * mask));
+                out(i, state, &workspace.masked);
+            } else {
+                out(i, state, &workspace.value);
+            }
             if phase + 1 < self.phases.len() {
                 continue;
             }
@@ -399,7 +460,7 @@ impl<'a> Recurrence<'a> {
                 let y = unsafe { self.y.row(at, width) };
                 y.copy_from_slice(&workspace.value);
             }
-            if rank >= at.next_running {
+            if rank >= at.next_running || self.masked {
                 // SAFETY: as above.
                 let last = unsafe { self.h_final.row(state * self.p.final_stride as usize + some.start, width) };
                 last.copy_from_slice(&workspace.value);

@@ -150,12 +150,17 @@ pub(crate) fn diagonal_of(cell: &Scan, from: &SharedRows<'_>, at: usize, units: 
 
 /// A lane's numbers of a part's total, and of the states, in the carry.
 pub(crate) struct Carry<'a> {
-    pub rows: SharedRows<'a>,
+    rows: SharedRows<'a>,
     /// Parts, rows of states, units.
-    pub sizes: [usize; 3],
+    sizes: [usize; 3],
 }
 
 impl<'a> Carry<'a> {
+    pub fn new(p: &ScanParams, words: &'a mut [f32]) -> Self {
+        let sizes = [p.parts, p.directions * p.batch, p.units].map(|size| size as usize);
+        Self { rows: SharedRows::new(words), sizes }
+    }
+
     /// Where a part's total of a row begins: a and b of each unit in turn.
     fn total(&self, part: usize, row: usize) -> usize {
         2 * (part * self.sizes[1] + row) * self.sizes[2]
@@ -214,7 +219,6 @@ struct Forward<'a> {
 pub(crate) fn run(call: &mut Call<'_>) {
     let p: ScanParams = call.params();
     let Some(cell) = call.variant.scan() else { return };
-    let sizes = [p.parts as usize, (p.directions * p.batch) as usize, p.units as usize];
     let forward = Forward {
         p,
         cell,
@@ -228,7 +232,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         c: SharedRows::new(call.write(4)),
         y: SharedRows::new(call.write(5)),
         h_final: SharedRows::new(call.write(6)),
-        carry: Carry { rows: SharedRows::new(call.write(7)), sizes },
+        carry: Carry::new(&p, call.write(7)),
     };
     for_each_lane(&p, |lane| forward.lane(&lane));
 }
@@ -238,6 +242,31 @@ pub(crate) struct Lane {
     pub direction: usize,
     pub part: usize,
     pub rank: usize,
+}
+
+impl Lane {
+    /// The row of its sequence among the states of a layer.
+    pub fn row(&self, p: &ScanParams, map: &[u32]) -> usize {
+        self.direction * p.batch as usize + map[p.order as usize + self.rank] as usize
+    }
+
+    /// The steps of its part.
+    pub fn steps(&self, p: &ScanParams) -> std::ops::Range<usize> {
+        let begin = self.part * p.part as usize;
+        begin..(begin + p.part as usize).min(p.steps as usize)
+    }
+
+    /// Where the gates' sums of the step with this first row begin.
+    pub fn x_at(&self, p: &ScanParams, map: &[u32], first: usize) -> usize {
+        let row = first - map[p.chunk as usize] as usize + self.rank;
+        self.direction * p.x_direction as usize + row * p.x_stride as usize
+    }
+
+    /// Where its y of that step begins.
+    pub fn y_at(&self, p: &ScanParams, map: &[u32], first: usize) -> usize {
+        let row = map[first + self.direction * p.map_direction as usize + self.rank] as usize;
+        p.y_offset as usize + row * p.y_stride as usize + self.direction * p.units as usize
+    }
 }
 
 /// Works on sequences, directions and parts, shared out to threads.
@@ -260,7 +289,7 @@ impl<'a> Forward<'a> {
         let p = &self.p;
         let &Lane { direction, part, rank } = lane;
         let units = p.units as usize;
-        let row = direction * p.batch as usize + self.map[p.order as usize + rank] as usize;
+        let row = lane.row(p, self.map);
         let state = p.state_row as usize + row;
         // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; of those that parts
         // share, h, c and the final h, only the part writes in which the sequence or the dispatch ends, and none reads: see below.
@@ -280,14 +309,12 @@ impl<'a> Forward<'a> {
         }
         let u = diagonal_of(self.cell, &self.c, direction * p.c_stride as usize, units, self.panel);
         let (mut a, mut b, mut h) = (vec![1.0; units], vec![0.0; units], vec![0.0; units]);
-        let begin = part * p.part as usize;
-        for step in begin..(begin + p.part as usize).min(p.steps as usize) {
+        for step in lane.steps(p) {
             let [first, next, after] = offsets(self.map, p.offsets as usize + step);
             if rank >= next - first {
                 break;
             }
-            let at = direction * p.x_direction as usize
-                + (first - self.map[p.chunk as usize] as usize + rank) * p.x_stride as usize;
+            let at = lane.x_at(p, self.map, first);
             let g = std::array::from_fn(|gate| {
                 if gate < self.cell.gates { part_of(&self.x, at + gate * units) } else { Default::default() }
             });
@@ -300,9 +327,7 @@ impl<'a> Forward<'a> {
             }
             (self.cell.twin)(Step { g, u: &u, work: Work::Forward { s: &mut s, h: &mut h } });
             if p.y_stride != 0 {
-                let y_row = self.map[first + direction * p.map_direction as usize + rank] as usize;
-                let at = p.y_offset as usize + y_row * p.y_stride as usize + direction * units;
-                part_of(&self.y, at).copy_from_slice(&h);
+                part_of(&self.y, lane.y_at(p, self.map, first)).copy_from_slice(&h);
             }
             let ends = rank >= after - next;
             if ends {

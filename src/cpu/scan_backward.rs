@@ -4,10 +4,10 @@ use super::Call;
 use super::rows::SharedRows;
 use super::scan::{Carry, Lane, Step, Work, diagonal_of, for_each_lane, offsets};
 use crate::cells::Scan;
-use crate::kernels::{ScanBackwardParams, ScanParams};
+use crate::kernels::ScanParams;
 
 struct Backward<'a> {
-    p: ScanBackwardParams,
+    p: ScanParams,
     cell: &'static Scan,
     phase: u32,
     panel: u32,
@@ -20,9 +20,8 @@ struct Backward<'a> {
 }
 
 pub(crate) fn run(call: &mut Call<'_>) {
-    let p: ScanBackwardParams = call.params();
+    let p: ScanParams = call.params();
     let Some(cell) = call.variant.scan() else { return };
-    let sizes = [p.parts as usize, (p.directions * p.batch) as usize, p.units as usize];
     let backward = Backward {
         p,
         cell,
@@ -33,7 +32,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         map: call.read_indices(2),
         dc: SharedRows::new(call.write(3)),
         dy: call.read(4),
-        carry: Carry { rows: SharedRows::new(call.write(5)), sizes },
+        carry: Carry::new(&p, call.write(5)),
     };
     let lanes =
         ScanParams { parts: p.parts, directions: p.directions, running: p.running, rank: p.rank, ..Default::default() };
@@ -45,13 +44,13 @@ impl<'a> Backward<'a> {
         let p = &self.p;
         let &Lane { direction, part, rank } = lane;
         let units = p.units as usize;
-        let row = direction * p.batch as usize + self.map[p.order as usize + rank] as usize;
+        let row = lane.row(p, self.map);
         let state = p.state_row as usize + row;
         // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; the gradient of a
         // state is written by the first part alone, that of h by the one in which the sequence ends.
         let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
-        let dh_at = state * p.dh_stride as usize;
-        let (of_state, at) = if self.cell.has_c { (&self.dc, state * p.dc_stride as usize) } else { (&self.dh, dh_at) };
+        let dh_at = state * p.h_stride as usize;
+        let (of_state, at) = if self.cell.has_c { (&self.dc, state * p.c_stride as usize) } else { (&self.dh, dh_at) };
         let mut d_s = if self.phase == 2 {
             self.carry.state(row).to_vec()
         } else {
@@ -63,26 +62,22 @@ impl<'a> Backward<'a> {
             2 => (part + 1..p.parts as usize).rev().for_each(|after| self.carry.apply(after, row, &mut d_s)),
             _ => {}
         }
-        let u = diagonal_of(self.cell, &self.dc, direction * p.dc_stride as usize, units, self.panel);
+        let u = diagonal_of(self.cell, &self.dc, direction * p.c_stride as usize, units, self.panel);
         let fields = self.cell.gates + usize::from(self.cell.diagonal);
         let (mut a, mut b, mut d_y) = (vec![1.0; units], vec![0.0; units], vec![0.0; units]);
-        let begin = part * p.part as usize;
-        for step in (begin..(begin + p.part as usize).min(p.steps as usize)).rev() {
+        for step in lane.steps(p).rev() {
             let [first, next, after] = offsets(self.map, p.offsets as usize + step);
             if rank >= next - first {
                 continue;
             }
-            let x_at = direction * p.x_direction as usize
-                + (first - self.map[p.chunk as usize] as usize + rank) * p.x_stride as usize;
+            let x_at = lane.x_at(p, self.map, first);
             let g = std::array::from_fn(|gate| {
                 if gate < fields { part_of(&self.reserve, x_at + gate * units) } else { Default::default() }
             });
             let old = &*part_of(&self.reserve, x_at + p.source as usize);
             d_y.fill(0.0);
-            if p.dy_stride != 0 {
-                let y_row = self.map[first + direction * p.map_direction as usize + rank] as usize;
-                let at = p.dy_offset as usize + y_row * p.dy_stride as usize + direction * units;
-                d_y.copy_from_slice(&self.dy[at..][..units]);
+            if p.y_stride != 0 {
+                d_y.copy_from_slice(&self.dy[lane.y_at(p, self.map, first)..][..units]);
             }
             if self.cell.has_c && rank >= after - next {
                 // SAFETY: a sequence ends in one part.

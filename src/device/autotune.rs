@@ -9,7 +9,8 @@ use crate::weights::files;
 use serde::{Deserialize, Serialize};
 use std::fmt::{Display, Formatter};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use web_time::Instant;
 
 /// Measuring which tiles suit an adapter. It takes seconds on a GPU, a minute or two on one in software, whose compiler is
 /// slow; what was found is kept on disk and read from there the next time, for the same adapter, driver and version.
@@ -85,8 +86,16 @@ impl Autotune {
 
     fn folder(&self) -> Option<PathBuf> {
         let named = || std::env::var_os("WGRNN_CACHE").filter(|name| !name.is_empty()).map(PathBuf::from);
-        self.folder.clone().or_else(named).or_else(|| dirs::cache_dir().map(|folder| folder.join("wgrnn")))
+        self.folder.clone().or_else(named).or_else(|| cache().map(|folder| folder.join("wgrnn")))
     }
+}
+
+/// The user's folder for what can be made again.
+fn cache() -> Option<PathBuf> {
+    #[cfg(not(target_arch = "wasm32"))]
+    return dirs::cache_dir();
+    #[cfg(target_arch = "wasm32")]
+    None
 }
 
 impl Key {

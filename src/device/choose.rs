@@ -33,9 +33,14 @@ pub struct GpuOptions {
 }
 
 /// All adapters, the best first.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn adapters() -> Vec<AdapterReport> {
-    let found = pollster::block_on(find());
-    found.iter().map(AdapterReport::of_adapter).collect()
+    pollster::block_on(adapters_async())
+}
+
+/// The same as a future.
+pub async fn adapters_async() -> Vec<AdapterReport> {
+    find().await.iter().map(AdapterReport::of_adapter).collect()
 }
 
 async fn find() -> Vec<wgpu::Adapter> {

@@ -94,8 +94,8 @@ impl Gpu {
         least("max_compute_invocations_per_workgroup", limits.invocations, 64)?;
         let words = Kernel::ALL.iter().map(|kernel| 4 * kernel.row().params.len() as u32).max().unwrap_or(0);
         let immediates = !options.portable && report.features.immediates && limits.immediate_bytes >= words;
-        let faults = Arc::default();
-        let (params_layout, layouts) = guard(&device, "creating layouts", || {
+        let faults = Arc::<Faults>::default();
+        let (params_layout, layouts) = guard(&device, &faults, "creating layouts", || {
             let params_layout = params_layout(&device);
             let layout = |key| (key, Layout::new(&device, key, &params_layout, immediates));
             let layouts = LayoutKey::all().map(layout).collect();
@@ -143,7 +143,7 @@ impl Gpu {
 
     /// Runs wgpu calls, and gives what they complained of.
     pub fn guarded<T>(&self, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
-        let value = guard(&self.device, during, calls)?;
+        let value = guard(&self.device, &self.faults, during, calls)?;
         self.faults.take().map_or(Ok(value), |message| Err(Error::Gpu { during: during.to_owned(), message }))
     }
 
@@ -305,16 +305,33 @@ fn texture_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
     }
 }
 
+/// What a scope saw.
+#[cfg(not(target_arch = "wasm32"))]
+fn popped(scope: wgpu::ErrorScopeGuard, _during: &str, _faults: &Arc<Faults>) -> Option<wgpu::Error> {
+    pollster::block_on(scope.pop())
+}
+
+/// A browser tells later: the next call reports it.
+#[cfg(target_arch = "wasm32")]
+fn popped(scope: wgpu::ErrorScopeGuard, during: &str, faults: &Arc<Faults>) -> Option<wgpu::Error> {
+    let (error, faults, during) = (scope.pop(), Arc::clone(faults), during.to_owned());
+    wasm_bindgen_futures::spawn_local(async move {
+        if let Some(error) = error.await {
+            faults.report(&format!("{during}: {error}"));
+        }
+    });
+    None
+}
+
 /// Error scopes around wgpu calls: without them an error would panic on a device that the caller lent.
-fn guard<T>(device: &wgpu::Device, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
+fn guard<T>(device: &wgpu::Device, faults: &Arc<Faults>, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
     let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
     let mut scopes = filters.map(|filter| Some(device.push_error_scope(filter)));
     let value = calls();
     let mut first = None;
     // The last scope pushed is the first to go.
     for scope in scopes.iter_mut().rev() {
-        let error = scope.take().and_then(|scope| pollster::block_on(scope.pop()));
-        first = first.or(error);
+        first = first.or(scope.take().and_then(|scope| popped(scope, during, faults)));
     }
     match first {
         None => Ok(value),

@@ -5,11 +5,15 @@ mod choose;
 mod gpu;
 mod progress;
 mod report;
+mod waiting;
 
 pub use autotune::{Autotune, Trial, TuningReport};
-pub use choose::{GpuOptions, adapters};
+#[cfg(not(target_arch = "wasm32"))]
+pub use choose::adapters;
+pub use choose::{GpuOptions, adapters_async};
 pub(crate) use gpu::{Gpu, LayoutKey, PARAMS_STRIDE, locked};
 pub use report::{AdapterReport, Class, Features, Limits};
+pub(crate) use waiting::block_on;
 
 use crate::error::{Error, Result};
 use crate::kernels::Cooperative;
@@ -56,7 +60,7 @@ impl Device {
     /// # Errors
     /// As [`Device::gpu`].
     pub fn gpu_with(options: &GpuOptions) -> Result<Self> {
-        pollster::block_on(Self::gpu_async(options))
+        block_on(Self::gpu_async(options))
     }
 
     /// The same as a future. Creating the adapter and the device does not block; collecting wgpu's errors afterwards

@@ -57,7 +57,7 @@ impl Gpu {
             self.queue.submit([encoder.finish()]);
             arrived
         })?;
-        let words = pollster::block_on(self.read(&arrived, words as usize, during))?;
+        let words = super::block_on(self.read(&arrived, words as usize, during))?;
         Ok(words.last() == Some(&0))
     }
 }

@@ -86,7 +86,7 @@ impl Weights {
             recurrent: some("recurrent biases", &self.recurrent_bias, has_second)?,
         };
         let (bias, b_w, b_r) = biases.own();
-        Ok((bias, LayerWeights { w, r, b_w, b_r, w_hr: self.projection.clone(), peepholes: None }))
+        Ok((bias, LayerWeights { w, r, b_w, b_r, w_hr: self.projection.clone(), peepholes: None, norm: None }))
     }
 
     /// As cuDNN has them, out of this library's.
@@ -102,8 +102,10 @@ impl Weights {
                 return Err(Error::shape(name, [weights.r.nrows()], bias.shape()));
             }
         }
-        if weights.peepholes.is_some() {
-            return Err(Error::value("peepholes", "none: cuDNN has none", "some"));
+        for (name, has) in [("peepholes", weights.peepholes.is_some()), ("layer norms", weights.norm.is_some())] {
+            if has {
+                return Err(Error::value(name, "none: cuDNN has none", "some"));
+            }
         }
         let units = weights.r.nrows() / gates;
         if input == InputMode::Skip && weights.w != skipping(gates, units) {

@@ -59,7 +59,7 @@ impl Weights {
         let (bias, b_w, b_r) = biases.own();
         let w = System::Keras.to_own(cell, self.kernel.t())?;
         let r = System::Keras.to_own(cell, self.recurrent_kernel.t())?;
-        Ok((bias, LayerWeights { w, r, b_w, b_r, w_hr: None, peepholes: None }))
+        Ok((bias, LayerWeights { w, r, b_w, b_r, w_hr: None, peepholes: None, norm: None }))
     }
 
     /// As Keras has them, out of this library's. Two biases become their sum, but for a GRU with `reset_after`, where they
@@ -69,7 +69,12 @@ impl Weights {
     /// [`Shape`](Error::Shape) for rows that are not those of the cell's gates, [`Value`](Error::Value) for a projection or
     /// peepholes.
     pub fn of_own(cell: Cell, weights: &LayerWeights) -> Result<Self> {
-        for (name, has) in [("projection", weights.w_hr.is_some()), ("peepholes", weights.peepholes.is_some())] {
+        let others = [
+            ("projection", weights.w_hr.is_some()),
+            ("peepholes", weights.peepholes.is_some()),
+            ("layer norms", weights.norm.is_some()),
+        ];
+        for (name, has) in others {
             if has {
                 return Err(Error::value(name, "none: Keras has none", "some"));
             }

@@ -41,7 +41,7 @@ impl System {
             (Cell::IndRnn(_), _) => &[0],
             (Cell::MinGru, _) => &[0, 1],
             (Cell::MinLstm | Cell::Qrnn, _) => &[0, 1, 2],
-            (Cell::Sru, _) => &[0, 1, 2, 3],
+            (Cell::Sru | Cell::Slstm, _) => &[0, 1, 2, 3],
             (Cell::Lstm, Self::PyTorch | Self::Cudnn | Self::Keras) => &[0, 1, 2, 3],
             (Cell::Lstm, Self::Onnx) => &[0, 2, 3, 1],
             (Cell::Gru(_), Self::PyTorch | Self::Cudnn) => &[0, 1, 2],

@@ -69,11 +69,15 @@ pub fn from_safetensors(bytes: &[u8], cell: Cell, prefix: &str) -> Result<(RnnCo
 /// A safetensors file with a module's names, each after `prefix`.
 ///
 /// # Errors
-/// [`Value`](Error::Value) for a cell where there are more layers or directions than one, [`Safetensors`](Error::Safetensors).
+/// [`Value`](Error::Value) for a cell where there are more layers or directions than one, for heads, norms and peepholes, which
+/// PyTorch has not, [`Safetensors`](Error::Safetensors).
 pub fn to_safetensors(weights: &RnnWeights, module: Module, prefix: &str) -> Result<Vec<u8>> {
     let count: usize = weights.layers().iter().map(Vec::len).sum();
     if module == Module::Cell && count != 1 {
         return Err(Error::value("weights of a cell", "one layer of one direction", count));
+    }
+    if let Some((name, _)) = weights.named().find(|(name, _)| !is_recurrent(name) || name.contains("_head")) {
+        return Err(Error::value(name, "tensors that PyTorch's modules have", "one that none has"));
     }
     serialize(weights.named().map(|(name, array)| (format!("{prefix}{}", module.name(&name)), array)), None)
 }
@@ -127,8 +131,11 @@ fn config(cell: Cell, module: Module, shape: impl Fn(&str) -> Option<Vec<usize>>
 fn is_recurrent(name: &str) -> bool {
     let kinds = ["weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh"];
     let Some(rest) = kinds.iter().find_map(|kind| name.strip_prefix(kind)) else { return false };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // Heads are this library's.
+    let rest = rest.rsplit_once("_head").filter(|(_, head)| is_number(head)).map_or(rest, |(rest, _)| rest);
     let layer = rest.strip_suffix("_reverse").unwrap_or(rest).strip_prefix("_l");
-    rest.is_empty() || layer.is_some_and(|layer| !layer.is_empty() && layer.bytes().all(|byte| byte.is_ascii_digit()))
+    rest.is_empty() || layer.is_some_and(is_number)
 }
 
 /// Errors name tensors as the file does.

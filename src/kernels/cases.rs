@@ -3,7 +3,7 @@
 use super::{
     ALONE, Access, AdamParams, ApplyParams, ArgmaxParams, BackwardParams, Cooperative, CrossEntropyParams,
     DropoutParams, ElementLossParams, FLAT, Function, GatherParams, GemmParams, GuardParams, Kernel, LinksParams,
-    OuterParams, PackParams, Packed, PhaseParams, RecurrenceParams, ReduceParams, STAGED, ScanBackwardParams,
+    MasksParams, NormParams, OuterParams, PackParams, Packed, PhaseParams, RecurrenceParams, ReduceParams, STAGED,
     ScanParams, ScatterAddParams, SettleParams, SgdParams, Tile, Variant, WINDOW, exchange_words,
 };
 use crate::cells::{Activation, Cell, Form, Width};
@@ -98,7 +98,15 @@ impl Case {
             | Kernel::ElementLoss
             | Kernel::Sgd
             | Kernel::Adam => spoil(&mut buffers[0]),
+            // A number added to all that is normed together is no matter: gains are off.
+            Kernel::NormStep | Kernel::NormStepBackward => spoil(&mut buffers[1]),
             Kernel::Dropout | Kernel::Guard => spoil(&mut buffers[1]),
+            // Another step.
+            Kernel::Masks => {
+                if let Words::Indices(seed) = &mut buffers[0] {
+                    seed[1] += 1;
+                }
+            }
             Kernel::Scan | Kernel::ScanBackward => spoil(&mut buffers[0]),
             // Counts do not heed small changes: everything is masked.
             Kernel::Reduce => {
@@ -295,7 +303,7 @@ impl Case {
         let written = storages.into_iter().filter(|(binding, _)| bindings[*binding].1 == Access::Write);
         written
             .map(|(binding, storage)| {
-                let words = pollster::block_on(storage.read(device, self.buffers[binding].bits().len()))?;
+                let words = crate::device::block_on(storage.read(device, self.buffers[binding].bits().len()))?;
                 let numbers = match self.buffers[binding] {
                     Words::Numbers(_) => words.into_iter().map(f32::from_bits).collect(),
                     Words::Halves(_) => halves(bytemuck::cast_slice(&words)),
@@ -623,7 +631,13 @@ fn splits(form: Form) -> impl Iterator<Item = (Tile, u32)> {
 fn forms(kernel: Kernel) -> impl Iterator<Item = Form> {
     let backward = matches!(kernel, Kernel::StepBackward | Kernel::SequenceBackward);
     let scans = matches!(kernel, Kernel::Scan | Kernel::ScanBackward);
-    Form::all().filter(move |form| form.cell.scan().is_some() == scans && (!backward || form.trains()))
+    let norms = matches!(kernel, Kernel::NormStep | Kernel::NormStepBackward);
+    // Nothing is kept by these, and recurrent dropout is a matter of what is kept.
+    let forward = matches!(kernel, Kernel::Grid | Kernel::Wave);
+    Form::all().filter(move |form| {
+        let of_kernel = (form.cell.scan().is_some(), form.norm().is_some()) == (scans, norms);
+        of_kernel && (!backward || form.trains()) && !(forward && form.options.recurrent_dropout.is_some())
+    })
 }
 
 /// Every phase of every cell by `step` or its backward half.
@@ -655,7 +669,12 @@ fn keeps(device: &Device, variant: Variant) -> Vec<Variant> {
     let own = layer::own_tiles(device, variant.kernel)[0];
     let keep = form_of(&variant).trains() && (variant.tile.lanes, variant.tile.spread) == (own.lanes, own.spread);
     let keeping = Variant { keep, ..variant.clone() };
-    if keep { vec![variant, keeping] } else { vec![variant] }
+    let drops = form_of(&variant).options.recurrent_dropout.is_some();
+    match keep {
+        true if drops => vec![keeping],
+        true => vec![variant, keeping],
+        false => vec![variant],
+    }
 }
 
 pub(super) fn step(device: &Device) -> Vec<Case> {
@@ -663,7 +682,9 @@ pub(super) fn step(device: &Device) -> Vec<Case> {
     let variants = steps(device, Kernel::Step).into_iter().flat_map(|variant| keeps(device, variant));
     let cases = variants.flat_map(|v| sizes.map(|(batch, units)| recurrence_case(v.clone(), batch, units, 1)));
     let all = in_all_forms(device, cases.collect());
-    all.into_iter().chain(forms(Kernel::Step).flat_map(|form| cooperative_steps(device, form))).collect()
+    // By units nothing is kept.
+    let forms = forms(Kernel::Step).filter(|form| form.options.recurrent_dropout.is_none());
+    all.into_iter().chain(forms.flat_map(|form| cooperative_steps(device, form))).collect()
 }
 
 /// Phases of a cell by units for small matrices.
@@ -740,7 +761,9 @@ pub(super) fn sequence(device: &Device) -> Vec<Case> {
         keeps(device, variant).into_iter().map(move |variant| recurrence_case(variant, batch, units, steps))
     };
     let resident = residents().into_iter().flat_map(|(variant, batch, units, steps)| {
-        let keeps = [false, true].into_iter().filter(|keep| !keep || form_of(&variant).trains());
+        let form = form_of(&variant);
+        let drops = form.options.recurrent_dropout.is_some();
+        let keeps = [false, true].into_iter().filter(|keep| if *keep { form.trains() } else { !drops });
         keeps.map(|keep| recurrence_case(Variant { keep, ..variant.clone() }, batch, units, steps)).collect::<Vec<_>>()
     });
     in_half_too(sequences(device, Kernel::Sequence).into_iter().flat_map(case).chain(resident).collect())
@@ -871,7 +894,7 @@ fn wave_case(variant: Variant, batch: usize, hidden: usize, layers: std::ops::Ra
             Words::Indices(rows.map),
             Words::Numbers(h_in),
             poison(states * width),
-            Words::Numbers(numbers.uniform((states * slots * hidden).max(1), 1.0)),
+            Words::Numbers(slots_before(&mut numbers, &form_of(&variant), [states, slots, hidden])),
             poison(2 + rows.rows * (hidden + 3)),
             poison(states * width),
         ],
@@ -1126,6 +1149,16 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
         ..RecurrenceParams::of_phases(sizes)
     };
     let tolerance = dot_tolerance(hidden) * steps as f64;
+    let mut x = numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0);
+    if variant.keep {
+        draw(&mut x, &form, &reserve, state);
+    }
+    // Where the h without its mask is.
+    let h_final = if form.sees_unmasked() {
+        Words::Numbers(numbers.uniform(states * final_width, 1.0))
+    } else {
+        poison(states * final_width)
+    };
     let (params, out) = if variant.kernel == Kernel::Grid {
         let width = phases.iter().map(|phase| size(phase.units)).max().unwrap_or(0).next_multiple_of(4);
         let slots = (steps * phases.len()) as u64;
@@ -1142,15 +1175,42 @@ fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) 
         params: params.words(),
         window: 0,
         buffers: vec![
-            Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0)),
+            Words::Numbers(x),
             Words::Numbers(weights),
             Words::Indices(rows.map),
             Words::Numbers(h_in),
             out,
-            Words::Numbers(numbers.uniform((states * slots * hidden).max(1), 1.0)),
+            Words::Numbers(slots_before(&mut numbers, &form, [states, slots, hidden])),
             poison(2 + rows.rows * DIRECTIONS * state),
-            poison(states * final_width),
+            h_final,
         ],
+    }
+}
+
+/// Numbers a unit that pass from step to step: rows, slots of each, units. An sLSTM's n is a sum of what is positive, or 0 with c
+/// where nothing is carried yet.
+fn slots_before(numbers: &mut Numbers, form: &Form, [rows, slots, units]: [usize; 3]) -> Vec<f32> {
+    let mut words = numbers.uniform((rows * slots * units).max(1), 1.0);
+    if form.cell == Cell::Slstm {
+        for (i, row) in words.chunks_exact_mut(3 * units).enumerate() {
+            let (c, rest) = row.split_at_mut(units);
+            for (unit, (c, n)) in c.iter_mut().zip(rest).enumerate() {
+                *n = if (i + unit) % 3 == 0 { 0.0 } else { 1.0 + n.abs() };
+                *c *= if *n == 0.0 { 0.0 } else { 1.0 };
+            }
+        }
+    }
+    words
+}
+
+/// What zoneout may have drawn, into the rows of a reserve; masks of recurrent dropout are numbers as others are.
+fn draw(rows: &mut [f32], form: &Form, columns: &layer::Columns, units: usize) {
+    if form.options.zoneout.is_some() {
+        for row in rows.chunks_exact_mut(columns.width) {
+            let which = if form.cell.has_cell_state() { 3 } else { 1 };
+            let drawn = &mut row[columns.source + units..][..units];
+            drawn.iter_mut().for_each(|number| *number = (number.to_bits() >> 8 & which) as f32);
+        }
     }
 }
 
@@ -1192,6 +1252,7 @@ fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) ->
         row[source..].fill(0.0);
     }
     let dh_width = state.next_multiple_of(4);
+    let cell_width = form.cell.cell_numbers().max(1) * hidden;
     let params = BackwardParams {
         batch: batch as u32,
         directions: DIRECTIONS as u32,
@@ -1208,15 +1269,25 @@ fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) ->
         d_in_stride: (source_width / 4) as u32,
         d_out_stride: target_width as u32,
         dh_stride: dh_width as u32,
-        dc_stride: hidden as u32,
+        dc_stride: cell_width as u32,
         dy_stride: (DIRECTIONS * state) as u32,
         dy_offset: 2,
         source: reserve.source as u32,
         ..BackwardParams::of_phases(sizes)
     };
     // Gates are from 0 to 1 where they are sigmoids, and nothing here is far from that.
-    let kept: Vec<f32> =
+    let mut kept: Vec<f32> =
         numbers.uniform(DIRECTIONS * rows.rows * reserve.width, 0.5).into_iter().map(|k| k + 0.5).collect();
+    if form.cell == Cell::Slstm {
+        for (i, row) in kept.chunks_exact_mut(reserve.width).enumerate() {
+            row[5 * hidden..6 * hidden].iter_mut().for_each(|n| *n += 1.0);
+            // Here m' is what was carried, or nothing is.
+            row[hidden + i % hidden] = 1.0;
+            row[5 * hidden + (i + 1) % hidden] = 0.0;
+            row[(i + 1) % hidden] = 1.0;
+        }
+    }
+    draw(&mut kept, &form, &reserve, state);
     let terms = gates(0).max(gates(phases.len() - 1));
     Case {
         name: format!("{variant} of N {batch}, H {hidden}, T {steps}"),
@@ -1232,7 +1303,7 @@ fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) ->
             Words::Numbers(d_in),
             poison(states * target_width),
             Words::Numbers(numbers.uniform(states * dh_width, 1.0)),
-            Words::Numbers(numbers.uniform(states * hidden, 1.0)),
+            Words::Numbers(numbers.uniform(states * cell_width, 1.0)),
             Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * state, 1.0)),
         ],
     }
@@ -1278,18 +1349,18 @@ fn second_state(form: &Form, states: usize, units: usize, panel: u32) -> usize {
     }
 }
 
-fn scan_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case {
-    let mut numbers = Numbers::new(batch * 1000 + units);
-    let form = form_of(&variant);
-    let reserve = layer::Columns::new(&form, units, units);
-    let stride = if variant.keep { reserve.width } else { form.gates() * units };
-    let rows = Rows::new(batch, steps, DIRECTIONS);
-    let (state_row, states) = (DIRECTIONS * batch, 2 * DIRECTIONS * batch);
-    let width = units.next_multiple_of(4);
-    let params = ScanParams {
+/// What a scan's sizes come to, with `stride` words in a row of its gates.
+fn scan_params(
+    form: &Form,
+    rows: &Rows,
+    stride: usize,
+    panel: u32,
+    [batch, units, steps, parts]: [usize; 4],
+) -> ScanParams {
+    ScanParams {
         batch: batch as u32,
         directions: DIRECTIONS as u32,
-        state_row: state_row as u32,
+        state_row: (DIRECTIONS * batch) as u32,
         x_direction: (rows.rows * stride) as u32,
         x_stride: stride as u32,
         map_direction: rows.rows as u32,
@@ -1298,17 +1369,36 @@ fn scan_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case
         chunk: rows.chunk() as u32,
         steps: steps as u32,
         running: rows.running as u32,
-        h_stride: width as u32,
-        c_stride: (units * if form.cell.has_diagonal() { variant.panel as usize } else { 1 }) as u32,
+        h_stride: units.next_multiple_of(4) as u32,
+        c_stride: (units * if form.cell.has_diagonal() { panel as usize } else { 1 }) as u32,
         y_stride: (DIRECTIONS * units) as u32,
         y_offset: 2,
-        source: reserve.source as u32,
+        source: layer::Columns::new(form, units, units).source as u32,
         units: units as u32,
         part: steps.div_ceil(parts) as u32,
         parts: parts as u32,
         rank: 0,
-    };
-    let carry = (2 * parts + 1) * DIRECTIONS * batch * units;
+    }
+}
+
+/// What parts hand on: written by totals, read by what follows them.
+fn scan_carry(numbers: &mut Numbers, phase: u32, [batch, units, _, parts]: [usize; 4]) -> Words {
+    let words = (2 * parts + 1) * DIRECTIONS * batch * units;
+    match phase {
+        0 => Words::Numbers(vec![0.0]),
+        1 => poison(words),
+        _ => Words::Numbers(numbers.uniform(words, 1.0)),
+    }
+}
+
+fn scan_case(variant: Variant, sizes: [usize; 4]) -> Case {
+    let [batch, units, steps, parts] = sizes;
+    let mut numbers = Numbers::new(batch * 1000 + units);
+    let form = form_of(&variant);
+    let stride = if variant.keep { layer::Columns::new(&form, units, units).width } else { form.gates() * units };
+    let rows = Rows::new(batch, steps, DIRECTIONS);
+    let states = 2 * DIRECTIONS * batch;
+    let width = units.next_multiple_of(4);
     let totals = variant.phase == 1;
     // What is not written holds numbers.
     let out =
@@ -1317,7 +1407,7 @@ fn scan_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case
         name: format!("{variant} of N {batch}, H {units}, T {steps} in {parts}"),
         // A few roundings a step, of numbers that gates keep near 1.
         tolerance: 16.0 * f64::from(f32::EPSILON) * steps as f64,
-        params: params.words(),
+        params: scan_params(&form, &rows, stride, variant.panel, sizes).words(),
         window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0)),
@@ -1327,63 +1417,158 @@ fn scan_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case
             Words::Numbers(numbers.uniform(second_state(&form, states, units, variant.panel), 1.0)),
             out(2 + rows.rows * DIRECTIONS * units, !totals),
             out(states * width, !totals),
-            match variant.phase {
-                0 => Words::Numbers(vec![0.0]),
-                1 => poison(carry),
-                _ => Words::Numbers(numbers.uniform(carry, 1.0)),
-            },
+            scan_carry(&mut numbers, variant.phase, sizes),
         ],
         variant,
     }
 }
 
-fn scan_backward_case(variant: Variant, [batch, units, steps, parts]: [usize; 4]) -> Case {
+fn scan_backward_case(variant: Variant, sizes: [usize; 4]) -> Case {
+    let [batch, units, steps, parts] = sizes;
     let mut numbers = Numbers::new(batch * 1000 + units);
     let form = form_of(&variant);
-    let reserve = layer::Columns::new(&form, units, units);
+    let stride = layer::Columns::new(&form, units, units).width;
     let rows = Rows::new(batch, steps, DIRECTIONS);
-    let (state_row, states) = (DIRECTIONS * batch, 2 * DIRECTIONS * batch);
-    let width = units.next_multiple_of(4);
-    let params = ScanBackwardParams {
-        batch: batch as u32,
-        directions: DIRECTIONS as u32,
-        state_row: state_row as u32,
-        x_direction: (rows.rows * reserve.width) as u32,
-        x_stride: reserve.width as u32,
-        map_direction: rows.rows as u32,
-        order: rows.order as u32,
-        offsets: rows.offsets as u32,
-        chunk: rows.chunk() as u32,
-        steps: steps as u32,
-        running: rows.running as u32,
-        dh_stride: width as u32,
-        dc_stride: (units * if form.cell.has_diagonal() { variant.panel as usize } else { 1 }) as u32,
-        dy_stride: (DIRECTIONS * units) as u32,
-        dy_offset: 2,
-        source: reserve.source as u32,
-        units: units as u32,
-        part: steps.div_ceil(parts) as u32,
-        parts: parts as u32,
-        rank: 0,
-    };
-    let carry = (2 * parts + 1) * DIRECTIONS * batch * units;
+    let states = 2 * DIRECTIONS * batch;
     Case {
         name: format!("{variant} of N {batch}, H {units}, T {steps} in {parts}"),
         // As forwards, with the gradients of all steps added up.
         tolerance: 64.0 * f64::from(f32::EPSILON) * steps as f64,
-        params: params.words(),
+        params: scan_params(&form, &rows, stride, variant.panel, sizes).words(),
         window: 0,
         buffers: vec![
-            Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * reserve.width, 1.0)),
-            Words::Numbers(numbers.uniform(states * width, 1.0)),
+            Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0)),
+            Words::Numbers(numbers.uniform(states * units.next_multiple_of(4), 1.0)),
             Words::Indices(rows.map),
             Words::Numbers(numbers.uniform(second_state(&form, states, units, variant.panel), 1.0)),
             Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * units, 1.0)),
-            match variant.phase {
-                0 => Words::Numbers(vec![0.0]),
-                1 => poison(carry),
-                _ => Words::Numbers(numbers.uniform(carry, 1.0)),
-            },
+            scan_carry(&mut numbers, variant.phase, sizes),
+        ],
+        variant,
+    }
+}
+
+/// Cells with layer norms, by fewer and more lanes than units.
+fn norms(kernel: Kernel) -> impl Iterator<Item = (Variant, [usize; 2])> {
+    let sizes = [(64, [1, 1]), (64, [3, 65]), (64, [5, 33]), (256, [2, 300])];
+    forms(kernel).flat_map(move |form| {
+        sizes.map(|(lanes, sizes)| {
+            (Variant { cell: Some(form), ..Variant::new(kernel, Tile { lanes, ..FLAT }, 4) }, sizes)
+        })
+    })
+}
+
+pub(super) fn norm_step(_: &Device) -> Vec<Case> {
+    let keeps = |(variant, sizes): (Variant, [usize; 2])| {
+        [false, true].map(|keep| norm_case(Variant { keep, ..variant.clone() }, sizes))
+    };
+    norms(Kernel::NormStep).flat_map(keeps).collect()
+}
+
+pub(super) fn norm_step_backward(_: &Device) -> Vec<Case> {
+    norms(Kernel::NormStepBackward).map(|(variant, sizes)| norm_backward_case(variant, sizes)).collect()
+}
+
+/// What a normed step's sizes come to, and its rows.
+fn norm_params(form: &Form, keep: bool, panel: u32, [batch, units]: [usize; 2]) -> (NormParams, Rows) {
+    let reserve = layer::Columns::new(form, units, units);
+    let rows = Rows::new(batch, 1, DIRECTIONS);
+    let gates = form.gates() * units;
+    let stride = if keep { reserve.width } else { gates };
+    let vectors = |rows, columns| (Packed { rows, columns, panel: panel as usize }).vectors() as u32;
+    let c = form.cell.cell_numbers();
+    // Each number of them in turn.
+    let biases = units % 3;
+    let params = NormParams {
+        batch: batch as u32,
+        directions: DIRECTIONS as u32,
+        state_row: (DIRECTIONS * batch) as u32,
+        x_direction: (rows.rows * stride) as u32,
+        x_stride: stride as u32,
+        map_direction: rows.rows as u32,
+        order: rows.order as u32,
+        offsets: rows.offsets as u32,
+        chunk: rows.chunk() as u32,
+        running: rows.running as u32,
+        rank: 0,
+        h_stride: units.next_multiple_of(4) as u32,
+        c_stride: (c * units) as u32,
+        d_stride: (5 * gates + 2 * c * units + 3) as u32,
+        y_stride: (DIRECTIONS * units) as u32,
+        y_offset: 2,
+        source: reserve.source as u32,
+        normed: reserve.normed as u32,
+        scales: reserve.scales as u32,
+        units: units as u32,
+        biases: biases as u32,
+        gates_gain: vectors(2 + biases, gates),
+        units_gain: if c > 0 { vectors(1 + biases.min(1), units) } else { 0 },
+    };
+    (params, rows)
+}
+
+/// γ and β.
+fn gains(numbers: &mut Numbers, p: &NormParams, panel: u32) -> Words {
+    Words::Numbers(numbers.uniform(DIRECTIONS * (p.gates_gain + p.units_gain) as usize * panel as usize, 1.0))
+}
+
+/// Errors of a sum of `units` numbers are divided by as many; what is multiplied with 1 / √(var + ε) may be small, but not one of
+/// these, but where there is one number: then nothing is left but rounding, over √ε.
+fn norm_tolerance(units: usize) -> f64 {
+    dot_tolerance(if units == 1 { 64 } else { 16 })
+}
+
+fn norm_case(variant: Variant, sizes: [usize; 2]) -> Case {
+    let [batch, units] = sizes;
+    let form = form_of(&variant);
+    let mut numbers = Numbers::new(batch * 1000 + units);
+    let (p, rows) = norm_params(&form, variant.keep, variant.panel, sizes);
+    let states = 2 * DIRECTIONS * batch;
+    let h = states * p.h_stride as usize;
+    Case {
+        name: format!("{variant} of N {batch}, H {units}"),
+        tolerance: norm_tolerance(units),
+        params: p.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(numbers.uniform(DIRECTIONS * p.x_direction as usize, 1.0)),
+            gains(&mut numbers, &p, variant.panel),
+            Words::Indices(rows.map),
+            Words::Numbers(numbers.uniform(DIRECTIONS * batch * form.gates() * units, 1.0)),
+            Words::Numbers(numbers.uniform(h, 1.0)),
+            Words::Numbers(numbers.uniform((states * p.c_stride as usize).max(1), 1.0)),
+            poison(2 + rows.rows * DIRECTIONS * units),
+            poison(h),
+        ],
+        variant,
+    }
+}
+
+fn norm_backward_case(variant: Variant, sizes: [usize; 2]) -> Case {
+    let [batch, units] = sizes;
+    let form = form_of(&variant);
+    let mut numbers = Numbers::new(batch * 1000 + units);
+    let (p, rows) = norm_params(&form, true, variant.panel, sizes);
+    let states = 2 * DIRECTIONS * batch;
+    // Gates from 0 to 1, normed numbers of either sign.
+    let mut reserve = numbers.uniform(DIRECTIONS * p.x_direction as usize, 1.0);
+    for row in reserve.chunks_exact_mut(p.x_stride as usize) {
+        row[..p.normed as usize].iter_mut().for_each(|k| *k = k.abs());
+    }
+    Case {
+        name: format!("{variant} of N {batch}, H {units}"),
+        tolerance: 4.0 * norm_tolerance(units),
+        params: p.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(reserve),
+            gains(&mut numbers, &p, variant.panel),
+            Words::Indices(rows.map),
+            Words::Numbers(numbers.uniform(DIRECTIONS * batch * units, 1.0)),
+            Words::Numbers(numbers.uniform(DIRECTIONS * batch * p.d_stride as usize, 1.0)),
+            Words::Numbers(numbers.uniform(states * p.h_stride as usize, 1.0)),
+            Words::Numbers(numbers.uniform((states * p.c_stride as usize).max(1), 1.0)),
+            Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * units, 1.0)),
         ],
         variant,
     }
@@ -1451,6 +1636,64 @@ fn dropout_case(count: usize, p: f64) -> Case {
         params: params.words(),
         window: 0,
         buffers: vec![Words::Indices(vec![0, 11, 5]), Words::Numbers(numbers.uniform(3 + count, 0.5))],
+    }
+}
+
+/// Zoneout of h and of c, and recurrent dropout; batches second and first.
+pub(super) fn masks(_: &Device) -> Vec<Case> {
+    let z = |z: f64| (z * 4_294_967_296.0) as u32;
+    let zoneout = [(z(0.3), 1.0, z(0.1)), (z(0.9), 1.0, 0)];
+    let dropped = [(layer::threshold(0.4), (1.0 / 0.6) as f32, 0)];
+    let sizes = [(1, 5, 4), (3, 63, 5), (9, 65, 7)];
+    let drawn = zoneout.into_iter().map(|drawn| (drawn, false)).chain(dropped.map(|drawn| (drawn, true)));
+    drawn.flat_map(|(drawn, dropped)| sizes.map(|size| masks_case(size, drawn, dropped))).collect()
+}
+
+fn masks_case(
+    (batch, units, steps): (usize, usize, usize),
+    (threshold, weight, threshold_2): (u32, f32, u32),
+    dropped: bool,
+) -> Case {
+    let rows = Rows::new(batch, steps, DIRECTIONS);
+    // The rows of the steps, which lie behind others.
+    let count = rows.rows - EARLIER;
+    let (out_offset, out_row) = (3, units + 5);
+    let out_direction = count * out_row + 2;
+    let [counter_row, counter_direction] =
+        if dropped { [units + 1, batch * (units + 1)] } else { [DIRECTIONS * units, units] };
+    let params = MasksParams {
+        // More than there are.
+        rows: count as u32 + 2,
+        units: units as u32,
+        directions: DIRECTIONS as u32,
+        out_offset: out_offset as u32,
+        out_row: out_row as u32,
+        out_direction: out_direction as u32,
+        map_direction: rows.rows as u32,
+        first: rows.offsets as u32,
+        end: (rows.offsets + steps) as u32,
+        divisor: if dropped { 2 } else { 1 },
+        modulus: if dropped { batch as u32 } else { u32::MAX },
+        counter_row: counter_row as u32,
+        counter_direction: counter_direction as u32,
+        threshold,
+        weight: weight.to_bits(),
+        threshold_2,
+        stream: 7,
+        row_lanes: 2 * FLAT.lanes,
+    };
+    Case {
+        name: format!("masks of N {batch}, H {units}, T {steps}, {threshold} and {threshold_2}"),
+        variant: Variant::new(Kernel::Masks, FLAT, 4),
+        // Chosen numbers.
+        tolerance: 0.0,
+        params: params.words(),
+        window: 0,
+        buffers: vec![
+            Words::Indices(vec![11, 5]),
+            Words::Indices(rows.map),
+            poison(out_offset + DIRECTIONS * out_direction + 2 * out_row),
+        ],
     }
 }
 
@@ -1831,8 +2074,16 @@ fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
                 forms(kernel).map(|form| Variant { cell: Some(form), ..Variant::new(kernel, FLAT, device.panel()) });
             cells.map(|variant| make(variant, [32, 256, 64, 1])).collect()
         }
+        Kernel::NormStep | Kernel::NormStepBackward => {
+            let make = if kernel == Kernel::NormStep { norm_case } else { norm_backward_case };
+            let tile = Tile { lanes: 256, ..FLAT };
+            let cells =
+                forms(kernel).map(|form| Variant { cell: Some(form), ..Variant::new(kernel, tile, device.panel()) });
+            cells.map(|variant| make(variant, [32, 256])).collect()
+        }
         Kernel::Apply => vec![apply_case(Function::Activation(Activation::Tanh), (256, 512))],
         Kernel::Dropout => vec![dropout_case(1 << 17, 0.5)],
+        Kernel::Masks => vec![masks_case((32, 256, 64), (1 << 29, 1.0, 1 << 28), false)],
         Kernel::Links => vec![links_case((2048, 65))],
         Kernel::ScatterAdd => vec![scatter_add_case((2048, 128, 65))],
         Kernel::Reduce => vec![reduce_case((1 << 18, 1 << 12), 1)],

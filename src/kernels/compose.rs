@@ -1,7 +1,7 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
 use super::{Function, Kernel, Variant};
-use crate::cells::{Activation, CellClip, Coefficient, Options, Phase, Scan};
+use crate::cells::{Activation, Cell, CellClip, Coefficient, EPSILON, Options, Phase, Probability, Scan};
 use crate::error::{Error, Result};
 use minijinja::{Environment, Value, context};
 use std::sync::LazyLock;
@@ -16,7 +16,9 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 14] = [
+const PARTIALS: [(&str, &str); 16] = [
+    ("norm_row.wgsl", include_str!("../../shaders/norm_row.wgsl")),
+    ("scan_lane.wgsl", include_str!("../../shaders/scan_lane.wgsl")),
     ("activations.wgsl", include_str!("../../shaders/activations.wgsl")),
     ("gate.wgsl", include_str!("../../shaders/gate.wgsl")),
     ("cooperative.wgsl", include_str!("../../shaders/cooperative.wgsl")),
@@ -65,6 +67,12 @@ fn literal(constant: Coefficient) -> String {
     format!("{:?}", constant.get())
 }
 
+/// What is kept of an old value, and what is taken of a new one.
+fn parts(probability: Probability) -> [String; 2] {
+    let z = probability.get() as f32;
+    [z, 1.0 - z].map(|part| literal(Coefficient::new(part)))
+}
+
 /// An activation's name, and what follows its argument.
 fn function(activation: Activation) -> Value {
     let (name, constants) = activation.parts();
@@ -83,19 +91,20 @@ fn bounds(clip: CellClip) -> Value {
 /// [`Error::Plan`] where the variant is not one that its template can make.
 pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
     let fault = |error: &minijinja::Error| Error::Plan(format!("composing {variant}: {error:#}"));
+    let Options { activations, clip, cell_clip, coupled, peepholes, zoneout, recurrent_dropout, .. } =
+        variant.options();
     let phases: Vec<Value> = variant
         .phases()
         .iter()
         .map(|phase| {
             context! {
                 name => phase.name, file => phase.name, gates => phase.gates, slots => phase.slots,
-                input => phase.input, hidden => phase.hidden, kept => phase.kept, fields => phase.fields,
+                input => phase.input, hidden => phase.hidden || zoneout.is_some(), kept => phase.kept, fields => phase.fields,
                 peepholes => phase.input && variant.options().peepholes,
-                hidden_backward => phase.hidden_backward, carries_h => phase.carries_h, carries_c => phase.carries_c,
+                hidden_backward => phase.hidden_backward, carries_h => phase.carries_h, carried => phase.carried,
             }
         })
         .collect();
-    let Options { activations, clip, cell_clip, coupled, peepholes } = variant.options();
     let tile = variant.tile;
     // `outer` shares vectors of rows, the others rows.
     let shared = if variant.kernel == Kernel::Outer { tile.rows / 4 } else { tile.rows };
@@ -126,8 +135,15 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             SCAN => variant.scan().map(|scan| {
                 context! { name => scan.name, file => scan.name, gates => scan.gates, has_c => scan.has_c, diagonal => scan.diagonal }
             }),
-            GENERAL => variant.cell.is_some_and(|form| !form.is_usual()),
+            NORM => variant.norm().map(|norm| {
+                let counts = [0, 1].map(|group| norm.count(group));
+                let epsilon = literal(Coefficient::new(EPSILON));
+                context! { gates => norm.groups.len(), groups => norm.groups.to_vec(), counts => counts.to_vec(), has_c => norm.has_c, epsilon => epsilon }
+            }),
+            GENERAL => variant.cell.is_some_and(|form| !form.is_usual() || form.cell == Cell::Slstm),
             ACTIVATIONS => activations.map(function), CLIP => clip.map(literal), COUPLED => coupled,
+            ZONEOUT => zoneout.map(|z| z.map(parts)), DROPOUT => recurrent_dropout.is_some(),
+            UNMASKED => variant.cell.is_some_and(|form| form.sees_unmasked()),
             PEEPHOLES => peepholes, CELL_CLIP => cell_clip.map(bounds),
         })
     });

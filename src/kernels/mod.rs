@@ -17,11 +17,11 @@ pub(crate) use needs::{
 pub(crate) use packed::{BLOCK, Packed};
 pub(crate) use params::{
     AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
-    GatherParams, GemmParams, GuardParams, LinksParams, OuterParams, PackParams, PhaseParams, RecurrenceParams,
-    ReduceParams, ScanBackwardParams, ScanParams, ScatterAddParams, SettleParams, SgdParams,
+    GatherParams, GemmParams, GuardParams, LinksParams, MasksParams, NormParams, OuterParams, PackParams, PhaseParams,
+    RecurrenceParams, ReduceParams, ScanParams, ScatterAddParams, SettleParams, SgdParams,
 };
 
-use crate::cells::{Activation, Form, Options, Phase, Scan};
+use crate::cells::{Activation, Form, Norm, Options, Phase, Scan};
 use crate::cpu::{self, Call};
 use crate::device::Device;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,10 @@ pub enum Kernel {
     Scan,
     /// The same backwards.
     ScanBackward,
+    /// One time step with layer norms, after its product.
+    NormStep,
+    /// The same backwards.
+    NormStepBackward,
     /// One phase of one time step.
     Step,
     /// Many time steps at once.
@@ -58,6 +62,8 @@ pub enum Kernel {
     SequenceBackward,
     /// Numbers dropped at random.
     Dropout,
+    /// Masks of zoneout and recurrent dropout.
+    Masks,
     /// Lists of rows with equal indices.
     Links,
     /// Rows added to those of a table by index.
@@ -151,7 +157,13 @@ static SCAN: Row = row!(scan, ScanParams, [
     Write x, Read h_in, Read map, Write h_out, Write c, Write y, Write h_final, Write carry,
 ]);
 static SCAN_BACKWARD: Row =
-    row!(scan_backward, ScanBackwardParams, [Write reserve, Write dh, Read map, Write dc, Read dy, Write carry]);
+    row!(scan_backward, ScanParams, [Write reserve, Write dh, Read map, Write dc, Read dy, Write carry]);
+static NORM_STEP: Row = row!(norm_step, NormParams, [
+    Write x, Read gains, Read map, Read products, Write h, Write c, Write y, Write h_final,
+]);
+static NORM_STEP_BACKWARD: Row = row!(norm_step_backward, NormParams, [
+    Write reserve, Read gains, Read map, Read products, Write d, Write dh, Write dc, Read dy,
+]);
 static OUTER: Row = row!(outer, OuterParams, [Read a, Read b, Read map, Write c]);
 static STEP_BACKWARD: Row = row!(step_backward, BackwardParams, [
     Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy,
@@ -160,6 +172,7 @@ static SEQUENCE_BACKWARD: Row = row!(sequence_backward, BackwardParams, [
     Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy,
 ]);
 static DROPOUT: Row = row!(dropout, DropoutParams, [Read seed, Write values]);
+static MASKS: Row = row!(masks, MasksParams, [Read seed, Read map, Write out]);
 static LINKS: Row = row!(links, LinksParams, [Read index, Write out]);
 static SCATTER_ADD: Row = row!(scatter_add, ScatterAddParams, [Read values, Read index, Read links, Write table]);
 static REDUCE: Row = row!(reduce, ReduceParams, [Read values, Read divisor, Write out]);
@@ -174,7 +187,7 @@ static ADAM: Row =
 
 impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Gemm,
         Self::Pack,
         Self::Gather,
@@ -182,12 +195,15 @@ impl Kernel {
         Self::Argmax,
         Self::Scan,
         Self::ScanBackward,
+        Self::NormStep,
+        Self::NormStepBackward,
         Self::Step,
         Self::Sequence,
         Self::Outer,
         Self::StepBackward,
         Self::SequenceBackward,
         Self::Dropout,
+        Self::Masks,
         Self::Links,
         Self::ScatterAdd,
         Self::Reduce,
@@ -233,10 +249,13 @@ impl Kernel {
             Self::Sequence => &SEQUENCE,
             Self::Scan => &SCAN,
             Self::ScanBackward => &SCAN_BACKWARD,
+            Self::NormStep => &NORM_STEP,
+            Self::NormStepBackward => &NORM_STEP_BACKWARD,
             Self::Outer => &OUTER,
             Self::StepBackward => &STEP_BACKWARD,
             Self::SequenceBackward => &SEQUENCE_BACKWARD,
             Self::Dropout => &DROPOUT,
+            Self::Masks => &MASKS,
             Self::Links => &LINKS,
             Self::ScatterAdd => &SCATTER_ADD,
             Self::Reduce => &REDUCE,
@@ -390,6 +409,9 @@ impl Variant {
         if self.split > 1 {
             return 4 * (self.split * self.tile.rows * self.tile.lanes) as u64 * self.sums();
         }
+        if matches!(self.kernel, Kernel::NormStep | Kernel::NormStepBackward) {
+            return 16 * u64::from(self.tile.lanes);
+        }
         let rows = 4 * self.tile.rows as u64 * self.width as u64;
         if matches!(self.kernel, Kernel::Grid) { rows + 16 } else { 2 * rows }
     }
@@ -446,6 +468,11 @@ impl Variant {
         self.cell.and_then(|form| form.cell.scan())
     }
 
+    /// What its cell norms.
+    pub(crate) fn norm(&self) -> Option<&'static Norm> {
+        self.cell.and_then(|form| form.norm())
+    }
+
     /// The cell's options.
     pub(crate) fn options(&self) -> Options {
         self.cell.map_or(Options::USUAL, |form| Options { activations: form.activations(), ..form.options })
@@ -467,7 +494,7 @@ impl std::fmt::Display for Variant {
         }
         if let Some(form) = self.cell {
             match self.kernel {
-                Kernel::Step | Kernel::StepBackward if !form.is_usual() => {
+                Kernel::Step | Kernel::StepBackward if form.draws() || !form.is_usual() => {
                     write!(f, " {} of {form}", form.phases()[self.phase as usize].name)?;
                 }
                 Kernel::Step | Kernel::StepBackward => write!(f, " {}", form.phases()[self.phase as usize].name)?,
@@ -486,6 +513,7 @@ impl std::fmt::Display for Variant {
             _ if let Some(Cooperative { edge, .. }) = self.cooperative => {
                 write!(f, " {rows}x{columns} cooperative by {edge}")?;
             }
+            Kernel::NormStep | Kernel::NormStepBackward => write!(f, " {lanes}")?,
             _ if self.staged => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
             kernel if kernel.is_tiled() => write!(f, " {rows}x{columns}x{lanes}")?,
             _ => {}

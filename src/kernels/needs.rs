@@ -3,9 +3,9 @@
 
 use super::{
     AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
-    Function, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, MAX_BINDINGS, OuterParams, POLLS, PackParams,
-    Packed, RecurrenceParams, ReduceParams, ScanBackwardParams, ScanParams, ScatterAddParams, SettleParams, SgdParams,
-    Tile, Variant,
+    Function, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, MAX_BINDINGS, MasksParams, NormParams,
+    OuterParams, POLLS, PackParams, Packed, RecurrenceParams, ReduceParams, ScanParams, ScatterAddParams, SettleParams,
+    SgdParams, Tile, Variant,
 };
 use crate::cells::Scan;
 
@@ -76,6 +76,14 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             words[0] = u(p.seed_offset) + 2;
             words[1] = u(p.offset) + u(p.count);
         }
+        Kernel::Masks => {
+            let p: MasksParams = read(params);
+            let [first, last] = [maxima(1, u(p.first), 1), u(p.directions).saturating_sub(1)];
+            words[0] = 2;
+            words[1] = (u(p.first.max(p.end)) + 1).max(last * u(p.map_direction) + first + u(p.rows));
+            words[2] =
+                u(p.out_offset) + last * u(p.out_direction) + u(p.rows).saturating_sub(1) * u(p.out_row) + u(p.units);
+        }
         Kernel::Links => {
             let p: LinksParams = read(params);
             words[0] = u(p.index_offset) + u(p.end);
@@ -133,8 +141,8 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
             words[..5].copy_from_slice(&[h.max(held), map, map, states * u(p.h_width), states * u(p.aux_stride)]);
         }
         Kernel::StepBackward | Kernel::SequenceBackward => backward(variant, params, maxima, &mut words),
-        Kernel::Scan => scan(variant, params, maxima, &mut words),
-        Kernel::ScanBackward => scan_backward(variant, params, maxima, &mut words),
+        Kernel::Scan | Kernel::ScanBackward => scan(variant, params, maxima, &mut words),
+        Kernel::NormStep | Kernel::NormStepBackward => norm(variant, params, maxima, &mut words),
     }
     words
 }
@@ -216,7 +224,8 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
     let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), rows.running) + 1;
     let units = [u(p.units_0), u(p.units_1)];
     let state_units = units[phases.len() - 1];
-    // The columns of a row that it reaches.
+    // The columns of a row that it reaches; the old h has what is drawn behind it.
+    let drawn = 1 + variant.cell.map_or(0, |form| form.drawn_columns()) as u64;
     let mut columns = 0;
     for (i, phase) in phases.iter().enumerate() {
         let (panels, weights, direction, gate) = if i == 0 {
@@ -237,7 +246,7 @@ fn recurrence(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut
             columns = columns.max(u(gate) + wide);
         }
         if variant.keep {
-            columns = columns.max(u(gate) + phase.kept as u64 * units[i]).max(u(p.source) + state_units);
+            columns = columns.max(u(gate) + phase.kept as u64 * units[i]).max(u(p.source) + drawn * state_units);
             columns = columns.max(if i + 1 < phases.len() { u(p.between) + units[i] } else { 0 });
         }
         words[5] = words[5].max((states - 1) * u(p.aux_stride) + phase.slots as u64 * units[i]);
@@ -295,55 +304,78 @@ fn image(rows: &Rows, direction: u32, last: u64, maxima: Maxima<'_>, words: &mut
     (0..=last).map(|d| maxima(2, rows.first + d * u(direction), rows.count)).max().unwrap_or(0)
 }
 
+/// `scan` and its backward half, whose bindings but for the states' second copies are alike.
 fn scan(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64; MAX_BINDINGS]) {
     let p: ScanParams = read(params);
     let Some(cell) = variant.scan() else { return };
+    let backward = variant.kernel == Kernel::ScanBackward;
     let rows = Rows::new(false, [p.offsets, p.chunk, p.steps], maxima);
     let last = u(p.directions).saturating_sub(1);
     let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), rows.running) + 1;
     let units = u(p.units);
-    let columns = if variant.keep { u(p.source) + units } else { cell.gates as u64 * units };
+    let columns = if variant.keep || backward { u(p.source) + units } else { cell.gates as u64 * units };
     let x_rows = (rows.in_chunk + rows.count).saturating_sub(1);
-    words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
-    if variant.narrow {
-        words[0] = words[0].div_ceil(2);
-    }
+    let x = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
+    words[0] = if variant.narrow { x.div_ceil(2) } else { x };
     words[2] = (u(p.offsets) + u(p.steps) + 2).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
-    let of_states = |stride: u32| (states - 1) * u(stride) + units;
-    [words[1], words[3], words[6]] = [of_states(p.h_stride); 3];
-    words[4] = match cell {
-        Scan { has_c: true, .. } => of_states(p.c_stride),
+    let h = (states - 1) * u(p.h_stride) + units;
+    let c = match cell {
+        Scan { has_c: true, .. } => (states - 1) * u(p.c_stride) + units,
         Scan { diagonal: true, .. } => last * u(p.c_stride) + units * u(variant.panel),
         _ => 0,
     };
-    if p.y_stride != 0 {
+    let y = if p.y_stride != 0 {
         let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);
-        words[5] = u(p.y_offset) + row * u(p.y_stride) + last * units + units;
+        u(p.y_offset) + row * u(p.y_stride) + last * units + units
+    } else {
+        0
+    };
+    let carry = carry_words(variant, [p.parts, p.directions, p.batch, p.units]);
+    words[1] = h;
+    if backward {
+        words[3..6].copy_from_slice(&[c, y, carry]);
+    } else {
+        words[3..8].copy_from_slice(&[h, c, y, h, carry]);
     }
-    words[7] = carry_words(variant, [p.parts, p.directions, p.batch, p.units]);
 }
 
-fn scan_backward(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64; MAX_BINDINGS]) {
-    let p: ScanBackwardParams = read(params);
-    let Some(cell) = variant.scan() else { return };
-    let rows = Rows::new(false, [p.offsets, p.chunk, p.steps], maxima);
+/// `norm_step` and its backward half, whose bindings come in one order.
+fn norm(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [u64; MAX_BINDINGS]) {
+    let p: NormParams = read(params);
+    let (Some(norm), [phase]) = (variant.norm(), variant.phases()) else { return };
+    let backward = variant.kernel == Kernel::NormStepBackward;
+    let rows = Rows::new(true, [p.offsets, p.chunk, 1], maxima);
     let last = u(p.directions).saturating_sub(1);
-    let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), rows.running) + 1;
+    let own = last * u(p.batch) + maxima(2, u(p.order), rows.running);
+    let state = u(p.state_row) + own;
     let units = u(p.units);
-    let x_rows = (rows.in_chunk + rows.count).saturating_sub(1);
-    words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + u(p.source) + units;
-    words[2] = (u(p.offsets) + u(p.steps) + 2).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
-    words[1] = (states - 1) * u(p.dh_stride) + units;
-    words[3] = match cell {
-        Scan { has_c: true, .. } => (states - 1) * u(p.dc_stride) + units,
-        Scan { diagonal: true, .. } => last * u(p.dc_stride) + units * u(variant.panel),
-        _ => 0,
+    let gates = norm.groups.len() as u64 * units;
+    let columns = if variant.keep || backward {
+        let normed = u(p.normed) + 2 * gates + if norm.has_c { units } else { 0 };
+        let fields = phase.kept.max(phase.fields) as u64 * units;
+        normed.max(u(p.scales) + 5).max(u(p.source) + units).max(fields)
+    } else {
+        gates
     };
-    if p.dy_stride != 0 {
+    let x_rows = (rows.in_chunk + rows.count).saturating_sub(1);
+    words[0] = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
+    let of_gates = packed_vectors(2 + u(p.biases), gates, u(variant.panel));
+    let of_c = if norm.has_c { packed_vectors(1 + u(p.biases.min(1)), units, u(variant.panel)) } else { 0 };
+    let stride = u(p.gates_gain) + u(p.units_gain);
+    words[1] = (last * stride + of_gates.max(u(p.gates_gain) + of_c)) * u(variant.panel);
+    words[2] = (u(p.offsets) + 3).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
+    let h = state * u(p.h_stride) + units;
+    let c = if norm.has_c { state * u(p.c_stride) + units } else { 0 };
+    let y = if p.y_stride != 0 {
         let row = image(&rows, p.map_direction, last, maxima, &mut words[2]);
-        words[4] = u(p.dy_offset) + row * u(p.dy_stride) + last * units + units;
-    }
-    words[5] = carry_words(variant, [p.parts, p.directions, p.batch, p.units]);
+        u(p.y_offset) + row * u(p.y_stride) + last * units + units
+    } else {
+        0
+    };
+    let sums = own * u(p.d_stride) + 5 * gates + if norm.has_c { 2 * units } else { 0 };
+    let ranks = last * u(p.batch) + rows.running;
+    let own = if backward { [ranks * units, sums, h, c, y] } else { [ranks * gates, h, c, y, h] };
+    words[3..].copy_from_slice(&own);
 }
 
 /// Words of what parts of a scan hand on: two numbers a part, and the states that it begins with.
@@ -363,6 +395,7 @@ fn backward(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [
     let states = u(p.state_row) + last * u(p.batch) + maxima(2, u(p.order), rows.running) + 1;
     let units = [u(p.units_0), u(p.units_1)];
     let state_units = units[phases.len() - 1];
+    let drawn = 1 + variant.cell.map_or(0, |form| form.drawn_columns()) as u64;
     let mut columns = 0;
     let mut gates = 0;
     for (i, phase) in phases.iter().enumerate() {
@@ -375,14 +408,14 @@ fn backward(variant: &Variant, params: &[u32], maxima: Maxima<'_>, words: &mut [
         let end = u(weights) + last * u(direction) + packed_vectors(k, units[i], u(variant.panel));
         words[1] = words[1].max(end * u(variant.vector_words()));
         columns = columns.max(u(fields) + phase.fields as u64 * units[i]);
-        if phase.hidden_backward {
-            columns = columns.max(u(p.source) + units[i]);
+        if phase.hidden_backward || drawn > 1 {
+            columns = columns.max(u(p.source) + drawn * units[i]);
         }
         if phase.carries_h {
             words[5] = words[5].max((states - 1) * u(p.dh_stride) + units[i]);
         }
-        if phase.carries_c {
-            words[6] = words[6].max((states - 1) * u(p.dc_stride) + units[i]);
+        if phase.carried > 0 {
+            words[6] = words[6].max((states - 1) * u(p.dc_stride) + phase.carried as u64 * units[i]);
         }
         if i == variant.phase as usize {
             gates = phase.gates as u64 * units[i];
@@ -451,6 +484,11 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
             let p: DropoutParams = read(params);
             flat(u(p.count), u(p.row_lanes))
         }
+        Kernel::Masks => {
+            let p: MasksParams = read(params);
+            let [across, down, _] = flat(u(p.rows) * u(p.units), u(p.row_lanes));
+            [across, down, u(p.directions)]
+        }
         Kernel::ElementLoss => {
             let p: ElementLossParams = read(params);
             flat(u(p.count), u(p.row_lanes))
@@ -485,13 +523,13 @@ pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
             let p: SettleParams = read(params);
             flat((u(p.rows) * u(p.width.max(p.aux_stride))).max(u(p.map_words)), u(p.row_lanes))
         }
-        Kernel::Scan => {
+        Kernel::Scan | Kernel::ScanBackward => {
             let p: ScanParams = read(params);
             [u(p.units).div_ceil(lanes), u(p.running), u(p.directions) * u(p.parts)]
         }
-        Kernel::ScanBackward => {
-            let p: ScanBackwardParams = read(params);
-            [u(p.units).div_ceil(lanes), u(p.running), u(p.directions) * u(p.parts)]
+        Kernel::NormStep | Kernel::NormStepBackward => {
+            let p: NormParams = read(params);
+            [1, u(p.running), u(p.directions)]
         }
         Kernel::Grid => {
             let p: RecurrenceParams = read(params);
@@ -554,18 +592,19 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
         | Kernel::Gather
         | Kernel::Apply
         | Kernel::Dropout
+        | Kernel::Masks
         | Kernel::ElementLoss
         | Kernel::Guard
         | Kernel::Settle
         | Kernel::Sgd
         | Kernel::Adam => 0,
-        Kernel::Scan => {
+        Kernel::Scan | Kernel::ScanBackward => {
             let p: ScanParams = read(params);
             u(p.part) + u(p.parts)
         }
-        Kernel::ScanBackward => {
-            let p: ScanBackwardParams = read(params);
-            u(p.part) + u(p.parts)
+        // Three sums over lanes, and a loop over units before and after.
+        Kernel::NormStep | Kernel::NormStepBackward => {
+            5 * u(read::<NormParams>(params).units).div_ceil(lanes) + 4 * u64::from(tile.lanes.ilog2())
         }
         Kernel::Argmax => wide::<ArgmaxParams, 5>(params)[1].div_ceil(lanes) + 32,
         Kernel::CrossEntropy => 3 * u(read::<CrossEntropyParams>(params).columns).div_ceil(lanes) + 32,

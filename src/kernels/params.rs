@@ -34,15 +34,15 @@ params! {
         m, columns, table_rows, table_offset, table_row, indexed, index_offset, out_offset, out_row, nan, accumulate,
         row_lanes,
     }
-    /// s' = a⊙s + b over steps.
+    /// s' = a⊙s + b over steps, and backwards.
     ScanParams {
         batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running, h_stride,
         c_stride, y_stride, y_offset, source, units, part, parts, rank,
     }
-    /// The same backwards.
-    ScanBackwardParams {
-        batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
-        dh_stride, dc_stride, dy_stride, dy_offset, source, units, part, parts, rank,
+    /// A step with layer norms, and backwards.
+    NormParams {
+        batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, running, rank, h_stride,
+        c_stride, d_stride, y_stride, y_offset, source, normed, scales, units, biases, gates_gain, units_gain,
     }
     /// out[m, j] = f(x[m, j]).
     ApplyParams { rows, columns, x_offset, x_row, out_offset, out_row, row_lanes }
@@ -55,6 +55,11 @@ params! {
     }
     /// values[i] = values[i] · scale or 0.
     DropoutParams { count, offset, threshold, scale, stream, seed_offset, row_lanes }
+    /// out[row, unit] = what is drawn for it.
+    MasksParams {
+        rows, units, directions, out_offset, out_row, out_direction, map_direction, first, end, divisor, modulus,
+        counter_row, counter_direction, threshold, weight, threshold_2, stream, row_lanes,
+    }
     /// Lists of equal indices.
     LinksParams { start, end, index_offset, row_lanes }
     /// table[index[m], j] += values[m, j].

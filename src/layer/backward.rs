@@ -8,12 +8,10 @@ use super::product::{Operands, gemm};
 use super::reserve::Reserve;
 use super::state::DeviceState;
 use super::{Output, packed};
-use super::{scan, schedule};
+use super::{masks, norm, scan, schedule};
 use crate::cells::Width;
 use crate::error::{Error, Result};
-use crate::kernels::{
-    BackwardParams, GatherParams, GemmParams, Kernel, OuterParams, PhaseParams, ScanBackwardParams, Tile, Variant,
-};
+use crate::kernels::{BackwardParams, GatherParams, GemmParams, Kernel, OuterParams, PhaseParams, Tile, Variant};
 use crate::parameters::Parameters;
 use crate::plan::{BufferId, PlanBuilder, Value};
 use crate::weights::{Offsets, offsets};
@@ -56,11 +54,11 @@ pub(crate) fn emit_backward(
     let (h, width) = (pass.h_width(), config.output_size());
     let dh = plan.external("gradient of h", &flow.state.h, (pass.states() * h) as u64);
     let dc = match &flow.state.c {
-        Some(c) => plan.external("gradient of c", c, (pass.states() * config.hidden) as u64),
+        Some(c) => plan.external("gradient of c", c, (pass.states() * config.cell_state_size()) as u64),
         None => plan.workspace("no c", 1),
     };
     let gates = |phase: usize| phase_gates(&pass, phase);
-    let words = pass.states() * gates(0).next_multiple_of(4);
+    let words = if pass.norms() { 0 } else { pass.states() * gates(0).next_multiple_of(4) };
     let d = ["a", "b"].map(|copy| plan.workspace(&format!("gate gradients {copy}, {} wide", gates(0)), words));
     let between = if config.phases().len() > 1 {
         let words = pass.states() * gates(1).next_multiple_of(4);
@@ -93,7 +91,7 @@ pub(crate) fn emit_backward(
         };
         // The directions' parts of a step come with different steps.
         if let Some((dx, offset, accumulate @ false)) = &mut dx
-            && config.directions() > 1
+            && config.tracks() > 1
             && !reserve.is_whole()
         {
             plan.draft.clear(*dx, *offset as u64, (steps * batch * config.input_of(layer)) as u64);
@@ -104,6 +102,13 @@ pub(crate) fn emit_backward(
         }
         let input = if layer > 0 { (reserve.output(plan, layer - 1), 0) } else { (x.buffer, x.offset) };
         let rows = reserve.rows(plan, layer);
+        let d = if pass.norms() {
+            let (rows, words) = norm::gradients(plan, &pass);
+            plan.draft.clear(rows, 0, words as u64);
+            [rows; 2]
+        } else {
+            d
+        };
         LayerBackward { pass: &pass, layer, reserve, rows, input, dy, dx, d, between, dh, dc }.emit(plan)?;
     }
     Ok(())
@@ -168,6 +173,10 @@ impl LayerBackward<'_> {
             self.weights(plan, part.clone());
             self.input(plan, part)?;
         }
+        if let (true, Some(parameters)) = (self.pass.norms(), self.pass.rnn.parameters()) {
+            let target = gradient_buffer(plan, parameters);
+            norm::weights(plan, self.pass, [self.d[0], target], &offsets(self.pass.rnn.config(), self.layer));
+        }
         self.initial_state(plan, self.d[now])
     }
 
@@ -178,7 +187,7 @@ impl LayerBackward<'_> {
         // Not the state's own memory: others may have gone on from there.
         let h = Buffers::states(plan, pass, "h computed again");
         let aux = if config.cell.has_cell_state() {
-            plan.workspace("c computed again", pass.states() * config.hidden)
+            plan.workspace("c computed again", pass.states() * config.cell_state_size())
         } else {
             Buffers::slots(plan, pass)
         };
@@ -187,13 +196,21 @@ impl LayerBackward<'_> {
             stride: pass.columns.width,
             rows: self.reserve.chunk(),
             keep: true,
+            masks: self.reserve.masks(plan, self.layer),
             narrow: false,
             h,
             between: Buffers::between(plan, pass, h[1]),
             aux,
             h_final: plan.workspace("final h computed again", pass.states() * pass.h_width()),
         };
-        self.reserve.restore(plan, pass, self.layer, at, h[0], aux);
+        if config.options.recurrent_dropout.is_some() {
+            // What was kept has no mask; what R multiplies has one.
+            self.reserve.restore(plan, pass, self.layer, at, buffers.h_final, aux);
+            copy_rows(plan, buffers.h_final, h[0], self.states_params());
+            masks::drop_states(plan, pass, self.layer, buffers.masks, h[0]);
+        } else {
+            self.reserve.restore(plan, pass, self.layer, at, h[0], aux);
+        }
         Layer::new(pass, self.layer, plan, &buffers, self.input, None).emit(plan, steps, None);
     }
 
@@ -209,6 +226,11 @@ impl LayerBackward<'_> {
         let config = pass.rnn.config();
         if pass.scans() {
             self.scan(plan, &part);
+            return Ok(now);
+        }
+        if pass.norms() {
+            let of = norm::Gradients { d: self.d[0], dh: self.dh, dc: self.dc, dy: self.dy.0 };
+            norm::emit_backward(plan, pass, &part, (self.rows, self.place()), &of)?;
             return Ok(now);
         }
         let device = plan.device().clone();
@@ -244,7 +266,7 @@ impl LayerBackward<'_> {
                 let rows = StateRows::new(&device, pass.layer_states(), self.layer, source_width);
                 let variant = Variant { uniform: rows.uniform, ..variant };
                 let units = phases[i].units.of(config.hidden, config.state_size());
-                let running = config.directions() * pass.rows.running(step);
+                let running = config.tracks() * pass.rows.running(step);
                 let variant = schedule::split(&device, variant, [units, source_width as usize / 4, running]);
                 let params = BackwardParams {
                     d_in_row: rows.first,
@@ -261,30 +283,18 @@ impl LayerBackward<'_> {
 
     /// The same of a cell without R.
     fn scan(&self, plan: &mut PlanBuilder, part: &Range<usize>) {
-        let shared = self.layer_params(plan);
-        let params = ScanBackwardParams {
-            batch: shared.batch,
-            directions: shared.directions,
-            state_row: shared.state_row,
-            x_direction: shared.x_direction,
-            x_stride: shared.x_stride,
-            map_direction: shared.map_direction,
-            order: shared.order,
-            dh_stride: shared.dh_stride,
-            dc_stride: scan::c_stride(self.pass),
-            dy_stride: shared.dy_stride,
-            dy_offset: shared.dy_offset,
-            source: shared.source,
-            units: self.pass.rnn.config().hidden as u32,
-            ..Default::default()
-        };
         let dc = if self.pass.rnn.config().cell.has_diagonal() {
             self.pass.rnn.recurrent_weights(self.layer).matrices.buffer(plan)
         } else {
             self.dc
         };
-        let buffers = scan::Gradients { rows: self.rows, dh: self.dh, dc, dy: self.dy.0 };
-        scan::emit_backward(self.pass, plan, part, &params, &buffers);
+        scan::emit_backward(self.pass, plan, part, self.place(), [self.rows, self.dh, dc, self.dy.0]);
+    }
+
+    /// The rows that steps work on one after the other.
+    fn place(&self) -> scan::Place {
+        let stride = self.pass.columns.width;
+        scan::Place { layer: self.layer, rows: self.reserve.chunk(), stride, y: self.dy.1 }
     }
 
     fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Result<Variant> {
@@ -325,12 +335,12 @@ impl LayerBackward<'_> {
                 weights_direction: layout.vectors(),
                 column: pass.columns.fields[i],
             };
-            weights += config.directions() * layout.vectors();
+            weights += config.tracks() * layout.vectors();
         }
         let width = phase_gates(pass, 0).next_multiple_of(4);
         BackwardParams {
             batch: pass.batch as u32,
-            directions: config.directions() as u32,
+            directions: config.tracks() as u32,
             state_row: (self.layer * pass.layer_states()) as u32,
             x_direction: (self.reserve.chunk() * pass.columns.width) as u32,
             x_stride: pass.columns.width as u32,
@@ -341,7 +351,7 @@ impl LayerBackward<'_> {
             d_in_stride: (width / 4) as u32,
             d_out_stride: width as u32,
             dh_stride: pass.h_width() as u32,
-            dc_stride: config.hidden as u32,
+            dc_stride: config.cell_state_size() as u32,
             dy_stride: if self.dy.1.is_some() { config.output_size() as u32 } else { 0 },
             dy_offset: self.dy.1.unwrap_or(0) as u32,
             source: pass.columns.source as u32,
@@ -360,7 +370,7 @@ impl LayerBackward<'_> {
         let Offsets { w, r, b_w, b_r, w_hr, words, .. } = offsets(config, self.layer);
         let gates = pass.gates();
         let reserve = OuterParams {
-            batch: config.directions() as u32,
+            batch: config.tracks() as u32,
             a_row: pass.columns.width as u32,
             a_batch: (self.reserve.chunk() * pass.columns.width) as u32,
             c_batch: words as u32,
@@ -384,6 +394,8 @@ impl LayerBackward<'_> {
         let bias = |plan: &mut PlanBuilder, column: usize, width: usize, to: usize| {
             sum_rows(plan, self.rows, pass.map, target, column, width, to, &reserve);
         };
+        // Norms add the biases: see there.
+        let [b_w, b_r] = [b_w, b_r].map(|bias| bias.filter(|_| !pass.norms()));
         if let Some(b_w) = b_w {
             bias(plan, 0, gates, b_w);
         }
@@ -397,7 +409,10 @@ impl LayerBackward<'_> {
             let projects = phase.source == Width::Hidden;
             let (weight, bias_at) = if projects { (w_hr.unwrap_or(0), None) } else { (r + row * source, b_r) };
             let mut done = 0;
-            for &(field, fields) in phase.recurrent {
+            // Normed products have all of their gradients in one place.
+            let normed = [(pass.columns.normed / units + phase.gates, phase.gates)];
+            let recurrent = if pass.norms() { &normed[..] } else { phase.recurrent };
+            for &(field, fields) in recurrent {
                 let (column, width) = (pass.columns.fields[i] + field * units, fields * units);
                 let params = OuterParams {
                     m: width as u32,
@@ -431,7 +446,7 @@ impl LayerBackward<'_> {
         let inputs = config.input_of(self.layer);
         let layout = packed(plan.device(), pass.gates(), inputs);
         let weights = &pass.rnn.backward_weights(self.layer)?[0];
-        for direction in 0..config.directions() {
+        for direction in 0..config.tracks() {
             let shared = rows.gemm_part(part.start, part.end);
             let params = GemmParams {
                 m: m as u32,
@@ -460,6 +475,9 @@ impl LayerBackward<'_> {
         if pass.scans() {
             return Ok(());
         }
+        if pass.norms() {
+            return norm::initial_state(plan, pass, self.layer, [d, self.dh]);
+        }
         let config = pass.rnn.config();
         let params = self.layer_params(plan);
         let width = phase_gates(pass, 0).next_multiple_of(4);
@@ -473,7 +491,7 @@ impl LayerBackward<'_> {
             m: pass.batch as u32,
             n: config.state_size() as u32,
             k: phase_gates(pass, 0) as u32,
-            batch: config.directions() as u32,
+            batch: config.tracks() as u32,
             a_offset: (row * width) as u32,
             a_row: width as u32,
             a_column: 1,
@@ -488,8 +506,34 @@ impl LayerBackward<'_> {
         };
         let matrix = &pass.rnn.backward_weights(self.layer)?[1];
         let none = plan.workspace("no map", 1);
+        if config.options.recurrent_dropout.is_some() {
+            // R has not seen the initial state but through its mask.
+            let masked = plan.workspace("gradient of the masked state", pass.states() * h);
+            let operands = Operands { a: d, b: matrix, map: none, c: masked, narrow: false };
+            gemm(plan, operands, &GemmParams { accumulate: 0, ..params });
+            let seed = self.reserve.masks(plan, self.layer);
+            masks::drop_states(plan, pass, self.layer, seed, masked);
+            copy_rows(plan, masked, self.dh, GatherParams { accumulate: 1, ..self.states_params() });
+            return Ok(());
+        }
         gemm(plan, Operands { a: d, b: matrix, map: none, c: self.dh, narrow: false }, &params);
         Ok(())
+    }
+
+    /// The layer's states, from one buffer to the same place in another one.
+    fn states_params(&self) -> GatherParams {
+        let (states, width) = (self.pass.layer_states(), self.pass.h_width());
+        let first = (self.layer * states * width) as u32;
+        GatherParams {
+            m: states as u32,
+            columns: self.pass.rnn.config().state_size() as u32,
+            table_rows: states as u32,
+            table_offset: first,
+            table_row: width as u32,
+            out_offset: first,
+            out_row: width as u32,
+            ..Default::default()
+        }
     }
 }
 

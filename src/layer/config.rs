@@ -1,6 +1,6 @@
 //! What a recurrent layer is: cell, sizes, directions, biases.
 
-use crate::cells::{Activation, Cell, CellClip, Coefficient, Form, Options, Phase};
+use crate::cells::{Activation, Cell, CellClip, Coefficient, Form, Options, Phase, Probability};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, Variant};
@@ -47,7 +47,7 @@ pub enum Precision {
     /// 16-bit floats: half the memory, and half the traffic where that bounds the speed. Every adapter can, since halves are
     /// unpacked by WGSL's own functions. The CPU device computes with weights rounded alike, without saving memory.
     ///
-    /// A weight is off by at most 2⁻¹¹ of its size, and so is the input part x·Wᵀ + b of a gate, which passes that keep
+    /// A weight is off by at most 2⁻¹¹ of its size, and so is the input part x·Wᵀ + b of a gate, which layer norms and passes that keep
     /// what training needs don't round. A gate's sum is therefore off by at most
     /// 2⁻¹¹·(2·Σ|x·w| + Σ|h·r| + |b|), about 5·10⁻⁴ of its terms. Halves end at ±65,504 and are 6·10⁻⁸ apart below 6·10⁻⁵:
     /// larger weights are refused, larger ones that training makes and larger input parts (on GPUs) count as that, and small
@@ -79,6 +79,7 @@ pub struct RnnConfig {
     pub(crate) hidden: usize,
     pub(crate) projection: Option<usize>,
     pub(crate) layers: usize,
+    pub(crate) heads: usize,
     pub(crate) direction: Direction,
     pub(crate) bias: Bias,
     pub(crate) batch_first: bool,
@@ -88,7 +89,8 @@ pub struct RnnConfig {
 }
 
 impl RnnConfig {
-    /// One forward layer with two biases, or one where the cell has no R, over time-major input of `input` features, with `hidden` units.
+    /// One forward layer with two biases as in PyTorch, or one where PyTorch has no such cell, over time-major input of `input`
+    /// features, with `hidden` units.
     pub const fn new(cell: Cell, input: usize, hidden: usize) -> Self {
         Self {
             cell,
@@ -97,8 +99,9 @@ impl RnnConfig {
             hidden,
             projection: None,
             layers: 1,
+            heads: 1,
             direction: Direction::Forward,
-            bias: if cell.has_recurrent_weights() { Bias::Two } else { Bias::One },
+            bias: if matches!(cell, Cell::Elman(_) | Cell::Lstm | Cell::Gru(_)) { Bias::Two } else { Bias::One },
             batch_first: false,
             precision: Precision::Single,
             dropout: 0,
@@ -109,6 +112,15 @@ impl RnnConfig {
     #[must_use]
     pub const fn layers(mut self, layers: usize) -> Self {
         self.layers = layers;
+        self
+    }
+
+    /// S: heads, recurrences of `hidden` units each that see all of a layer's input and nothing of each other's state, so that R
+    /// is a block-diagonal matrix (xLSTM, FlashRNN). Outputs lie side by side: [T, N, D·S·H]. States have [L·D·S, N, ·], and
+    /// [`RnnWeights`](crate::RnnWeights) a layer's directions and in each its heads.
+    #[must_use]
+    pub const fn heads(mut self, heads: usize) -> Self {
+        self.heads = heads;
         self
     }
 
@@ -163,6 +175,17 @@ impl RnnConfig {
         self
     }
 
+    /// Whether layer norms act within the cell (Ba et al. 2016): LN(W·x) + LN(R·h) in place of W·x + b + R·h + b_R, where the biases
+    /// are those of the norms, and an LSTM's h' is o⊙tanh(LN(c')). LN(a) = γ⊙(a − mean(a)) / √(var(a) + 10⁻⁵) + β, over all gates of
+    /// a sequence, of a GRU over r and z together and n apart. Weights have γ too: see
+    /// [`LayerWeights::norm`](crate::LayerWeights::norm). Of Elman cells, LSTMs, and GRUs that reset after their product. There is
+    /// one way to compute them, whatever schedule is asked for.
+    #[must_use]
+    pub const fn layer_norm(mut self, layer_norm: bool) -> Self {
+        self.options.layer_norm = layer_norm;
+        self
+    }
+
     /// How many biases a gate has.
     #[must_use]
     pub const fn bias(mut self, bias: Bias) -> Self {
@@ -189,6 +212,30 @@ impl RnnConfig {
     #[must_use]
     pub const fn with_dropout(mut self, probability: f64) -> Self {
         self.dropout = probability.to_bits();
+        self
+    }
+
+    /// Zoneout (Krueger et al. 2016): in training a unit of h keeps its old value at a step with probability `h`, and one of
+    /// an LSTM's c with probability `c`, each from 0 to less than 1 and drawn anew for each step, sequence and unit. Other
+    /// passes take the mean: h' = z⊙h + (1−z)⊙h̃, c' = z⊙c + (1−z)⊙c̃, with h̃ = o⊙tanh(c̃) of the c̃ before zoneout.
+    ///
+    /// Of one-phase cells with R in their usual form: Elman, LSTM without projection, GRU with reset after.
+    #[must_use]
+    pub const fn zoneout(mut self, h: f64, c: f64) -> Self {
+        self.options.zoneout =
+            if h == 0.0 && c == 0.0 { None } else { Some([Probability::new(h), Probability::new(c)]) };
+        self
+    }
+
+    /// Recurrent dropout, which is variational (Gal and Ghahramani 2016; Keras's `recurrent_dropout`): in training R multiplies
+    /// h⊙m / (1−p), where m is 0 with this probability, from 0 to less than 1, and else 1: drawn once for each sequence, layer,
+    /// direction and unit, and the same at all steps of a call. What a layer gives, and the h that gates see themselves, as in
+    /// a GRU's z⊙h, have no mask; other passes none at all.
+    ///
+    /// Of the cells that [`zoneout`](Self::zoneout) is of, and not with it.
+    #[must_use]
+    pub const fn recurrent_dropout(mut self, probability: f64) -> Self {
+        self.options.recurrent_dropout = if probability == 0.0 { None } else { Some(Probability::new(probability)) };
         self
     }
 
@@ -235,9 +282,24 @@ impl RnnConfig {
         }
     }
 
-    /// Width of the output: D times the width of h.
+    /// S: heads.
+    pub const fn head_count(&self) -> usize {
+        self.heads
+    }
+
+    /// Recurrences of a layer that do not see each other: D·S, the heads of each direction.
+    pub(crate) const fn tracks(&self) -> usize {
+        self.directions() * self.heads
+    }
+
+    /// Width of c: H, of an sLSTM 3·H, 0 where there is none.
+    pub const fn cell_state_size(&self) -> usize {
+        self.cell.cell_numbers() * self.hidden
+    }
+
+    /// Width of the output: D·S times the width of h.
     pub const fn output_size(&self) -> usize {
-        self.directions() * self.state_size()
+        self.tracks() * self.state_size()
     }
 
     /// L: layers.
@@ -250,6 +312,15 @@ impl RnnConfig {
         self.direction.count()
     }
 
+    /// Biases of a gate.
+    pub(crate) const fn biases(&self) -> usize {
+        match self.bias {
+            Bias::None => 0,
+            Bias::One => 1,
+            Bias::Two => 2,
+        }
+    }
+
     /// Whether batches come first.
     pub const fn is_batch_first(&self) -> bool {
         self.batch_first
@@ -260,12 +331,12 @@ impl RnnConfig {
         if layer == 0 { self.input } else { self.output_size() }
     }
 
-    /// Whether direction `direction` of a layer runs backwards in time.
-    pub(crate) const fn is_reverse(&self, direction: usize) -> bool {
+    /// Whether a track of a layer runs backwards in time.
+    pub(crate) const fn is_reverse(&self, track: usize) -> bool {
         match self.direction {
             Direction::Forward => false,
             Direction::Reverse => true,
-            Direction::Bidirectional => direction == 1,
+            Direction::Bidirectional => track >= self.heads,
         }
     }
 
@@ -280,6 +351,7 @@ impl RnnConfig {
             ("hidden size", self.hidden),
             ("projection size", self.state_size()),
             ("layers", self.layers),
+            ("heads", self.heads),
         ];
         for (what, size) in sizes {
             // Larger ones could not be indexed by the 32-bit words of a shader.

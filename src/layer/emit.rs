@@ -7,7 +7,7 @@ use super::reserve::{Columns, Reserve};
 use super::rows::{Lengths, RowMap};
 use super::schedule::{self, Grid, Schedule, Sequence, reads_windows};
 use super::state::DeviceState;
-use super::{Place, Rnn, packed, row_lanes, scan, wave};
+use super::{Place, Rnn, masks, norm, packed, row_lanes, scan, wave};
 use crate::cells::Width;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -19,10 +19,10 @@ use crate::plan::{BufferId, PlanBuilder, Value, WINDOW_ALIGNMENT};
 /// Which part of the output is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Output {
-    /// Every step: [T, N, D·H], or [N, T, D·H]; 0 beyond a sequence's length.
+    /// Every step: [T, N, D·S·H], or [N, T, D·S·H]; 0 beyond a sequence's length.
     #[default]
     All,
-    /// The last layer's final h of each sequence, directions side by side: [N, D·H]. That is the forward direction
+    /// The last layer's final h of each sequence, directions and heads side by side: [N, D·S·H]. That is the forward direction
     /// after the last valid step, and the reverse direction after the first.
     Last,
 }
@@ -89,8 +89,8 @@ pub(crate) fn output_shape(rnn: &Rnn, x: &[usize], call: &RnnCall) -> Result<Vec
 /// Whether a state, or its gradient, is one of a layer and a batch, and on the plan's device.
 pub(super) fn check_state(plan: &PlanBuilder, name: &str, rnn: &Rnn, batch: usize, state: &DeviceState) -> Result<()> {
     let [expected, got] = [(rnn.config(), batch), (&state.config, state.batch)].map(|(config, batch)| {
-        let rows = config.layers * config.directions();
-        let c = config.cell.has_cell_state().then_some([rows, batch, config.hidden]);
+        let rows = config.layers * config.tracks();
+        let c = config.cell.has_cell_state().then_some([rows, batch, config.cell_state_size()]);
         ([rows, batch, config.state_size()], c)
     });
     if expected != got {
@@ -107,6 +107,8 @@ pub(super) fn check_state(plan: &PlanBuilder, name: &str, rnn: &Rnn, batch: usiz
 /// A layer called with a shape: what all of its passes share.
 pub(super) struct Pass<'a> {
     pub rnn: &'a Rnn,
+    /// T of the caller's arrays.
+    pub steps: usize,
     pub batch: usize,
     pub rows: RowMap,
     pub map: BufferId,
@@ -126,20 +128,20 @@ impl<'a> Pass<'a> {
         let config = rnn.config();
         let rows = RowMap::of_call(config, steps, batch, &call.lengths)?;
         // What one dispatch may take, at most.
-        let steps = rows.steps.min(call.keep_every.unwrap_or(usize::MAX));
-        let schedule = call.schedule.resolve(plan.device(), config, steps, batch);
-        // There is one way to scan.
-        let scans = config.cell.scan().is_some();
-        let by_sequence = schedule == Schedule::Sequence && !scans;
-        let sequence = schedule::sequence(plan.device(), config, [steps, batch]).filter(|_| by_sequence);
+        let at_once = rows.steps.min(call.keep_every.unwrap_or(usize::MAX));
+        let schedule = call.schedule.resolve(plan.device(), config, at_once, batch);
+        // There is one way to scan, and to norm.
+        let one_way = config.cell.scan().is_some() || config.options.layer_norm;
+        let by_sequence = schedule == Schedule::Sequence && !one_way;
+        let sequence = schedule::sequence(plan.device(), config, [at_once, batch]).filter(|_| by_sequence);
         // Weights that stay in their lanes help forward only.
-        let asked = call.schedule == Schedule::Sequence && !scans;
+        let asked = call.schedule == Schedule::Sequence && !one_way;
         let sequence_backward = by_sequence && (asked || schedule::is_small(plan.device(), config, batch));
         if by_sequence && sequence.is_none() {
             return Err(Error::value("schedule", "one whose state fits into workgroup memory", "Sequence"));
         }
         // The CPU has no workgroups.
-        let wants_grid = schedule == Schedule::Grid && !plan.device().is_cpu() && !scans;
+        let wants_grid = schedule == Schedule::Grid && !plan.device().is_cpu() && !one_way;
         let grid = schedule::grid_tile(plan.device(), config, batch).filter(|_| wants_grid);
         if wants_grid && grid.is_none() {
             return Err(Error::value("schedule", "one whose rows fit into workgroup memory", "Grid"));
@@ -147,7 +149,7 @@ impl<'a> Pass<'a> {
         let map = rows.buffer(plan)?;
         let columns = Columns::new(&config.form(), config.hidden, config.state_size());
         let wavefront = schedule == Schedule::Wavefront && super::joins(plan.device(), config);
-        Ok(Self { rnn, batch, rows, map, sequence, sequence_backward, grid, wavefront, columns })
+        Ok(Self { rnn, steps, batch, rows, map, sequence, sequence_backward, grid, wavefront, columns })
     }
 
     fn config(&self) -> &RnnConfig {
@@ -157,6 +159,11 @@ impl<'a> Pass<'a> {
     /// Whether the cell has no R.
     pub fn scans(&self) -> bool {
         self.config().cell.scan().is_some()
+    }
+
+    /// Whether the cell norms its products.
+    pub fn norms(&self) -> bool {
+        self.config().options.layer_norm
     }
 
     /// Width of a row of the gates' input part.
@@ -174,7 +181,7 @@ impl<'a> Pass<'a> {
     }
 
     pub fn layer_states(&self) -> usize {
-        self.config().directions() * self.batch
+        self.config().tracks() * self.batch
     }
 }
 
@@ -188,6 +195,8 @@ pub(super) struct Buffers {
     pub rows: usize,
     /// Whether the reserve is written.
     pub keep: bool,
+    /// The seed of the masks that lie there, and the layer's stream.
+    pub masks: Option<(BufferId, u32)>,
     /// Whether the input part is in half precision.
     pub narrow: bool,
     /// Two states that take turns.
@@ -205,15 +214,16 @@ impl Buffers {
         let h = Self::states(plan, pass, "h");
         let (stride, bytes) = input_part_row(pass, narrow);
         Self {
-            x: plan.workspace("input part of the gates", config.directions() * rows * bytes / 4),
+            x: plan.workspace("input part of the gates", config.tracks() * rows * bytes / 4),
             stride,
             rows,
             keep: false,
+            masks: None,
             narrow,
             h,
             between: Self::between(plan, pass, h[1]),
             aux: match &state.c {
-                Some(c) => plan.external("c", c, (pass.states() * config.hidden) as u64),
+                Some(c) => plan.external("c", c, (pass.states() * config.cell_state_size()) as u64),
                 None => Self::slots(plan, pass),
             },
             h_final: plan.external("h", &state.h, (pass.states() * pass.h_width()) as u64),
@@ -271,9 +281,11 @@ pub(crate) fn emit(
     }
     let pass = Pass::new(plan, rnn, steps, batch, call)?;
     // Gradients are those of what was computed: steps that are computed again are as they were. The CPU has no halves.
-    let narrow = config.precision == Precision::Half && reserve.is_none() && !plan.device().is_cpu();
+    // Norms compute with all of their bits.
+    let narrow = config.precision == Precision::Half && reserve.is_none() && !plan.device().is_cpu() && !pass.norms();
     let chunk = chunk_rows(plan, &pass, call.input_part_bytes, narrow);
-    let rows = if reserve.is_some_and(Reserve::is_whole) { 1 } else { chunk };
+    let in_reserve = |reserve: &Reserve| reserve.is_whole() || config.form().draws();
+    let rows = if reserve.is_some_and(in_reserve) { 1 } else { chunk };
     let common = Buffers::new(plan, &pass, state, rows, narrow);
     let (h, width) = (pass.h_width(), config.output_size());
     if call.carry {
@@ -281,7 +293,17 @@ pub(crate) fn emit(
     } else {
         plan.draft.clear(common.h[0], 0, (pass.states() * h) as u64);
         if state.c.is_some() {
-            plan.draft.clear(common.aux, 0, (pass.states() * config.hidden) as u64);
+            plan.draft.clear(common.aux, 0, (pass.states() * config.cell_state_size()) as u64);
+        }
+    }
+    if let (Some(reserve), true) = (reserve, config.options.recurrent_dropout.is_some()) {
+        // What R multiplies is masked; the states themselves go on without a mask.
+        if !call.carry {
+            plan.draft.clear(common.h_final, 0, (pass.states() * h) as u64);
+        }
+        for layer in 0..config.layers {
+            let seed = reserve.masks(plan, layer);
+            masks::drop_states(plan, &pass, layer, seed, common.h[0]);
         }
     }
     if pass.rows.padded && call.output == Output::All {
@@ -321,11 +343,13 @@ fn layer_by_layer(
             None => Some((plan.workspace(&format!("output of a layer, {}", layer % 2), words), 0)),
         };
         let buffers = match reserve {
-            Some(reserve) if reserve.is_whole() => Buffers {
+            // Masks lie in the reserve's rows: steps that will be computed again go through these too.
+            Some(reserve) if reserve.is_whole() || config.form().draws() => Buffers {
                 x: reserve.rows(plan, layer),
                 stride: pass.columns.width,
-                rows: pass.rows.rows,
+                rows: reserve.chunk(),
                 keep: true,
+                masks: reserve.masks(plan, layer),
                 narrow: false,
                 ..*common
             },
@@ -354,7 +378,7 @@ fn input_part_row(pass: &Pass<'_>, narrow: bool) -> (usize, usize) {
 fn chunk_rows(plan: &PlanBuilder, pass: &Pass<'_>, most: usize, narrow: bool) -> usize {
     let limits = plan.device().plan_limits();
     let bytes = most.min(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX));
-    let row = pass.config().directions() * input_part_row(pass, narrow).1;
+    let row = pass.config().tracks() * input_part_row(pass, narrow).1;
     // `gemm` takes at least one row a workgroup along its second axis.
     let most = (bytes / row).min(usize::try_from(limits.workgroups).unwrap_or(usize::MAX));
     (most / pass.batch * pass.batch).max(pass.batch).min(pass.rows.rows)
@@ -362,8 +386,8 @@ fn chunk_rows(plan: &PlanBuilder, pass: &Pass<'_>, most: usize, narrow: bool) ->
 
 /// Where the last layer's final h of each direction begins in rows of states, and in a row of the output.
 pub(super) fn last_states(config: &RnnConfig, batch: usize) -> impl Iterator<Item = (usize, usize)> {
-    let (first, width) = ((config.layers - 1) * config.directions(), config.state_size());
-    (0..config.directions()).map(move |direction| ((first + direction) * batch, direction * width))
+    let (first, width) = ((config.layers - 1) * config.tracks(), config.state_size());
+    (0..config.tracks()).map(move |direction| ((first + direction) * batch, direction * width))
 }
 
 /// The final h of the last layer, from [D, N, ·] to [N, D·H].
@@ -396,7 +420,7 @@ pub(crate) fn copy_rows(plan: &mut PlanBuilder, from: BufferId, to: BufferId, pa
 /// The steps of one layer.
 pub(super) struct Layer<'a> {
     pub pass: &'a Pass<'a>,
-    pub layer: usize,
+    layer: usize,
     pub buffers: &'a Buffers,
     input: (BufferId, usize),
     pub weights: BufferId,
@@ -435,13 +459,17 @@ impl<'a> Layer<'a> {
                 let every = reserve.every();
                 if from.is_multiple_of(every) {
                     let from = from / every;
-                    reserve.save(plan, self.pass, self.layer, from, self.buffers.h[h], self.buffers.aux);
+                    let dropped = self.pass.config().options.recurrent_dropout.is_some();
+                    let h = if dropped { self.buffers.h_final } else { self.buffers.h[h] };
+                    reserve.save(plan, self.pass, self.layer, from, h, self.buffers.aux);
                 }
                 to = to.min((from / every + 1) * every);
             }
             self.input_part(plan, from, to);
+            masks::draw(plan, self.pass, self.buffers, from, to);
             match (&self.pass.sequence, self.pass.grid.filter(|_| !self.buffers.keep)) {
                 _ if self.pass.scans() => h = scan::emit(self, plan, (from, from..to), h),
+                _ if self.pass.norms() => norm::emit(self, plan, (from, from..to)),
                 (Some(form), _) => h = self.sequence(plan, (from, from..to), form, self.pass.map, h),
                 (None, Some(grid)) => h = grid::emit(self, plan, (from, from..to), &grid, h),
                 (None, None) => {
@@ -497,7 +525,7 @@ impl<'a> Layer<'a> {
             m: m as u32,
             n: gates as u32,
             k: k as u32,
-            batch: config.directions() as u32,
+            batch: config.tracks() as u32,
             a_offset: (self.input.1 + if rows.identity { start * k } else { 0 }) as u32,
             a_row: k as u32,
             a_column: 1,
@@ -534,7 +562,7 @@ impl<'a> Layer<'a> {
             let rows = StateRows::new(plan.device(), self.pass.layer_states(), self.layer, source_width);
             let variant = Variant { uniform: rows.uniform, ..variant };
             let units = phase.units.of(config.hidden, config.state_size());
-            let running = config.directions() * self.pass.rows.running(at);
+            let running = config.tracks() * self.pass.rows.running(at);
             let by_units =
                 schedule::cooperative(plan.device(), &variant, [self.pass.rows.running(at), source_width as usize]);
             let sizes = [units, source_width as usize / 4, running];
@@ -545,7 +573,7 @@ impl<'a> Layer<'a> {
     }
 
     pub fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
-        let cell = Some(self.pass.config().form());
+        let cell = Some(self.pass.config().form().running(self.buffers.keep));
         let weights = &self.pass.rnn.recurrent_weights(self.layer).matrices;
         let (texture, half, narrow) = (weights.is_texture(), weights.half, self.buffers.narrow);
         Variant {
@@ -566,6 +594,12 @@ impl<'a> Layer<'a> {
             running: self.pass.rows.running(at) as u32,
             ..self.params
         }
+    }
+
+    /// The rows that a scan of its steps works on.
+    pub fn place(&self) -> scan::Place {
+        let y = (self.params.y_stride != 0).then_some(self.params.y_offset as usize);
+        scan::Place { layer: self.layer, rows: self.buffers.rows, stride: self.buffers.stride, y }
     }
 
     /// The bindings of a recurrent kernel.
@@ -616,15 +650,15 @@ fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceP
             weights_direction: layout.vectors(),
             column: pass.columns.gates[i],
         };
-        weights += config.directions() * layout.vectors();
+        weights += config.tracks() * layout.vectors();
         if config.options.peepholes && phase.input {
-            weights += config.directions() * Packed { rows: 0, ..layout }.vectors();
+            weights += config.tracks() * Packed { rows: 0, ..layout }.vectors();
         }
     }
     let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
     RecurrenceParams {
         batch: pass.batch as u32,
-        directions: config.directions() as u32,
+        directions: config.tracks() as u32,
         state_row: (layer * pass.layer_states()) as u32,
         x_direction: (buffers.rows * buffers.stride) as u32,
         x_stride: buffers.stride as u32,

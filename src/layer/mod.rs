@@ -6,6 +6,8 @@ mod embedding;
 mod emit;
 mod grid;
 mod linear;
+mod masks;
+mod norm;
 mod pack;
 mod product;
 mod reserve;
@@ -51,7 +53,7 @@ use std::sync::{Arc, Mutex};
 /// What a call gives: the output sequence, or its last valid step, and the final state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RnnOutput {
-    /// y: [T, N, D·H] or [N, T, D·H], 0 beyond a sequence's length; or [N, D·H] for [`Output::Last`].
+    /// y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`].
     pub y: ArrayD<f32>,
     /// The state after each sequence's last valid step.
     pub state: State,
@@ -91,6 +93,8 @@ struct DeviceLayer {
     input: Place,
     /// R with the second bias, a phase after the other: [D, panels + 1, gates · units] each.
     recurrent: Place,
+    /// What layer norms multiply with and add, of each track: γ and β of W's products, of R's, and of c'.
+    gains: Option<PackedMatrices>,
     /// Where training needs them, W and R as gradients multiply them: [D, panels + 1, I] and, for each phase,
     /// [D, panels + 1, units] with the R of the phase that follows it.
     backward: Option<[PackedMatrices; 2]>,
@@ -110,8 +114,13 @@ pub(crate) fn joins(device: &Device, config: &RnnConfig) -> bool {
     let block = packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
     let words = (2 * config.layers as u64 - 1) * block as u64 * u64::from(config.precision.vector_words(device));
     let fits = 4 * words <= device.plan_limits().binding_bytes;
-    // What gates see of c lies between R and the next layer's W.
-    config.layers > 1 && config.directions() == 1 && one_product && !config.options.peepholes && fits
+    // What gates see of c lies between R and the next layer's W. Norms come between a product and its gates.
+    config.layers > 1
+        && config.tracks() == 1
+        && one_product
+        && !config.options.peepholes
+        && !config.options.layer_norm
+        && fits
 }
 
 /// Shapes that a layer keeps programs for.
@@ -301,7 +310,13 @@ impl Rnn {
             seen.push(Arc::as_ptr(matrices));
             is_new
         });
-        own.map(|matrices| &**matrices).chain(self.layers.iter().flat_map(|layer| layer.backward.iter().flatten()))
+        let others = self.layers.iter().flat_map(|layer| layer.backward.iter().flatten().chain(&layer.gains));
+        own.map(|matrices| &**matrices).chain(others)
+    }
+
+    /// What a layer's norms multiply with and add.
+    pub(crate) fn gains(&self, layer: usize) -> Option<&PackedMatrices> {
+        self.layers[layer].gains.as_ref()
     }
 
     /// W and R as gradients multiply them; an error where the layer can't be trained.
@@ -315,6 +330,7 @@ impl Rnn {
 struct LayerMatrices {
     input: Vec<Matrix>,
     recurrent: Vec<Matrix>,
+    gains: Vec<Matrix>,
     /// As gradients multiply them.
     backward: [Vec<Matrix>; 2],
 }
@@ -326,10 +342,22 @@ impl LayerMatrices {
         let inputs = config.input_of(layer);
         let size = |width: Width| width.of(config.hidden, config.state_size());
         let phases = config.phases();
-        let directions = || (0..config.directions()).map(|direction| direction * offsets.words);
+        let tracks = || (0..config.tracks()).map(|direction| direction * offsets.words);
 
-        let input =
-            directions().map(|at| Matrix::of_weight(at + offsets.w, gates, inputs, offsets.b_w.map(|b| at + b)));
+        // Norms add the biases.
+        let norm = config.form().norm();
+        let [b_w, b_r] = [offsets.b_w, offsets.b_r].map(|bias| bias.filter(|_| norm.is_none()));
+        // Biases and γ of all gates lie one after the other, and so do γ and β of c.
+        let [n_w, _, n_c, _] = offsets.norm;
+        let biases = config.biases();
+        let gains = |at: usize| {
+            let first = at + offsets.b_w.or(n_w).unwrap_or(0);
+            let of_c = n_c.map(|n_c| Matrix::transposed(at + n_c, 1 + biases.min(1), config.hidden));
+            [Some(Matrix::transposed(first, 2 + biases, gates)), of_c].into_iter().flatten()
+        };
+        let gains = if norm.is_some() { tracks().flat_map(gains).collect() } else { Vec::new() };
+
+        let input = tracks().map(|at| Matrix::of_weight(at + offsets.w, gates, inputs, b_w.map(|b| at + b)));
         let mut gate = 0;
         let mut recurrent = Vec::new();
         // Where each phase's weight begins, without its direction's part: [gates · units, source].
@@ -337,29 +365,29 @@ impl LayerMatrices {
         for phase in phases {
             let projects = phase.source == Width::Hidden;
             let start = if projects { offsets.w_hr.unwrap_or(0) } else { offsets.r + gate * size(phase.source) };
-            let bias = offsets.b_r.filter(|_| !projects).map(|b| b + gate);
+            let bias = b_r.filter(|_| !projects).map(|b| b + gate);
             let columns = phase.gates * size(phase.units);
             recurrent.extend(
-                directions().map(|at| Matrix::of_weight(at + start, columns, size(phase.source), bias.map(|b| at + b))),
+                tracks().map(|at| Matrix::of_weight(at + start, columns, size(phase.source), bias.map(|b| at + b))),
             );
             if let Some(peepholes) = offsets.peepholes.filter(|_| !projects) {
-                recurrent.extend(directions().map(|at| Matrix::of_weight(0, columns, 0, Some(at + peepholes))));
+                recurrent.extend(tracks().map(|at| Matrix::of_weight(0, columns, 0, Some(at + peepholes))));
             }
             starts.push(start);
             gate += columns;
         }
         if config.cell.has_diagonal() {
-            recurrent.extend(directions().map(|at| Matrix::of_weight(0, gates, 0, Some(at + offsets.r))));
+            recurrent.extend(tracks().map(|at| Matrix::of_weight(0, gates, 0, Some(at + offsets.r))));
         }
-        let input_backward = directions().map(|at| Matrix::transposed(at + offsets.w, gates, inputs));
+        let input_backward = tracks().map(|at| Matrix::transposed(at + offsets.w, gates, inputs));
         let mut recurrent_backward = Vec::new();
         for i in 0..phases.len() {
             let next = (i + 1) % phases.len();
             let rows = phases[next].gates * size(phases[next].units);
             let columns = size(phases[next].source);
-            recurrent_backward.extend(directions().map(|at| Matrix::transposed(at + starts[next], rows, columns)));
+            recurrent_backward.extend(tracks().map(|at| Matrix::transposed(at + starts[next], rows, columns)));
         }
-        Self { input: input.collect(), recurrent, backward: [input_backward.collect(), recurrent_backward] }
+        Self { input: input.collect(), recurrent, gains, backward: [input_backward.collect(), recurrent_backward] }
     }
 }
 
@@ -395,7 +423,7 @@ impl DeviceLayer {
         layers
             .into_iter()
             .enumerate()
-            .map(|(layer, LayerMatrices { input, recurrent, backward })| {
+            .map(|(layer, LayerMatrices { input, recurrent, gains, backward })| {
                 let input = place_of(layer, "W", input)?;
                 // Without R it is never read.
                 let recurrent = if config.cell.has_diagonal() {
@@ -406,9 +434,12 @@ impl DeviceLayer {
                 } else {
                     place_of(layer, "R", recurrent)?
                 };
+                let gains = Some(gains).filter(|gains| !gains.is_empty());
+                let name = format!("gains of layer {layer}");
                 Ok(Self {
                     input,
                     recurrent,
+                    gains: gains.map(|gains| PackedMatrices::in_buffer(device, name, gains)).transpose()?,
                     backward: if trainable { Some(backward_of(layer, backward)?) } else { None },
                 })
             })

@@ -13,8 +13,8 @@ use crate::tensor::{Storage, Tensor, elements};
 use crate::train::drop_numbers;
 
 /// The columns of a row of the reserve: each phase's gates with what else its derivative needs, as its cell lists them;
-/// then what the first phase gave to the second, if there is one; then the old h. A forward pass without training has the
-/// gates' columns only.
+/// then what the first phase gave to the second, if there is one; then what was normed, if something was; then the old h, and
+/// behind it what training draws and the h without its mask. A forward pass without training has the gates' columns only.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns {
     /// First column of each phase.
@@ -24,6 +24,9 @@ pub(crate) struct Columns {
     pub between: usize,
     /// The old h.
     pub source: usize,
+    /// Where there are layer norms: W's normed products, R's, and c'; and what they were multiplied with to be so.
+    pub normed: usize,
+    pub scales: usize,
     /// All, as whole vectors.
     pub width: usize,
 }
@@ -31,7 +34,7 @@ pub(crate) struct Columns {
 impl Columns {
     pub fn new(form: &Form, hidden: usize, state: usize) -> Self {
         let phases = form.phases();
-        let mut columns = Self { gates: [0; 2], fields: [0; 2], between: 0, source: 0, width: 0 };
+        let mut columns = Self { gates: [0; 2], fields: [0; 2], between: 0, source: 0, normed: 0, scales: 0, width: 0 };
         let mut at = 0;
         for (i, phase) in phases.iter().enumerate() {
             columns.gates[i] = at;
@@ -45,8 +48,15 @@ impl Columns {
         at += form.cell.scan().map_or(0, |scan| (scan.gates + usize::from(scan.diagonal)) * hidden);
         columns.between = at;
         at += if phases.len() > 1 { hidden } else { 0 };
+        if let Some(norm) = form.norm() {
+            columns.normed = at;
+            at += (2 * norm.groups.len() + usize::from(norm.has_c)) * hidden;
+        }
         columns.source = at;
-        columns.width = (at + state).next_multiple_of(4);
+        // Last, since they are no whole number of vectors.
+        columns.scales = at + state;
+        let scales = if form.norm().is_some() { 5 } else { 0 };
+        columns.width = (at + (1 + form.drawn_columns()) * state + scales).next_multiple_of(4);
         columns
     }
 }
@@ -68,12 +78,14 @@ pub struct Reserve {
     outputs: Vec<Storage>,
     /// For each layer, h and c before every k-th step: [T/k, D·N, ·].
     kept: Vec<(Storage, Option<Storage>)>,
-    /// Where dropout between layers finds its seed, and its first stream.
-    seed: Option<(Tensor<u32>, u32)>,
+    /// Where dropout between layers and masks find their seed, and their first streams.
+    seed: Option<(Tensor<u32>, [u32; 2])>,
 }
 
 impl Reserve {
-    /// Memory for a layer called like this on T steps of N sequences.
+    /// Memory for a layer called like this on T steps of N sequences. It has no seed, so that nothing is dropped between layers,
+    /// and layers with zoneout or recurrent dropout don't take it: [`Rnn::training`] and [`Tape::rnn`](crate::Tape::rnn) make
+    /// their own.
     ///
     /// # Errors
     /// [`Limit`](Error::Limit) where the adapter allows no buffer so large: [`RnnCall::keep_every`] needs smaller ones.
@@ -90,16 +102,18 @@ impl Reserve {
         let zeros = |name: String, sizes: &[usize]| Storage::zeros(device, &name, elements(sizes)? as u64);
         let count = if call.keep_every.is_some() { 1 } else { config.layers };
         let rows = (0..count)
-            .map(|layer| zeros(format!("reserve of layer {layer}"), &[config.directions(), chunk, columns.width]));
+            .map(|layer| zeros(format!("reserve of layer {layer}"), &[config.tracks(), chunk, columns.width]));
         let outputs = (1..config.layers)
             .map(|layer| zeros(format!("output of layer {}", layer - 1), &[steps, batch, config.output_size()]));
-        let states = config.directions() * batch;
+        let states = config.tracks() * batch;
         let kept = (0..if call.keep_every.is_some() { config.layers } else { 0 }).map(|layer| {
             let count = map.steps.div_ceil(call.keep_every.unwrap_or(1));
             let h =
                 zeros(format!("states of layer {layer}"), &[count, states, config.state_size().next_multiple_of(4)])?;
             let c = config.cell.has_cell_state();
-            let c = c.then(|| zeros(format!("c of layer {layer}"), &[count, states, config.hidden])).transpose()?;
+            let c = c
+                .then(|| zeros(format!("c of layer {layer}"), &[count, states, config.cell_state_size()]))
+                .transpose()?;
             Ok((h, c))
         });
         Ok(Self {
@@ -118,18 +132,26 @@ impl Reserve {
         })
     }
 
-    /// Lets dropout between layers draw with a seed and a step, the first two words of a tensor; streams are counted on for
-    /// each layer that it acts on. Without a seed there is none.
+    /// Lets dropout between layers, zoneout and recurrent dropout draw with a seed and a step, the first two words of a tensor;
+    /// streams are counted on for each layer that they act on. Without a seed there is no dropout between layers, and layers
+    /// with masks refuse to run.
     pub(crate) fn set_seed(&mut self, seed: &Tensor<u32>, streams: &mut u32) {
-        if self.config.dropout() > 0.0 {
-            self.seed = Some((seed.clone(), *streams));
-            *streams += self.outputs.len() as u32;
-        }
+        let first = *streams;
+        *streams += if self.config.dropout() > 0.0 { self.outputs.len() as u32 } else { 0 };
+        let masks = *streams;
+        *streams += if self.config.form().draws() { self.config.layers as u32 } else { 0 };
+        self.seed = (*streams > first).then(|| (seed.clone(), [first, masks]));
+    }
+
+    /// Where a layer's masks find their seed, and their stream; none where it has no masks.
+    pub(super) fn masks(&self, plan: &mut PlanBuilder, layer: usize) -> Option<(BufferId, u32)> {
+        let (seed, [_, first]) = self.seed.as_ref().filter(|_| self.config.form().draws())?;
+        Some((plan.external("seed", &seed.storage, 2), first + layer as u32))
     }
 
     /// Dropout on a layer's output, or on that output's gradient: the same numbers.
     pub(super) fn drop_numbers(&self, plan: &mut PlanBuilder, layer: usize, values: BufferId) {
-        if let Some((seed, first)) = &self.seed {
+        if let Some((seed, [first, _])) = self.seed.as_ref().filter(|_| self.config.dropout() > 0.0) {
             let seed = plan.external("seed", &seed.storage, 2);
             let count = self.steps * self.batch * self.config.output_size();
             drop_numbers(plan, seed, (values, 0), count, self.config.dropout(), first + layer as u32);
@@ -138,12 +160,11 @@ impl Reserve {
 
     /// Bytes of device memory.
     pub fn bytes(&self) -> u64 {
-        let row = self.config.directions() * self.chunk * self.columns.width;
+        let row = self.config.tracks() * self.chunk * self.columns.width;
         let output = self.steps * self.batch * self.config.output_size();
-        let states = self.config.directions() * self.batch;
+        let states = self.config.tracks() * self.batch;
         let count = self.keep_every.map_or(0, |every| self.steps.div_ceil(every));
-        let state = self.config.state_size().next_multiple_of(4)
-            + if self.config.cell.has_cell_state() { self.config.hidden } else { 0 };
+        let state = self.config.state_size().next_multiple_of(4) + self.config.cell_state_size();
         let words = self.rows.len() * row + self.outputs.len() * output + self.kept.len() * count * states * state;
         4 * words as u64
     }
@@ -152,6 +173,10 @@ impl Reserve {
     pub(super) fn check(&self, rnn: &Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<()> {
         if !self.device.is(rnn.device()) {
             return Err(Error::OtherDevice { tensor: "reserve".to_owned() });
+        }
+        if self.config.form().draws() && self.seed.is_none() {
+            let expected = "one with a seed, as Rnn::training and Tape::rnn make it";
+            return Err(Error::value("reserve of a layer with zoneout or recurrent dropout", expected, "none"));
         }
         let expected = (rnn.config(), steps, batch, &call.lengths, call.keep_every);
         let got = (&self.config, self.steps, self.batch, &self.lengths, self.keep_every);
@@ -174,7 +199,7 @@ impl Reserve {
     }
 
     pub(super) fn rows(&self, plan: &mut PlanBuilder, layer: usize) -> BufferId {
-        let words = self.config.directions() * self.chunk * self.columns.width;
+        let words = self.config.tracks() * self.chunk * self.columns.width;
         match self.rows.get(layer) {
             Some(rows) => plan.reserve(&format!("reserve of layer {layer}"), rows, words as u64),
             None => plan.reserve("reserve of all layers", &self.rows[0], words as u64),
@@ -243,7 +268,7 @@ impl Reserve {
         let mut states =
             vec![(h, plan.reserve(&format!("states of layer {layer}"), kept_h, (count * width) as u64), width)];
         if let Some(kept) = kept_c {
-            let width = self.config.hidden;
+            let width = self.config.cell_state_size();
             states.push((c, plan.reserve(&format!("c of layer {layer}"), kept, (count * width) as u64), width));
         }
         states

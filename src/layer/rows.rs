@@ -80,11 +80,11 @@ impl BatchLengths {
         let map = RowMap::new(config, *steps, batch, Some(lengths))?;
         // The places are those of full sequences; what is beyond the last row is never looked up.
         let full = steps * batch;
-        let mut indices = vec![0; config.directions() * full + batch + steps + 2];
+        let mut indices = vec![0; config.tracks() * full + batch + steps + 2];
         for (direction, rows) in map.indices[..map.order].chunks_exact(map.rows).enumerate() {
             indices[direction * full..][..map.rows].copy_from_slice(rows);
         }
-        let (order, offsets) = (config.directions() * full, config.directions() * full + batch);
+        let (order, offsets) = (config.tracks() * full, config.tracks() * full + batch);
         indices[order..offsets].copy_from_slice(&map.indices[map.order..map.offsets]);
         let last = map.rows as u32;
         indices[offsets..].fill(last);
@@ -136,7 +136,7 @@ pub(crate) struct RowMap {
     pub offsets: usize,
     /// Whether some row of the caller's array belongs to no valid step.
     pub padded: bool,
-    /// Whether every row is its own image.
+    /// Whether every row is its own image, in all directions.
     pub identity: bool,
     /// Where indices change between runs; those here are the largest that may come.
     per_run: Option<Storage>,
@@ -149,12 +149,14 @@ impl RowMap {
             Lengths::Full => Self::new(config, steps, batch, None),
             Lengths::Fixed(lengths) => Self::new(config, steps, batch, Some(lengths)),
             Lengths::PerRun(lengths) => {
-                let of = |config: &RnnConfig, steps, batch| (config.direction, config.batch_first, steps, batch);
+                let of = |config: &RnnConfig, steps, batch| {
+                    (config.direction, config.heads, config.batch_first, steps, batch)
+                };
                 let known = &*lengths.0;
                 let got = of(&known.config, known.steps, lengths.list().len());
                 let expected = of(config, steps, batch);
                 if got != expected {
-                    let what = "lengths (direction, batch first, T, N)";
+                    let what = "lengths (direction, heads, batch first, T, N)";
                     return Err(Error::shape(what, expected, got));
                 }
                 let full = Self::new(config, steps, batch, None)?;
@@ -205,8 +207,8 @@ impl RowMap {
         let rows = offsets[longest];
         // Once more, so that the step after the last one has no running rank.
         offsets.push(rows);
-        let mut indices = Vec::with_capacity(rows * config.directions() + batch + offsets.len());
-        for direction in 0..config.directions() {
+        let mut indices = Vec::with_capacity(rows * config.tracks() + batch + offsets.len());
+        for direction in 0..config.tracks() {
             for s in 0..longest {
                 for &n in &order[..offsets[s + 1] - offsets[s]] {
                     let t = if config.is_reverse(direction) { lengths[n] - 1 - s } else { s };
@@ -214,7 +216,7 @@ impl RowMap {
                 }
             }
         }
-        let identity = config.directions() == 1 && indices.iter().enumerate().all(|(i, &row)| i == row);
+        let identity = indices.iter().enumerate().all(|(i, &row)| i % rows == row);
         let (order_at, offsets_at) = (indices.len(), indices.len() + batch);
         indices.extend(order.into_iter().chain(offsets));
         Ok(Self {
@@ -227,6 +229,12 @@ impl RowMap {
             identity,
             per_run: None,
         })
+    }
+
+    /// Whether ranks are the sequences themselves, in every run.
+    pub fn is_ranked(&self) -> bool {
+        let order = &self.indices[self.order..self.offsets];
+        self.per_run.is_none() && order.iter().enumerate().all(|(rank, &n)| rank == n as usize)
     }
 
     /// First row of a step.

@@ -2,7 +2,7 @@
 
 use super::emit::{Layer, Pass};
 use super::schedule;
-use crate::kernels::{FLAT, Kernel, ScanBackwardParams, ScanParams, Variant};
+use crate::kernels::{FLAT, Kernel, ScanParams, Variant};
 use crate::plan::{BufferId, PlanBuilder};
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ const CARRY: usize = 1 << 22;
 
 /// Steps of one dispatch that begins with step `at`: how many, of a part, and how many parts.
 fn cut(plan: &PlanBuilder, pass: &Pass<'_>, steps: &Range<usize>, at: usize) -> [usize; 3] {
-    let running = pass.rows.running(at) * pass.rnn.config().directions();
+    let running = pass.rows.running(at) * pass.rnn.config().tracks();
     // A diagonal makes steps wait for each other.
     let lanes = if pass.rnn.config().cell.has_diagonal() { usize::MAX } else { running * pass.rnn.config().hidden };
     // What parts hand on is a small matter beside the layer's own memory.
@@ -28,7 +28,7 @@ fn carry(plan: &mut PlanBuilder, pass: &Pass<'_>, parts: usize) -> BufferId {
 }
 
 /// Ranks of each dispatch: a workgroup takes units of one sequence, and an axis of a grid has only so many.
-fn ranks(plan: &PlanBuilder, running: u32) -> impl Iterator<Item = Range<u32>> + use<> {
+pub(super) fn ranks(plan: &PlanBuilder, running: u32) -> impl Iterator<Item = Range<u32>> + use<> {
     let most = u32::try_from(plan.device().plan_limits().workgroups).unwrap_or(u32::MAX);
     (0..running).step_by(most as usize).map(move |first| first..running.min(first.saturating_add(most)))
 }
@@ -36,6 +36,72 @@ fn ranks(plan: &PlanBuilder, running: u32) -> impl Iterator<Item = Range<u32>> +
 /// Whole, or totals and then the parts.
 fn phases(parts: usize) -> &'static [u32] {
     if parts > 1 { &[1, 2] } else { &[0] }
+}
+
+/// Rows of the gates' sums that steps work on: a layer's, so many a direction, so many words each; and of y.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub layer: usize,
+    pub rows: usize,
+    pub stride: usize,
+    /// Where y, or its gradient, begins; none where there is none.
+    pub y: Option<usize>,
+}
+
+/// The buffers that `scan` or its backward half binds, in the order of its row of the table, and their variant.
+struct Work {
+    variant: Variant,
+    bindings: Vec<BufferId>,
+    place: Place,
+}
+
+/// Steps of a chunk that begins with step `chunk`, cut so: from step `at` on.
+fn dispatch(plan: &mut PlanBuilder, pass: &Pass<'_>, work: &Work, [chunk, at]: [usize; 2], cut: [usize; 3]) {
+    let config = pass.rnn.config();
+    let Place { layer, rows, stride, y } = work.place;
+    let [count, part, parts] = cut;
+    let params = ScanParams {
+        batch: pass.batch as u32,
+        directions: config.tracks() as u32,
+        state_row: (layer * pass.layer_states()) as u32,
+        x_direction: (rows * stride) as u32,
+        x_stride: stride as u32,
+        map_direction: pass.rows.rows as u32,
+        order: pass.rows.order as u32,
+        offsets: (pass.rows.offsets + at) as u32,
+        chunk: (pass.rows.offsets + chunk) as u32,
+        steps: count as u32,
+        running: pass.rows.running(at) as u32,
+        h_stride: pass.h_width() as u32,
+        c_stride: c_stride(pass),
+        y_stride: if y.is_some() { config.output_size() as u32 } else { 0 },
+        y_offset: y.unwrap_or(0) as u32,
+        source: pass.columns.source as u32,
+        units: config.hidden as u32,
+        part: part as u32,
+        parts: parts as u32,
+        rank: 0,
+    };
+    let bindings: Vec<_> = work.bindings.iter().copied().chain([carry(plan, pass, parts)]).collect();
+    for &phase in phases(parts) {
+        // Totals keep nothing.
+        let variant = Variant { phase, keep: work.variant.keep && phase != 1, ..work.variant.clone() };
+        for ranks in ranks(plan, params.running) {
+            let params = ScanParams { rank: ranks.start, running: ranks.end - ranks.start, ..params };
+            plan.draft.dispatch(variant.clone(), bindings.clone(), &params.words());
+        }
+    }
+}
+
+/// Words from one row of c to the next, or from one direction's diagonal of R to the next one's.
+fn c_stride(pass: &Pass<'_>) -> u32 {
+    let hidden = pass.rnn.config().hidden;
+    let diagonal = super::packed(pass.rnn.device(), 0, hidden).words();
+    (if pass.rnn.config().cell.has_diagonal() { diagonal } else { hidden }) as u32
+}
+
+fn variant(plan: &PlanBuilder, pass: &Pass<'_>, kernel: Kernel) -> Variant {
+    Variant { cell: Some(pass.rnn.config().form()), ..Variant::new(kernel, FLAT, plan.device().panel()) }
 }
 
 /// Some steps of the chunk that begins with step `chunk`, from state `h` of the two; gives the one they end in.
@@ -46,106 +112,42 @@ pub(super) fn emit(
     mut h: usize,
 ) -> usize {
     let (pass, buffers) = (layer.pass, layer.buffers);
-    let config = pass.rnn.config();
+    let second = if pass.rnn.config().cell.has_diagonal() { layer.weights } else { buffers.aux };
     let mut at = steps.start;
     while at < steps.end {
-        let [count, part, parts] = cut(plan, pass, &steps, at);
-        let shared = layer.params(chunk, at);
-        let params = ScanParams {
-            batch: shared.batch,
-            directions: shared.directions,
-            state_row: shared.state_row,
-            x_direction: shared.x_direction,
-            x_stride: shared.x_stride,
-            map_direction: shared.map_direction,
-            order: shared.order,
-            offsets: shared.offsets,
-            chunk: shared.chunk,
-            steps: count as u32,
-            running: shared.running,
-            h_stride: shared.h_out_stride,
-            c_stride: c_stride(pass),
-            y_stride: shared.y_stride,
-            y_offset: shared.y_offset,
-            source: shared.source,
-            units: config.hidden as u32,
-            part: part as u32,
-            parts: parts as u32,
-            rank: 0,
+        let cut = cut(plan, pass, &steps, at);
+        let [h_in, h_out] = [buffers.h[h], buffers.h[1 - h]];
+        let work = Work {
+            variant: Variant { keep: buffers.keep, narrow: buffers.narrow, ..variant(plan, pass, Kernel::Scan) },
+            bindings: vec![buffers.x, h_in, pass.map, h_out, second, layer.y, buffers.h_final],
+            place: layer.place(),
         };
-        let carry = carry(plan, pass, parts);
-        for &phase in phases(parts) {
-            let keep = buffers.keep && phase != 1;
-            let variant = Variant {
-                cell: Some(config.form()),
-                phase,
-                keep,
-                narrow: buffers.narrow,
-                ..Variant::new(Kernel::Scan, FLAT, plan.device().panel())
-            };
-            let [h_in, h_out] = [buffers.h[h], buffers.h[1 - h]];
-            let second = if config.cell.has_diagonal() { layer.weights } else { buffers.aux };
-            let bindings = vec![buffers.x, h_in, pass.map, h_out, second, layer.y, buffers.h_final, carry];
-            for ranks in ranks(plan, params.running) {
-                let params = ScanParams { rank: ranks.start, running: ranks.end - ranks.start, ..params };
-                plan.draft.dispatch(variant.clone(), bindings.clone(), &params.words());
-            }
-        }
+        dispatch(plan, pass, &work, [chunk, at], cut);
         h = 1 - h;
-        at += count;
+        at += cut[0];
     }
     h
 }
 
-/// Words from one row of c to the next, or from one direction's diagonal of R to the next one's.
-pub(super) fn c_stride(pass: &Pass<'_>) -> u32 {
-    let hidden = pass.rnn.config().hidden;
-    let diagonal = super::packed(pass.rnn.device(), 0, hidden).words();
-    (if pass.rnn.config().cell.has_diagonal() { diagonal } else { hidden }) as u32
-}
-
-/// The buffers that a layer's steps backwards work on.
-pub(super) struct Gradients {
-    pub rows: BufferId,
-    pub dh: BufferId,
-    pub dc: BufferId,
-    pub dy: BufferId,
-}
-
-/// Some steps in reverse; `shared` has what all dispatches of the layer share.
+/// Some steps in reverse, of gate sums, gradients of h and of c (or a diagonal of R), and the gradient of y.
 pub(super) fn emit_backward(
     pass: &Pass<'_>,
     plan: &mut PlanBuilder,
     steps: &Range<usize>,
-    shared: &ScanBackwardParams,
-    buffers: &Gradients,
+    place: Place,
+    [reserve, dh, dc, dy]: [BufferId; 4],
 ) {
     // Cut as forwards, the last dispatch first.
-    let mut starts = Vec::new();
+    let mut cuts = Vec::new();
     let mut at = steps.start;
     while at < steps.end {
-        starts.push((at, cut(plan, pass, steps, at)));
-        at += starts.last().map_or(1, |(_, cut)| cut[0]);
+        let cut = cut(plan, pass, steps, at);
+        cuts.push((at, cut));
+        at += cut[0];
     }
-    for (at, [count, part, parts]) in starts.into_iter().rev() {
-        let params = ScanBackwardParams {
-            offsets: (pass.rows.offsets + at) as u32,
-            chunk: (pass.rows.offsets + steps.start) as u32,
-            steps: count as u32,
-            running: pass.rows.running(at) as u32,
-            part: part as u32,
-            parts: parts as u32,
-            ..*shared
-        };
-        let carry = carry(plan, pass, parts);
-        for &phase in phases(parts) {
-            let cell = Some(pass.rnn.config().form());
-            let variant = Variant { cell, phase, ..Variant::new(Kernel::ScanBackward, FLAT, plan.device().panel()) };
-            let bindings = vec![buffers.rows, buffers.dh, pass.map, buffers.dc, buffers.dy, carry];
-            for ranks in ranks(plan, params.running) {
-                let params = ScanBackwardParams { rank: ranks.start, running: ranks.end - ranks.start, ..params };
-                plan.draft.dispatch(variant.clone(), bindings.clone(), &params.words());
-            }
-        }
+    let variant = variant(plan, pass, Kernel::ScanBackward);
+    let work = Work { variant, bindings: vec![reserve, dh, pass.map, dc, dy], place };
+    for (at, cut) in cuts.into_iter().rev() {
+        dispatch(plan, pass, &work, [steps.start, at], cut);
     }
 }

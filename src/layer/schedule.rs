@@ -185,12 +185,12 @@ fn resident(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> 
     let [phase] = config.phases() else { return None };
     let width = few_widths(state_width(config)).max(suits.spread);
     let chosen = phase.gates * width as usize <= suits.weights
-        && batch * config.directions() <= suits.batch
+        && batch * config.tracks() <= suits.batch
         && device.report().is_some_and(|report| report.has_subgroups_of(suits.spread))
         && width <= device.plan_limits().invocations.min(256) as u32;
     // One workgroup at least for each core.
     let mut rows = batch.next_power_of_two().min(suits.rows);
-    while rows > 1 && batch.div_ceil(rows) * config.directions() < cores() {
+    while rows > 1 && batch.div_ceil(rows) * config.tracks() < cores() {
         rows /= 2;
     }
     let tile = Tile { rows: rows as u32, columns: 1, lanes: width, spread: suits.spread };
@@ -207,7 +207,7 @@ pub(crate) fn sequence_backward_tile(device: &Device, config: &RnnConfig, batch:
 fn rows_tile(device: &Device, config: &RnnConfig, batch: usize, width: usize, kernel: Kernel) -> Option<(Tile, u32)> {
     let width = few_widths(width);
     if device.is_cpu() {
-        let tasks = threads::count().div_ceil(config.directions());
+        let tasks = threads::count().div_ceil(config.tracks());
         let rows = batch.div_ceil(tasks).max(1) as u32;
         return Some((Tile { rows, columns: 1, lanes: 1, spread: 0 }, width));
     }
@@ -257,7 +257,7 @@ impl Grid {
     /// Workgroups of a dispatch, all of which have to run side by side.
     fn workgroups(&self, config: &RnnConfig, batch: usize) -> usize {
         let units = config.hidden.max(config.state_size());
-        units.div_ceil(self.tile.lanes as usize) * batch.div_ceil(self.tile.rows as usize) * config.directions()
+        units.div_ceil(self.tile.lanes as usize) * batch.div_ceil(self.tile.rows as usize) * config.tracks()
     }
 }
 
@@ -287,7 +287,7 @@ pub(crate) fn is_small(device: &Device, config: &RnnConfig, batch: usize) -> boo
     if device.is_cpu() {
         // A thread for each tile of the batch, each of which reads all weights at every step: larger ones than a core's
         // cache holds are better shared out, as is a large product alone.
-        return work < if batch * config.directions() >= threads::count() { 1 << 19 } else { 1 << 18 };
+        return work < if batch * config.tracks() >= threads::count() { 1 << 19 } else { 1 << 18 };
     }
     let tuning = tuning(device);
     work * batch.min(tuning.sequence.rows as usize) <= tuning.sequence_work

@@ -6,35 +6,36 @@ use crate::error::{Error, Result};
 use crate::tensor::Storage;
 use ndarray::{Array3, ArrayView3, Axis, s};
 
-/// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse.
+/// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse; with S heads [L·D·S, N, ·], a
+/// direction's heads together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// h: [L·D, N, H], or P with a projection.
     pub h: Array3<f32>,
-    /// c: [L·D, N, H]; an LSTM, an SRU and a QRNN have it.
+    /// c: [L·D, N, H]; an LSTM, an SRU and a QRNN have it. An sLSTM has [L·D, N, 3·H]: c, n and m.
     pub c: Option<Array3<f32>>,
 }
 
 impl State {
     /// Zeros, as a sequence without an initial state begins.
     pub fn zeros(config: &RnnConfig, batch: usize) -> Self {
-        let rows = config.layers * config.directions();
-        let c = config.cell.has_cell_state().then(|| Array3::zeros((rows, batch, config.hidden)));
+        let rows = config.layers * config.tracks();
+        let c = config.cell.has_cell_state().then(|| Array3::zeros((rows, batch, config.cell_state_size())));
         Self { h: Array3::zeros((rows, batch, config.state_size())), c }
     }
 
     /// Whether it fits a configuration and a batch.
     pub(crate) fn check(&self, config: &RnnConfig, batch: usize) -> Result<()> {
-        let rows = config.layers * config.directions();
+        let rows = config.layers * config.tracks();
         let shape = |name, width, array: &Array3<f32>| {
             let expected = [rows, batch, width];
             if array.shape() == expected { Ok(()) } else { Err(Error::shape(name, expected, array.shape())) }
         };
         shape("initial h", config.state_size(), &self.h)?;
         match (&self.c, config.cell.has_cell_state()) {
-            (Some(c), true) => shape("initial c", config.hidden, c),
+            (Some(c), true) => shape("initial c", config.cell_state_size(), c),
             (None, false) => Ok(()),
-            (None, true) => Err(Error::shape("initial c", [rows, batch, config.hidden], "none")),
+            (None, true) => Err(Error::shape("initial c", [rows, batch, config.cell_state_size()], "none")),
             (Some(c), false) => {
                 Err(Error::shape("initial c", format!("none, {} has no c", config.cell.name()), c.shape()))
             }
@@ -50,19 +51,19 @@ pub struct DeviceState {
     pub(crate) batch: usize,
     /// [L·D·N, width of h padded to whole vectors]; the padding is 0.
     pub(crate) h: Storage,
-    /// [L·D·N, H].
+    /// [L·D·N, width of c].
     pub(crate) c: Option<Storage>,
 }
 
 impl DeviceState {
     pub(crate) fn new(device: &Device, config: &RnnConfig, batch: usize) -> Result<Self> {
-        let rows = config.directions().checked_mul(batch).and_then(|rows| rows.checked_mul(config.layers));
+        let rows = config.tracks().checked_mul(batch).and_then(|rows| rows.checked_mul(config.layers));
         let rows = rows.filter(|&rows| rows > 0 && rows <= u32::MAX as usize);
         let rows =
             rows.ok_or_else(|| Error::value("batch", "at least 1, and a state of less than 2³² rows", batch))? as u64;
         let h = Storage::zeros(device, "h", rows * config.state_size().next_multiple_of(4) as u64)?;
         let c = if config.cell.has_cell_state() {
-            Some(Storage::zeros(device, "c", rows * config.hidden as u64)?)
+            Some(Storage::zeros(device, "c", rows * config.cell_state_size() as u64)?)
         } else {
             None
         };
@@ -76,8 +77,8 @@ impl DeviceState {
 
     /// Words of h and of c.
     pub(crate) fn words(&self) -> (u64, u64) {
-        let rows = self.config.layers * self.config.directions() * self.batch;
-        let (h, c) = (rows * self.config.state_size().next_multiple_of(4), rows * self.config.hidden);
+        let rows = self.config.layers * self.config.tracks() * self.batch;
+        let (h, c) = (rows * self.config.state_size().next_multiple_of(4), rows * self.config.cell_state_size());
         (h as u64, c as u64)
     }
 
@@ -113,19 +114,19 @@ impl DeviceState {
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost.
     pub fn read(&self) -> Result<State> {
-        let rows = self.config.layers * self.config.directions();
+        let rows = self.config.layers * self.config.tracks();
         let width = self.config.state_size();
         let mut h = self.read_array(&self.h, [rows, self.batch, width.next_multiple_of(4)])?;
         h.slice_axis_inplace(Axis(2), (..width).into());
         let c = match &self.c {
-            Some(c) => Some(self.read_array(c, [rows, self.batch, self.config.hidden])?),
+            Some(c) => Some(self.read_array(c, [rows, self.batch, self.config.cell_state_size()])?),
             None => None,
         };
         Ok(State { h: h.as_standard_layout().into_owned(), c })
     }
 
     fn read_array(&self, storage: &Storage, shape: [usize; 3]) -> Result<Array3<f32>> {
-        let words = pollster::block_on(storage.read(&self.device, shape.iter().product()))?;
+        let words = crate::device::block_on(storage.read(&self.device, shape.iter().product()))?;
         let got = words.len();
         Array3::from_shape_vec(shape, words.into_iter().map(f32::from_bits).collect())
             .map_err(|_| Error::shape("state read", shape, got))

@@ -138,7 +138,8 @@ impl RnnTraining {
         &self.state_gradient
     }
 
-    /// The two words that dropout between layers draws with: a seed, and a number that should be another one for each forward pass.
+    /// The two words that dropout between layers, zoneout and recurrent dropout draw with: a seed, and a number that should be
+    /// another one for each forward pass.
     pub fn seed(&self) -> &Tensor<u32> {
         &self.seed
     }

@@ -35,6 +35,8 @@ pub(crate) struct Tuning {
     pub split: u32,
     /// Lanes that keep the adapter busy.
     pub fill: u32,
+    /// Most lanes of a row of `norm_step` and its backward half: a power of two.
+    pub norm_lanes: u32,
     /// Lanes that a scan's parts together should come to.
     pub scan_lanes: usize,
     /// Whether layers in half precision are multiplied by units for small matrices, where the device was opened with them.
@@ -71,6 +73,7 @@ const SOFTWARE: Tuning = Tuning {
     resident: Some(Resident { weights: 1 << 10, rows: 4, batch: 16, spread: 8 }),
     split: 1,
     fill: 0,
+    norm_lanes: 32,
     scan_lanes: 0,
     wave_work: 0,
     cooperative: false,
@@ -100,6 +103,7 @@ const INTEGRATED: Tuning = Tuning {
     resident: None,
     split: 1,
     fill: 0,
+    norm_lanes: 128,
     scan_lanes: 1 << 12,
     wave_work: 1 << 20,
     cooperative: true,
@@ -120,6 +124,7 @@ const DISCRETE: Tuning = Tuning {
     resident: None,
     split: 8,
     fill: Tuning::FILL,
+    norm_lanes: 256,
     scan_lanes: 1 << 16,
     wave_work: 1 << 24,
     cooperative: true,

@@ -96,6 +96,7 @@ impl Node {
                 b_r: bias(1)?,
                 w_hr: None,
                 peepholes: p.as_ref().map(peepholes).transpose()?,
+                norm: None,
             })
         };
         let config = |d: usize| {

@@ -6,7 +6,7 @@ use crate::kernels::{Access, MAX_BINDINGS};
 use crate::plan::{BufferId, Command, Dispatch, Plan};
 use crate::tensor::{Memory, Storage, read_lock, write_lock};
 use std::sync::{Arc, Mutex, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use web_time::Instant;
 
 pub(super) struct Runner {
     memory: Vec<Memory>,

@@ -164,7 +164,7 @@ impl Recorder {
             stamps
         })?;
         let period = f64::from(gpu.queue.get_timestamp_period()) / 1e9;
-        let words = pollster::block_on(Storage::Gpu(stamps).read(device, 4 * variants.len()))?;
+        let words = crate::device::block_on(Storage::Gpu(stamps).read(device, 4 * variants.len()))?;
         let stamp = |words: &[u32]| u64::from(words[0]) | u64::from(words[1]) << 32;
         let times = variants
             .into_iter()

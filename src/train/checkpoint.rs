@@ -147,7 +147,7 @@ impl Trainer {
     }
 
     fn read(&self, storage: &Storage, words: usize) -> Result<ArrayD<f32>> {
-        let words = pollster::block_on(storage.read(&self.device, words))?;
+        let words = crate::device::block_on(storage.read(&self.device, words))?;
         let got = words.len();
         ArrayD::from_shape_vec(IxDyn(&[got]), words.into_iter().map(f32::from_bits).collect())
             .map_err(|_| Error::shape("optimizer", [got], got))

@@ -20,7 +20,7 @@ pub struct TrainerOptions {
     pub learning_rate: LearningRate,
     /// What is done to large gradients.
     pub clip: Clip,
-    /// For dropout.
+    /// For dropout, between layers and recurrent, and for zoneout.
     pub seed: u32,
 }
 

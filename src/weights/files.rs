@@ -7,6 +7,7 @@ use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
+#[cfg(not(target_arch = "wasm32"))]
 use std::io::Write;
 use std::path::Path;
 
@@ -83,7 +84,14 @@ pub(crate) fn serialize<'a>(
     safetensors::serialize(views, metadata).map_err(|error| fault(&error))
 }
 
+/// A browser has no files: the bytes are the caller's to keep.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
 /// Puts bytes in the place of a file, written beside it first: whatever goes wrong, the old file stays whole.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

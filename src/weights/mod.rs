@@ -26,31 +26,57 @@ pub struct LayerWeights {
     /// What the gates of an LSTM with peepholes see of c, [G·H]: `peephole`. The candidate g sees nothing, and what is given for
     /// it has to be 0.
     pub peepholes: Option<Array1<f32>>,
+    /// What layer norms multiply with, where there are such.
+    pub norm: Option<NormWeights>,
+}
+
+/// The weights of a direction's layer norms, γ and β; the β of W's and R's are the biases `b_w` and `b_r`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormWeights {
+    /// γ of W·x, [G·H]: `norm_ih`.
+    pub w: Array1<f32>,
+    /// γ of R·h, [G·H]: `norm_hh`.
+    pub r: Array1<f32>,
+    /// γ of an LSTM's c', [H]: `norm_c`.
+    pub c: Option<Array1<f32>>,
+    /// β of it, [H], unless there are no biases: `norm_bias_c`.
+    pub b_c: Option<Array1<f32>>,
 }
 
 /// The weights of a stack of layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RnnWeights {
     layers: Vec<Vec<LayerWeights>>,
+    heads: usize,
 }
 
 impl RnnWeights {
-    /// From arrays: for each layer its directions, forward before reverse. [`Rnn::new`](crate::Rnn::new) checks them.
+    /// From arrays of layers without heads: for each layer its directions, forward before reverse. [`Rnn::new`](crate::Rnn::new) checks them.
     pub const fn new(layers: Vec<Vec<LayerWeights>>) -> Self {
-        Self { layers }
+        Self { layers, heads: 1 }
     }
 
-    /// For each layer its directions.
+    /// The same of layers with so many heads: for each layer its directions, and in each its heads.
+    #[must_use]
+    pub const fn heads(mut self, heads: usize) -> Self {
+        self.heads = heads;
+        self
+    }
+
+    /// For each layer its directions, and in each its heads.
     pub fn layers(&self) -> &[Vec<LayerWeights>] {
         &self.layers
     }
 
     /// All tensors by PyTorch's names, in its order: the block of a trainable layer.
     pub fn named(&self) -> impl Iterator<Item = (String, ndarray::ArrayViewD<'_, f32>)> {
-        self.layers.iter().enumerate().flat_map(|(layer, directions)| {
+        let heads = self.heads;
+        self.layers.iter().enumerate().flat_map(move |(layer, directions)| {
             directions.iter().enumerate().flat_map(move |(direction, weights)| {
                 let tensors = weights.tensors().into_iter();
-                tensors.filter_map(move |(kind, array)| array.map(|array| (tensor_name(kind, layer, direction), array)))
+                tensors.filter_map(move |(kind, array)| {
+                    array.map(|array| (tensor_name(heads, kind, layer, direction), array))
+                })
             })
         })
     }
@@ -71,17 +97,18 @@ impl RnnWeights {
     pub(crate) fn collect(config: &RnnConfig, tensor: impl Fn(&str) -> Result<Option<ArrayD<f32>>>) -> Result<Self> {
         config.validate()?;
         let direction = |layer, direction| {
-            let [w, r, b_w, b_r, w_hr, peepholes] = tensor_shapes(config, layer).map(|(kind, shape)| {
-                let name = tensor_name(kind, layer, direction);
-                match (tensor(&name)?, shape) {
-                    (Some(array), Some(shape)) if array.shape() == shape => Ok(Some(array)),
-                    (Some(array), Some(shape)) => Err(Error::shape(name, shape, array.shape())),
-                    // A bias that the configuration says is not there would be left out silently.
-                    (Some(array), None) => Err(Error::shape(name, "none", array.shape())),
-                    (None, Some(_)) => Err(Error::MissingWeight(name)),
-                    (None, None) => Ok(None),
-                }
-            });
+            let [w, r, b_w, b_r, w_hr, peepholes, n_w, n_r, n_c, n_b] =
+                tensor_shapes(config, layer).map(|(kind, shape)| {
+                    let name = tensor_name(config.heads, kind, layer, direction);
+                    match (tensor(&name)?, shape) {
+                        (Some(array), Some(shape)) if array.shape() == shape => Ok(Some(array)),
+                        (Some(array), Some(shape)) => Err(Error::shape(name, shape, array.shape())),
+                        // A bias that the configuration says is not there would be left out silently.
+                        (Some(array), None) => Err(Error::shape(name, "none", array.shape())),
+                        (None, Some(_)) => Err(Error::MissingWeight(name)),
+                        (None, None) => Ok(None),
+                    }
+                });
             let matrix = |array: Option<ArrayD<f32>>| array.and_then(|array| array.into_dimensionality::<Ix2>().ok());
             let vector = |array: Option<ArrayD<f32>>| array.and_then(|array| array.into_dimensionality::<Ix1>().ok());
             Ok(LayerWeights {
@@ -91,16 +118,24 @@ impl RnnWeights {
                 b_r: vector(b_r?),
                 w_hr: matrix(w_hr?),
                 peepholes: vector(peepholes?),
+                norm: match (vector(n_w?), vector(n_r?)) {
+                    (Some(w), Some(r)) => Some(NormWeights { w, r, c: vector(n_c?), b_c: vector(n_b?) }),
+                    _ => None,
+                },
             })
         };
-        let layer = |layer| (0..config.directions()).map(|d| direction(layer, d)).collect::<Result<_>>();
-        Ok(Self::new((0..config.layers).map(layer).collect::<Result<_>>()?))
+        let layer = |layer| (0..config.tracks()).map(|d| direction(layer, d)).collect::<Result<_>>();
+        Ok(Self::new((0..config.layers).map(layer).collect::<Result<_>>()?).heads(config.heads))
     }
 
     /// Refuses what half precision can't hold, where it is asked for.
     pub(crate) fn check_precision(&self, config: &RnnConfig) -> Result<()> {
         let most = f16::MAX.to_f32();
-        for (name, array) in self.named().filter(|_| config.precision == Precision::Half) {
+        // What norms multiply with and add is in 32 bits.
+        let halves =
+            |name: &str| !(config.options.layer_norm && (name.starts_with("norm") || name.starts_with("bias")));
+        let named = self.named().filter(|(name, _)| config.precision == Precision::Half && halves(name));
+        for (name, array) in named {
             if let Some(value) = array.iter().find(|value| value.abs() > most) {
                 return Err(Error::value(name, format!("numbers up to ±{most}, what half precision can hold"), value));
             }
@@ -113,15 +148,18 @@ impl RnnWeights {
         if self.layers.len() != config.layers {
             return Err(Error::value("weights", format!("{} layers", config.layers), self.layers.len()));
         }
+        if self.heads != config.heads {
+            return Err(Error::value("weights", format!("of {} heads", config.heads), self.heads));
+        }
         for (layer, directions) in self.layers.iter().enumerate() {
-            if directions.len() != config.directions() {
+            if directions.len() != config.tracks() {
                 let got = format!("{} in layer {layer}", directions.len());
-                return Err(Error::value("weights", format!("{} directions", config.directions()), got));
+                return Err(Error::value("weights", format!("{} directions and heads", config.tracks()), got));
             }
             for (direction, weights) in directions.iter().enumerate() {
                 let tensors = weights.tensors();
                 for (kind, shape) in tensor_shapes(config, layer) {
-                    let name = tensor_name(kind, layer, direction);
+                    let name = tensor_name(config.heads, kind, layer, direction);
                     match (tensors.iter().find(|tensor| tensor.0 == kind).and_then(|tensor| tensor.1.as_ref()), shape) {
                         (Some(array), Some(shape)) if array.shape() == shape => {
                             check_finite(&name, array.iter())?;
@@ -148,6 +186,8 @@ pub(crate) struct Offsets {
     pub b_r: Option<usize>,
     pub w_hr: Option<usize>,
     pub peepholes: Option<usize>,
+    /// γ of W's products, of R's, and of c', and β of c'.
+    pub norm: [Option<usize>; 4],
     pub words: usize,
 }
 
@@ -160,23 +200,35 @@ pub(crate) fn offsets(config: &RnnConfig, layer: usize) -> Offsets {
             .map(|s| s.iter().product::<usize>())
             .sum()
     };
-    let mut at: usize = (0..layer).map(|layer| config.directions() * words(layer)).sum();
-    let [w, r, b_w, b_r, w_hr, peepholes] = tensor_shapes(config, layer).map(|(_, shape)| {
+    let mut at: usize = (0..layer).map(|layer| config.tracks() * words(layer)).sum();
+    let [w, r, b_w, b_r, w_hr, peepholes, norm @ ..] = tensor_shapes(config, layer).map(|(_, shape)| {
         shape.map(|shape| {
             at += shape.iter().product::<usize>();
             at - shape.iter().product::<usize>()
         })
     });
-    Offsets { w: w.unwrap_or(0), r: r.unwrap_or(0), b_w, b_r, w_hr, peepholes, words: words(layer) }
+    Offsets { w: w.unwrap_or(0), r: r.unwrap_or(0), b_w, b_r, w_hr, peepholes, norm, words: words(layer) }
 }
 
-/// PyTorch's names of a direction's tensors, in its order.
-const KINDS: [&str; 6] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "peephole"];
+/// PyTorch's names of a direction's tensors, in its order, and names of what it has not.
+const KINDS: [&str; 10] = [
+    "weight_ih",
+    "weight_hh",
+    "bias_ih",
+    "bias_hh",
+    "weight_hr",
+    "peephole",
+    "norm_ih",
+    "norm_hh",
+    "norm_c",
+    "norm_bias_c",
+];
 
 impl LayerWeights {
     /// The tensors by PyTorch's names.
-    fn tensors(&self) -> [(&'static str, Option<ndarray::ArrayViewD<'_, f32>>); 6] {
-        let [w, r, b_w, b_r, hr, peephole] = KINDS;
+    fn tensors(&self) -> [(&'static str, Option<ndarray::ArrayViewD<'_, f32>>); 10] {
+        let [w, r, b_w, b_r, hr, peephole, n_w, n_r, n_c, n_b] = KINDS;
+        let norm = self.norm.as_ref();
         [
             (w, Some(self.w.view().into_dyn())),
             (r, Some(self.r.view().into_dyn()).filter(|r| !r.is_empty())),
@@ -184,14 +236,20 @@ impl LayerWeights {
             (b_r, self.b_r.as_ref().map(|b| b.view().into_dyn())),
             (hr, self.w_hr.as_ref().map(|w| w.view().into_dyn())),
             (peephole, self.peepholes.as_ref().map(|p| p.view().into_dyn())),
+            (n_w, norm.map(|norm| norm.w.view().into_dyn())),
+            (n_r, norm.map(|norm| norm.r.view().into_dyn())),
+            (n_c, norm.and_then(|norm| norm.c.as_ref()).map(|c| c.view().into_dyn())),
+            (n_b, norm.and_then(|norm| norm.b_c.as_ref()).map(|b| b.view().into_dyn())),
         ]
     }
 }
 
 /// The tensors that a layer's direction has, with their shapes; none for those that it lacks.
-fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec<usize>>); 6] {
+fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec<usize>>); 10] {
     let gates = config.cell.gates() * config.hidden;
-    let [w, r, b_w, b_r, hr, peephole] = KINDS;
+    let [w, r, b_w, b_r, hr, peephole, n_w, n_r, n_c, n_b] = KINDS;
+    let norm = config.form().norm();
+    let of_c = norm.filter(|norm| norm.has_c).map(|_| vec![config.hidden]);
     let recurrent = match config.cell {
         cell if cell.has_recurrent_weights() => Some(vec![gates, config.state_size()]),
         cell if cell.has_diagonal() => Some(vec![gates, 1]),
@@ -204,12 +262,18 @@ fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec
         (b_r, (config.bias == Bias::Two).then(|| vec![gates])),
         (hr, config.projection.map(|units| vec![units, config.hidden])),
         (peephole, config.options.peepholes.then(|| vec![gates])),
+        (n_w, norm.map(|_| vec![gates])),
+        (n_r, norm.map(|_| vec![gates])),
+        (n_c, of_c.clone()),
+        (n_b, of_c.filter(|_| config.bias != Bias::None)),
     ]
 }
 
-/// PyTorch's name: `weight_ih_l0`, `weight_ih_l0_reverse`.
-fn tensor_name(kind: &str, layer: usize, direction: usize) -> String {
-    format!("{kind}_l{layer}{}", if direction == 1 { "_reverse" } else { "" })
+/// PyTorch's name: `weight_ih_l0`, `weight_ih_l0_reverse`; with heads, which it has not, `weight_ih_l0_head1`.
+fn tensor_name(heads: usize, kind: &str, layer: usize, track: usize) -> String {
+    let reverse = if track >= heads { "_reverse" } else { "" };
+    let head = if heads > 1 { format!("_head{}", track % heads) } else { String::new() };
+    format!("{kind}_l{layer}{reverse}{head}")
 }
 
 /// Refuses a peephole of the candidate, which no LSTM has.

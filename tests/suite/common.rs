@@ -1,6 +1,6 @@
 //! Devices that all tests share, and random inputs.
 
-use ndarray::Array3;
+use ndarray::{Array3, s};
 use rand_mt::Mt;
 use std::sync::LazyLock;
 use wgrnn::kernels::Kernel;
@@ -54,14 +54,34 @@ impl Random {
         state.h.mapv_inplace(|_| self.number());
         if let Some(c) = &mut state.c {
             c.mapv_inplace(|_| self.number());
+            // An sLSTM's n is a sum of what is positive.
+            if config.cell() == Cell::Slstm {
+                let units = config.hidden_size();
+                c.slice_mut(s![.., .., units..2 * units]).mapv_inplace(|n| 1.0 + n.abs());
+            }
         }
         state
     }
 }
 
-/// A layer with PyTorch's initial weights.
+/// PyTorch's initial weights; what norms multiply with and add is drawn too, which otherwise is 1 and 0.
+pub fn weights(config: &RnnConfig, seed: u32) -> RnnWeights {
+    let mut random = Random::new(seed);
+    let named: Vec<_> = RnnWeights::init(config, seed)
+        .unwrap()
+        .named()
+        .map(|(name, array)| {
+            let drawn = name.starts_with("norm_");
+            let array = if drawn { array.mapv(|number| number + 0.5 * random.number()) } else { array.to_owned() };
+            (name, array)
+        })
+        .collect();
+    RnnWeights::from_named(config, &named).unwrap()
+}
+
+/// A layer with such weights.
 pub fn rnn(device: &Device, config: &RnnConfig) -> Rnn {
-    Rnn::new(device, config, RnnWeights::init(config, 7).unwrap()).unwrap()
+    Rnn::new(device, config, weights(config, 7)).unwrap()
 }
 
 /// Every cell with sizes that fill no tile, and an LSTM with a projection.

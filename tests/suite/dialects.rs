@@ -157,6 +157,7 @@ fn numbered(cell: Cell, inputs: usize, units: usize, [first, second]: [bool; 2])
         b_r: bias(second, 200.0),
         w_hr: None,
         peepholes: None,
+        norm: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::common::{Random, gpu, rnn};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use wgrnn::{Bias, Cell, Device, Direction, Output, RnnCall, RnnConfig, Schedule};
+use wgrnn::{Bias, Cell, Device, Direction, Output, Reset, RnnCall, RnnConfig, Schedule};
 
 /// A layer, and how it is called.
 #[derive(Clone, Debug)]
@@ -16,21 +16,30 @@ pub struct Drawn {
     pub seed: u32,
 }
 
+fn has_norms(cell: Cell) -> bool {
+    matches!(cell, Cell::Elman(_) | Cell::Lstm | Cell::Gru(Reset::After))
+}
+
 fn config(most: usize) -> impl Strategy<Value = RnnConfig> {
     let directions = prop::sample::select(vec![Direction::Forward, Direction::Reverse, Direction::Bidirectional]);
     let biases = prop::sample::select(vec![Bias::None, Bias::One, Bias::Two]);
     let cells = prop::sample::select(Cell::ALL.to_vec());
     // A projection, where there is one, has from 1 to H - 1 units.
     let projection = prop::option::of(0.0..1.0_f64);
-    (cells, 1..=most, 1..=most, 1..=3_usize, directions, biases, any::<bool>(), projection).prop_map(
-        |(cell, input, hidden, layers, direction, bias, batch_first, projection)| {
+    let heads = prop::sample::select(vec![1, 1, 2, 3]);
+    let norms = prop::sample::select(vec![false, false, true]);
+    (cells, 1..=most, 1..=most, 1..=3_usize, directions, biases, any::<bool>(), projection, heads, norms).prop_map(
+        |(cell, input, hidden, layers, direction, bias, batch_first, projection, heads, normed)| {
             let bias = if bias == Bias::Two && !cell.has_recurrent_weights() { Bias::One } else { bias };
             let config = RnnConfig::new(cell, input, hidden)
                 .layers(layers)
+                .heads(heads)
                 .direction(direction)
                 .bias(bias)
                 .batch_first(batch_first);
             match projection {
+                // Of one unit nothing is left, of two a sign: numbers to divide by that are all rounding.
+                _ if normed && has_norms(cell) && hidden > 3 => config.layer_norm(true),
                 Some(part) if cell == Cell::Lstm && hidden > 1 => {
                     config.projection(1 + (part * (hidden - 1) as f64) as usize)
                 }

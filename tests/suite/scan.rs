@@ -118,6 +118,7 @@ fn three_steps_of_one_unit_are_as_the_papers_have_them() {
             b_r: None,
             w_hr: None,
             peepholes: None,
+            norm: None,
         };
         for device in [gpu(), Device::cpu()] {
             let rnn = Rnn::new(&device, &config, RnnWeights::new(vec![vec![weights.clone()]])).unwrap();

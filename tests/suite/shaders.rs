@@ -10,7 +10,9 @@ use wgrnn::cells::{Phase, Scan};
 use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, compose};
 
 /// What other shaders include, and the trial of workgroups.
-const PARTIALS: [&str; 14] = [
+const PARTIALS: [&str; 16] = [
+    "norm_row",
+    "scan_lane",
     "activations",
     "gate",
     "math",

@@ -147,7 +147,9 @@ fn pytorchs_names_are_read_after_their_prefix() {
     let path = format!("{}/tests/fixtures/pytorch_golden.safetensors", env!("CARGO_MANIFEST_DIR"));
     let config = RnnConfig::new(Cell::Elman(Activation::Tanh), 3, 16).bias(Bias::None);
     let weights = RnnWeights::load(&path, &config, "case_00/").unwrap();
-    let [LayerWeights { w, r, b_w: None, b_r: None, w_hr: None, peepholes: None }] = &weights.layers()[0][..] else {
+    let [LayerWeights { w, r, b_w: None, b_r: None, w_hr: None, peepholes: None, norm: None }] =
+        &weights.layers()[0][..]
+    else {
         panic!("{weights:?}")
     };
     assert_eq!((w.dim(), r.dim()), ((16, 3), (16, 16)));
@@ -166,6 +168,7 @@ fn small() -> (RnnConfig, LayerWeights) {
         b_r: Some(array![4.0]),
         w_hr: None,
         peepholes: None,
+        norm: None,
     };
     (RnnConfig::new(Cell::Elman(Activation::Tanh), 1, 1), weights)
 }

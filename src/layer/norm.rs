@@ -1,0 +1,223 @@
+//! The steps of cells with layer norms, forward and backward: a product with R, then the rest of the step by rows.
+
+use super::emit::{Layer, Pass};
+use super::product::{Operands, gemm};
+use super::scan::Place;
+use super::{packed, scan};
+use crate::error::Result;
+use crate::kernels::{FLAT, GemmParams, Kernel, NormParams, OuterParams, Tile, Variant};
+use crate::plan::{BufferId, PlanBuilder};
+use crate::weights::Offsets;
+use std::ops::Range;
+
+/// Lanes of a row: a power of two, no more than there are units.
+fn tile(plan: &PlanBuilder, units: usize) -> Tile {
+    let allowed = u32::try_from(plan.device().plan_limits().invocations).unwrap_or(u32::MAX);
+    let most = super::tuning(plan.device()).norm_lanes.min(allowed).max(1);
+    let units = u32::try_from(units).unwrap_or(u32::MAX).checked_next_power_of_two().unwrap_or(u32::MAX);
+    Tile { lanes: 1 << most.min(units).ilog2(), ..FLAT }
+}
+
+fn variant(plan: &PlanBuilder, pass: &Pass<'_>, kernel: Kernel) -> Variant {
+    let config = pass.rnn.config();
+    let tile = tile(plan, config.hidden);
+    Variant { cell: Some(config.form()), ..Variant::new(kernel, tile, plan.device().panel()) }
+}
+
+/// Words of a row of gradients: those of R·h, then those of γ and β.
+fn gradient_row(pass: &Pass<'_>) -> usize {
+    let config = pass.rnn.config();
+    (5 * pass.gates() + 2 * config.cell_state_size()).next_multiple_of(4)
+}
+
+fn params(pass: &Pass<'_>, place: Place) -> NormParams {
+    let config = pass.rnn.config();
+    let Place { layer, rows, stride, y } = place;
+    let vectors = |rows: usize, columns: usize| packed(pass.rnn.device(), rows, columns).vectors() as u32;
+    let biases = config.biases();
+    NormParams {
+        batch: pass.batch as u32,
+        directions: config.tracks() as u32,
+        state_row: (layer * pass.layer_states()) as u32,
+        x_direction: (rows * stride) as u32,
+        x_stride: stride as u32,
+        map_direction: pass.rows.rows as u32,
+        order: pass.rows.order as u32,
+        h_stride: pass.h_width() as u32,
+        c_stride: config.cell_state_size() as u32,
+        d_stride: gradient_row(pass) as u32,
+        y_stride: if y.is_some() { config.output_size() as u32 } else { 0 },
+        y_offset: y.unwrap_or(0) as u32,
+        source: pass.columns.source as u32,
+        normed: pass.columns.normed as u32,
+        scales: pass.columns.scales as u32,
+        units: config.hidden as u32,
+        biases: biases as u32,
+        gates_gain: vectors(2 + biases, pass.gates()),
+        units_gain: if config.cell_state_size() > 0 { vectors(1 + biases.min(1), config.hidden) } else { 0 },
+        ..Default::default()
+    }
+}
+
+/// A step `at` of the chunk that begins with step `chunk`.
+fn dispatch(
+    plan: &mut PlanBuilder,
+    pass: &Pass<'_>,
+    (variant, bindings): (&Variant, &[BufferId]),
+    params: &NormParams,
+    [chunk, at]: [usize; 2],
+) {
+    for ranks in scan::ranks(plan, pass.rows.running(at) as u32) {
+        let params = NormParams {
+            offsets: (pass.rows.offsets + at) as u32,
+            chunk: (pass.rows.offsets + chunk) as u32,
+            rank: ranks.start,
+            running: ranks.end - ranks.start,
+            ..*params
+        };
+        plan.draft.dispatch(variant.clone(), bindings.to_vec(), &params.words());
+    }
+}
+
+/// Some steps of the chunk that begins with step `chunk`; the state stays in its place.
+pub(super) fn emit(layer: &Layer<'_>, plan: &mut PlanBuilder, (chunk, steps): (usize, Range<usize>)) {
+    let (pass, buffers) = (layer.pass, layer.buffers);
+    let place = layer.place();
+    let h = buffers.h[0];
+    let gates = pass.gates();
+    let units = pass.rnn.config().hidden;
+    let products = plan.workspace("products with R", pass.layer_states() * gates);
+    let gains = pass.rnn.gains(place.layer).map_or(products, |gains| gains.buffer(plan));
+    let weights = pass.rnn.recurrent_weights(place.layer);
+    let product = GemmParams {
+        n: gates as u32,
+        k: units as u32,
+        batch: pass.rnn.config().tracks() as u32,
+        a_offset: (place.layer * pass.layer_states() * pass.h_width()) as u32,
+        a_row: pass.h_width() as u32,
+        a_column: 1,
+        a_batch: (pass.batch * pass.h_width()) as u32,
+        b_offset: weights.first as u32,
+        b_batch: packed(pass.rnn.device(), units, gates).vectors() as u32,
+        c_row: gates as u32,
+        c_batch: (pass.batch * gates) as u32,
+        ..ranked(pass)
+    };
+    let variant = Variant { keep: buffers.keep, ..variant(plan, pass, Kernel::NormStep) };
+    let bindings = [buffers.x, gains, pass.map, products, h, buffers.aux, layer.y, buffers.h_final];
+    let params = params(pass, place);
+    for at in steps {
+        let product = GemmParams { m: pass.rows.running(at) as u32, ..product };
+        gemm(plan, Operands { a: h, b: &weights.matrices, map: pass.map, c: products, narrow: false }, &product);
+        dispatch(plan, pass, (&variant, &bindings), &params, [chunk, at]);
+    }
+}
+
+/// What a layer's steps backwards work on.
+pub(super) struct Gradients {
+    /// Rows of gradients: of R·h, then of γ and β.
+    pub d: BufferId,
+    pub dh: BufferId,
+    pub dc: BufferId,
+    pub dy: BufferId,
+}
+
+/// Memory for a layer's rows of gradients.
+pub(super) fn gradients(plan: &mut PlanBuilder, pass: &Pass<'_>) -> (BufferId, usize) {
+    let words = pass.layer_states() * gradient_row(pass);
+    (plan.workspace("gradients of R·h and norms", words), words)
+}
+
+/// The gradient of the initial h through the products with R of the first step.
+pub(super) fn initial_state(
+    plan: &mut PlanBuilder,
+    pass: &Pass<'_>,
+    layer: usize,
+    [d, dh]: [BufferId; 2],
+) -> Result<()> {
+    let params = GemmParams {
+        m: pass.batch as u32,
+        c_offset: (layer * pass.layer_states() * pass.h_width()) as u32,
+        c_row: pass.h_width() as u32,
+        c_batch: (pass.batch * pass.h_width()) as u32,
+        accumulate: 1,
+        ..product_backward(pass)
+    };
+    let weights = &pass.rnn.backward_weights(layer)?[1];
+    gemm(plan, Operands { a: d, b: weights, map: pass.map, c: dh, narrow: false }, &params);
+    Ok(())
+}
+
+/// The product of gradients of R·h with R.
+fn product_backward(pass: &Pass<'_>) -> GemmParams {
+    let units = pass.rnn.config().hidden;
+    GemmParams {
+        n: units as u32,
+        k: pass.gates() as u32,
+        batch: pass.rnn.config().tracks() as u32,
+        a_row: gradient_row(pass) as u32,
+        a_column: 1,
+        a_batch: (pass.batch * gradient_row(pass)) as u32,
+        b_batch: packed(pass.rnn.device(), pass.gates(), units).vectors() as u32,
+        ..Default::default()
+    }
+}
+
+/// A product's rows of states in the order of ranks: those that still run come first.
+fn ranked(pass: &Pass<'_>) -> GemmParams {
+    if pass.rows.is_ranked() {
+        GemmParams::default()
+    } else {
+        GemmParams { mapped: 1, map_offset: pass.rows.order as u32, ..Default::default() }
+    }
+}
+
+/// Some steps in reverse, as a part of which the reserve's rows begin.
+pub(super) fn emit_backward(
+    plan: &mut PlanBuilder,
+    pass: &Pass<'_>,
+    part: &Range<usize>,
+    (rows, place): (BufferId, Place),
+    of: &Gradients,
+) -> Result<()> {
+    let units = pass.rnn.config().hidden;
+    let products = plan.workspace("products with gradients of R·h", pass.layer_states() * units);
+    let gains = pass.rnn.gains(place.layer).map_or(products, |gains| gains.buffer(plan));
+    let variant = variant(plan, pass, Kernel::NormStepBackward);
+    let bindings = [rows, gains, pass.map, products, of.d, of.dh, of.dc, of.dy];
+    let params = params(pass, place);
+    let weights = &pass.rnn.backward_weights(place.layer)?[1];
+    let GemmParams { mapped, map_offset, .. } = ranked(pass);
+    let c_batch = (pass.batch * units) as u32;
+    let product = GemmParams { c_row: units as u32, c_batch, mapped, map_offset, ..product_backward(pass) };
+    for at in part.clone().rev() {
+        let product = GemmParams { m: pass.rows.running(at) as u32, ..product };
+        gemm(plan, Operands { a: of.d, b: weights, map: pass.map, c: products, narrow: false }, &product);
+        dispatch(plan, pass, (&variant, &bindings), &params, [part.start, at]);
+    }
+    Ok(())
+}
+
+/// Adds the gradients of γ and β, which each sequence has the sums of, to those of a layer's weights.
+pub(super) fn weights(plan: &mut PlanBuilder, pass: &Pass<'_>, [d, target]: [BufferId; 2], offsets: &Offsets) {
+    let [w, r, c, b_c] = offsets.norm;
+    let (gates, row) = (pass.gates(), gradient_row(pass));
+    let rows = OuterParams {
+        batch: pass.rnn.config().tracks() as u32,
+        a_row: row as u32,
+        a_batch: (pass.batch * row) as u32,
+        c_batch: offsets.words as u32,
+        to: pass.batch as u32,
+        accumulate: 1,
+        ..Default::default()
+    };
+    let units = pass.rnn.config().hidden;
+    let sums = [(w, gates), (offsets.b_w, gates), (r, gates), (offsets.b_r, gates), (c, units), (b_c, units)];
+    let mut column = gates;
+    for (to, width) in sums {
+        if let Some(to) = to {
+            super::sum_rows(plan, d, pass.map, target, column, width, to, &rows);
+        }
+        column += width;
+    }
+}
