@@ -9,13 +9,10 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use ndarray::{Array3, ArrayView3};
 use std::process::ExitCode;
+use wgrnn::check::LayerReport;
 use wgrnn::kernels::Kernel;
-use wgrnn::{
-    Autotune, Cell, Device, Direction, GpuOptions, Lengths, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule,
-    adapters, check,
-};
+use wgrnn::{Autotune, Cell, Device, GpuOptions, RnnConfig, Schedule, adapters, check};
 
 /// Lists adapters, and checks every kernel and cell on them.
 #[derive(Parser)]
@@ -82,30 +79,15 @@ fn examine(device: &Device) -> Result<bool> {
         right &= examine_kernel(device, kernel)?;
     }
     println!("\n{:<28} {:>6} {:>12} {:>12}  verdict", "layer against textbook", "cases", "max error", "tolerance");
-    for (name, config) in layers() {
-        right &= examine_layer(device, config, name)?;
+    for (name, config) in check::layers() {
+        right &= examine_layer(name, &check::layer(device, &config)?);
     }
     println!("\n{:<28} {:>6} {:>12} {:>12}  verdict", "gradients against twins", "cases", "max error", "tolerance");
-    for (name, config) in layers() {
-        right &= examine_gradients(device, config, name)?;
+    for (name, config) in check::layers() {
+        right &= examine_layer(name, &check::gradients(device, &config)?);
     }
     println!("\n{}: {}", device.name(), if right { "all is right" } else { "NOT RIGHT, do not trust its results" });
     Ok(right)
-}
-
-/// Every cell, and the forms of layers that kernels of their own or other tensors are for.
-fn layers() -> Vec<(&'static str, RnnConfig)> {
-    let new = |cell| RnnConfig::new(cell, 20, 33);
-    let gru = Cell::Gru(Reset::After);
-    let others = [
-        ("lstm with projection", new(Cell::Lstm).projection(12)),
-        ("lstm with norms", new(Cell::Lstm).layer_norm(true)),
-        ("gru with norms", new(gru).layer_norm(true)),
-        ("slstm of three heads", new(Cell::Slstm).heads(3)),
-        ("lstm with zoneout", new(Cell::Lstm).zoneout(0.2, 0.1)),
-        ("gru with recurrent dropout", new(gru).recurrent_dropout(0.25)),
-    ];
-    Cell::ALL.into_iter().map(|cell| (cell.name(), new(cell))).chain(others).collect()
 }
 
 fn examine_kernel(device: &Device, kernel: Kernel) -> Result<bool> {
@@ -121,37 +103,13 @@ fn examine_kernel(device: &Device, kernel: Kernel) -> Result<bool> {
     Ok(report.passed())
 }
 
-fn examine_layer(device: &Device, config: RnnConfig, name: &str) -> Result<bool> {
-    let config = config.layers(2).direction(Direction::Bidirectional);
-    let rnn = Rnn::new(device, &config, RnnWeights::init(&config, 0)?)?;
-    report(name, |x, call| rnn.check(x, None, call))
-}
-
-fn examine_gradients(device: &Device, config: RnnConfig, name: &str) -> Result<bool> {
-    let config = config.layers(2).direction(Direction::Bidirectional);
-    let rnn = Rnn::trainable(device, &config, &RnnWeights::init(&config, 0)?)?;
-    report(name, |x, call| rnn.check_gradients(x, call))
-}
-
-/// Two layers, both directions, lengths that differ, by every schedule.
-fn report(
-    name: &str,
-    check: impl Fn(ArrayView3<'_, f32>, &RnnCall) -> wgrnn::Result<check::LayerReport>,
-) -> Result<bool> {
-    let x = Array3::from_shape_fn((6, 3, 20), |(t, n, i)| ((t * 31 + n * 17 + i * 7) % 23) as f32 / 11.5 - 1.0);
-    let mut reports = Vec::new();
-    for schedule in [Schedule::Step, Schedule::Sequence, Schedule::Wavefront] {
-        let call = RnnCall { lengths: Lengths::Fixed(vec![6, 2, 5]), schedule, ..RnnCall::default() };
-        reports.extend(check(x.view(), &call)?.comparisons);
-    }
-    let passed = reports.iter().all(check::Comparison::passed);
-    let worst = reports.iter().max_by(|a, b| a.severity().total_cmp(&b.severity()));
-    let (error, tolerance) = worst.map_or((0.0, 0.0), |worst| (worst.max_abs, worst.tolerance));
-    row(name, 3, error, tolerance, passed);
-    for failure in reports.iter().filter(|report| !report.passed()) {
+fn examine_layer(name: &str, report: &LayerReport) -> bool {
+    let (error, tolerance) = report.worst().map_or((0.0, 0.0), |worst| (worst.max_abs, worst.tolerance));
+    row(name, report.comparisons.len(), error, tolerance, report.passed());
+    for failure in report.comparisons.iter().filter(|comparison| !comparison.passed()) {
         println!("  {failure}");
     }
-    Ok(passed)
+    report.passed()
 }
 
 fn row(name: &str, cases: usize, error: f64, tolerance: f64, passed: bool) {

@@ -1,6 +1,6 @@
 //! What training changes: named arrays in one block of device memory, and their gradients in another.
 
-use crate::device::Device;
+use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::tensor::Storage;
 use crate::weights::check_finite;
@@ -83,7 +83,15 @@ impl Parameters {
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost.
     pub fn read(&self) -> Result<Vec<(String, ArrayD<f32>)>> {
-        self.read_from(&self.0.values)
+        block_on(self.read_async())
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Parameters::read`].
+    pub async fn read_async(&self) -> Result<Vec<(String, ArrayD<f32>)>> {
+        self.read_from(&self.0.values).await
     }
 
     /// Copies the gradients to the host.
@@ -91,7 +99,15 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::read`].
     pub fn gradients(&self) -> Result<Vec<(String, ArrayD<f32>)>> {
-        self.read_from(&self.0.gradients)
+        block_on(self.gradients_async())
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Parameters::read`].
+    pub async fn gradients_async(&self) -> Result<Vec<(String, ArrayD<f32>)>> {
+        self.read_from(&self.0.gradients).await
     }
 
     /// Replaces arrays by name; all of them are looked at before the first is changed. Layers that were made with these
@@ -121,8 +137,8 @@ impl Parameters {
         self.0.gradients.write(&self.0.device, &vec![0; self.0.words])
     }
 
-    fn read_from(&self, storage: &Storage) -> Result<Vec<(String, ArrayD<f32>)>> {
-        let words = crate::device::block_on(storage.read(&self.0.device, self.0.words))?;
+    async fn read_from(&self, storage: &Storage) -> Result<Vec<(String, ArrayD<f32>)>> {
+        let words = storage.read(&self.0.device, self.0.words).await?;
         let array = |entry: &Entry| {
             let values = words[entry.offset..][..entry.len()].iter().copied().map(f32::from_bits).collect();
             ArrayD::from_shape_vec(IxDyn(&entry.shape), values)

@@ -7,6 +7,7 @@ mod common;
 #[path = "../examples/char_lm"]
 mod char_lm {
     use super::common;
+    pub mod choose;
     pub mod model;
     pub mod sample;
     pub mod text;

@@ -8,9 +8,12 @@ mod model;
 mod segments;
 
 use model::{CHUNK, RATE, Vad, Weights};
+use pollster::block_on;
 use serde::Deserialize;
 use std::path::PathBuf;
 use wgrnn::Device;
+
+const WEIGHTS: &[u8] = include_bytes!("../examples/vad/silero_vad_16k.safetensors");
 
 /// Float32 of another system, in other orders of summation, through a transform, six layers and a memory of all chunks before.
 const TOLERANCE: f32 = 1e-4;
@@ -47,9 +50,9 @@ fn close(name: &str, got: &[f32], expected: &[f32]) {
 fn speech_has_onnx_runtimes_probabilities_and_its_packages_segments() {
     let (samples, answers) = speech();
     for device in devices() {
-        let vad = Vad::new(&device, &Weights::load().unwrap()).unwrap();
+        let vad = Vad::new(&device, &Weights::read(WEIGHTS).unwrap()).unwrap();
         // More chunks than one run of the plan takes.
-        let found = vad.probabilities(std::slice::from_ref(&samples)).unwrap().remove(0);
+        let found = block_on(vad.probabilities(std::slice::from_ref(&samples))).unwrap().remove(0);
         assert!(found.len() > 300 && found.iter().any(|&p| p > 0.9) && found.iter().any(|&p| p < 0.1));
         close(device.name(), &found, &answers.probabilities);
         let segments = segments::segments(&found, samples.len());
@@ -64,15 +67,15 @@ fn files_side_by_side_are_as_alone() {
     let (samples, answers) = speech();
     let files: Vec<Vec<f32>> = [20_000, 0, samples.len(), 3, CHUNK, 70_001].map(|end| samples[..end].to_vec()).into();
     for device in devices() {
-        let vad = Vad::new(&device, &Weights::load().unwrap()).unwrap();
-        let found = vad.probabilities(&files).unwrap();
+        let vad = Vad::new(&device, &Weights::read(WEIGHTS).unwrap()).unwrap();
+        let found = block_on(vad.probabilities(&files)).unwrap();
         for (file, found) in files.iter().zip(&found) {
             let whole = file.len() / CHUNK;
             assert_eq!(found.len(), file.len().div_ceil(CHUNK));
             // The last chunk has zeros for what was cut off.
             close(device.name(), &found[..whole], &answers.probabilities[..whole]);
         }
-        assert!(vad.probabilities(&[]).unwrap().is_empty());
+        assert!(block_on(vad.probabilities(&[])).unwrap().is_empty());
     }
 }
 

@@ -16,6 +16,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use wgrnn::Device;
 
+const WEIGHTS: &[u8] = include_bytes!("g2p_en.safetensors");
+
 /// Words pronounced at once.
 const BATCH: usize = 64;
 /// Words of a batch compared with the reference, which is slow.
@@ -55,7 +57,7 @@ fn main() -> Result<()> {
         Choice::Cpu => Device::cpu(),
         Choice::Auto => Device::auto(),
     };
-    let g2p = G2p::new(&device, Weights::load()?)?;
+    let g2p = G2p::new(&device, Weights::read(WEIGHTS)?)?;
 
     let bar = if arguments.file.is_some() { ProgressBar::new(words.len() as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} words, {per_sec}, {eta} left")?);
@@ -63,7 +65,7 @@ fn main() -> Result<()> {
     for batch in words.chunks(BATCH) {
         let batch: Vec<_> = batch.iter().map(String::as_str).collect();
         let start = Instant::now();
-        let answer = g2p.pronounce(&batch)?;
+        let answer = pollster::block_on(g2p.pronounce(&batch))?;
         time += start.elapsed();
         // Lines go through the bar, so that it stays below them.
         bar.suspend(|| batch.iter().zip(&answer.phonemes).for_each(|(word, phonemes)| println!("{word}\t{phonemes}")));

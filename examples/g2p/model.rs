@@ -10,8 +10,6 @@ use wgrnn::{
 /// The longest pronunciation that the network is asked for.
 pub const STEPS: usize = 20;
 
-const WEIGHTS: &[u8] = include_bytes!("g2p_en.safetensors");
-
 /// Weights and symbols, as the file has them.
 pub struct Weights {
     pub config: RnnConfig,
@@ -26,9 +24,10 @@ pub struct Weights {
 }
 
 impl Weights {
-    pub fn load() -> Result<Self> {
-        let file = SafeTensors::deserialize(WEIGHTS)?;
-        let (_, header) = SafeTensors::read_metadata(WEIGHTS)?;
+    /// From a safetensors file's bytes.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let file = SafeTensors::deserialize(bytes)?;
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
         let metadata = header.metadata().as_ref().context("no metadata")?;
         let symbols = |key: &str| -> Result<Vec<String>> {
             Ok(metadata.get(key).with_context(|| format!("no {key}"))?.split(' ').map(str::to_owned).collect())
@@ -46,8 +45,8 @@ impl Weights {
         let encoder_embedding = matrix("encoder_embedding.weight")?;
         let config = RnnConfig::new(Cell::Gru(Reset::After), encoder_embedding.ncols(), encoder_embedding.ncols());
         Ok(Self {
-            encoder: RnnWeights::from_safetensors(WEIGHTS, &config, "encoder.")?,
-            decoder: RnnWeights::from_safetensors(WEIGHTS, &config, "decoder.")?,
+            encoder: RnnWeights::from_safetensors(bytes, &config, "encoder.")?,
+            decoder: RnnWeights::from_safetensors(bytes, &config, "decoder.")?,
             decoder_embedding: matrix("decoder_embedding.weight")?,
             head: matrix("head.weight")?,
             head_bias: numbers("head.bias")?.1.into(),
@@ -114,7 +113,7 @@ impl G2p {
     }
 
     /// Pronounces words, all at once. Nothing comes back from the device before the last phoneme is there.
-    pub fn pronounce(&self, words: &[&str]) -> Result<Answer> {
+    pub async fn pronounce(&self, words: &[&str]) -> Result<Answer> {
         let letters: Vec<_> = words.iter().map(|word| self.weights.letters(word)).collect();
         let lengths: Vec<_> = letters.iter().map(Vec::len).collect();
         let steps = lengths.iter().copied().max().context("no words")?;
@@ -132,10 +131,11 @@ impl G2p {
         let logits = Tensor::<f32>::zeros(&self.device, &[STEPS, words.len(), self.weights.head.nrows()])?;
         self.program(lengths, &input, &phonemes, &logits)?.run()?;
 
-        let indices = phonemes.read()?.into_dimensionality::<ndarray::Ix2>()?.slice_move(ndarray::s![1.., ..]);
+        let indices =
+            phonemes.read_async().await?.into_dimensionality::<ndarray::Ix2>()?.slice_move(ndarray::s![1.., ..]);
         let spell = |n: usize| self.weights.spell(indices.column(n).iter().copied());
         let phonemes = (0..words.len()).map(spell).collect();
-        Ok(Answer { phonemes, indices, logits: logits.read()?.into_dimensionality()? })
+        Ok(Answer { phonemes, indices, logits: logits.read_async().await?.into_dimensionality()? })
     }
 
     /// Letters [T, N] to phonemes [STEPS + 1, N] and logits [STEPS, N, phonemes].

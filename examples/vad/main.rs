@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+const WEIGHTS: &[u8] = include_bytes!("silero_vad_16k.safetensors");
+
 /// Finds speech in audio files.
 #[derive(Parser)]
 struct Arguments {
@@ -55,10 +57,10 @@ fn main() -> Result<ExitCode> {
         }
     }
     let device = arguments.device.device()?;
-    let vad = Vad::new(&device, &Weights::load()?)?;
+    let vad = Vad::new(&device, &Weights::read(WEIGHTS)?)?;
     let (paths, samples): (Vec<_>, Vec<_>) = files.into_iter().unzip();
     let start = Instant::now();
-    let probabilities = vad.probabilities(&samples)?;
+    let probabilities = pollster::block_on(vad.probabilities(&samples))?;
     let time = start.elapsed().as_secs_f64();
 
     let seconds = |sample: usize| sample as f64 / RATE as f64;

@@ -27,8 +27,6 @@ const STEPS: usize = 256;
 /// Files side by side.
 const FILES: usize = 16;
 
-const WEIGHTS: &[u8] = include_bytes!("silero_vad_16k.safetensors");
-
 /// Weight and bias of each convolution: [out, in, 3] and [out].
 type Convolution = (Array3<f32>, Array1<f32>);
 
@@ -44,8 +42,9 @@ pub struct Weights {
 }
 
 impl Weights {
-    pub fn load() -> Result<Self> {
-        let file = SafeTensors::deserialize(WEIGHTS)?;
+    /// From a safetensors file's bytes.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let file = SafeTensors::deserialize(bytes)?;
         let array = |name: &str| -> Result<ArrayD<f32>> {
             let tensor = file.tensor(name).with_context(|| name.to_owned())?;
             ensure!(tensor.dtype() == safetensors::Dtype::F32, "{name} is not f32");
@@ -55,7 +54,7 @@ impl Weights {
             let weight = array(&format!("{name}.weight"))?.into_dimensionality::<Ix3>()?;
             Ok((weight, array(&format!("{name}.bias"))?.into_dimensionality::<Ix1>()?))
         };
-        let (config, lstm) = pytorch::from_safetensors(WEIGHTS, Cell::Lstm, "lstm_cell.")?;
+        let (config, lstm) = pytorch::from_safetensors(bytes, Cell::Lstm, "lstm_cell.")?;
         Ok(Self {
             stft: array("stft_conv.weight")?.into_dimensionality()?,
             convolutions: [convolution("conv1")?, convolution("conv2")?, convolution("conv3")?, convolution("conv4")?],
@@ -134,21 +133,21 @@ impl Vad {
     }
 
     /// For each file the probability of speech in each of its chunks; samples are from −1 to 1, at 16 kHz.
-    pub fn probabilities(&self, files: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
+    pub async fn probabilities(&self, files: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
         // Files of like length side by side: the shorter ones cost as much as the longest.
         let mut order: Vec<usize> = (0..files.len()).collect();
         order.sort_by_key(|&file| files[file].len());
         let mut all = vec![Vec::new(); files.len()];
         for batch in order.chunks(FILES) {
             let some: Vec<&[f32]> = batch.iter().map(|&file| &*files[file]).collect();
-            for (&file, found) in batch.iter().zip(self.batch(&some)?) {
+            for (&file, found) in batch.iter().zip(self.batch(&some).await?) {
                 all[file] = found;
             }
         }
         Ok(all)
     }
 
-    fn batch(&self, files: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+    async fn batch(&self, files: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         let chunks: Vec<usize> = files.iter().map(|file| file.len().div_ceil(CHUNK)).collect();
         let longest = chunks.iter().copied().max().unwrap_or(0);
         let mut all: Vec<Vec<f32>> = vec![Vec::new(); files.len()];
@@ -162,7 +161,7 @@ impl Vad {
                 let at = ((first + step) * CHUNK + i).checked_sub(CONTEXT);
                 at.and_then(|at| files[file].get(at)).copied().unwrap_or(0.0)
             });
-            let found = block.run(&x)?;
+            let found = block.run(&x).await?;
             for (file, all) in all.iter_mut().enumerate() {
                 let some = chunks[file].saturating_sub(first).min(block.shape()[0]);
                 all.extend(found.slice(s![..some, file, 0]));
@@ -210,9 +209,9 @@ impl Block {
         [shape[0], shape[1], shape[2]]
     }
 
-    fn run(&self, x: &Array3<f32>) -> Result<Array3<f32>> {
+    async fn run(&self, x: &Array3<f32>) -> Result<Array3<f32>> {
         self.samples.write(x.view().into_dyn())?;
         self.program.run()?;
-        Ok(self.probabilities.read()?.into_dimensionality()?)
+        Ok(self.probabilities.read_async().await?.into_dimensionality()?)
     }
 }

@@ -1,6 +1,6 @@
 //! From probabilities of chunks to segments of speech, by the rules and defaults of Silero VAD's own package.
 
-use crate::model::{CHUNK, RATE};
+use super::model::{CHUNK, RATE};
 use std::ops::Range;
 
 /// Speech begins with a chunk of this probability,

@@ -32,7 +32,21 @@ pub(crate) trait Vectorised {
 
 /// Does it with the best instruction set that this CPU has.
 pub(crate) fn vectorise(work: impl Vectorised) {
-    pulp::Arch::new().dispatch(Dispatched(work));
+    dispatch(Dispatched(work));
+}
+
+/// The same of work that names its vectors.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+pub(crate) fn dispatch<W: pulp::WithSimd>(work: W) -> W::Output {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// WebAssembly is compiled for one instruction set: code for others would only make the download longer.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(crate) fn dispatch<W: pulp::WithSimd>(work: W) -> W::Output {
+    // SAFETY: the whole module is compiled for this instruction set.
+    let simd = unsafe { pulp::wasm::Simd128::new_unchecked() };
+    pulp::Simd::vectorize(simd, work)
 }
 
 struct Dispatched<W>(W);

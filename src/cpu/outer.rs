@@ -4,7 +4,8 @@ use super::Call;
 use super::rows::SharedRows;
 use super::threads;
 use crate::kernels::OuterParams;
-use gemm::Parallelism;
+use gemm_common::Parallelism;
+use gemm_f32::gemm::f32::get_gemm_fn;
 
 /// Rows of C that a thread computes at once.
 const ROWS: usize = 64;
@@ -84,7 +85,7 @@ fn multiply(
     assert!(a.len() > (m - 1) * a_row + (k - 1) * a_column && b.len() >= (k - 1) * b_row + n && c.len() >= m * n);
     // SAFETY: the assertion keeps every element that these sizes and strides reach inside of its slice.
     unsafe {
-        gemm::gemm(
+        get_gemm_fn()(
             m,
             n,
             k,

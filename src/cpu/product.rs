@@ -50,7 +50,7 @@ impl<'a> Matrix<'a> {
     ) {
         let columns = columns.start..columns.end.min(self.layout.columns);
         if m > 0 && !columns.is_empty() {
-            pulp::Arch::new().dispatch(Product { matrix: self, m, a, columns, accumulate, c });
+            super::math::dispatch(Product { matrix: self, m, a, columns, accumulate, c });
         }
     }
 }

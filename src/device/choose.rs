@@ -121,9 +121,7 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
     gpu.device.on_uncaptured_error(Arc::new(move |error| faults.report(&error.to_string())));
     let faults = Arc::clone(&gpu.faults);
     gpu.device.set_device_lost_callback(move |reason, message| {
-        if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
-            faults.report(&format!("device lost ({reason:?}): {message}"));
-        }
+        faults.report_loss(format!("device lost ({reason:?}): {message}"));
     });
     Ok(gpu)
 }

@@ -61,17 +61,26 @@ struct Layout {
     pipeline: wgpu::PipelineLayout,
 }
 
-/// Errors that reached no scope, and the device's loss: the next call reports them.
+/// Errors that reached no scope, which the next call reports, and the device's loss, which every later one does.
 #[derive(Default)]
-pub(crate) struct Faults(Mutex<Option<String>>);
+pub(crate) struct Faults {
+    error: Mutex<Option<String>>,
+    loss: OnceLock<String>,
+}
 
 impl Faults {
     pub fn report(&self, message: &str) {
-        locked(&self.0).get_or_insert_with(|| message.to_owned());
+        locked(&self.error).get_or_insert_with(|| message.to_owned());
+    }
+
+    pub fn report_loss(&self, message: String) {
+        // The first one is the one that matters.
+        drop(self.loss.set(message));
     }
 
     fn take(&self) -> Option<String> {
-        locked(&self.0).take()
+        let error = locked(&self.error).take();
+        self.loss.get().cloned().or(error)
     }
 }
 
@@ -154,6 +163,16 @@ impl Gpu {
         self.faults.take().map_or(Ok(()), |message| Err(fault(message)))
     }
 
+    pub async fn wait_async(&self) -> Result<()> {
+        let (send, receive) = futures_channel::oneshot::channel();
+        // A receiver that is gone has no use for it, and a sender that is gone has nothing to wait for.
+        self.queue.on_submitted_work_done(move || send.send(()).unwrap_or_default());
+        self.wait()?;
+        receive.await.unwrap_or_default();
+        // In a browser errors come while this waits.
+        self.wait()
+    }
+
     /// The first `count` words of a buffer, once the work submitted before is done.
     pub async fn read(&self, buffer: &wgpu::Buffer, count: usize, during: &str) -> Result<Vec<u32>> {
         let fault = |message: String| Error::Gpu { during: during.to_owned(), message };
@@ -176,14 +195,23 @@ impl Gpu {
             staging
         })?;
         self.wait()?;
-        receive.await.map_err(|error| fault(error.to_string()))?.map_err(|error| fault(error.to_string()))?;
+        let received = receive.await.map_err(|error| error.to_string());
+        let received = received.and_then(|mapped| mapped.map_err(|error| error.to_string()));
+        if received.is_err() {
+            // A browser tells of a lost device after it gives its buffers up.
+            self.wait_async().await?;
+        }
+        // In a browser errors come while this waits.
+        self.faults.take().map_or(Ok(()), |message| Err(fault(message)))?;
+        received.map_err(fault)?;
         let mapped = staging.get_mapped_range(..).map_err(|error| fault(error.to_string()))?;
         Ok(bytemuck::pod_collect_to_vec(&mapped[..]))
     }
 
-    /// Workgroups that run side by side, tried once.
+    /// Workgroups that run side by side, tried once; a browser can't wait for a trial's end.
     pub fn side_by_side(&self) -> u32 {
-        *self.side_by_side.get_or_init(|| self.try_side_by_side())
+        let trial = || if cfg!(target_arch = "wasm32") { 1 } else { self.try_side_by_side() };
+        *self.side_by_side.get_or_init(trial)
     }
 
     pub fn plan_limits(&self) -> PlanLimits {

@@ -64,10 +64,10 @@ impl Device {
     }
 
     /// The same as a future. Creating the adapter and the device does not block; collecting wgpu's errors afterwards
-    /// does, which on native backends are there at once; and so does measuring for [`Autotune`].
+    /// does, which on native backends are there at once; and so does measuring for [`Autotune`], which a browser can't.
     ///
     /// # Errors
-    /// As [`Device::gpu`].
+    /// As [`Device::gpu`]; [`Value`](crate::Error::Value) for [`Autotune`] in a browser.
     pub async fn gpu_async(options: &GpuOptions) -> Result<Self> {
         let mut device = Self(Arc::new(Inner { gpu: Some(choose::open(options).await?), note: None }));
         if device.cooperative(1).is_some()
@@ -76,6 +76,9 @@ impl Device {
         {
             inner.note = Some(format!("cooperative matrices are not used: {fault}"));
             inner.gpu.iter_mut().for_each(Gpu::refuse_cooperative);
+        }
+        if cfg!(target_arch = "wasm32") && options.autotune.is_some() {
+            return Err(Error::value("autotune", "none: a browser can't wait for measurements", "some"));
         }
         if let Some(autotune) = options.autotune.clone().or_else(Autotune::from_environment) {
             let (tuning, report) = autotune::tuned(&device, &autotune);
@@ -106,7 +109,16 @@ impl Device {
 
     /// A GPU if there is one, else the CPU; [`Device::note`] says why.
     pub fn auto() -> Self {
-        match Self::gpu() {
+        Self::or_cpu(Self::gpu())
+    }
+
+    /// The same as a future.
+    pub async fn auto_async() -> Self {
+        Self::or_cpu(Self::gpu_async(&GpuOptions::default()).await)
+    }
+
+    fn or_cpu(gpu: Result<Self>) -> Self {
+        match gpu {
             Ok(device) => device,
             Err(error) => Self(Arc::new(Inner { gpu: None, note: Some(format!("using the CPU: {error}")) })),
         }
@@ -154,8 +166,20 @@ impl Device {
         self.gpu_ref().map_or(Ok(()), Gpu::wait)
     }
 
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Device::wait`].
+    pub async fn wait_async(&self) -> Result<()> {
+        match self.gpu_ref() {
+            Some(gpu) => gpu.wait_async().await,
+            None => Ok(()),
+        }
+    }
+
     /// The largest number of workgroups that were seen to run side by side in one dispatch, of 256 and less: found by a
-    /// trial, the first time this is asked. 1 where they run one after the other, and on the CPU.
+    /// trial, the first time this is asked. 1 where they run one after the other, on the CPU, and in a browser, where there is
+    /// no waiting for a trial.
     pub fn side_by_side(&self) -> usize {
         self.gpu_ref().map_or(1, |gpu| gpu.side_by_side() as usize)
     }

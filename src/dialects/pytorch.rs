@@ -16,7 +16,7 @@ use crate::cells::Cell;
 use crate::error::{Error, Result};
 use crate::layer::{Bias, Direction, RnnConfig};
 use crate::weights::RnnWeights;
-use crate::weights::files::{fault, serialize, tensor};
+use crate::weights::files::{fault, read_file, serialize, tensor};
 use safetensors::SafeTensors;
 use std::path::Path;
 
@@ -35,9 +35,7 @@ pub enum Module {
 /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file, [`MissingWeight`](Error::MissingWeight),
 /// [`Shape`](Error::Shape) for tensors that are not of this cell, [`NotFinite`](Error::NotFinite).
 pub fn load(path: impl AsRef<Path>, cell: Cell, prefix: &str) -> Result<(RnnConfig, RnnWeights)> {
-    let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-    from_safetensors(&bytes, cell, prefix)
+    from_safetensors(&read_file(path.as_ref())?, cell, prefix)
 }
 
 /// The same from bytes.

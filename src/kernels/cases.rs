@@ -296,22 +296,22 @@ impl Case {
     }
 
     /// Runs it; gives every written binding's name and words. Indices come as numbers.
-    pub(crate) fn run(&self, device: &Device) -> Result<Vec<(&'static str, Vec<f32>)>> {
+    pub(crate) async fn run(&self, device: &Device) -> Result<Vec<(&'static str, Vec<f32>)>> {
         let (program, storages) = self.prepare(device)?;
         program.run()?;
         let bindings = self.variant.kernel.row().bindings;
         let written = storages.into_iter().filter(|(binding, _)| bindings[*binding].1 == Access::Write);
-        written
-            .map(|(binding, storage)| {
-                let words = crate::device::block_on(storage.read(device, self.buffers[binding].bits().len()))?;
-                let numbers = match self.buffers[binding] {
-                    Words::Numbers(_) => words.into_iter().map(f32::from_bits).collect(),
-                    Words::Halves(_) => halves(bytemuck::cast_slice(&words)),
-                    Words::Indices(_) => words.into_iter().map(|word| word as f32).collect(),
-                };
-                Ok((bindings[binding].0, numbers))
-            })
-            .collect()
+        let mut outputs = Vec::new();
+        for (binding, storage) in written {
+            let words = storage.read(device, self.buffers[binding].bits().len()).await?;
+            let numbers = match self.buffers[binding] {
+                Words::Numbers(_) => words.into_iter().map(f32::from_bits).collect(),
+                Words::Halves(_) => halves(bytemuck::cast_slice(&words)),
+                Words::Indices(_) => words.into_iter().map(|word| word as f32).collect(),
+            };
+            outputs.push((bindings[binding].0, numbers));
+        }
+        Ok(outputs)
     }
 }
 
@@ -2110,7 +2110,7 @@ mod tests {
         for case in Kernel::ALL.iter().flat_map(|kernel| (kernel.row().cases)(&Device::cpu())) {
             let variant = &case.variant;
             let unfinished = variant.kernel == Kernel::Step && variant.phase as usize + 1 < variant.phases().len();
-            for (binding, words) in case.run(&Device::cpu()).unwrap() {
+            for (binding, words) in crate::device::block_on(case.run(&Device::cpu())).unwrap() {
                 // Only a step's last phase has an output.
                 if variant.kernel == Kernel::Step && unfinished && ["y", "h_final"].contains(&binding) {
                     continue;

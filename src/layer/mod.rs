@@ -40,7 +40,7 @@ pub use training::{RnnGradients, RnnTraining};
 pub(crate) use tuning::{Tuning, own_tiles, tiles, tuning};
 
 use crate::cells::Width;
-use crate::device::{Device, locked};
+use crate::device::{Device, block_on, locked};
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use crate::plan::PlanBuilder;
@@ -212,9 +212,19 @@ impl Rnn {
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost, [`NotFinite`](Error::NotFinite) where training has spoilt them.
     pub fn weights(&self) -> Result<Arc<RnnWeights>> {
+        block_on(self.weights_async())
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Rnn::weights`].
+    pub async fn weights_async(&self) -> Result<Arc<RnnWeights>> {
         match &self.weights {
             Weights::Fixed(weights) => Ok(weights.clone()),
-            Weights::Trainable(parameters) => RnnWeights::from_named(&self.config, &parameters.read()?).map(Arc::new),
+            Weights::Trainable(parameters) => {
+                RnnWeights::from_named(&self.config, &parameters.read_async().await?).map(Arc::new)
+            }
         }
     }
 
@@ -234,6 +244,19 @@ impl Rnn {
     /// # Errors
     /// As [`Rnn::forward`], and for lengths or a state that do not fit.
     pub fn forward_with(&self, x: ArrayView3<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<RnnOutput> {
+        block_on(self.forward_with_async(x, state, call))
+    }
+
+    /// The same as a future, which does its work when it is first polled.
+    ///
+    /// # Errors
+    /// As [`Rnn::forward_with`].
+    pub async fn forward_with_async(
+        &self,
+        x: ArrayView3<'_, f32>,
+        state: Option<&State>,
+        call: &RnnCall,
+    ) -> Result<RnnOutput> {
         let call = RnnCall { carry: state.is_some(), ..call.clone() };
         let options = SessionOptions::of_input(&self.config, x.shape(), call)?;
         // Taken out while it is used: another thread that calls with this shape meanwhile makes a session of its own.
@@ -251,7 +274,7 @@ impl Rnn {
         }
         session.input().write(x)?;
         session.run()?;
-        let output = RnnOutput { y: session.output().read()?, state: session.state().read()? };
+        let output = RnnOutput { y: session.output().read_async().await?, state: session.state().read_async().await? };
         let mut sessions = locked(&self.sessions);
         if sessions.len() == SESSIONS {
             sessions.remove(0);

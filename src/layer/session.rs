@@ -3,6 +3,7 @@
 use super::config::{Direction, RnnConfig};
 use super::emit::{RnnCall, output_shape, sequence_sizes};
 use super::{Rnn, SESSIONS};
+use crate::device::block_on;
 use crate::error::{Error, Result};
 use crate::layer::DeviceState;
 use crate::plan::{Plan, PlanBuilder};
@@ -164,6 +165,14 @@ impl<'a> Stream<'a> {
     /// # Errors
     /// [`Shape`](Error::Shape) where `x` does not fit the layer and the batch, [`Gpu`](Error::Gpu).
     pub fn push(&mut self, x: ArrayView3<'_, f32>) -> Result<ArrayD<f32>> {
+        block_on(self.push_async(x))
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Stream::push`].
+    pub async fn push_async(&mut self, x: ArrayView3<'_, f32>) -> Result<ArrayD<f32>> {
         let config = self.rnn.config();
         let call = RnnCall { carry: true, ..RnnCall::default() };
         let options = SessionOptions::of_input(config, x.shape(), call)?;
@@ -185,7 +194,7 @@ impl<'a> Stream<'a> {
         let session = &self.sessions[at];
         session.input().write(x)?;
         session.run()?;
-        session.output().read()
+        session.output().read_async().await
     }
 
     /// The state on the device: to read, to set, or to reset between sequences.

@@ -114,19 +114,27 @@ impl DeviceState {
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost.
     pub fn read(&self) -> Result<State> {
+        crate::device::block_on(self.read_async())
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`DeviceState::read`].
+    pub async fn read_async(&self) -> Result<State> {
         let rows = self.config.layers * self.config.tracks();
         let width = self.config.state_size();
-        let mut h = self.read_array(&self.h, [rows, self.batch, width.next_multiple_of(4)])?;
+        let mut h = self.read_array(&self.h, [rows, self.batch, width.next_multiple_of(4)]).await?;
         h.slice_axis_inplace(Axis(2), (..width).into());
         let c = match &self.c {
-            Some(c) => Some(self.read_array(c, [rows, self.batch, self.config.cell_state_size()])?),
+            Some(c) => Some(self.read_array(c, [rows, self.batch, self.config.cell_state_size()]).await?),
             None => None,
         };
         Ok(State { h: h.as_standard_layout().into_owned(), c })
     }
 
-    fn read_array(&self, storage: &Storage, shape: [usize; 3]) -> Result<Array3<f32>> {
-        let words = crate::device::block_on(storage.read(&self.device, shape.iter().product()))?;
+    async fn read_array(&self, storage: &Storage, shape: [usize; 3]) -> Result<Array3<f32>> {
+        let words = storage.read(&self.device, shape.iter().product()).await?;
         let got = words.len();
         Array3::from_shape_vec(shape, words.into_iter().map(f32::from_bits).collect())
             .map_err(|_| Error::shape("state read", shape, got))

@@ -6,6 +6,7 @@ use super::reserve::Reserve;
 use super::session::SessionOptions;
 use super::state::{DeviceState, State};
 use super::{Rnn, RnnOutput};
+use crate::device::block_on;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanBuilder};
 use crate::program::{Profile, Program};
@@ -208,6 +209,21 @@ impl Rnn {
         dy: ArrayViewD<'_, f32>,
         state_gradient: Option<&State>,
     ) -> Result<RnnGradients> {
+        block_on(self.gradients_async(x, state, call, dy, state_gradient))
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Rnn::gradients`].
+    pub async fn gradients_async(
+        &self,
+        x: ArrayView3<'_, f32>,
+        state: Option<&State>,
+        call: &RnnCall,
+        dy: ArrayViewD<'_, f32>,
+        state_gradient: Option<&State>,
+    ) -> Result<RnnGradients> {
         let call = RnnCall { carry: state.is_some(), ..call.clone() };
         let training = self.training(SessionOptions::of_input(self.config(), x.shape(), call)?, false)?;
         if dy.shape() != training.output_gradient.shape() {
@@ -223,14 +239,17 @@ impl Rnn {
         training.output_gradient.write(dy)?;
         training.forward()?;
         training.backward()?;
-        let gradients = self.parameters().map_or(Ok(Vec::new()), |parameters| parameters.gradients())?;
+        let gradients = match self.parameters() {
+            Some(parameters) => parameters.gradients_async().await?,
+            None => Vec::new(),
+        };
         let find = |name: &str| Ok(gradients.iter().find(|gradient| gradient.0 == name).map(|g| g.1.clone()));
-        let dx = training.input_gradient.read()?;
+        let dx = training.input_gradient.read_async().await?;
         let got = dx.shape().to_vec();
         Ok(RnnGradients {
-            output: RnnOutput { y: training.output.read()?, state: training.state.read()? },
+            output: RnnOutput { y: training.output.read_async().await?, state: training.state.read_async().await? },
             x: dx.into_dimensionality().map_err(|_| Error::shape("gradient of the input", x.shape(), got))?,
-            state: training.state_gradient.read()?,
+            state: training.state_gradient.read_async().await?,
             weights: RnnWeights::collect(self.config(), find)?,
         })
     }

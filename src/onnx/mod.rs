@@ -25,6 +25,7 @@ pub use node::{Node, Operator};
 pub use tensor::Tensor;
 
 use crate::error::{Error, Result};
+use crate::weights::files::read_file;
 use prost::Message;
 use std::path::Path;
 
@@ -41,7 +42,7 @@ impl Model {
     /// [`File`](Error::File), [`Onnx`](Error::Onnx) where it is damaged or holds no graph.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let bytes = read_file(path)?;
         Self::from_bytes(&bytes).map_err(|error| match error {
             Error::Onnx(reason) => Error::Onnx(format!("{}: {reason}", path.display())),
             other => other,

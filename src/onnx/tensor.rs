@@ -2,6 +2,7 @@
 
 use super::proto::{self, data_type};
 use crate::error::{Error, Result};
+use crate::weights::files::read_file;
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
 use prost::Message;
@@ -23,7 +24,7 @@ impl Tensor {
     /// [`File`](Error::File), [`Onnx`](Error::Onnx) where it is damaged or of a kind that this library has no use for.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let bytes = read_file(path)?;
         let fault = |reason: String| Error::Onnx(format!("{}: {reason}", path.display()));
         let tensor = proto::Tensor::decode(&*bytes).map_err(|error| fault(error.to_string()))?;
         Self::new(&tensor, &path.display().to_string())

@@ -1,10 +1,11 @@
 //! Training that can go on later: weights, what the optimiser keeps, states, step and seed in one safetensors file.
 
 use super::trainer::Trainer;
+use crate::device::block_on;
 use crate::error::{Error, Result};
 use crate::layer::State;
 use crate::tensor::Storage;
-use crate::weights::files::{fault, replace, serialize, tensor};
+use crate::weights::files::{fault, read_file, replace, serialize, tensor};
 use ndarray::{Array3, ArrayD, IxDyn};
 use safetensors::SafeTensors;
 use std::collections::HashMap;
@@ -29,22 +30,30 @@ impl Trainer {
     /// [`File`](Error::File), [`Diverged`](Error::Diverged) where training has failed: the weights of before are not
     /// worth losing an older file for, [`Gpu`](Error::Gpu).
     pub fn save(&self, path: impl AsRef<Path>, notes: &HashMap<String, String>) -> Result<()> {
-        let status = self.status.read()?;
+        replace(path.as_ref(), &block_on(self.to_safetensors_async(notes))?)
+    }
+
+    /// What [`Trainer::save`] writes, as bytes.
+    ///
+    /// # Errors
+    /// As [`Trainer::save`], but for files.
+    pub async fn to_safetensors_async(&self, notes: &HashMap<String, String>) -> Result<Vec<u8>> {
+        let status = self.status.read_async().await?;
         if status[0] != 0 {
             return Err(Error::Diverged { step: status[0] });
         }
         let mut arrays = Vec::new();
         for trained in &self.trained {
-            for (name, array) in trained.parameters.read()? {
+            for (name, array) in trained.parameters.read_async().await? {
                 arrays.push((format!("{}{name}", trained.name), array));
             }
             for (moment, storage) in &trained.moments {
                 let words = trained.parameters.len();
-                arrays.push((format!("{OPTIMIZER}{}{moment}", trained.name), self.read(storage, words)?));
+                arrays.push((format!("{OPTIMIZER}{}{moment}", trained.name), self.read(storage, words).await?));
             }
         }
         for (name, state) in &self.states {
-            let State { h, c } = state.read()?;
+            let State { h, c } = state.read_async().await?;
             arrays.push((format!("{STATE}{name}.h"), h.into_dyn()));
             arrays.extend(c.map(|c| (format!("{STATE}{name}.c"), c.into_dyn())));
         }
@@ -56,7 +65,7 @@ impl Trainer {
         metadata.insert("wgrnn.seed".to_owned(), self.options.seed.to_string());
         metadata.insert("wgrnn.optimizer".to_owned(), format!("{:?}", self.options.optimizer));
         let views = arrays.iter().map(|(name, array)| (name.clone(), array.view()));
-        replace(path.as_ref(), &serialize(views, Some(metadata))?)
+        serialize(views, Some(metadata))
     }
 
     /// Goes on from a checkpoint of a model with the same names and shapes and the same optimiser; gives its notes. The
@@ -66,10 +75,16 @@ impl Trainer {
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors), [`MissingWeight`](Error::MissingWeight),
     /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) for another optimiser.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| fault(&error))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| fault(&error))?;
+        self.load_safetensors(&read_file(path.as_ref())?)
+    }
+
+    /// The same from bytes.
+    ///
+    /// # Errors
+    /// As [`Trainer::load`].
+    pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<HashMap<String, String>> {
+        let file = SafeTensors::deserialize(bytes).map_err(|error| fault(&error))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| fault(&error))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let note = |key: &str| {
             metadata.get(key).ok_or_else(|| Error::Safetensors(format!("no checkpoint: its metadata lack '{key}'")))
@@ -140,14 +155,20 @@ impl Trainer {
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors).
     pub fn notes(path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| fault(&error))?;
+        Self::notes_of_safetensors(&read_file(path.as_ref())?)
+    }
+
+    /// The same from bytes.
+    ///
+    /// # Errors
+    /// As [`Trainer::notes`].
+    pub fn notes_of_safetensors(bytes: &[u8]) -> Result<HashMap<String, String>> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| fault(&error))?;
         Ok(own_notes(header.metadata().clone().unwrap_or_default()))
     }
 
-    fn read(&self, storage: &Storage, words: usize) -> Result<ArrayD<f32>> {
-        let words = crate::device::block_on(storage.read(&self.device, words))?;
+    async fn read(&self, storage: &Storage, words: usize) -> Result<ArrayD<f32>> {
+        let words = storage.read(&self.device, words).await?;
         let got = words.len();
         ArrayD::from_shape_vec(IxDyn(&[got]), words.into_iter().map(f32::from_bits).collect())
             .map_err(|_| Error::shape("optimizer", [got], got))

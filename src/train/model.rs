@@ -2,14 +2,14 @@
 
 use super::tape::{IGNORED, Tape};
 use super::trainer::Trainer;
-use crate::device::Device;
+use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::layer::{DeviceState, Embedding, Linear, Rnn, RnnCall, RnnConfig};
 use crate::parameters::Parameters;
 use crate::plan::Value;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;
-use crate::weights::files::{fault, replace, serialize, tensor};
+use crate::weights::files::{fault, read_file, replace, serialize, tensor};
 use ndarray::{Array1, Array2, ArrayView, Dimension};
 use rand_mt::Mt;
 use safetensors::SafeTensors;
@@ -220,9 +220,15 @@ impl Model {
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors), [`MissingWeight`](Error::MissingWeight),
     /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
     pub fn load(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| fault(&error))?;
+        self.load_safetensors(&read_file(path.as_ref())?, prefix)
+    }
+
+    /// The same from bytes.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_safetensors(&self, bytes: &[u8], prefix: &str) -> Result<()> {
+        let file = SafeTensors::deserialize(bytes).map_err(|error| fault(&error))?;
         let mut all = Vec::new();
         for (name, parameters) in self.parameters() {
             let mut arrays = Vec::new();
@@ -249,14 +255,20 @@ impl Model {
     /// # Errors
     /// [`File`](Error::File), [`Gpu`](Error::Gpu).
     pub fn save(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
+        replace(path.as_ref(), &block_on(self.to_safetensors_async(prefix))?)
+    }
+
+    /// What [`Model::save`] writes, as bytes.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu).
+    pub async fn to_safetensors_async(&self, prefix: &str) -> Result<Vec<u8>> {
         let mut arrays = Vec::new();
         for (name, parameters) in self.parameters() {
-            arrays.extend(
-                parameters.read()?.into_iter().map(|(array, values)| (format!("{prefix}{name}{array}"), values)),
-            );
+            let read = parameters.read_async().await?;
+            arrays.extend(read.into_iter().map(|(array, values)| (format!("{prefix}{name}{array}"), values)));
         }
-        let views = arrays.iter().map(|(name, array)| (name.clone(), array.view()));
-        replace(path.as_ref(), &serialize(views, None)?)
+        serialize(arrays.iter().map(|(name, array)| (name.clone(), array.view())), None)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A plan whose operations are remembered, so that their backward passes can follow.
 
-use crate::device::Device;
+use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::kernels::{CrossEntropyParams, DropoutParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant};
 use crate::layer::{self, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
@@ -383,8 +383,16 @@ impl Evaluation {
     /// # Errors
     /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
     pub fn run(&self) -> Result<f32> {
+        block_on(self.run_async())
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Evaluation::run`].
+    pub async fn run_async(&self) -> Result<f32> {
         self.program.run()?;
-        Ok(self.loss.read()?.first().copied().unwrap_or(f32::NAN))
+        Ok(self.loss.read_async().await?.first().copied().unwrap_or(f32::NAN))
     }
 
     /// The program: its plan can be printed.

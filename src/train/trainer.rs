@@ -2,7 +2,7 @@
 
 use super::optimizer::{Clip, LearningRate, Optimizer};
 use super::tape::{Operation, Tape, sum};
-use crate::device::Device;
+use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
 use crate::layer::{DeviceState, Linear, Rnn};
@@ -159,7 +159,15 @@ impl Trainer {
     /// [`Diverged`](Error::Diverged) with the first step whose loss or gradients were not finite: the weights are those
     /// from before that step. [`Gpu`](Error::Gpu).
     pub fn progress(&mut self) -> Result<Progress> {
-        let status = self.status.read()?;
+        block_on(self.progress_async())
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Trainer::progress`].
+    pub async fn progress_async(&mut self) -> Result<Progress> {
+        let status = self.status.read_async().await?;
         let [bad, loss, norm, sum, steps] = [0, 1, 2, 3, 4].map(|i| status[i]);
         let [loss, norm, sum] = [loss, norm, sum].map(f32::from_bits);
         if bad != 0 {

@@ -23,9 +23,7 @@ impl RnnWeights {
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or a type other than f32, f16 and bf16,
     /// [`MissingWeight`](Error::MissingWeight), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
     pub fn load(path: impl AsRef<Path>, config: &RnnConfig, prefix: &str) -> Result<Self> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-        Self::from_safetensors(&bytes, config, prefix)
+        Self::from_safetensors(&read_file(path.as_ref())?, config, prefix)
     }
 
     /// The same from bytes.
@@ -64,6 +62,10 @@ impl RnnWeights {
     pub fn save(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
         replace(path.as_ref(), &self.to_safetensors(prefix)?)
     }
+}
+
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
 /// Arrays as a safetensors file.

@@ -1,0 +1,89 @@
+//! What a doctor examines: a layer of every cell and form, small, by every schedule.
+
+use super::LayerReport;
+use crate::cells::{Cell, Reset};
+use crate::device::{Device, block_on};
+use crate::error::Result;
+use crate::layer::{Direction, Lengths, Rnn, RnnCall, RnnConfig, Schedule};
+use crate::weights::RnnWeights;
+use ndarray::Array3;
+
+/// Input features and hidden units: neither a multiple of what kernels like.
+const FEATURES: usize = 20;
+const HIDDEN: usize = 33;
+/// Steps of each sequence.
+const LENGTHS: [usize; 3] = [6, 2, 5];
+const STEPS: usize = 6;
+/// One report holds the comparisons of all of them. `Grid` is left out: few adapters can.
+const SCHEDULES: [Schedule; 3] = [Schedule::Step, Schedule::Sequence, Schedule::Wavefront];
+
+/// Every cell, and the forms of layers that kernels of their own or other tensors are for, by name: for [`layer`] and
+/// [`gradients`].
+pub fn layers() -> Vec<(&'static str, RnnConfig)> {
+    let new = |cell| RnnConfig::new(cell, FEATURES, HIDDEN);
+    let gru = Cell::Gru(Reset::After);
+    let others = [
+        ("lstm with projection", new(Cell::Lstm).projection(12)),
+        ("lstm with norms", new(Cell::Lstm).layer_norm(true)),
+        ("gru with norms", new(gru).layer_norm(true)),
+        ("slstm of three heads", new(Cell::Slstm).heads(3)),
+        ("lstm with zoneout", new(Cell::Lstm).zoneout(0.2, 0.1)),
+        ("gru with recurrent dropout", new(gru).recurrent_dropout(0.25)),
+    ];
+    let all = Cell::ALL.into_iter().map(|cell| (cell.name(), new(cell))).chain(others);
+    all.map(|(name, config)| (name, config.layers(2).direction(Direction::Bidirectional))).collect()
+}
+
+/// Checks a layer of this configuration against the textbook: three sequences of lengths that differ, by every schedule.
+///
+/// # Errors
+/// As [`Rnn::check`]; a difference is no error but a report that has not passed.
+pub fn layer(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
+    block_on(layer_async(device, config))
+}
+
+/// The same as a future.
+///
+/// # Errors
+/// As [`layer`].
+pub async fn layer_async(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
+    let rnn = Rnn::new(device, config, RnnWeights::init(config, 0)?)?;
+    let x = input(config);
+    let mut comparisons = Vec::new();
+    for call in calls() {
+        comparisons.extend(rnn.check_async(x.view(), None, &call).await?.comparisons);
+    }
+    Ok(LayerReport { comparisons })
+}
+
+/// Checks its gradients against those of the CPU twins in the same way.
+///
+/// # Errors
+/// As [`Rnn::check_gradients`]; a difference is no error but a report that has not passed.
+pub fn gradients(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
+    block_on(gradients_async(device, config))
+}
+
+/// The same as a future.
+///
+/// # Errors
+/// As [`gradients`].
+pub async fn gradients_async(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
+    let rnn = Rnn::trainable(device, config, &RnnWeights::init(config, 0)?)?;
+    let x = input(config);
+    let mut comparisons = Vec::new();
+    for call in calls() {
+        comparisons.extend(rnn.check_gradients_async(x.view(), &call).await?.comparisons);
+    }
+    Ok(LayerReport { comparisons })
+}
+
+fn input(config: &RnnConfig) -> Array3<f32> {
+    let shape = config.sequence_shape(STEPS, LENGTHS.len(), config.input_size());
+    Array3::from_shape_fn(shape, |(t, n, i)| ((t * 31 + n * 17 + i * 7) % 23) as f32 / 11.5 - 1.0)
+}
+
+fn calls() -> impl Iterator<Item = RnnCall> {
+    let call = |schedule| RnnCall { lengths: Lengths::Fixed(LENGTHS.to_vec()), schedule, ..RnnCall::default() };
+    SCHEDULES.into_iter().map(call)
+}

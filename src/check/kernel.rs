@@ -1,0 +1,114 @@
+//! A kernel on a device against its CPU twin.
+
+use super::Comparison;
+use crate::device::{Device, block_on};
+use crate::error::Result;
+use crate::kernels::{Case, Kernel};
+
+/// The parity of a kernel with its twin, over all its cases.
+#[derive(Clone, Debug)]
+pub struct KernelReport {
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// Cases run.
+    pub cases: usize,
+    /// Cases that this device has no lanes for, with the reason: they were not run.
+    pub left_out: Vec<(String, String)>,
+    /// The case with the largest error relative to its tolerance.
+    pub worst: Option<Comparison>,
+    /// Every case beyond its tolerance.
+    pub failures: Vec<Comparison>,
+}
+
+impl KernelReport {
+    /// Whether cases were run, and all within their tolerances.
+    pub fn passed(&self) -> bool {
+        self.cases > 0 && self.failures.is_empty()
+    }
+}
+
+/// Runs all cases of a kernel on a device and with its twin. Outputs are NaN before, so that what a kernel fails to
+/// write is seen.
+///
+/// # Errors
+/// [`Gpu`](Error::Gpu) where the driver fails; a difference is no error but a report that has not passed.
+pub fn kernel(device: &Device, kernel: Kernel) -> Result<KernelReport> {
+    block_on(kernel_async(device, kernel))
+}
+
+/// The same as a future.
+///
+/// # Errors
+/// As [`kernel`].
+pub async fn kernel_async(device: &Device, kernel: Kernel) -> Result<KernelReport> {
+    let row = kernel.row();
+    let mut report =
+        KernelReport { kernel: row.name, cases: 0, left_out: Vec::new(), worst: None, failures: Vec::new() };
+    for case in (row.cases)(device) {
+        if let Some(reason) = case.left_out(device) {
+            report.left_out.push((case.name.clone(), reason));
+            continue;
+        }
+        report.cases += 1;
+        for comparison in compare_case_async(device, &case).await? {
+            if !comparison.passed() {
+                report.failures.push(comparison.clone());
+            }
+            if report.worst.as_ref().is_none_or(|worst| comparison.severity() > worst.severity()) {
+                report.worst = Some(comparison);
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// One case on a device and with its twin: a comparison for each buffer that it writes.
+///
+/// # Errors
+/// As [`kernel`].
+pub fn compare_case(device: &Device, case: &Case) -> Result<Vec<Comparison>> {
+    block_on(compare_case_async(device, case))
+}
+
+async fn compare_case_async(device: &Device, case: &Case) -> Result<Vec<Comparison>> {
+    compare_outputs(case, case.run(device).await?, case.run(&Device::cpu()).await?)
+}
+
+/// Written bindings by name.
+type Outputs = Vec<(&'static str, Vec<f32>)>;
+
+fn compare_outputs(case: &Case, got: Outputs, expected: Outputs) -> Result<Vec<Comparison>> {
+    got.into_iter()
+        .zip(expected)
+        .map(|((binding, got), (_, expected))| {
+            let name = format!("{}, {binding}", case.name);
+            let [got, expected] = [got, expected].map(ndarray::Array1::from_vec);
+            Comparison::new(name, got.view().into_dyn(), expected.mapv(f64::from).view().into_dyn(), case.tolerance)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a device gives that computes one input element wrongly: parity must see it in every case.
+    #[test]
+    fn a_device_that_is_wrong_in_one_input_fails_every_case() {
+        let device = Device::cpu();
+        for case in Kernel::ALL.iter().flat_map(|kernel| (kernel.row().cases)(&device)) {
+            // One column is the largest whatever is in it, one row is a list by itself; a step that is not taken heeds no gradient, and a loss that is
+            // not finite no change of it.
+            let heedless = ["argmax of 1x1", "links of 1 among 1", "taken 0", "guard of a loss that is"];
+            if heedless.iter().any(|heedless| case.name.contains(heedless)) {
+                continue;
+            }
+            let run = |case: &Case| block_on(case.run(&device)).unwrap();
+            let expected = run(&case);
+            let right = compare_outputs(&case, run(&case), expected.clone()).unwrap();
+            assert!(right.iter().all(Comparison::passed), "{}", case.name);
+            let wrong = compare_outputs(&case, run(&case.spoilt()), expected).unwrap();
+            assert!(!wrong.iter().all(Comparison::passed), "{}: a fault went unseen", case.name);
+        }
+    }
+}

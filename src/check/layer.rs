@@ -1,0 +1,171 @@
+//! A layer on its device against the textbook, and its gradients against the twins'.
+
+use super::Comparison;
+use crate::device::{Device, block_on};
+use crate::error::Result;
+use crate::layer::{Output, Rnn, RnnCall, RnnGradients, State};
+use crate::reference;
+use ndarray::{Array2, Array3, ArrayD, ArrayView3, ArrayViewD, s};
+use std::fmt::{Display, Formatter};
+
+/// The comparisons of a layer: y, h, and c of an LSTM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerReport {
+    /// One for each array.
+    pub comparisons: Vec<Comparison>,
+}
+
+impl LayerReport {
+    /// Whether there are any, and all are within their tolerances.
+    pub fn passed(&self) -> bool {
+        !self.comparisons.is_empty() && self.comparisons.iter().all(Comparison::passed)
+    }
+
+    /// The one with the largest error relative to its tolerance.
+    pub fn worst(&self) -> Option<&Comparison> {
+        self.comparisons.iter().max_by(|a, b| a.severity().total_cmp(&b.severity()))
+    }
+}
+
+impl Display for LayerReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let lines: Vec<_> = self.comparisons.iter().map(Comparison::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// The tolerance of a whole layer: the device rounds in another order than the reference, so it may be as far from the
+/// exact result as the reference in f32 is from the one in f64, a few times over; and where those two happen to agree,
+/// a few ulp of the largest element.
+fn tolerance(single: &ArrayD<f32>, double: &ArrayD<f64>) -> f64 {
+    let finite = |x: f64| if x.is_finite() { x.abs() } else { 0.0 };
+    let deviation = single.iter().zip(double).map(|(&a, &b)| finite(f64::from(a) - b)).fold(0.0, f64::max);
+    let largest = double.iter().map(|&x| finite(x)).fold(1.0, f64::max);
+    16.0 * deviation + 16.0 * f64::from(f32::EPSILON) * largest
+}
+
+impl Rnn {
+    /// Runs this layer on its device and in the reference, and compares y, h and c.
+    ///
+    /// # Errors
+    /// As [`Rnn::forward_with`]; a difference is no error but a report that has not passed.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> wgrnn::Result<()> {
+    /// # use ndarray::Array3;
+    /// # use wgrnn::{Cell, Device, Reset, Rnn, RnnCall, RnnConfig, RnnWeights};
+    /// # let config = RnnConfig::new(Cell::Gru(Reset::After), 4, 8);
+    /// # let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+    /// let report = rnn.check(Array3::ones((5, 2, 4)).view(), None, &RnnCall::default())?;
+    /// assert!(report.passed(), "{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn check(&self, x: ArrayView3<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<LayerReport> {
+        block_on(self.check_async(x, state, call))
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Rnn::check`].
+    pub async fn check_async(
+        &self,
+        x: ArrayView3<'_, f32>,
+        state: Option<&State>,
+        call: &RnnCall,
+    ) -> Result<LayerReport> {
+        let got = self.forward_with_async(x, state, call).await?;
+        let lengths = call.lengths.list();
+        let lengths = lengths.as_deref();
+        let (config, weights) = (self.config(), &*self.weights_async().await?);
+        let single = reference::forward::<f32>(config, weights, x, lengths, state)?;
+        let double = reference::forward::<f64>(config, weights, x.mapv(f64::from).view(), lengths, state)?;
+        let (single_y, double_y) = match call.output {
+            Output::All => (single.y.into_dyn(), double.y.into_dyn()),
+            Output::Last => (self.last(&single.h).into_dyn(), self.last(&double.h).into_dyn()),
+        };
+        let compare = |name, got: ArrayViewD<'_, f32>, single: &ArrayD<f32>, double: &ArrayD<f64>| {
+            Comparison::new(name, got, double.view(), tolerance(single, double))
+        };
+        let mut comparisons = vec![
+            compare("y", got.y.view(), &single_y, &double_y)?,
+            compare("h", got.state.h.view().into_dyn(), &single.h.into_dyn(), &double.h.into_dyn())?,
+        ];
+        if let (Some(got), Some(single), Some(double)) = (&got.state.c, single.c, double.c) {
+            comparisons.push(compare("c", got.view().into_dyn(), &single.into_dyn(), &double.into_dyn())?);
+        }
+        Ok(LayerReport { comparisons })
+    }
+
+    /// Computes gradients on this layer's device and by the twins on the CPU, for one and the same gradient of the output,
+    /// and compares those of the input, of the initial state and of all weights. The twins are held to finite differences
+    /// of the reference by the library's own tests.
+    ///
+    /// # Errors
+    /// As [`Rnn::gradients`]; a difference is no error but a report that has not passed.
+    pub fn check_gradients(&self, x: ArrayView3<'_, f32>, call: &RnnCall) -> Result<LayerReport> {
+        block_on(self.check_gradients_async(x, call))
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Rnn::check_gradients`].
+    pub async fn check_gradients_async(&self, x: ArrayView3<'_, f32>, call: &RnnCall) -> Result<LayerReport> {
+        let twin = Self::trainable(&Device::cpu(), self.config(), &*self.weights_async().await?)?;
+        let shape = crate::layer::output_shape(self, x.shape(), call)?;
+        // Numbers of either sign, none of them 0.
+        let mut place = 0_u32;
+        let dy = ArrayD::from_shape_simple_fn(shape, || {
+            place = place.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (place >> 8) as f32 / 8_388_608.0 - 1.0
+        });
+        // The twin's CPU knows no lengths that lie on another device.
+        let call = RnnCall { lengths: call.lengths.list().into(), ..call.clone() };
+        let got = self.gradients_async(x, None, &call, dy.view(), None).await?;
+        let expected = twin.gradients(x, None, &call, dy.view(), None)?;
+        // The twin once more on inputs that were rounded once more: norms divide by what may be small.
+        let mut up = false;
+        let rounded = x.mapv(|x| {
+            up = !up;
+            if up { x * (1.0 + f32::EPSILON) } else { x * (1.0 - f32::EPSILON) }
+        });
+        let rounded = twin.gradients(rounded.view(), None, &call, dy.view(), None)?;
+        let arrays = |gradients: &RnnGradients| {
+            let mut arrays: Vec<_> = gradients.weights.named().map(|(name, array)| (name, array.to_owned())).collect();
+            arrays.push(("x".to_owned(), gradients.x.clone().into_dyn()));
+            arrays.push(("h".to_owned(), gradients.state.h.clone().into_dyn()));
+            arrays.extend(gradients.state.c.clone().map(|c| ("c".to_owned(), c.into_dyn())));
+            arrays
+        };
+        let compare = |(((name, got), (_, expected)), (_, rounded))| {
+            let (got, expected, rounded): (ArrayD<f32>, ArrayD<f32>, ArrayD<f32>) = (got, expected, rounded);
+            let deviation = (&expected - &rounded).iter().map(|&d| f64::from(d.abs())).fold(0.0, f64::max);
+            let expected = expected.mapv(f64::from);
+            // Both are sums over steps and sequences in f32, in orders of their own: each as far from the exact result as
+            // float32 implementations are seen to be, 32 ε of the largest element; and each rounds several times in every step, where
+            // one rounding of the input moves the gradient by the deviation.
+            let largest = expected.iter().fold(1.0, |largest: f64, x| largest.max(x.abs()));
+            let tolerance = 64.0 * f64::from(f32::EPSILON) * largest + 16.0 * deviation;
+            Comparison::new(format!("gradient of {name}"), got.view(), expected.view(), tolerance)
+        };
+        let all = arrays(&got).into_iter().zip(arrays(&expected)).zip(arrays(&rounded));
+        let comparisons = all.map(compare).collect::<Result<_>>()?;
+        Ok(LayerReport { comparisons })
+    }
+
+    /// The last layer's h of both directions side by side.
+    fn last<F: reference::Real>(&self, h: &Array3<F>) -> Array2<F> {
+        let config = self.config();
+        let width = config.state_size();
+        let first = (config.layers - 1) * config.tracks();
+        let mut last = Array2::zeros((h.dim().1, config.output_size()));
+        for direction in 0..config.tracks() {
+            let part = s![.., direction * width..(direction + 1) * width];
+            last.slice_mut(part).assign(&h.slice(s![first + direction, .., ..]));
+        }
+        last
+    }
+}

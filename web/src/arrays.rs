@@ -1,0 +1,100 @@
+//! Arrays of both languages: `{data, shape}` in JavaScript, row-major.
+
+use js_sys::{Array, Float32Array, Map, Object, Reflect, Uint32Array};
+use ndarray::{ArrayD, ArrayViewD, Dimension, IxDyn};
+use wasm_bindgen::{JsCast, JsError, JsValue};
+use wgrnn::{RnnWeights, State};
+
+/// Numbers that an array may hold.
+pub trait Number: Copy {
+    /// The typed array's name.
+    const ARRAY: &'static str;
+    fn vector(value: &JsValue) -> Option<Vec<Self>>;
+}
+
+impl Number for f32 {
+    const ARRAY: &'static str = "Float32Array";
+    fn vector(value: &JsValue) -> Option<Vec<Self>> {
+        value.dyn_ref::<Float32Array>().map(Float32Array::to_vec)
+    }
+}
+
+impl Number for u32 {
+    const ARRAY: &'static str = "Uint32Array";
+    fn vector(value: &JsValue) -> Option<Vec<Self>> {
+        value.dyn_ref::<Uint32Array>().map(Uint32Array::to_vec)
+    }
+}
+
+/// A property; undefined of what has none.
+pub fn property(of: &JsValue, name: &str) -> JsValue {
+    Reflect::get(of, &name.into()).unwrap_or(JsValue::UNDEFINED)
+}
+
+/// An array from JavaScript; `name` stands in errors.
+pub fn array<T: Number>(name: &str, value: &JsValue) -> Result<ArrayD<T>, JsError> {
+    let fault = |what: String| JsError::new(&format!("{name}: expected {what}"));
+    let data = T::vector(&property(value, "data"));
+    let data = data.ok_or_else(|| fault(format!("{{data: {}, shape: number[]}}", T::ARRAY)))?;
+    let shape: Option<Vec<usize>> = property(value, "shape").dyn_ref::<Array>().and_then(|shape| {
+        let whole = |axis: f64| axis >= 0.0 && axis.fract() == 0.0;
+        shape.iter().map(|axis| axis.as_f64().filter(|&axis| whole(axis)).map(|axis| axis as usize)).collect()
+    });
+    let shape = shape.ok_or_else(|| fault("a shape of whole numbers".to_owned()))?;
+    let count = data.len();
+    ArrayD::from_shape_vec(IxDyn(&shape), data)
+        .map_err(|_| fault(format!("as many numbers as its shape {shape:?} says, got {count}")))
+}
+
+/// The same with so many axes.
+pub fn array_of<T: Number, D: Dimension>(name: &str, value: &JsValue) -> Result<ndarray::Array<T, D>, JsError> {
+    let array = array(name, value)?;
+    let shape = array.shape().to_vec();
+    let axes = D::NDIM.unwrap_or_default();
+    array.into_dimensionality().map_err(|_| JsError::new(&format!("{name}: expected {axes} axes, got shape {shape:?}")))
+}
+
+fn set(object: &Object, name: &str, value: &JsValue) {
+    // A new object takes any property.
+    Reflect::set(object, &name.into(), value).unwrap_or_default();
+}
+
+/// An object of these properties.
+pub fn object<'a>(properties: impl IntoIterator<Item = (&'a str, JsValue)>) -> JsValue {
+    let object = Object::new();
+    properties.into_iter().for_each(|(name, value)| set(&object, name, &value));
+    object.into()
+}
+
+pub fn to_js(array: ArrayViewD<'_, f32>) -> JsValue {
+    let data = match array.as_slice() {
+        Some(slice) => Float32Array::from(slice),
+        None => Float32Array::from(&*array.iter().copied().collect::<Vec<_>>()),
+    };
+    let shape: Array = array.shape().iter().map(|&axis| JsValue::from_f64(axis as f64)).collect();
+    object([("data", data.into()), ("shape", shape.into())])
+}
+
+/// `{h, c}`; none for undefined.
+pub fn state(name: &str, value: &JsValue) -> Result<Option<State>, JsError> {
+    if value.is_undefined() || value.is_null() {
+        return Ok(None);
+    }
+    let c = property(value, "c");
+    let c = if c.is_undefined() || c.is_null() { None } else { Some(array_of(&format!("{name}'s c"), &c)?) };
+    Ok(Some(State { h: array_of(&format!("{name}'s h"), &property(value, "h"))?, c }))
+}
+
+pub fn state_to_js(state: &State) -> JsValue {
+    let c = state.c.as_ref().map(|c| ("c", to_js(c.view().into_dyn())));
+    object([("h", to_js(state.h.view().into_dyn()))].into_iter().chain(c))
+}
+
+/// Arrays by name.
+pub fn weights_to_js(weights: &RnnWeights) -> JsValue {
+    let map = Map::new();
+    for (name, array) in weights.named() {
+        map.set(&name.into(), &to_js(array));
+    }
+    map.into()
+}

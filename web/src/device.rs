@@ -1,0 +1,154 @@
+//! Where the work is done.
+
+use crate::arrays::{object, property};
+use crate::options;
+use crate::promise::promise;
+use js_sys::{Array, Function, Promise};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use wgrnn::{Class, GpuOptions};
+
+/// A GPU, or the CPU in WebAssembly.
+#[wasm_bindgen]
+pub struct Device {
+    inner: wgrnn::Device,
+    /// Browsers name adapters by vendor and architecture, which wgpu does not pass on.
+    name: String,
+    class: Class,
+}
+
+#[wasm_bindgen]
+impl Device {
+    /// The browser's GPU. Rejects where there is none.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Device>")]
+    pub fn gpu(
+        #[wasm_bindgen(unchecked_optional_param_type = "GpuOptions")] options: &JsValue,
+    ) -> Result<Promise, JsError> {
+        let options = options::gpu(options)?;
+        Ok(promise(async move { Ok(open(&options).await?.into()) }))
+    }
+
+    /// The browser's GPU if there is one, else the CPU: `note` says why.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Device>")]
+    pub fn auto() -> Promise {
+        promise(async {
+            let device = match open(&options::GpuOptions::default()).await {
+                Ok(device) => device,
+                Err(_) => Self::of_cpu(wgrnn::Device::auto_async().await),
+            };
+            Ok(device.into())
+        })
+    }
+
+    /// The CPU in WebAssembly, in one thread: it computes before its promises are returned.
+    pub fn cpu() -> Self {
+        Self::of_cpu(wgrnn::Device::cpu())
+    }
+
+    fn of_cpu(inner: wgrnn::Device) -> Self {
+        Self { name: inner.name().to_owned(), class: Class::Cpu, inner }
+    }
+
+    /// The adapter's name, or `CPU`.
+    #[wasm_bindgen(getter)]
+    pub fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Whether this is the CPU device.
+    #[wasm_bindgen(getter, js_name = isCpu)]
+    pub fn is_cpu(&self) -> bool {
+        self.inner.is_cpu()
+    }
+
+    /// What a caller of `auto` should know: why this is not a GPU, or that it is one in software only.
+    #[wasm_bindgen(getter)]
+    pub fn note(&self) -> Option<String> {
+        if self.class == Class::Software {
+            return Some(format!("{} is a GPU in software: right, but slow", self.name));
+        }
+        self.inner.note()
+    }
+
+    /// What is known of the adapter; undefined for the CPU.
+    #[wasm_bindgen(getter, unchecked_return_type = "AdapterReport | undefined")]
+    pub fn report(&self) -> JsValue {
+        let Some(report) = self.inner.report() else { return JsValue::UNDEFINED };
+        let (limits, features) = (report.limits, report.features);
+        let number = |number: u64| JsValue::from_f64(number as f64);
+        let limits = object([
+            ("bindingBytes", number(limits.binding_bytes)),
+            ("bufferBytes", number(limits.buffer_bytes)),
+            ("workgroups", number(limits.workgroups.into())),
+            ("invocations", number(limits.invocations.into())),
+            ("workgroupBytes", number(limits.workgroup_bytes.into())),
+            ("storageBuffers", number(limits.storage_buffers.into())),
+        ]);
+        let features = object([("f16", features.f16.into()), ("timestamps", features.timestamps.into())]);
+        let subgroup: Array = [report.subgroup.0, report.subgroup.1].map(JsValue::from).into_iter().collect();
+        object([
+            ("name", self.name.as_str().into()),
+            ("backend", report.backend.as_str().into()),
+            ("class", format!("{:?}", self.class).to_lowercase().into()),
+            ("limits", limits),
+            ("features", features),
+            ("subgroup", subgroup.into()),
+        ])
+    }
+
+    /// Waits until all submitted work is done.
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn wait(&self) -> Promise {
+        let device = self.inner.clone();
+        promise(async move {
+            device.wait_async().await?;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// Gives the GPU back: whatever is still asked of this device fails.
+    pub fn destroy(&self) {
+        if let Some((device, _)) = self.inner.wgpu() {
+            device.destroy();
+        }
+    }
+}
+
+impl Device {
+    pub fn inner(&self) -> &wgrnn::Device {
+        &self.inner
+    }
+}
+
+async fn open(options: &options::GpuOptions) -> Result<Device, JsError> {
+    let gpu = property(&property(&js_sys::global(), "navigator"), "gpu");
+    if gpu.is_undefined() || gpu.is_null() {
+        return Err(JsError::new(
+            "no GPU: this browser has no WebGPU, or does not give it to this page (navigator.gpu)",
+        ));
+    }
+    let info =
+        info(&gpu).await.ok_or_else(|| JsError::new("no GPU: this browser has WebGPU, but no adapter for it"))?;
+    let text = |name: &str| property(&info, name).as_string().filter(|text| !text.is_empty());
+    let names: Vec<_> = ["vendor", "architecture", "device", "description"].into_iter().filter_map(text).collect();
+    let name = if names.is_empty() { "WebGPU".to_owned() } else { names.join(" ") };
+    let fallback = property(&info, "isFallbackAdapter").is_truthy();
+    // Software adapters are to be told from GPUs: other schedules are best for them.
+    let software = fallback || ["swiftshader", "llvmpipe", "warp"].iter().any(|known| name.contains(known));
+    let class = if software { Class::Software } else { Class::Integrated };
+    let options = GpuOptions {
+        adapter: options.adapter.clone(),
+        portable: options.portable.unwrap_or(false),
+        class: Some(class),
+        ..GpuOptions::default()
+    };
+    Ok(Device { inner: wgrnn::Device::gpu_async(&options).await?, name, class })
+}
+
+/// The adapter's `GPUAdapterInfo`.
+async fn info(gpu: &JsValue) -> Option<JsValue> {
+    let request: Function = property(gpu, "requestAdapter").dyn_into().ok()?;
+    let adapter = JsFuture::from(request.call0(gpu).ok()?.dyn_into::<Promise>().ok()?).await.ok()?;
+    let info = property(&adapter, "info");
+    (!adapter.is_null() && !info.is_undefined()).then_some(info)
+}

@@ -1,0 +1,166 @@
+//! Recurrent layers and their weights.
+
+use crate::arrays::{array, array_of, object, property, state, state_to_js, to_js, weights_to_js};
+use crate::device::Device;
+use crate::options;
+use crate::promise::promise;
+use js_sys::Promise;
+use ndarray::Ix3;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+use wgrnn::{DeviceState, SessionOptions, Tensor};
+
+/// Weights of a stack of layers.
+#[wasm_bindgen]
+pub struct RnnWeights(wgrnn::RnnWeights);
+
+#[wasm_bindgen]
+impl RnnWeights {
+    /// Random ones, as PyTorch initialises a layer.
+    pub fn init(
+        #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
+        seed: u32,
+    ) -> Result<Self, JsError> {
+        Ok(Self(wgrnn::RnnWeights::init(&options::config(config)?, seed)?))
+    }
+
+    /// Those of a safetensors file with PyTorch's names, each after `prefix`.
+    #[wasm_bindgen(js_name = fromSafetensors)]
+    pub fn from_safetensors(
+        bytes: &[u8],
+        #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
+        prefix: &str,
+    ) -> Result<Self, JsError> {
+        Ok(Self(wgrnn::RnnWeights::from_safetensors(bytes, &options::config(config)?, prefix)?))
+    }
+
+    /// A safetensors file of them.
+    #[wasm_bindgen(js_name = toSafetensors)]
+    pub fn to_safetensors(&self, prefix: &str) -> Result<Vec<u8>, JsError> {
+        Ok(self.0.to_safetensors(prefix)?)
+    }
+
+    /// The arrays by PyTorch's names.
+    #[wasm_bindgen(unchecked_return_type = "Map<string, NdArray>")]
+    pub fn named(&self) -> JsValue {
+        weights_to_js(&self.0)
+    }
+}
+
+/// A stack of recurrent layers on a device.
+#[wasm_bindgen]
+pub struct Rnn(Rc<wgrnn::Rnn>);
+
+#[wasm_bindgen]
+impl Rnn {
+    /// Copies weights to the device.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        device: &Device,
+        #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
+        weights: &RnnWeights,
+    ) -> Result<Self, JsError> {
+        Ok(Self(Rc::new(wgrnn::Rnn::new(device.inner(), &options::config(config)?, weights.0.clone())?)))
+    }
+
+    /// The same, with gradients.
+    pub fn trainable(
+        device: &Device,
+        #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
+        weights: &RnnWeights,
+    ) -> Result<Self, JsError> {
+        Ok(Self(Rc::new(wgrnn::Rnn::trainable(device.inner(), &options::config(config)?, &weights.0)?)))
+    }
+
+    /// Output and final state of sequences [T, N, I], or [N, T, I] with `batchFirst`.
+    #[wasm_bindgen(unchecked_return_type = "Promise<RnnOutput>")]
+    pub fn forward(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "NdArray")] x: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "RnnCall")] call: &JsValue,
+    ) -> Result<Promise, JsError> {
+        let x = array_of::<f32, Ix3>("input", x)?;
+        let initial = state("state", &property(call, "state"))?;
+        let (rnn, call) = (Rc::clone(&self.0), options::call(call)?);
+        Ok(promise(async move {
+            let output = rnn.forward_with_async(x.view(), initial.as_ref(), &call).await?;
+            Ok(object([("y", to_js(output.y.view())), ("state", state_to_js(&output.state))]))
+        }))
+    }
+
+    /// Gradients for the given ones of the output and, if there are any, of the final state.
+    #[wasm_bindgen(unchecked_return_type = "Promise<RnnGradients>")]
+    pub fn gradients(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "NdArray")] x: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "NdArray")] dy: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "RnnCall & { stateGradient?: State }")] call: &JsValue,
+    ) -> Result<Promise, JsError> {
+        let (x, dy) = (array_of::<f32, Ix3>("input", x)?, array::<f32>("gradient of the output", dy)?);
+        let initial = state("state", &property(call, "state"))?;
+        let last = state("stateGradient", &property(call, "stateGradient"))?;
+        let (rnn, call) = (Rc::clone(&self.0), options::call(call)?);
+        Ok(promise(async move {
+            let all = rnn.gradients_async(x.view(), initial.as_ref(), &call, dy.view(), last.as_ref()).await?;
+            Ok(object([
+                ("y", to_js(all.output.y.view())),
+                ("state", state_to_js(&all.output.state)),
+                ("x", to_js(all.x.view().into_dyn())),
+                ("stateGradient", state_to_js(&all.state)),
+                ("weights", weights_to_js(&all.weights)),
+            ]))
+        }))
+    }
+
+    /// The layer for one shape, from which nothing is read back but what is asked for.
+    pub fn session(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "SessionOptions")] options: &JsValue,
+    ) -> Result<Session, JsError> {
+        let (steps, batch, call) = options::shape("session", options, true)?;
+        Ok(Session(self.0.session(SessionOptions { steps, batch, call })?))
+    }
+}
+
+/// A layer's program for one shape: input, output and state stay on the device from run to run.
+#[wasm_bindgen]
+pub struct Session(wgrnn::Session);
+
+#[wasm_bindgen]
+impl Session {
+    /// Copies the input to the device.
+    pub fn write(&self, #[wasm_bindgen(unchecked_param_type = "NdArray")] x: &JsValue) -> Result<(), JsError> {
+        Ok(self.0.input().write(array::<f32>("input", x)?.view())?)
+    }
+
+    /// Runs once: on a GPU the work is submitted.
+    pub fn run(&self) -> Result<(), JsError> {
+        Ok(self.0.run()?)
+    }
+
+    /// The output of the last run.
+    #[wasm_bindgen(unchecked_return_type = "Promise<NdArray>")]
+    pub fn output(&self) -> Promise {
+        read(self.0.output().clone())
+    }
+
+    /// The state after the last run.
+    #[wasm_bindgen(unchecked_return_type = "Promise<State>")]
+    pub fn state(&self) -> Promise {
+        read_state(self.0.state().clone())
+    }
+
+    /// Sets the state to zeros.
+    #[wasm_bindgen(js_name = resetState)]
+    pub fn reset_state(&self) -> Result<(), JsError> {
+        Ok(self.0.state().reset()?)
+    }
+}
+
+pub fn read(tensor: Tensor) -> Promise {
+    promise(async move { Ok(to_js(tensor.read_async().await?.view())) })
+}
+
+fn read_state(state: DeviceState) -> Promise {
+    promise(async move { Ok(state_to_js(&state.read_async().await?)) })
+}

@@ -1,0 +1,329 @@
+//! Options objects: every name in them is known, or an error.
+
+use crate::arrays::property;
+use js_sys::Object;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use wasm_bindgen::{JsCast, JsError, JsValue};
+use wgrnn::{
+    Bias, Cell, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision, Reset, RnnCall,
+    RnnConfig, Schedule,
+};
+
+/// Reads options; undefined is no options at all.
+fn read<T: DeserializeOwned>(name: &str, value: &JsValue) -> Result<T, JsError> {
+    let empty: JsValue = Object::new().into();
+    let value = if value.is_undefined() || value.is_null() { &empty } else { value };
+    let fault = |what: String| JsError::new(&format!("{name}: {what}"));
+    if !value.is_object() {
+        return Err(fault("expected an object".to_owned()));
+    }
+    // The deserialiser looks for the names that it knows only.
+    let known = serde_aux::serde_introspection::serde_introspect::<T>();
+    for key in Object::keys(value.unchecked_ref::<Object>()).iter().filter_map(|key| key.as_string()) {
+        if !known.contains(&&*key) && !property(value, &key).is_undefined() {
+            return Err(fault(format!("unknown option '{key}', expected some of {}", known.join(", "))));
+        }
+    }
+    serde_wasm_bindgen::from_value(value.clone()).map_err(|error| {
+        let text = error.to_string();
+        fault(text.strip_prefix("Error: ").unwrap_or(&text).to_owned())
+    })
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum DirectionName {
+    Forward,
+    Reverse,
+    Bidirectional,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum BiasName {
+    None,
+    One,
+    Two,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum PrecisionName {
+    Single,
+    Half,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    cell: String,
+    input_size: usize,
+    hidden_size: usize,
+    layers: Option<usize>,
+    heads: Option<usize>,
+    direction: Option<DirectionName>,
+    projection: Option<usize>,
+    bias: Option<BiasName>,
+    batch_first: Option<bool>,
+    precision: Option<PrecisionName>,
+    layer_norm: Option<bool>,
+    peepholes: Option<bool>,
+    coupled: Option<bool>,
+    clip: Option<f32>,
+    dropout: Option<f64>,
+    zoneout: Option<[f64; 2]>,
+    recurrent_dropout: Option<f64>,
+}
+
+/// The name that Rust's tables have, or the short one of the usual form.
+fn cell(name: &str) -> Result<Cell, JsError> {
+    match name {
+        "gru" => Ok(Cell::Gru(Reset::After)),
+        "elman" => Ok(Cell::ALL[0]),
+        _ => Cell::ALL.into_iter().find(|cell| cell.name() == name).ok_or_else(|| {
+            let names = Cell::ALL.map(Cell::name).join(", ");
+            JsError::new(&format!("cell: expected gru, elman, {names}; got {name}"))
+        }),
+    }
+}
+
+pub fn config(value: &JsValue) -> Result<RnnConfig, JsError> {
+    let options: Config = read("configuration", value)?;
+    let mut config = RnnConfig::new(cell(&options.cell)?, options.input_size, options.hidden_size)
+        .layers(options.layers.unwrap_or(1))
+        .heads(options.heads.unwrap_or(1))
+        .batch_first(options.batch_first.unwrap_or(false))
+        .layer_norm(options.layer_norm.unwrap_or(false))
+        .peepholes(options.peepholes.unwrap_or(false))
+        .coupled(options.coupled.unwrap_or(false))
+        .with_dropout(options.dropout.unwrap_or(0.0))
+        .recurrent_dropout(options.recurrent_dropout.unwrap_or(0.0));
+    if let Some(direction) = options.direction {
+        config = config.direction(match direction {
+            DirectionName::Forward => Direction::Forward,
+            DirectionName::Reverse => Direction::Reverse,
+            DirectionName::Bidirectional => Direction::Bidirectional,
+        });
+    }
+    if let Some(bias) = options.bias {
+        config = config.bias(match bias {
+            BiasName::None => Bias::None,
+            BiasName::One => Bias::One,
+            BiasName::Two => Bias::Two,
+        });
+    }
+    if let Some(PrecisionName::Half) = options.precision {
+        config = config.precision(Precision::Half);
+    }
+    if let Some(units) = options.projection {
+        config = config.projection(units);
+    }
+    if let Some(limit) = options.clip {
+        config = config.clip(limit);
+    }
+    if let Some([h, c]) = options.zoneout {
+        config = config.zoneout(h, c);
+    }
+    Ok(config)
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum OutputName {
+    #[default]
+    All,
+    Last,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum ScheduleName {
+    #[default]
+    Auto,
+    Step,
+    Sequence,
+    Wavefront,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Call {
+    lengths: Option<Vec<usize>>,
+    output: Option<OutputName>,
+    schedule: Option<ScheduleName>,
+    /// Arrays are read elsewhere.
+    #[serde(rename = "state")]
+    _state: Option<IgnoredAny>,
+    #[serde(rename = "stateGradient")]
+    _state_gradient: Option<IgnoredAny>,
+}
+
+fn call_of(lengths: Option<Vec<usize>>, output: Option<OutputName>, schedule: Option<ScheduleName>) -> RnnCall {
+    RnnCall {
+        lengths: lengths.map_or(Lengths::Full, Lengths::Fixed),
+        output: match output.unwrap_or_default() {
+            OutputName::All => Output::All,
+            OutputName::Last => Output::Last,
+        },
+        schedule: match schedule.unwrap_or_default() {
+            ScheduleName::Auto => Schedule::Auto,
+            ScheduleName::Step => Schedule::Step,
+            ScheduleName::Sequence => Schedule::Sequence,
+            ScheduleName::Wavefront => Schedule::Wavefront,
+        },
+        ..RnnCall::default()
+    }
+}
+
+pub fn call(value: &JsValue) -> Result<RnnCall, JsError> {
+    let Call { lengths, output, schedule, .. } = read("call", value)?;
+    Ok(call_of(lengths, output, schedule))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    steps: usize,
+    batch: usize,
+    lengths: Option<Vec<usize>>,
+    output: Option<OutputName>,
+    schedule: Option<ScheduleName>,
+    carry: Option<bool>,
+}
+
+/// T, N, and how a layer is called for them; `carry` where nothing else is said.
+pub fn shape(name: &str, value: &JsValue, carry: bool) -> Result<(usize, usize, RnnCall), JsError> {
+    let options: Shape = read(name, value)?;
+    let call = call_of(options.lengths, options.output, options.schedule);
+    Ok((options.steps, options.batch, RnnCall { carry: options.carry.unwrap_or(carry), ..call }))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GpuOptions {
+    pub adapter: Option<String>,
+    pub portable: Option<bool>,
+}
+
+pub fn gpu(value: &JsValue) -> Result<GpuOptions, JsError> {
+    read("options of a GPU", value)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Model {
+    symbols: Option<usize>,
+    #[serde(rename = "rnn")]
+    _rnn: IgnoredAny,
+    outputs: Option<usize>,
+    tied: Option<bool>,
+    dropout: Option<f64>,
+}
+
+pub fn model(value: &JsValue) -> Result<ModelConfig, JsError> {
+    let options: Model = read("model", value)?;
+    let rnn = config(&property(value, "rnn"))?;
+    let usual = match options.symbols {
+        Some(symbols) => ModelConfig::language(symbols, rnn),
+        None => ModelConfig { outputs: None, ..ModelConfig::features(rnn, 0) },
+    };
+    Ok(ModelConfig {
+        outputs: options.outputs.or(usual.outputs),
+        tied: options.tied.unwrap_or(false),
+        dropout: options.dropout.unwrap_or(0.0),
+        ..usual
+    })
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum Loss {
+    CrossEntropy,
+    MeanSquaredError,
+    BinaryCrossEntropy,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OptimizerName {
+    Sgd,
+    Adam,
+    AdamW,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Training {
+    steps: usize,
+    batch: usize,
+    lengths: Option<Vec<usize>>,
+    output: Option<OutputName>,
+    schedule: Option<ScheduleName>,
+    carry: Option<bool>,
+    loss: Option<Loss>,
+    optimizer: Option<OptimizerName>,
+    learning_rate: Option<f64>,
+    momentum: Option<f32>,
+    nesterov: Option<bool>,
+    betas: Option<[f32; 2]>,
+    epsilon: Option<f32>,
+    weight_decay: Option<f32>,
+    clip_norm: Option<f32>,
+    clip_value: Option<f32>,
+    seed: Option<u32>,
+}
+
+/// How a model is trained.
+pub struct TrainingOptions {
+    pub steps: usize,
+    pub batch: usize,
+    pub call: RnnCall,
+    pub loss: Loss,
+    pub trainer: wgrnn::TrainerOptions,
+}
+
+pub fn training(value: &JsValue) -> Result<TrainingOptions, JsError> {
+    let options: Training = read("training", value)?;
+    let optimizer = optimizer(&options)?;
+    let clip = match (options.clip_norm, options.clip_value) {
+        (None, None) => Clip::None,
+        (Some(norm), None) => Clip::Norm(norm),
+        (None, Some(value)) => Clip::Value(value),
+        (Some(_), Some(_)) => return Err(JsError::new("training: expected clipNorm or clipValue, not both")),
+    };
+    let call = call_of(options.lengths, options.output, options.schedule);
+    let usual = wgrnn::TrainerOptions::new(optimizer);
+    Ok(TrainingOptions {
+        steps: options.steps,
+        batch: options.batch,
+        call: RnnCall { carry: options.carry.unwrap_or(false), ..call },
+        loss: options.loss.unwrap_or(Loss::CrossEntropy),
+        trainer: wgrnn::TrainerOptions {
+            learning_rate: options.learning_rate.map_or(usual.learning_rate, LearningRate::Constant),
+            clip,
+            seed: options.seed.unwrap_or(0),
+            ..usual
+        },
+    })
+}
+
+/// Adam unless it is named otherwise; options of another one are errors.
+fn optimizer(options: &Training) -> Result<Optimizer, JsError> {
+    let weight_decay = options.weight_decay.unwrap_or(0.0);
+    let betas = options.betas.unwrap_or([0.9, 0.999]);
+    let epsilon = options.epsilon.unwrap_or(1e-8);
+    let of_sgd = options.momentum.is_some() || options.nesterov.is_some();
+    let of_adam = options.betas.is_some() || options.epsilon.is_some();
+    match options.optimizer.unwrap_or(OptimizerName::Adam) {
+        OptimizerName::Sgd if of_adam => Err(JsError::new("training: sgd has no betas and no epsilon")),
+        OptimizerName::Sgd => Ok(Optimizer::Sgd {
+            momentum: options.momentum.unwrap_or(0.0),
+            nesterov: options.nesterov.unwrap_or(false),
+            weight_decay,
+        }),
+        _ if of_sgd => Err(JsError::new("training: only sgd has momentum and nesterov")),
+        OptimizerName::Adam => Ok(Optimizer::Adam { betas, epsilon, weight_decay }),
+        OptimizerName::AdamW => Ok(Optimizer::AdamW { betas, epsilon, weight_decay }),
+    }
+}

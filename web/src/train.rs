@@ -1,0 +1,302 @@
+//! Models, and how they learn.
+#![allow(clippy::await_holding_refcell_ref, reason = "who else asks for a trainer that waits gets an error")]
+
+use crate::arrays::{array, object};
+use crate::device::Device;
+use crate::layer::read;
+use crate::options::{self, Loss, TrainingOptions};
+use crate::promise::promise;
+use js_sys::{Promise, Uint8Array};
+use std::cell::{RefCell, RefMut};
+use std::collections::HashMap;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+use wgrnn::plan::Value;
+use wgrnn::{DeviceState, Evaluation, Input, Output, RnnCall, Tape, Targets, Tensor};
+
+/// Embedding, recurrent layers and head.
+#[wasm_bindgen]
+pub struct Model(Rc<wgrnn::Model>);
+
+#[wasm_bindgen]
+impl Model {
+    /// A model with random weights.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        device: &Device,
+        #[wasm_bindgen(unchecked_param_type = "ModelConfig")] config: &JsValue,
+        seed: u32,
+    ) -> Result<Self, JsError> {
+        Ok(Self(Rc::new(wgrnn::Model::new(device.inner(), &options::model(config)?, seed)?)))
+    }
+
+    /// Takes its weights from a safetensors file, such as a checkpoint; after an error all is as it was.
+    pub fn load(&self, bytes: &[u8], prefix: Option<String>) -> Result<(), JsError> {
+        Ok(self.0.load_safetensors(bytes, &prefix.unwrap_or_default())?)
+    }
+
+    /// A safetensors file of its weights.
+    #[wasm_bindgen(js_name = toSafetensors, unchecked_return_type = "Promise<Uint8Array>")]
+    pub fn to_safetensors(&self, prefix: Option<String>) -> Promise {
+        let model = Rc::clone(&self.0);
+        promise(async move {
+            let bytes = model.to_safetensors_async(&prefix.unwrap_or_default()).await?;
+            Ok(Uint8Array::from(&*bytes).into())
+        })
+    }
+}
+
+/// What a model reads, on the device.
+enum Source {
+    Tokens { tensor: Tensor<u32>, symbols: usize },
+    Features(Tensor),
+}
+
+impl Source {
+    fn new(model: &wgrnn::Model, steps: usize, batch: usize) -> wgrnn::Result<Self> {
+        let device = model.rnn().device();
+        let config = &model.config().rnn;
+        let [outer, inner] = if config.is_batch_first() { [batch, steps] } else { [steps, batch] };
+        Ok(match model.config().input {
+            Input::Tokens { symbols, .. } => Self::Tokens { tensor: Tensor::zeros(device, &[outer, inner])?, symbols },
+            Input::Features => Self::Features(Tensor::zeros(device, &[outer, inner, config.input_size()])?),
+        })
+    }
+
+    fn record(&self, tape: &mut Tape<'_>) -> wgrnn::Result<Value> {
+        match self {
+            Self::Tokens { tensor, .. } => tape.input(tensor),
+            Self::Features(tensor) => tape.input(tensor),
+        }
+    }
+
+    fn write(&self, x: &JsValue) -> Result<(), JsError> {
+        match self {
+            Self::Tokens { tensor, symbols } => {
+                let x = array::<u32>("input", x)?;
+                if let Some(symbol) = x.iter().find(|&&symbol| symbol as usize >= *symbols) {
+                    return Err(JsError::new(&format!("input: expected symbols less than {symbols}, got {symbol}")));
+                }
+                tensor.write(x.view())?;
+            }
+            Self::Features(tensor) => tensor.write(array::<f32>("input", x)?.view())?,
+        }
+        Ok(())
+    }
+}
+
+/// What it should have given.
+enum Goal {
+    Classes(Targets),
+    Numbers(Tensor),
+}
+
+impl Goal {
+    fn write(&self, targets: &JsValue) -> Result<(), JsError> {
+        match self {
+            Self::Classes(goal) => goal.write(array::<u32>("targets", targets)?.view())?,
+            Self::Numbers(goal) => goal.write(array::<f32>("targets", targets)?.view())?,
+        }
+        Ok(())
+    }
+}
+
+/// A model that learns.
+#[wasm_bindgen]
+pub struct Trainer {
+    source: Source,
+    goal: Goal,
+    state: DeviceState,
+    trainer: Rc<RefCell<wgrnn::Trainer>>,
+}
+
+/// The shape of a model's output for a call, as [`wgrnn::Model::forward`] gives it.
+fn output_shape(model: &wgrnn::Model, steps: usize, batch: usize, call: &RnnCall) -> Vec<usize> {
+    let rnn = &model.config().rnn;
+    let width = model.config().outputs.unwrap_or(rnn.output_size());
+    match (call.output, rnn.is_batch_first()) {
+        (Output::Last, _) => vec![batch, width],
+        (Output::All, true) => vec![batch, steps, width],
+        (Output::All, false) => vec![steps, batch, width],
+    }
+}
+
+#[wasm_bindgen]
+impl Trainer {
+    /// Forward pass, loss, backward pass and optimiser as one program.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        model: &Model,
+        #[wasm_bindgen(unchecked_param_type = "TrainerOptions")] options: &JsValue,
+    ) -> Result<Self, JsError> {
+        let TrainingOptions { steps, batch, call, loss, trainer } = options::training(options)?;
+        let model = &*model.0;
+        let device = model.rnn().device();
+        let source = Source::new(model, steps, batch)?;
+        let shape = output_shape(model, steps, batch, &call);
+        let goal = match loss {
+            Loss::CrossEntropy => {
+                let (&classes, rest) = shape.split_last().unwrap_or((&0, &[]));
+                Goal::Classes(Targets::new(device, rest, classes)?)
+            }
+            Loss::MeanSquaredError | Loss::BinaryCrossEntropy => Goal::Numbers(Tensor::zeros(device, &shape)?),
+        };
+        let state = model.device_state(batch)?;
+        let mut tape = Tape::training(device)?;
+        let x = source.record(&mut tape)?;
+        let output = model.forward(&mut tape, &x, &state, &call)?;
+        match &goal {
+            Goal::Classes(goal) => {
+                let targets = tape.input(goal.tensor())?;
+                tape.cross_entropy(&output, &targets)?;
+            }
+            Goal::Numbers(goal) => {
+                let targets = tape.input(goal)?;
+                if loss == Loss::BinaryCrossEntropy {
+                    tape.binary_cross_entropy(&output, &targets)?;
+                } else {
+                    tape.mean_squared_error(&output, &targets)?;
+                }
+            }
+        }
+        let mut trainer = wgrnn::Trainer::new(tape, trainer)?;
+        model.name(&mut trainer, "")?;
+        if call.carry {
+            trainer.keep_state("carried", &state);
+        }
+        Ok(Self { source, goal, state, trainer: Rc::new(RefCell::new(trainer)) })
+    }
+
+    /// One step on these inputs and targets: writes them and submits the work, without waiting for it.
+    pub fn step(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] x: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] targets: &JsValue,
+    ) -> Result<(), JsError> {
+        let mut trainer = free(&self.trainer)?;
+        self.source.write(x)?;
+        self.goal.write(targets)?;
+        Ok(trainer.step()?)
+    }
+
+    /// Waits for the last step and says how it goes; rejects once the loss is no finite number.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Progress>")]
+    pub fn progress(&self) -> Promise {
+        let trainer = Rc::clone(&self.trainer);
+        promise(async move {
+            let progress = free(&trainer)?.progress_async().await?;
+            Ok(object([
+                ("steps", progress.steps.into()),
+                ("lastLoss", progress.last_loss.into()),
+                ("meanLoss", progress.mean_loss.into()),
+                ("gradientNorm", progress.gradient_norm.into()),
+            ]))
+        })
+    }
+
+    /// Steps taken so far, those of a loaded checkpoint included.
+    #[wasm_bindgen(getter)]
+    pub fn steps(&self) -> Result<u32, JsError> {
+        Ok(free(&self.trainer)?.steps())
+    }
+
+    /// Another learning rate from the next step on.
+    #[wasm_bindgen(js_name = setLearningRate)]
+    pub fn set_learning_rate(&self, rate: f64) -> Result<(), JsError> {
+        Ok(free(&self.trainer)?.set_learning_rate(wgrnn::LearningRate::Constant(rate))?)
+    }
+
+    /// Sets the carried state to zeros, as at the beginning of a text.
+    #[wasm_bindgen(js_name = resetState)]
+    pub fn reset_state(&self) -> Result<(), JsError> {
+        Ok(self.state.reset()?)
+    }
+
+    /// A safetensors file to go on from: weights, what the optimiser keeps, carried state, step, and these notes.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Uint8Array>")]
+    pub fn checkpoint(
+        &self,
+        #[wasm_bindgen(unchecked_optional_param_type = "Record<string, string>")] notes: JsValue,
+    ) -> Result<Promise, JsError> {
+        let notes: HashMap<String, String> = if notes.is_undefined() {
+            HashMap::new()
+        } else {
+            serde_wasm_bindgen::from_value(notes).map_err(|error| JsError::new(&format!("notes: {error}")))?
+        };
+        let trainer = Rc::clone(&self.trainer);
+        Ok(promise(async move {
+            let bytes = free(&trainer)?.to_safetensors_async(&notes).await?;
+            Ok(Uint8Array::from(&*bytes).into())
+        }))
+    }
+
+    /// Goes on from a checkpoint of a model of this kind; gives its notes. After an error all is as it was.
+    #[wasm_bindgen(unchecked_return_type = "Record<string, string>")]
+    pub fn load(&self, bytes: &[u8]) -> Result<JsValue, JsError> {
+        Ok(notes_to_js(&free(&self.trainer)?.load_safetensors(bytes)?))
+    }
+
+    /// The notes of a checkpoint, which may say what model it is of.
+    #[wasm_bindgen(unchecked_return_type = "Record<string, string>")]
+    pub fn notes(bytes: &[u8]) -> Result<JsValue, JsError> {
+        Ok(notes_to_js(&wgrnn::Trainer::notes_of_safetensors(bytes)?))
+    }
+}
+
+/// The trainer, unless one of its promises is still waiting.
+fn free(trainer: &RefCell<wgrnn::Trainer>) -> Result<RefMut<'_, wgrnn::Trainer>, JsError> {
+    let busy = "the trainer is at work: await what progress or checkpoint promised first";
+    trainer.try_borrow_mut().map_err(|_| JsError::new(busy))
+}
+
+fn notes_to_js(notes: &HashMap<String, String>) -> JsValue {
+    object(notes.iter().map(|(key, note)| (key.as_str(), note.as_str().into())))
+}
+
+/// A model's outputs for one shape.
+#[wasm_bindgen]
+pub struct Predictor {
+    source: Source,
+    output: Tensor,
+    state: DeviceState,
+    evaluation: Evaluation,
+}
+
+#[wasm_bindgen]
+impl Predictor {
+    /// Makes the program.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        model: &Model,
+        #[wasm_bindgen(unchecked_param_type = "SessionOptions")] options: &JsValue,
+    ) -> Result<Self, JsError> {
+        let (steps, batch, call) = options::shape("predictor", options, false)?;
+        let model = &*model.0;
+        let device = model.rnn().device();
+        let source = Source::new(model, steps, batch)?;
+        let output = Tensor::zeros(device, &output_shape(model, steps, batch, &call))?;
+        let state = model.device_state(batch)?;
+        let mut tape = Tape::evaluating(device)?;
+        let (x, out) = (source.record(&mut tape)?, tape.input(&output)?);
+        let found = model.forward(&mut tape, &x, &state, &call)?;
+        tape.plan().copy(&found, &out)?;
+        Ok(Self { source, output, state, evaluation: tape.evaluation()? })
+    }
+
+    /// The model's outputs for these inputs.
+    #[wasm_bindgen(unchecked_return_type = "Promise<NdArray>")]
+    pub fn predict(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] x: &JsValue,
+    ) -> Result<Promise, JsError> {
+        self.source.write(x)?;
+        self.evaluation.program().run()?;
+        Ok(read(self.output.clone()))
+    }
+
+    /// Sets the carried state to zeros.
+    #[wasm_bindgen(js_name = resetState)]
+    pub fn reset_state(&self) -> Result<(), JsError> {
+        Ok(self.state.reset()?)
+    }
+}

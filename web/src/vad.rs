@@ -1,0 +1,7 @@
+//! The network of the example `vad`, and what its probabilities say.
+
+#[allow(dead_code, reason = "its example reads files too")]
+#[path = "../../examples/vad/model.rs"]
+pub mod model;
+#[path = "../../examples/vad/segments.rs"]
+pub mod segments;

@@ -1,0 +1,111 @@
+// The JavaScript API: what it gives, and what it refuses.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { browser } from "./common.mjs";
+
+const { run } = browser();
+
+test("a GPU says what it is", async () => {
+  const { name, isCpu, report } = await run("api", "report");
+  assert.ok(name.length > 0 && !isCpu);
+  assert.equal(report.backend, "webgpu");
+  assert.ok(report.limits.storageBuffers >= 8 && report.limits.bindingBytes >= 1 << 27, JSON.stringify(report));
+});
+
+for (const device of ["gpu", "cpu"]) {
+  test(`arrays come from the ${device} in the shapes that are documented`, async () => {
+    const { y, h, c, last, beyond, type } = await run("api", "shapes", device);
+    assert.deepEqual({ y, h, c, last }, { y: [7, 2, 10], h: [4, 2, 5], c: [4, 2, 5], last: [2, 10] });
+    assert.deepEqual(beyond, Array(10).fill(0));
+    assert.equal(type, "Float32Array");
+  });
+
+  test(`calls on the ${device} act in the order in which they are made`, async () => {
+    const [both, each, session] = await run("api", "concurrent", device);
+    assert.deepEqual(both, each);
+    assert.deepEqual(session, each);
+    assert.notDeepEqual(each[0], each[1]);
+  });
+
+  test(`a state goes on from call to call on the ${device}`, async () => {
+    const { whole, parts, session } = await run("api", "carried", device);
+    assert.deepEqual(parts, whole);
+    assert.deepEqual(session, whole);
+  });
+
+  test(`the pretrained models give on the ${device} what they give elsewhere`, async () => {
+    const { phonemes, none, difference, chunks, segments, expected } = await run("api", "models", device);
+    assert.deepEqual(phonemes, ["R IH0 K ER1 AH0 N T", "N EH1 T W ER2 K S"]);
+    assert.match(none, /no words/);
+    assert.equal(chunks[0], chunks[1]);
+    assert.ok(difference < 1e-4, `${difference}`);
+    assert.deepEqual(segments.map(({ start, end }) => [start, end]), expected);
+  });
+}
+
+test("every cell makes a layer", async () => {
+  const shapes = await run("api", "cells");
+  assert.ok(Object.keys(shapes).length >= 15);
+  for (const [cell, shape] of Object.entries(shapes)) assert.deepEqual(shape, [2, 1, 5], cell);
+});
+
+test("weights are the same after a file", async () => {
+  const [made, read] = await run("api", "weights");
+  assert.deepEqual(made.map(([name]) => name), ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]);
+  assert.deepEqual(read, made);
+});
+
+test("characters are drawn as often as their scores say", async () => {
+  const often = async (temperature) => {
+    const counts = [0, 0, 0];
+    for (const i of await run("api", "chosen", temperature)) counts[i] += 1;
+    return counts;
+  };
+  assert.deepEqual(await often(0), [0, 1000, 0]);
+  const [e0, e1, e2] = [1, Math.E ** 2, Math.E];
+  const total = e0 + e1 + e2;
+  (await often(1)).forEach((count, i) => assert.ok(Math.abs(count - (1000 * [e0, e1, e2][i]) / total) <= 1));
+});
+
+test("what is wrong is named", async () => {
+  const messages = await run("api", "errors");
+  const expected = {
+    shape: /input.*expected shape.*got \[2, 1, 4\]/,
+    axes: /input: expected 3 axes, got shape \[2, 3\]/,
+    count: /input: expected as many numbers as its shape \[2, 1, 3\] says, got 5/,
+    type: /input: expected \{data: Float32Array, shape: number\[\]\}/,
+    nothing: /input: expected \{data: Float32Array/,
+    lengths: /length/,
+    option: /call: unknown option 'length', expected some of lengths, output/,
+    schedule: /call: unknown variant `fast`, expected one of `auto`/,
+    state: /initial c: expected shape/,
+    cell: /cell: expected .*lstm.*; got lstn/,
+    size: /hidden size: expected from 1/,
+    fraction: /configuration: .*1\.5/,
+    missing: /configuration: missing field `inputSize`/,
+    file: /safetensors/,
+    frozen: /trainable/,
+    symbol: /input: expected symbols less than 4, got 9/,
+    target: /target 1: expected less than 4/,
+    tokens: /input: expected \{data: Uint32Array/,
+    optimizer: /only sgd has momentum/,
+    checkpoint: /safetensors/,
+    temperature: /temperature: expected a number from 0, got -1/,
+    kernel: /kernel: there is no 'gemn'/,
+    freed: /null pointer/,
+  };
+  assert.deepEqual(Object.keys(messages), Object.keys(expected));
+  for (const [name, pattern] of Object.entries(expected)) assert.match(messages[name], pattern, name);
+});
+
+test("a lost device is an error of whatever is asked of it, and another one works", async () => {
+  const { messages, again } = await run("api", "lost");
+  for (const message of messages) assert.match(message, /device lost|destroyed/i);
+  assert.deepEqual(again, [2, 1, 5]);
+  for (const message of await run("api", "lostOutside")) assert.match(message, /device lost|destroyed/i);
+});
+
+test("objects that are freed leave no memory behind", async () => {
+  const { before, after } = await run("api", "memory");
+  assert.equal(after, before);
+});

@@ -1,0 +1,200 @@
+// What the API gives and refuses.
+import { open, openGpu, thrown, wgrnn } from "./library.js";
+
+const config = { cell: "lstm", inputSize: 3, hiddenSize: 5 };
+const ones = (...shape) => ({ data: new Float32Array(shape.reduce((a, b) => a * b)).fill(1), shape });
+
+function layer(device, options = {}) {
+  const all = { ...config, ...options };
+  const weights = wgrnn.RnnWeights.init(all, 0);
+  try {
+    return new wgrnn.Rnn(device, all, weights);
+  } finally {
+    weights.free();
+  }
+}
+
+/** Shapes of what a two-way stack gives. */
+export async function shapes(device) {
+  const rnn = layer(await open(device), { layers: 2, direction: "bidirectional" });
+  const { y, state } = await rnn.forward(ones(7, 2, 3), { lengths: [7, 4] });
+  const last = await rnn.forward(ones(7, 2, 3), { output: "last" });
+  const beyond = [...y.data.subarray((6 * 2 + 1) * 10, 7 * 2 * 10)];
+  return { y: y.shape, h: state.h.shape, c: state.c.shape, last: last.y.shape, beyond, type: y.data.constructor.name };
+}
+
+/** Two calls made before either is awaited, and the same one after the other. */
+export async function concurrent(device) {
+  const rnn = layer(await open(device));
+  const two = ones(4, 1, 3);
+  two.data.fill(-2);
+  const both = await Promise.all([rnn.forward(ones(4, 1, 3)), rnn.forward(two)]);
+  const each = [await rnn.forward(ones(4, 1, 3)), await rnn.forward(two)];
+  const session = rnn.session({ steps: 4, batch: 1, carry: false });
+  session.write(ones(4, 1, 3));
+  session.run();
+  const first = session.output();
+  session.write(two);
+  session.run();
+  const second = session.output();
+  return [both.map(({ y }) => [...y.data]), each.map(({ y }) => [...y.data]), [[...(await first).data], [...(await second).data]]];
+}
+
+/** A state passed on from call to call, by the caller and by a session; both as in one call. */
+export async function carried(device) {
+  const rnn = layer(await open(device));
+  const whole = await rnn.forward(ones(6, 1, 3));
+  const first = await rnn.forward(ones(3, 1, 3));
+  const second = await rnn.forward(ones(3, 1, 3), { state: first.state });
+  const session = rnn.session({ steps: 3, batch: 1 });
+  session.write(ones(3, 1, 3));
+  session.run();
+  session.run();
+  const state = await session.state();
+  return { whole: [...whole.state.c.data], parts: [...second.state.c.data], session: [...state.c.data] };
+}
+
+/** Weights to a file and back. */
+export function weights() {
+  const made = wgrnn.RnnWeights.init(config, 7);
+  const read = wgrnn.RnnWeights.fromSafetensors(made.toSafetensors("encoder."), config, "encoder.");
+  const plain = (weights) => [...weights.named()].map(([name, { data, shape }]) => [name, shape, [...data]]);
+  return [plain(made), plain(read)];
+}
+
+/** Messages of errors, by what was wrong. */
+export async function errors() {
+  const device = wgrnn.Device.cpu();
+  const rnn = layer(device);
+  const model = new wgrnn.Model(device, { symbols: 4, rnn: config }, 0);
+  const trainer = new wgrnn.Trainer(model, { steps: 2, batch: 1 });
+  const tokens = (...data) => ({ data: Uint32Array.from(data), shape: [data.length, 1] });
+  const calls = {
+    shape: () => rnn.forward(ones(2, 1, 4)),
+    axes: () => rnn.forward(ones(2, 3)),
+    count: () => rnn.forward({ data: new Float32Array(5), shape: [2, 1, 3] }),
+    type: () => rnn.forward({ data: [1, 2, 3], shape: [1, 1, 3] }),
+    nothing: () => rnn.forward(undefined),
+    lengths: () => rnn.forward(ones(2, 1, 3), { lengths: [3] }),
+    option: () => rnn.forward(ones(2, 1, 3), { length: [2] }),
+    schedule: () => rnn.forward(ones(2, 1, 3), { schedule: "fast" }),
+    state: () => rnn.forward(ones(2, 1, 3), { state: { h: ones(1, 1, 5) } }),
+    cell: () => layer(device, { cell: "lstn" }),
+    size: () => layer(device, { hiddenSize: 0 }),
+    fraction: () => layer(device, { hiddenSize: 1.5 }),
+    missing: () => new wgrnn.Rnn(device, { cell: "lstm" }, wgrnn.RnnWeights.init(config, 0)),
+    file: () => wgrnn.RnnWeights.fromSafetensors(new Uint8Array(20), config, ""),
+    frozen: () => rnn.gradients(ones(2, 1, 3), ones(2, 1, 5)),
+    symbol: () => trainer.step(tokens(1, 9), tokens(1, 2)),
+    target: () => trainer.step(tokens(1, 2), tokens(1, 9)),
+    tokens: () => trainer.step(ones(2, 1), tokens(1, 2)),
+    optimizer: () => new wgrnn.Trainer(model, { steps: 2, batch: 1, momentum: 0.5 }),
+    checkpoint: () => trainer.load(new Uint8Array(100)),
+    temperature: () => wgrnn.choose(new Float32Array(3), -1, 0, 0.5),
+    kernel: () => wgrnn.checkKernel(device, "gemn"),
+    freed: () => {
+      const gone = layer(device);
+      gone.free();
+      return gone.forward(ones(2, 1, 3));
+    },
+  };
+  const messages = {};
+  for (const [name, call] of Object.entries(calls)) {
+    const error = await thrown(call);
+    messages[name] = error instanceof Error ? error.message : `no Error: ${error}`;
+  }
+  return messages;
+}
+
+/** What is said of a device that was destroyed, by whatever is asked of it, and whether another one works. */
+export async function lost() {
+  const device = await wgrnn.Device.gpu();
+  const rnn = layer(device);
+  await rnn.forward(ones(2, 1, 3));
+  device.destroy();
+  const messages = [];
+  for (const call of [() => rnn.forward(ones(2, 1, 3)), () => rnn.forward(ones(3, 1, 3)), () => device.wait(), () => layer(device)]) {
+    messages.push((await thrown(call))?.message);
+  }
+  const again = await layer(await wgrnn.Device.gpu()).forward(ones(2, 1, 3));
+  return { messages, again: again.y.shape };
+}
+
+/** The same, lost behind the library's back, while work is waited for. */
+export async function lostOutside() {
+  let device;
+  const request = GPUAdapter.prototype.requestDevice;
+  GPUAdapter.prototype.requestDevice = async function (...values) {
+    device = await request.apply(this, values);
+    return device;
+  };
+  const rnn = layer(await wgrnn.Device.gpu());
+  GPUAdapter.prototype.requestDevice = request;
+  const waiting = rnn.forward(ones(200, 4, 3));
+  device.destroy();
+  return [(await thrown(() => waiting))?.message, (await thrown(() => rnn.forward(ones(2, 1, 3))))?.message];
+}
+
+/** What a page without WebGPU is told, and gets. */
+export async function without() {
+  const error = await thrown(() => wgrnn.Device.gpu());
+  const device = await wgrnn.Device.auto();
+  const { y } = await layer(device).forward(ones(2, 1, 3));
+  return { error: error?.message, name: device.name, isCpu: device.isCpu, note: device.note, y: y.shape };
+}
+
+/** WebAssembly memory after many objects that were freed, and many that were left to be collected. */
+export async function memory() {
+  const device = wgrnn.Device.cpu();
+  const { default: init } = await import("../../pkg/wgrnn.js");
+  const bytes = async () => (await init()).memory.buffer.byteLength;
+  const round = async () => {
+    for (let i = 0; i < 20; i++) {
+      const rnn = layer(device, { hiddenSize: 128 });
+      await rnn.forward(ones(2, 1, 3));
+      rnn.free();
+    }
+  };
+  await round();
+  const before = await bytes();
+  await round();
+  await round();
+  return { before, after: await bytes() };
+}
+
+/** The pretrained models. */
+export async function models(device) {
+  const target = await open(device);
+  const bytes = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
+  const g2p = new wgrnn.G2p(target, await bytes("/models/g2p_en.safetensors"));
+  const phonemes = await g2p.pronounce(["recurrent", "networks"]);
+  const none = (await thrown(() => g2p.pronounce([])))?.message;
+  const vad = new wgrnn.Vad(target, await bytes("/models/silero_vad_16k.safetensors"));
+  const expected = await (await fetch("/fixtures/vad_speech.json")).json();
+  const wav = new DataView((await bytes("/fixtures/vad_speech.wav")).buffer);
+  const samples = Float32Array.from({ length: (wav.byteLength - 44) / 2 }, (_, i) => wav.getInt16(44 + 2 * i, true) / 32768);
+  const probabilities = await vad.probabilities(samples);
+  const difference = Math.max(...expected.probabilities.map((p, i) => Math.abs(p - probabilities[i])));
+  const segments = wgrnn.Vad.segments(probabilities, samples.length);
+  return { phonemes, none, difference, chunks: [probabilities.length, expected.probabilities.length], segments, expected: expected.segments };
+}
+
+/** Characters as often as their scores say. */
+export const chosen = (temperature) =>
+  Array.from({ length: 1000 }, (_, i) => wgrnn.choose(Float32Array.from([0, 2, 1]), temperature, 0, i / 1000));
+
+/** The cells, each of which makes a layer. */
+export async function cells() {
+  const device = wgrnn.Device.cpu();
+  const shapes = {};
+  for (const cell of [...wgrnn.cellNames(), "gru", "elman"]) {
+    shapes[cell] = (await layer(device, { cell }).forward(ones(2, 1, 3))).y.shape;
+  }
+  return shapes;
+}
+
+/** What a page is told of its GPU. */
+export async function report() {
+  const device = await openGpu();
+  return { name: device.name, isCpu: device.isCpu, report: device.report, note: device.note };
+}
