@@ -1,0 +1,53 @@
+// What a character model is made of, and how a checkpoint says so: as examples/char_lm/model.rs has it, so that a file
+// goes from the page to `cargo run --example char_lm` and back.
+
+/** Length of a character's vector. */
+const EMBEDDING = 32;
+/** The note that holds a description. */
+const NOTE = "char_lm";
+
+/** Cells as a description names them, and as the library does. */
+export const CELLS = { Lstm: "lstm", Gru: "gru", Elman: "elman" };
+
+/** What a network may be; beyond it a page would only run out of memory. */
+export const LIMITS = {
+  hidden: { min: 1, max: 2048 },
+  layers: { min: 1, max: 8 },
+  batch: { min: 1, max: 512 },
+  length: { min: 1, max: 1024 },
+};
+
+/** The library's configuration for a description; `symbols` is the number of its characters. */
+export function modelConfig({ cell, hidden, layers, dropout }, symbols) {
+  const rnn = { cell: CELLS[cell], inputSize: EMBEDDING, hiddenSize: hidden, layers, dropout };
+  return { symbols, rnn, outputs: symbols, dropout };
+}
+
+/** A description as a checkpoint's notes. */
+export function toNotes({ cell, hidden, layers, dropout, batch, length, characters }) {
+  return { [NOTE]: JSON.stringify({ cell, hidden, layers, dropout, batch, length, characters }) };
+}
+
+/** A description from a checkpoint's notes; throws where they hold none. */
+export function fromNotes(notes) {
+  const note = notes[NOTE];
+  if (note === undefined) throw new Error("it is no checkpoint of a character model: its note ‘char_lm’ is missing");
+  let description;
+  try {
+    description = JSON.parse(note);
+  } catch {
+    throw new Error("its note ‘char_lm’ is no JSON");
+  }
+  const { cell, hidden, layers, dropout, batch, length, characters } = description ?? {};
+  if (!Object.hasOwn(CELLS, cell)) throw new Error(`its cell is ${JSON.stringify(cell)}, not Lstm, Gru or Elman`);
+  for (const [name, value] of Object.entries({ hidden, layers, batch, length })) {
+    const { min, max } = LIMITS[name];
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw new Error(`its ${name} is ${JSON.stringify(value)}, not a whole number from ${min} to ${max}`);
+    }
+  }
+  if (!(dropout >= 0 && dropout < 1))
+    throw new Error(`its dropout is ${JSON.stringify(dropout)}, not from 0 to below 1`);
+  if (typeof characters !== "string" || characters === "") throw new Error("it names no characters");
+  return { cell, hidden, layers, dropout, batch, length, characters };
+}
