@@ -5,6 +5,7 @@
 #   scripts/web.sh serve    builds it and serves the demo page
 #   scripts/web.sh test     builds it and runs the tests in a headless Chromium
 #   scripts/web.sh bench    builds it and measures it beside its peers, in the same browser
+#   scripts/web.sh lint     formatting and lints of the Rust in web/
 #
 # What follows goes to the command: scripts/web.sh serve --port 8080.
 set -euo pipefail
@@ -67,12 +68,20 @@ node_packages() {
     [[ web/node_modules/.package-lock.json -nt web/package-lock.json ]] || npm --prefix web ci --no-audit --no-fund >&2
 }
 
+browser() {
+    [[ -n ${CHROMIUM-} ]] || command -v chromium >/dev/null || packages chromium
+}
+
 command=${1-}
 [[ $# -eq 0 ]] || shift
 case $command in
     build) build ;;
     serve) build; exec node web/tools/serve.mjs "$@" ;;
-    test) packages chromium; node_packages; build; exec node --test --test-concurrency=1 "$@" web/tests/*.test.mjs ;;
-    bench) packages chromium; node_packages; build; exec node web/bench/run.mjs "$@" ;;
+    test) browser; node_packages; build; exec node --test --test-concurrency=1 --test-reporter=spec "$@" web/tests/*.test.mjs ;;
+    bench) browser; node_packages; build; exec node web/bench/run.mjs "$@" ;;
+    lint)
+        cargo fmt --manifest-path web/Cargo.toml --all --check
+        cargo_web clippy --manifest-path web/Cargo.toml --package wgrnn-web --$profile --locked --target $target -- -D warnings
+        cargo clippy --manifest-path web/Cargo.toml --package wgrnn-bindgen --locked -- -D warnings ;;
     *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac

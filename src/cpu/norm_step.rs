@@ -208,7 +208,7 @@ impl<'a> Forward<'a> {
         for (kinds, normed) in [([Gain::W, Gain::BiasW], &mut g), ([Gain::R, Gain::BiasR], &mut r)] {
             let [gain, bias] = kinds.map(|kind| self.gains.of(row.direction, kind));
             for ((a, gain), bias) in normed.iter_mut().zip(gain).zip(bias) {
-                *a = gain.mul_add(*a, *bias);
+                *a = gain * *a + *bias;
             }
         }
         let old = part(&self.h, row.state * p.h_stride as usize, units);
@@ -244,7 +244,7 @@ impl<'a> Forward<'a> {
             }
             let [gain, bias] = [Gain::C, Gain::BiasC].map(|kind| self.gains.of(row.direction, kind));
             for (unit, value) in value.iter_mut().enumerate() {
-                *value = gain[unit].mul_add(normed[unit], bias[unit]);
+                *value = gain[unit] * normed[unit] + bias[unit];
             }
             tanh_all(&mut value);
             value.iter_mut().zip(&fields[3]).for_each(|(value, o)| *value *= o);

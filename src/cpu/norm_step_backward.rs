@@ -92,7 +92,7 @@ impl<'a> Backward<'a> {
         if self.norm.has_c {
             let normed = part(&self.reserve, row.x + p.normed as usize + 2 * columns, units);
             let [gain, bias] = [Gain::C, Gain::BiasC].map(|kind| self.gains.of(row.direction, kind));
-            let mut t: Vec<f32> = (0..units).map(|unit| gain[unit].mul_add(normed[unit], bias[unit])).collect();
+            let mut t: Vec<f32> = (0..units).map(|unit| gain[unit] * normed[unit] + bias[unit]).collect();
             tanh_all(&mut t);
             let o = field(3);
             let d_t: Vec<f32> = (0..units).map(|unit| d_y[unit] * o[unit] * (1.0 - t[unit] * t[unit])).collect();

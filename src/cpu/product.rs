@@ -165,7 +165,8 @@ where
                     for v in 0..VECTORS {
                         // SAFETY: and of each block of B, `stride` vectors long.
                         let b = unsafe { *b.get_unchecked(q * stride + i * VECTORS + v) };
-                        sums[r][q][v] = simd.mul_add_f32s(a, b, sums[r][q][v]);
+                        // Fused where that is one instruction.
+                        sums[r][q][v] = simd.mul_add_e_f32s(a, b, sums[r][q][v]);
                     }
                 }
             }

@@ -135,7 +135,12 @@ async fn open(options: &options::GpuOptions) -> Result<Device, JsError> {
     let fallback = property(&info, "isFallbackAdapter").is_truthy();
     // Software adapters are to be told from GPUs: other schedules are best for them.
     let software = fallback || ["swiftshader", "llvmpipe", "warp"].iter().any(|known| name.contains(known));
-    let class = if software { Class::Software } else { Class::Integrated };
+    let class = match software {
+        true => Class::Software,
+        // Of the vendors the only one whose GPUs all have memory of their own.
+        false if name.starts_with("nvidia") => Class::Discrete,
+        false => Class::Integrated,
+    };
     let options = GpuOptions {
         adapter: options.adapter.clone(),
         portable: options.portable.unwrap_or(false),
