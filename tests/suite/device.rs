@@ -3,7 +3,8 @@
 use crate::common::{Random, gpu, portable, rnn};
 use ndarray::{Array3, ArrayD};
 use wgrnn::{
-    Cell, Class, Device, Error, GpuOptions, PlanBuilder, RnnCall, RnnConfig, Session, SessionOptions, Tensor, adapters,
+    Cell, Class, Device, Error, GpuOptions, PlanBuilder, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Session,
+    SessionOptions, Tensor, adapters,
 };
 
 #[test]
@@ -246,4 +247,38 @@ fn a_program_of_the_cpu_has_no_place_in_an_encoder() {
     let (raw, _) = device.wgpu().unwrap();
     let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     assert!(matches!(session.encode(&mut encoder), Err(Error::OtherDevice { .. })));
+}
+
+#[test]
+fn a_lost_device_is_an_error_of_whatever_is_asked_of_it_and_of_no_other_device() {
+    let config = RnnConfig::new(Cell::Lstm, 3, 5);
+    let layer = |device: &Device| Rnn::new(device, &config, RnnWeights::init(&config, 0).unwrap());
+    let x = Array3::ones((2, 1, 3));
+    let device = gpu();
+    let rnn = layer(&device).unwrap();
+    rnn.forward(x.view()).unwrap();
+    device.wgpu().unwrap().0.destroy();
+    for _ in 0..3 {
+        let error = rnn.forward(x.view()).unwrap_err();
+        assert!(matches!(error, Error::Gpu { .. }), "{error}");
+    }
+    assert!(layer(&device).is_err());
+    assert!(device.wait().is_err());
+    layer(&gpu()).unwrap().forward(x.view()).unwrap();
+}
+
+#[test]
+fn futures_give_what_their_blocking_twins_give() {
+    let config = RnnConfig::new(Cell::Gru(Reset::After), 3, 5);
+    let x = Array3::ones((4, 2, 3));
+    let device = pollster::block_on(Device::auto_async());
+    let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 0).unwrap()).unwrap();
+    let call = RnnCall::default();
+    let output = rnn.forward(x.view()).unwrap();
+    assert_eq!(pollster::block_on(rnn.forward_with_async(x.view(), None, &call)).unwrap(), output);
+    let gradients = rnn.gradients(x.view(), None, &call, output.y.view(), None).unwrap();
+    let awaited = rnn.gradients_async(x.view(), None, &call, output.y.view(), None);
+    assert_eq!(pollster::block_on(awaited).unwrap(), gradients);
+    assert!(pollster::block_on(rnn.check_async(x.view(), None, &call)).unwrap().passed());
+    pollster::block_on(device.wait_async()).unwrap();
 }

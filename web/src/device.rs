@@ -144,7 +144,7 @@ async fn open(options: &options::GpuOptions) -> Result<Device, JsError> {
     let options = GpuOptions {
         adapter: options.adapter.clone(),
         portable: options.portable.unwrap_or(false),
-        class: Some(class),
+        class: Some(options.class.map_or(class, Class::from)),
         ..GpuOptions::default()
     };
     Ok(Device { inner: wgrnn::Device::gpu_async(&options).await?, name, class })

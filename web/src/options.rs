@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use wasm_bindgen::{JsCast, JsError, JsValue};
 use wgrnn::{
-    Bias, Cell, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision, Reset, RnnCall,
-    RnnConfig, Schedule,
+    Bias, Cell, Class, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision, Reset,
+    RnnCall, RnnConfig, Schedule,
 };
 
 /// Reads options; undefined is no options at all.
@@ -204,6 +204,25 @@ pub fn shape(name: &str, value: &JsValue, carry: bool) -> Result<(usize, usize, 
 pub struct GpuOptions {
     pub adapter: Option<String>,
     pub portable: Option<bool>,
+    pub class: Option<ClassName>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ClassName {
+    Software,
+    Integrated,
+    Discrete,
+}
+
+impl From<ClassName> for Class {
+    fn from(name: ClassName) -> Self {
+        match name {
+            ClassName::Software => Self::Software,
+            ClassName::Integrated => Self::Integrated,
+            ClassName::Discrete => Self::Discrete,
+        }
+    }
 }
 
 pub fn gpu(value: &JsValue) -> Result<GpuOptions, JsError> {

@@ -8,6 +8,8 @@ export interface GpuOptions {
   adapter?: string;
   /** Only what every WebGPU adapter has: a device as the weakest ones are. */
   portable?: boolean;
+  /** What kernels and schedules are chosen for; by vendor and architecture. */
+  class?: "software" | "integrated" | "discrete";
 }
 
 export interface AdapterReport {
