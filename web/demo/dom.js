@@ -35,13 +35,15 @@ export function show(place, text, value) {
   else place.dataset.value = value;
 }
 
-/** Calls a function once things have been quiet for a while. */
+/** Calls a function once things have been quiet for a while, unless `cancel` is called before. */
 export function debounce(milliseconds, work) {
   let timer;
-  return () => {
+  const later = () => {
     clearTimeout(timer);
     timer = setTimeout(work, milliseconds);
   };
+  later.cancel = () => clearTimeout(timer);
+  return later;
 }
 
 /** Gives the user a file. */

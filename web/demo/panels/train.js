@@ -269,6 +269,9 @@ export function trainPanel(devices) {
   async function start() {
     failure.textContent = "";
     remark("");
+    // The text is read now: read again later, it would take back what is said about it.
+    textChanged.cancel();
+    keepSettings();
     if (!(await readText())) {
       (ownChosen() ? control("text") : control("text-sample")).focus();
       return;
