@@ -77,7 +77,7 @@ command=${1-}
 case $command in
     build) build ;;
     serve) build; exec node web/tools/serve.mjs "$@" ;;
-    test) browser; node_packages; build; exec node --test --test-concurrency=1 --test-reporter=spec "$@" web/tests/*.test.mjs ;;
+    test) browser; node_packages; build; exec node --test --test-concurrency=1 --test-force-exit --test-reporter=spec "$@" web/tests/*.test.mjs ;;
     bench) browser; node_packages; build; exec node web/bench/run.mjs "$@" ;;
     lint)
         cargo fmt --manifest-path web/Cargo.toml --all --check

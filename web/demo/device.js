@@ -1,6 +1,6 @@
 // The worker and its device: which one all panels use, and what is said where there is none.
 
-import { byId, kept } from "./dom.js";
+import { byId, enable, kept } from "./dom.js";
 import { sentence } from "./format.js";
 import { Client, RequestError } from "./rpc.js";
 
@@ -42,7 +42,7 @@ export class Devices {
   }
 
   async #change(kind) {
-    byId("device-choice").disabled = true;
+    enable(byId("device-choice"), false);
     // Panels put aside what they can; of a device that does not answer nothing is waited for.
     const patience = new Promise((resolve) => setTimeout(resolve, 15_000));
     this.#status("starting", kind, "Putting work aside…");
@@ -55,7 +55,7 @@ export class Devices {
     this.#client?.close();
     for (const notice of ["package", "gpu", "lost"]) byId(`${notice}-notice`).hidden = true;
     byId(`device-${kind}`).checked = true;
-    byId("device-choice").disabled = true;
+    enable(byId("device-choice"), false);
     this.#status("starting", kind, "Loading the package…");
     try {
       this.#client = new Client(moduleWorker());
@@ -70,7 +70,7 @@ export class Devices {
     } catch (error) {
       notice("package-notice", sentence(error.message));
       this.#status("failed", kind, "The package could not be loaded");
-      byId("device-choice").disabled = false;
+      enable(byId("device-choice"), true);
       return;
     }
     let opened = kind;
@@ -84,7 +84,7 @@ export class Devices {
         this.current = await client.call("open", { kind: "cpu" }).catch(() => undefined);
       }
     }
-    byId("device-choice").disabled = false;
+    enable(byId("device-choice"), true);
     if (!this.current) {
       notice("package-notice", "No device could be opened.");
       this.#status("failed", opened, "No device");

@@ -35,6 +35,18 @@ export function show(place, text, value) {
   else place.dataset.value = value;
 }
 
+const left = new Map();
+
+/** Enables a control or not. What had the focus when it went has it again afterwards: keys go on where they were. */
+export function enable(control, is) {
+  const { activeElement, body } = document;
+  if (!is && control.contains(activeElement)) left.set(control, activeElement);
+  control.disabled = !is;
+  if (!is) return;
+  if (activeElement === body) left.get(control)?.focus({ preventScroll: true });
+  left.delete(control);
+}
+
 /** Calls a function once things have been quiet for a while, unless `cancel` is called before. */
 export function debounce(milliseconds, work) {
   let timer;

@@ -31,9 +31,9 @@ export function duration(seconds) {
   return `${count(Math.floor(minutes / 60))} h ${minutes % 60} min`;
 }
 
-/** With a capital and a full stop, as the library's errors come without. */
+/** With a capital and a full stop, as the library's errors come without; an address has none after it. */
 export function sentence(text) {
-  const ended = /[.!?]$/.test(text) ? text : `${text}.`;
+  const ended = /[.!?]$|:\/\/\S+$/.test(text) ? text : `${text}.`;
   return ended[0].toUpperCase() + ended.slice(1);
 }
 

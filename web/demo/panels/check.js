@@ -73,8 +73,10 @@ export function checkPanel(devices) {
     row.dataset.verdict = result.passed ? "ok" : "failed";
     const cell = (column) => row.querySelector(`[data-column=${column}]`);
     show(cell("cases"), count(result.cases), result.cases);
-    show(cell("error"), scientific(result.maxError), result.maxError);
-    show(cell("tolerance"), scientific(result.tolerance), result.tolerance);
+    // Of no cases there is nothing to measure.
+    const measured = (value) => (result.cases > 0 ? scientific(value) : "–");
+    show(cell("error"), measured(result.maxError), result.maxError);
+    show(cell("tolerance"), measured(result.tolerance), result.tolerance);
     cell("verdict").textContent = result.passed ? "ok" : "FAILED";
     if (result.leftOut.length > 0) {
       const summary = element("summary", {

@@ -1,7 +1,7 @@
 // A character model: its text, its network, its training, and what it writes.
 
 import { LossChart } from "../chart.js";
-import { byId, debounce, download, element, kept, numberOf, onDrop, show, tell } from "../dom.js";
+import { byId, debounce, download, element, enable, kept, numberOf, onDrop, show, tell } from "../dom.js";
 import { bytes, count, duration, fixed, plural, sentence } from "../format.js";
 import { needed } from "../text.js";
 
@@ -49,9 +49,9 @@ export function trainPanel(devices) {
     const ready = devices.current !== undefined;
     const idle = next === "empty" || next === "paused";
     toggle.textContent = { empty: "Start", running: "Pause", stopping: "Pausing…" }[next] ?? "Resume";
-    toggle.disabled = !ready || !(idle || next === "running");
-    control("reset").disabled = !ready || !description || !idle;
-    control("write").disabled = control("save").disabled = !ready || !description || !(idle || next === "running");
+    enable(toggle, ready && (idle || next === "running"));
+    enable(control("reset"), ready && description && idle);
+    for (const name of ["write", "save"]) enable(control(name), ready && description && (idle || next === "running"));
     control("load").disabled = !ready || !idle;
     control("text-fields").disabled = !idle;
     control("network-fields").disabled = description !== undefined || !idle;
@@ -266,14 +266,20 @@ export function trainPanel(devices) {
 
   // ---- Training ----
 
-  async function start() {
+  /** One at a time: a second click comes before the first one's answers. */
+  let starting;
+  const start = () => (starting ??= begin().finally(() => (starting = undefined)));
+
+  const toText = () => (ownChosen() ? control("text") : control("text-sample")).focus();
+
+  async function begin() {
     failure.textContent = "";
     remark("");
     // The text is read now: read again later, it would take back what is said about it.
     textChanged.cancel();
     keepSettings();
     if (!(await readText())) {
-      (ownChosen() ? control("text") : control("text-sample")).focus();
+      toText();
       return;
     }
     if (!description) {
@@ -300,6 +306,7 @@ export function trainPanel(devices) {
     } catch (error) {
       tell(control("text"), `${sentence(error.message)} Take another text, or reset.`);
       setState(devices.current ? "paused" : "lost");
+      toText();
       return;
     }
     await set();
@@ -509,7 +516,7 @@ export function trainPanel(devices) {
       control("prompt").focus();
       return;
     }
-    control("write").disabled = true;
+    enable(control("write"), false);
     try {
       await devices.call("train.sample", {}, { onProgress: ({ sample }) => showSample(sample) });
     } catch (error) {
