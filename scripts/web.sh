@@ -63,9 +63,10 @@ build() {
     done
 }
 
+# What the tests need; with --include=optional the peers too.
 node_packages() {
     command -v npm >/dev/null || fail "npm not found: install Node.js"
-    [[ web/node_modules/.package-lock.json -nt web/package-lock.json ]] || npm --prefix web ci --no-audit --no-fund >&2
+    npm --prefix web ci --no-audit --no-fund "$@" >&2
 }
 
 browser() {
@@ -77,8 +78,8 @@ command=${1-}
 case $command in
     build) build ;;
     serve) build; exec node web/tools/serve.mjs "$@" ;;
-    test) browser; node_packages; build; exec node --test --test-concurrency=1 --test-force-exit --test-reporter=spec "$@" web/tests/*.test.mjs ;;
-    bench) browser; node_packages; build; exec node web/bench/run.mjs "$@" ;;
+    test) browser; node_packages --omit=optional; build; exec node --test --test-concurrency=1 --test-force-exit --test-reporter=spec "$@" web/tests/*.test.mjs ;;
+    bench) browser; node_packages --include=optional; build; exec node web/bench/run.mjs "$@" ;;
     lint)
         cargo fmt --manifest-path web/Cargo.toml --all --check
         cargo_web clippy --manifest-path web/Cargo.toml --package wgrnn-web --$profile --locked --target $target -- -D warnings
