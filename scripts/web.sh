@@ -12,6 +12,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 fail() { echo "web: $*" >&2; exit 1; }
+self=$PWD/scripts/web.sh
 command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
 command -v cargo >/dev/null || fail "cargo not found: install Rust from https://rustup.rs"
 
@@ -43,7 +44,7 @@ packages() {
 cargo_web() {
     local installed
     installed=$(rustc --print sysroot)/lib/rustlib/$target/lib
-    if [[ -d $installed ]] || { command -v rustup >/dev/null && timeout 60 rustup -q target add $target 2>/dev/null; }; then
+    if [[ -d $installed ]] || { command -v rustup >/dev/null && rustup -q target add $target; }; then
         RUSTFLAGS="$flags" cargo "$@"
     else
         packages rustc-web rust-web-src lld
@@ -52,12 +53,15 @@ cargo_web() {
     fi
 }
 
+# Where the wasm is, whatever the environment says.
+export CARGO_TARGET_DIR=$PWD/web/target
+
 build() {
     cargo_web build --manifest-path web/Cargo.toml --package wgrnn-web --$profile --locked --target $target
     cargo run --quiet --manifest-path web/Cargo.toml --package wgrnn-bindgen --locked -- \
         web/target/$target/$profile/wgrnn_web.wasm web/pkg
     cp web/package.pkg.json web/pkg/package.json
-    cp web/README.md web/pkg/README.md
+    cp web/README.md LICENSE-APACHE LICENSE-MIT web/pkg/
     for file in web/pkg/wgrnn_bg.wasm web/pkg/wgrnn.js; do
         printf 'web: %s: %d kB, %d kB compressed\n' "$file" $(($(wc -c <$file) / 1000)) $(($(gzip -9c $file | wc -c) / 1000))
     done
@@ -71,6 +75,7 @@ node_packages() {
 
 browser() {
     [[ -n ${CHROMIUM-} ]] || command -v chromium >/dev/null || packages chromium
+    export CHROMIUM=${CHROMIUM-$(command -v chromium)}
 }
 
 command=${1-}
@@ -84,5 +89,5 @@ case $command in
         cargo fmt --manifest-path web/Cargo.toml --all --check
         cargo_web clippy --manifest-path web/Cargo.toml --package wgrnn-web --$profile --locked --target $target -- -D warnings
         cargo clippy --manifest-path web/Cargo.toml --package wgrnn-bindgen --locked -- -D warnings ;;
-    *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$self" >&2; exit 2 ;;
 esac

@@ -294,8 +294,9 @@ impl<T: Element> Tensor<T> {
 pub(crate) fn elements(shape: &[usize]) -> Result<usize> {
     let count = shape.iter().try_fold(1_usize, |count, &axis| count.checked_mul(axis));
     match count {
-        Some(count) if (1..=u32::MAX as usize).contains(&count) => Ok(count),
-        _ => Err(Error::value("tensor shape", "from 1 to 2³² elements", format!("{shape:?}"))),
+        // No allocation is larger than `isize::MAX` bytes, which matters where that has 32 bits.
+        Some(count) if (1..=(u32::MAX as usize).min(isize::MAX as usize / 4)).contains(&count) => Ok(count),
+        _ => Err(Error::value("tensor shape", "from 1 to 2³² elements, in WebAssembly 2²⁹", format!("{shape:?}"))),
     }
 }
 

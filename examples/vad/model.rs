@@ -54,9 +54,12 @@ impl Weights {
             let weight = array(&format!("{name}.weight"))?.into_dimensionality::<Ix3>()?;
             Ok((weight, array(&format!("{name}.bias"))?.into_dimensionality::<Ix1>()?))
         };
+        let stft: Array3<f32> = array("stft_conv.weight")?.into_dimensionality()?;
+        let taken = (FRAMES - 1) * HOP + stft.len_of(ndarray::Axis(2));
+        ensure!(taken < 2 * (CONTEXT + CHUNK), "stft_conv.weight is too long: {:?}", stft.shape());
         let (config, lstm) = pytorch::from_safetensors(bytes, Cell::Lstm, "lstm_cell.")?;
         Ok(Self {
-            stft: array("stft_conv.weight")?.into_dimensionality()?,
+            stft,
             convolutions: [convolution("conv1")?, convolution("conv2")?, convolution("conv3")?, convolution("conv4")?],
             config,
             lstm,

@@ -83,22 +83,23 @@ fn multiply(
     c: &mut [f32],
 ) {
     assert!(a.len() > (m - 1) * a_row + (k - 1) * a_column && b.len() >= (k - 1) * b_row + n && c.len() >= m * n);
+    // Cᵀ += Bᵀ·Aᵀ: vectors are stored along the columns of what is written, and rows of C are contiguous.
     // SAFETY: the assertion keeps every element that these sizes and strides reach inside of its slice.
     unsafe {
         get_gemm_fn()(
-            m,
             n,
+            m,
             k,
             c.as_mut_ptr(),
-            1,
             n as isize,
-            true,
-            a.as_ptr(),
-            a_column as isize,
-            a_row as isize,
-            b.as_ptr(),
             1,
+            true,
+            b.as_ptr(),
             b_row as isize,
+            1,
+            a.as_ptr(),
+            a_row as isize,
+            a_column as isize,
             1.0,
             1.0,
             false,

@@ -64,13 +64,26 @@ struct Layout {
 /// Errors that reached no scope, which the next call reports, and the device's loss, which every later one does.
 #[derive(Default)]
 pub(crate) struct Faults {
-    error: Mutex<Option<String>>,
+    errors: Mutex<Errors>,
     loss: OnceLock<String>,
+}
+
+#[derive(Default)]
+struct Errors {
+    /// How many there were, and after how many of them somebody was told.
+    count: u64,
+    told: u64,
+    /// The first that nobody was told of, or the last.
+    message: String,
 }
 
 impl Faults {
     pub fn report(&self, message: &str) {
-        locked(&self.error).get_or_insert_with(|| message.to_owned());
+        let mut errors = locked(&self.errors);
+        if errors.told == errors.count {
+            message.clone_into(&mut errors.message);
+        }
+        errors.count += 1;
     }
 
     pub fn report_loss(&self, message: String) {
@@ -78,8 +91,21 @@ impl Faults {
         drop(self.loss.set(message));
     }
 
+    fn count(&self) -> u64 {
+        locked(&self.errors).count
+    }
+
+    /// What nobody was told of yet.
     fn take(&self) -> Option<String> {
-        let error = locked(&self.error).take();
+        let told = locked(&self.errors).told;
+        self.since(told)
+    }
+
+    /// What came after so many errors: whoever waited meanwhile is told.
+    fn since(&self, count: u64) -> Option<String> {
+        let mut errors = locked(&self.errors);
+        let error = (errors.count > count).then(|| errors.message.clone());
+        errors.told = errors.count;
         self.loss.get().cloned().or(error)
     }
 }
@@ -152,8 +178,9 @@ impl Gpu {
 
     /// Runs wgpu calls, and gives what they complained of.
     pub fn guarded<T>(&self, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
-        let value = guard(&self.device, &self.faults, during, calls)?;
-        self.faults.take().map_or(Ok(value), |message| Err(Error::Gpu { during: during.to_owned(), message }))
+        // Before: what is refused has not been done.
+        self.faults.take().map_or(Ok(()), |message| Err(Error::Gpu { during: during.to_owned(), message }))?;
+        guard(&self.device, &self.faults, during, calls)
     }
 
     pub fn wait(&self) -> Result<()> {
@@ -178,6 +205,7 @@ impl Gpu {
         let fault = |message: String| Error::Gpu { during: during.to_owned(), message };
         let (send, receive) = futures_channel::oneshot::channel();
         let size = 4 * count as u64;
+        let faults = self.faults.count();
         let staging = self.guarded(during, || {
             let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("readback"),
@@ -202,10 +230,14 @@ impl Gpu {
             self.wait_async().await?;
         }
         // In a browser errors come while this waits.
-        self.faults.take().map_or(Ok(()), |message| Err(fault(message)))?;
+        self.faults.since(faults).map_or(Ok(()), |message| Err(fault(message)))?;
         received.map_err(fault)?;
         let mapped = staging.get_mapped_range(..).map_err(|error| fault(error.to_string()))?;
-        Ok(bytemuck::pod_collect_to_vec(&mapped[..]))
+        let words = bytemuck::pod_collect_to_vec(&mapped[..]);
+        drop(mapped);
+        // A browser would keep it until it is collected.
+        staging.destroy();
+        Ok(words)
     }
 
     /// Workgroups that run side by side, tried once; a browser can't wait for a trial's end.

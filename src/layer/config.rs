@@ -361,6 +361,7 @@ impl RnnConfig {
         }
         crate::train::check_probability(self.dropout())?;
         // Rows of W and R, and the longer of their columns: 32-bit words index them too.
+        crate::tensor::elements(&[self.tracks(), self.state_size()])?;
         crate::tensor::elements(&[self.cell.gates() * self.hidden, self.input.max(self.output_size())])?;
         self.form().check()?;
         if self.bias == Bias::Two && !self.cell.has_recurrent_weights() {

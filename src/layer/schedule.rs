@@ -290,7 +290,7 @@ pub(crate) fn is_small(device: &Device, config: &RnnConfig, batch: usize) -> boo
         return work < if batch * config.tracks() >= threads::count() { 1 << 19 } else { 1 << 18 };
     }
     let tuning = tuning(device);
-    work * batch.min(tuning.sequence.rows as usize) <= tuning.sequence_work
+    work.saturating_mul(batch.min(tuning.sequence.rows as usize)) <= tuning.sequence_work
         && rows_tile(device, config, batch, state_width(config), Kernel::Sequence).is_some()
 }
 
@@ -343,7 +343,7 @@ impl Schedule {
         {
             return Self::Grid;
         }
-        if !device.is_cpu() && super::joins(device, config) && work * batch <= tuning(device).wave_work {
+        if !device.is_cpu() && super::joins(device, config) && work.saturating_mul(batch) <= tuning(device).wave_work {
             return Self::Wavefront;
         }
         Self::Step

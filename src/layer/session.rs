@@ -55,7 +55,9 @@ impl Session {
     pub(super) fn new(rnn: &Rnn, options: SessionOptions) -> Result<Self> {
         // Whether the shape and the lengths can be, before memory is asked for.
         options.output_shape(rnn)?;
-        super::check_lengths(options.steps, options.batch, options.call.lengths.list().as_deref())?;
+        if let Some(lengths) = options.call.lengths.list() {
+            super::check_lengths(options.steps, options.batch, Some(&lengths))?;
+        }
         let state = rnn.device_state(options.batch)?;
         Self::with_state(rnn, options, state)
     }

@@ -4,6 +4,7 @@ use super::config::RnnConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::tensor::Storage;
+use futures_util::future::try_join;
 use ndarray::{Array3, ArrayView3, Axis, s};
 
 /// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse; with S heads [L·D·S, N, ·], a
@@ -124,12 +125,16 @@ impl DeviceState {
     pub async fn read_async(&self) -> Result<State> {
         let rows = self.config.layers * self.config.tracks();
         let width = self.config.state_size();
-        let mut h = self.read_array(&self.h, [rows, self.batch, width.next_multiple_of(4)]).await?;
-        h.slice_axis_inplace(Axis(2), (..width).into());
-        let c = match &self.c {
-            Some(c) => Some(self.read_array(c, [rows, self.batch, self.config.cell_state_size()]).await?),
-            None => None,
+        let h = self.read_array(&self.h, [rows, self.batch, width.next_multiple_of(4)]);
+        let c = async {
+            match &self.c {
+                Some(c) => self.read_array(c, [rows, self.batch, self.config.cell_state_size()]).await.map(Some),
+                None => Ok(None),
+            }
         };
+        // Both begin before either is waited for: they are of one moment.
+        let (mut h, c) = try_join(h, c).await?;
+        h.slice_axis_inplace(Axis(2), (..width).into());
         Ok(State { h: h.as_standard_layout().into_owned(), c })
     }
 

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::layer::State;
 use crate::tensor::Storage;
 use crate::weights::files::{fault, read_file, replace, serialize, tensor};
+use futures_util::future::{try_join, try_join_all, try_join3};
 use ndarray::{Array3, ArrayD, IxDyn};
 use safetensors::SafeTensors;
 use std::collections::HashMap;
@@ -38,25 +39,27 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::save`], but for files.
     pub async fn to_safetensors_async(&self, notes: &HashMap<String, String>) -> Result<Vec<u8>> {
-        let status = self.status.read_async().await?;
+        let trained = self.trained.iter().map(|trained| async move {
+            let moments = trained.moments.iter().map(|(moment, storage)| async move {
+                let array = self.read(storage, trained.parameters.len()).await?;
+                Ok((format!("{OPTIMIZER}{}{moment}", trained.name), array))
+            });
+            let (weights, moments) = try_join(trained.parameters.read_async(), try_join_all(moments)).await?;
+            let weights = weights.into_iter().map(|(name, array)| (format!("{}{name}", trained.name), array));
+            Ok(weights.chain(moments).collect::<Vec<_>>())
+        });
+        let states = self.states.iter().map(|(name, state)| async move {
+            let State { h, c } = state.read_async().await?;
+            let h = (format!("{STATE}{name}.h"), h.into_dyn());
+            Ok([h].into_iter().chain(c.map(|c| (format!("{STATE}{name}.c"), c.into_dyn()))).collect::<Vec<_>>())
+        });
+        // All begin before any is waited for: they are of one moment.
+        let all = try_join3(self.status.read_async(), try_join_all(trained), try_join_all(states));
+        let (status, trained, states) = all.await?;
         if status[0] != 0 {
             return Err(Error::Diverged { step: status[0] });
         }
-        let mut arrays = Vec::new();
-        for trained in &self.trained {
-            for (name, array) in trained.parameters.read_async().await? {
-                arrays.push((format!("{}{name}", trained.name), array));
-            }
-            for (moment, storage) in &trained.moments {
-                let words = trained.parameters.len();
-                arrays.push((format!("{OPTIMIZER}{}{moment}", trained.name), self.read(storage, words).await?));
-            }
-        }
-        for (name, state) in &self.states {
-            let State { h, c } = state.read_async().await?;
-            arrays.push((format!("{STATE}{name}.h"), h.into_dyn()));
-            arrays.extend(c.map(|c| (format!("{STATE}{name}.c"), c.into_dyn())));
-        }
+        let mut arrays = [trained.concat(), states.concat()].concat();
         // The loss since it was last asked for, so that the next report is the same too.
         let progress = ndarray::arr1(&[f32::from_bits(status[3]), status[4] as f32]);
         arrays.push(("progress".to_owned(), progress.into_dyn()));

@@ -10,6 +10,7 @@ use crate::plan::Value;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;
 use crate::weights::files::{fault, read_file, replace, serialize, tensor};
+use futures_util::future::try_join_all;
 use ndarray::{Array1, Array2, ArrayView, Dimension};
 use rand_mt::Mt;
 use safetensors::SafeTensors;
@@ -263,11 +264,12 @@ impl Model {
     /// # Errors
     /// [`Gpu`](Error::Gpu).
     pub async fn to_safetensors_async(&self, prefix: &str) -> Result<Vec<u8>> {
-        let mut arrays = Vec::new();
-        for (name, parameters) in self.parameters() {
-            let read = parameters.read_async().await?;
-            arrays.extend(read.into_iter().map(|(array, values)| (format!("{prefix}{name}{array}"), values)));
-        }
+        let parts = self.parameters().into_iter().map(|(name, parameters)| async move {
+            let named = |(array, values)| (format!("{prefix}{name}{array}"), values);
+            Ok(parameters.read_async().await?.into_iter().map(named).collect::<Vec<_>>())
+        });
+        // All begin before any is waited for: they are of one moment.
+        let arrays = try_join_all(parts).await?.concat();
         serialize(arrays.iter().map(|(name, array)| (name.clone(), array.view())), None)
     }
 }

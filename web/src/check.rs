@@ -2,7 +2,7 @@
 
 use crate::arrays::object;
 use crate::device::Device;
-use crate::promise::promise;
+use crate::promise::{attempt, promise};
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 use wgrnn::check::{self, Comparison};
@@ -29,31 +29,37 @@ pub fn cell_names() -> Vec<String> {
 
 /// Runs all cases of a kernel on the device and by its twin on the CPU.
 #[wasm_bindgen(js_name = checkKernel, unchecked_return_type = "Promise<CheckRow>")]
-pub fn check_kernel(device: &Device, kernel: &str) -> Result<Promise, JsError> {
-    let found = Kernel::ALL.into_iter().find(|known| known.row().name == kernel);
-    let kernel = found.ok_or_else(|| JsError::new(&format!("kernel: there is no '{kernel}'")))?;
-    let device = device.inner().clone();
-    Ok(promise(async move {
-        let report = check::kernel_async(&device, kernel).await?;
-        let left_out = report.left_out.iter().map(|(case, reason)| format!("{case}: {reason}")).collect();
-        Ok(row(report.kernel, report.cases, report.worst.as_ref(), &report.failures, left_out, report.passed()))
-    }))
+pub fn check_kernel(device: &Device, kernel: &str) -> Promise {
+    attempt(|| {
+        let found = Kernel::ALL.into_iter().find(|known| known.row().name == kernel);
+        let kernel = found.ok_or_else(|| JsError::new(&format!("kernel: there is no '{kernel}'")))?;
+        let device = device.inner().clone();
+        Ok(promise(async move {
+            let report = check::kernel_async(&device, kernel).await?;
+            let left_out = report.left_out.iter().map(|(case, reason)| format!("{case}: {reason}")).collect();
+            Ok(row(report.kernel, report.cases, report.worst.as_ref(), &report.failures, left_out, report.passed()))
+        }))
+    })
 }
 
 /// Runs a layer on the device and in the textbook reference.
 #[wasm_bindgen(js_name = checkLayer, unchecked_return_type = "Promise<CheckRow>")]
-pub fn check_layer(device: &Device, layer: &str) -> Result<Promise, JsError> {
-    let (name, config) = named(layer)?;
-    let device = device.inner().clone();
-    Ok(promise(async move { Ok(layer_row(name, &check::layer_async(&device, &config).await?)) }))
+pub fn check_layer(device: &Device, layer: &str) -> Promise {
+    attempt(|| {
+        let (name, config) = named(layer)?;
+        let device = device.inner().clone();
+        Ok(promise(async move { Ok(layer_row(name, &check::layer_async(&device, &config).await?)) }))
+    })
 }
 
 /// Computes a layer's gradients on the device and by the twins on the CPU.
 #[wasm_bindgen(js_name = checkGradients, unchecked_return_type = "Promise<CheckRow>")]
-pub fn check_gradients(device: &Device, layer: &str) -> Result<Promise, JsError> {
-    let (name, config) = named(layer)?;
-    let device = device.inner().clone();
-    Ok(promise(async move { Ok(layer_row(name, &check::gradients_async(&device, &config).await?)) }))
+pub fn check_gradients(device: &Device, layer: &str) -> Promise {
+    attempt(|| {
+        let (name, config) = named(layer)?;
+        let device = device.inner().clone();
+        Ok(promise(async move { Ok(layer_row(name, &check::gradients_async(&device, &config).await?)) }))
+    })
 }
 
 fn named(layer: &str) -> Result<(&'static str, RnnConfig), JsError> {

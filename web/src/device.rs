@@ -2,7 +2,7 @@
 
 use crate::arrays::{object, property};
 use crate::options;
-use crate::promise::promise;
+use crate::promise::{attempt, promise};
 use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -15,38 +15,37 @@ pub struct Device {
     /// Browsers name adapters by vendor and architecture, which wgpu does not pass on.
     name: String,
     class: Class,
+    note: Option<String>,
 }
 
 #[wasm_bindgen]
 impl Device {
     /// The browser's GPU. Rejects where there is none.
     #[wasm_bindgen(unchecked_return_type = "Promise<Device>")]
-    pub fn gpu(
-        #[wasm_bindgen(unchecked_optional_param_type = "GpuOptions")] options: &JsValue,
-    ) -> Result<Promise, JsError> {
-        let options = options::gpu(options)?;
-        Ok(promise(async move { Ok(open(&options).await?.into()) }))
+    pub fn gpu(#[wasm_bindgen(unchecked_optional_param_type = "GpuOptions")] options: &JsValue) -> Promise {
+        attempt(|| {
+            let options = options::gpu(options)?;
+            Ok(promise(async move { Ok(open(&options).await.map_err(|reason| JsError::new(&reason))?.into()) }))
+        })
     }
 
     /// The browser's GPU if there is one, else the CPU: `note` says why.
     #[wasm_bindgen(unchecked_return_type = "Promise<Device>")]
     pub fn auto() -> Promise {
         promise(async {
-            let device = match open(&options::GpuOptions::default()).await {
-                Ok(device) => device,
-                Err(_) => Self::of_cpu(wgrnn::Device::auto_async().await),
-            };
-            Ok(device.into())
+            let opened = open(&options::GpuOptions::default()).await;
+            Ok(opened.unwrap_or_else(|reason| Self::of_cpu(Some(format!("using the CPU: {reason}")))).into())
         })
     }
 
     /// The CPU in WebAssembly, in one thread: it computes before its promises are returned.
     pub fn cpu() -> Self {
-        Self::of_cpu(wgrnn::Device::cpu())
+        Self::of_cpu(None)
     }
 
-    fn of_cpu(inner: wgrnn::Device) -> Self {
-        Self { name: inner.name().to_owned(), class: Class::Cpu, inner }
+    fn of_cpu(note: Option<String>) -> Self {
+        let inner = wgrnn::Device::cpu();
+        Self { name: inner.name().to_owned(), class: Class::Cpu, note, inner }
     }
 
     /// The adapter's name, or `CPU`.
@@ -64,10 +63,7 @@ impl Device {
     /// What a caller of `auto` should know: why this is not a GPU, or that it is one in software only.
     #[wasm_bindgen(getter)]
     pub fn note(&self) -> Option<String> {
-        if self.class == Class::Software {
-            return Some(format!("{} is a GPU in software: right, but slow", self.name));
-        }
-        self.inner.note()
+        self.note.clone()
     }
 
     /// What is known of the adapter; undefined for the CPU.
@@ -120,18 +116,19 @@ impl Device {
     }
 }
 
-async fn open(options: &options::GpuOptions) -> Result<Device, JsError> {
+async fn open(options: &options::GpuOptions) -> Result<Device, String> {
     let gpu = property(&property(&js_sys::global(), "navigator"), "gpu");
     if gpu.is_undefined() || gpu.is_null() {
-        return Err(JsError::new(
-            "no GPU: this browser has no WebGPU, or does not give it to this page (navigator.gpu)",
-        ));
+        return Err("no GPU: this browser has no WebGPU, or does not give it to this page (navigator.gpu)".to_owned());
     }
-    let info =
-        info(&gpu).await.ok_or_else(|| JsError::new("no GPU: this browser has WebGPU, but no adapter for it"))?;
+    let info = info(&gpu).await.ok_or("no GPU: this browser has WebGPU, but no adapter for it")?;
     let text = |name: &str| property(&info, name).as_string().filter(|text| !text.is_empty());
     let names: Vec<_> = ["vendor", "architecture", "device", "description"].into_iter().filter_map(text).collect();
     let name = if names.is_empty() { "WebGPU".to_owned() } else { names.join(" ") };
+    let wanted = options.adapter.as_deref().unwrap_or_default();
+    if !name.to_lowercase().contains(&wanted.to_lowercase()) {
+        return Err(format!("no GPU named '{wanted}': this browser gives {name}"));
+    }
     let fallback = property(&info, "isFallbackAdapter").is_truthy();
     // Software adapters are to be told from GPUs: other schedules are best for them.
     let software = fallback || ["swiftshader", "llvmpipe", "warp"].iter().any(|known| name.contains(known));
@@ -141,13 +138,14 @@ async fn open(options: &options::GpuOptions) -> Result<Device, JsError> {
         false if name.starts_with("nvidia") => Class::Discrete,
         false => Class::Integrated,
     };
+    let note = software.then(|| format!("{name} is a GPU in software: right, but slow"));
     let options = GpuOptions {
-        adapter: options.adapter.clone(),
         portable: options.portable.unwrap_or(false),
         class: Some(options.class.map_or(class, Class::from)),
         ..GpuOptions::default()
     };
-    Ok(Device { inner: wgrnn::Device::gpu_async(&options).await?, name, class })
+    let inner = wgrnn::Device::gpu_async(&options).await.map_err(|error| error.to_string())?;
+    Ok(Device { inner, name, class, note })
 }
 
 /// The adapter's `GPUAdapterInfo`.

@@ -3,7 +3,7 @@
 use crate::arrays::{array, array_of, object, property, state, state_to_js, to_js, weights_to_js};
 use crate::device::Device;
 use crate::options;
-use crate::promise::promise;
+use crate::promise::{attempt, promise};
 use js_sys::Promise;
 use ndarray::Ix3;
 use std::rc::Rc;
@@ -78,14 +78,16 @@ impl Rnn {
         &self,
         #[wasm_bindgen(unchecked_param_type = "NdArray")] x: &JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "RnnCall")] call: &JsValue,
-    ) -> Result<Promise, JsError> {
-        let x = array_of::<f32, Ix3>("input", x)?;
-        let initial = state("state", &property(call, "state"))?;
-        let (rnn, call) = (Rc::clone(&self.0), options::call(call)?);
-        Ok(promise(async move {
-            let output = rnn.forward_with_async(x.view(), initial.as_ref(), &call).await?;
-            Ok(object([("y", to_js(output.y.view())), ("state", state_to_js(&output.state))]))
-        }))
+    ) -> Promise {
+        attempt(|| {
+            let x = array_of::<f32, Ix3>("input", x)?;
+            let initial = state("state", &property(call, "state"))?;
+            let (rnn, call) = (Rc::clone(&self.0), options::call(call)?);
+            Ok(promise(async move {
+                let output = rnn.forward_with_async(x.view(), initial.as_ref(), &call).await?;
+                Ok(object([("y", to_js(output.y.view())), ("state", state_to_js(&output.state))]))
+            }))
+        })
     }
 
     /// Gradients for the given ones of the output and, if there are any, of the final state.
@@ -95,21 +97,23 @@ impl Rnn {
         #[wasm_bindgen(unchecked_param_type = "NdArray")] x: &JsValue,
         #[wasm_bindgen(unchecked_param_type = "NdArray")] dy: &JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "RnnCall & { stateGradient?: State }")] call: &JsValue,
-    ) -> Result<Promise, JsError> {
-        let (x, dy) = (array_of::<f32, Ix3>("input", x)?, array::<f32>("gradient of the output", dy)?);
-        let initial = state("state", &property(call, "state"))?;
-        let last = state("stateGradient", &property(call, "stateGradient"))?;
-        let (rnn, call) = (Rc::clone(&self.0), options::call(call)?);
-        Ok(promise(async move {
-            let all = rnn.gradients_async(x.view(), initial.as_ref(), &call, dy.view(), last.as_ref()).await?;
-            Ok(object([
-                ("y", to_js(all.output.y.view())),
-                ("state", state_to_js(&all.output.state)),
-                ("x", to_js(all.x.view().into_dyn())),
-                ("stateGradient", state_to_js(&all.state)),
-                ("weights", weights_to_js(&all.weights)),
-            ]))
-        }))
+    ) -> Promise {
+        attempt(|| {
+            let (x, dy) = (array_of::<f32, Ix3>("input", x)?, array::<f32>("gradient of the output", dy)?);
+            let initial = state("state", &property(call, "state"))?;
+            let last = state("stateGradient", &property(call, "stateGradient"))?;
+            let (rnn, call) = (Rc::clone(&self.0), options::call(call)?);
+            Ok(promise(async move {
+                let all = rnn.gradients_async(x.view(), initial.as_ref(), &call, dy.view(), last.as_ref()).await?;
+                Ok(object([
+                    ("y", to_js(all.output.y.view())),
+                    ("state", state_to_js(&all.output.state)),
+                    ("x", to_js(all.x.view().into_dyn())),
+                    ("stateGradient", state_to_js(&all.state)),
+                    ("weights", weights_to_js(&all.weights)),
+                ]))
+            }))
+        })
     }
 
     /// The layer for one shape, from which nothing is read back but what is asked for.

@@ -30,6 +30,9 @@ pub fn choose(
     if !(temperature.is_finite() && temperature >= 0.0) {
         return Err(JsError::new(&format!("temperature: expected a number from 0, got {temperature}")));
     }
+    if scores.is_empty() {
+        return Err(JsError::new("scores: expected one at least, got none"));
+    }
     Ok(choose::choose(scores, temperature, top_k, uniform))
 }
 

@@ -5,6 +5,11 @@ use std::task::{Context, Poll, Waker};
 use wasm_bindgen::{JsError, JsValue};
 use wasm_bindgen_futures::future_to_promise;
 
+/// What a call promises, or the rejection of what it can't begin with.
+pub fn attempt(call: impl FnOnce() -> Result<Promise, JsError>) -> Promise {
+    call().unwrap_or_else(|error| Promise::reject(&error.into()))
+}
+
 /// Begins at once, up to where the device is waited for: calls act in the order in which they were made, whatever is awaited
 /// first. What the CPU device gives is there when this returns.
 pub fn promise(future: impl Future<Output = Result<JsValue, JsError>> + 'static) -> Promise {

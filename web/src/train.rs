@@ -5,9 +5,9 @@ use crate::arrays::{array, object};
 use crate::device::Device;
 use crate::layer::read;
 use crate::options::{self, Loss, TrainingOptions};
-use crate::promise::promise;
+use crate::promise::{attempt, promise};
 use js_sys::{Promise, Uint8Array};
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -108,6 +108,8 @@ pub struct Trainer {
     goal: Goal,
     state: DeviceState,
     trainer: Rc<RefCell<wgrnn::Trainer>>,
+    /// What `trainer` says, for whoever asks while it waits.
+    steps: Cell<u32>,
 }
 
 /// The shape of a model's output for a call, as [`wgrnn::Model::forward`] gives it.
@@ -164,10 +166,11 @@ impl Trainer {
         if call.carry {
             trainer.keep_state("carried", &state);
         }
-        Ok(Self { source, goal, state, trainer: Rc::new(RefCell::new(trainer)) })
+        Ok(Self { source, goal, state, trainer: Rc::new(RefCell::new(trainer)), steps: Cell::new(0) })
     }
 
-    /// One step on these inputs and targets: writes them and submits the work, without waiting for it.
+    /// One step on these inputs and targets: writes them and submits the work, without waiting for it. Targets of a cross
+    /// entropy that are 0xffffffff count for nothing. Throws while a promise of this trainer is pending.
     pub fn step(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] x: &JsValue,
@@ -176,7 +179,9 @@ impl Trainer {
         let mut trainer = free(&self.trainer)?;
         self.source.write(x)?;
         self.goal.write(targets)?;
-        Ok(trainer.step()?)
+        trainer.step()?;
+        self.steps.set(trainer.steps());
+        Ok(())
     }
 
     /// Waits for the last step and says how it goes; rejects once the loss is no finite number.
@@ -196,8 +201,8 @@ impl Trainer {
 
     /// Steps taken so far, those of a loaded checkpoint included.
     #[wasm_bindgen(getter)]
-    pub fn steps(&self) -> Result<u32, JsError> {
-        Ok(free(&self.trainer)?.steps())
+    pub fn steps(&self) -> u32 {
+        self.steps.get()
     }
 
     /// Another learning rate from the next step on.
@@ -217,23 +222,28 @@ impl Trainer {
     pub fn checkpoint(
         &self,
         #[wasm_bindgen(unchecked_optional_param_type = "Record<string, string>")] notes: JsValue,
-    ) -> Result<Promise, JsError> {
-        let notes: HashMap<String, String> = if notes.is_undefined() {
-            HashMap::new()
-        } else {
-            serde_wasm_bindgen::from_value(notes).map_err(|error| JsError::new(&format!("notes: {error}")))?
-        };
-        let trainer = Rc::clone(&self.trainer);
-        Ok(promise(async move {
-            let bytes = free(&trainer)?.to_safetensors_async(&notes).await?;
-            Ok(Uint8Array::from(&*bytes).into())
-        }))
+    ) -> Promise {
+        attempt(|| {
+            let notes: HashMap<String, String> = if notes.is_undefined() {
+                HashMap::new()
+            } else {
+                serde_wasm_bindgen::from_value(notes).map_err(|error| JsError::new(&format!("notes: {error}")))?
+            };
+            let trainer = Rc::clone(&self.trainer);
+            Ok(promise(async move {
+                let bytes = free(&trainer)?.to_safetensors_async(&notes).await?;
+                Ok(Uint8Array::from(&*bytes).into())
+            }))
+        })
     }
 
     /// Goes on from a checkpoint of a model of this kind; gives its notes. After an error all is as it was.
     #[wasm_bindgen(unchecked_return_type = "Record<string, string>")]
     pub fn load(&self, bytes: &[u8]) -> Result<JsValue, JsError> {
-        Ok(notes_to_js(&free(&self.trainer)?.load_safetensors(bytes)?))
+        let mut trainer = free(&self.trainer)?;
+        let notes = trainer.load_safetensors(bytes)?;
+        self.steps.set(trainer.steps());
+        Ok(notes_to_js(&notes))
     }
 
     /// The notes of a checkpoint, which may say what model it is of.
@@ -285,13 +295,12 @@ impl Predictor {
 
     /// The model's outputs for these inputs.
     #[wasm_bindgen(unchecked_return_type = "Promise<NdArray>")]
-    pub fn predict(
-        &self,
-        #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] x: &JsValue,
-    ) -> Result<Promise, JsError> {
-        self.source.write(x)?;
-        self.evaluation.program().run()?;
-        Ok(read(self.output.clone()))
+    pub fn predict(&self, #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] x: &JsValue) -> Promise {
+        attempt(|| {
+            self.source.write(x)?;
+            self.evaluation.program().run()?;
+            Ok(read(self.output.clone()))
+        })
     }
 
     /// Sets the carried state to zeros.

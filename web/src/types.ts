@@ -77,7 +77,7 @@ export interface RnnConfig {
   recurrentDropout?: number;
 }
 
-/** h and, of an LSTM, c: [L·D, N, H]. */
+/** h, and c of cells that have it: [L·D, N, H]; of S heads [L·D·S, N, H], of an sLSTM's c 3·H. */
 export interface State { h: NdArray; c?: NdArray }
 
 export interface RnnCall {

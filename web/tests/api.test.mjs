@@ -109,3 +109,43 @@ test("objects that are freed leave no memory behind", async () => {
   const { before, after } = await run("api", "memory");
   assert.equal(after, before);
 });
+
+for (const device of ["gpu", "cpu"]) {
+  test(`what is read from the ${device} is of one moment`, async () => {
+    const { alone, state, weights, changed, steps } = await run("api", "moments", device);
+    assert.deepEqual(state, alone);
+    assert.ok(weights, "weights that were asked for before a step are those of before");
+    assert.ok(changed);
+    assert.equal(steps, 1);
+  });
+}
+
+test("every option of a layer does something", async () => {
+  const { none, ...seen } = await run("api", "options");
+  // What they change is the library's own to test; here, that each reaches it.
+  const same = ({ names, shape, y }) => JSON.stringify([names, shape, y]) === JSON.stringify([none.names, none.shape, none.y]);
+  for (const [name, one] of Object.entries(seen)) assert.ok(!same(one), name);
+  const texts = Object.values(seen).map((one) => JSON.stringify(one));
+  assert.equal(new Set(texts).size, texts.length);
+  assert.deepEqual(seen.heads.shape, [4, 1, 10]);
+  assert.deepEqual(seen.projection.shape, [4, 1, 2]);
+  assert.deepEqual(seen.batchFirst.shape, [1, 4, 5]);
+});
+
+test("every option of training does something", async () => {
+  const losses = await run("api", "trainings");
+  for (const [name, of] of Object.entries(losses)) {
+    assert.ok(of.every(Number.isFinite) && of[3] !== of[0], `${name}: ${of}`);
+  }
+  const texts = Object.values(losses).map(String);
+  assert.equal(new Set(texts).size, texts.length, JSON.stringify(losses));
+});
+
+test("a GPU is opened by name, or as the weakest ones are", async () => {
+  const { same, other, bytes, y, rejected } = await run("api", "devices");
+  assert.ok(same);
+  assert.match(other, /no GPU named 'quantum': this browser gives/);
+  assert.equal(bytes, 1 << 27);
+  assert.deepEqual(y, [2, 1, 5]);
+  assert.match(rejected, /unknown option 'adaptor'/);
+});

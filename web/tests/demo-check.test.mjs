@@ -33,8 +33,7 @@ test("the doctor checks all of the CPU device, finds it right, and reports what 
   }
   assert.ok(await page.isHidden("#check-failures"));
   await page.click("#check-copy");
-  await says(page, "check-copy", /^Copied$/);
-  const report = await page.evaluate(() => navigator.clipboard.readText());
+  const report = await (await page.waitForFunction(() => navigator.clipboard.readText())).jsonValue();
   assert.match(report, /^The CPU device: all is right\.\nCPU\n/);
   for (const { name } of rows) assert.match(report, new RegExp(`^${name} .* ok$`, "m"));
   await pictures(page, t, "check", { visible: ["#check-verdict", "[data-check='kernels:scan']", "#check-copy"] });
@@ -62,7 +61,7 @@ test("one row that is wrong and one that can't be checked: not right", async (op
   const code = `
     const right = ${right};
     export const checkKernel = async (device, name) =>
-      name === "scan" ? { ...right(device, name), maxError: 0.01, passed: false, failures: ["${failure}"] } : right(device, name);
+      ({ ...right(device, name), ...(name === "scan" && { maxError: 0.01, passed: false, failures: ["${failure}"] }) });
     export const checkLayer = async (device, name) => right(device, name);
     export const checkGradients = async (device, name) => {
       if (name === "gru_reset_after") throw new Error("planted");

@@ -29,8 +29,7 @@ for (const [webgpu, reason, address] of [
     assert.equal(await textOf(page, "device-status"), "WebAssembly on the CPU");
     if (webgpu === "none") await pictures(page, t, "no-gpu", { visible: ["#gpu-notice", "#gpu-retry"] });
     await pronounces(page);
-    await page.click("#gpu-retry");
-    await stateOf(page, "device-status", "starting");
+    await Promise.all([page.waitForEvent("worker"), page.click("#gpu-retry")]);
     await stateOf(page, "device-status", "ready");
     await says(page, "gpu-notice", /All panels run on the CPU instead/);
   });
@@ -67,7 +66,7 @@ async function trainAndLose(page) {
   await says(page, "lost-notice", /^\s*The GPU device was lost/);
   await stateOf(page, "device-status", "lost");
   await stateOf(page, "train", "lost");
-  const step = (await textOf(page, "lost-notice")).match(/The model is kept as of step (\d+)\./)?.[1];
+  const step = (await textOf(page, "lost-notice")).match(/The model is kept as of step ([\d,]+)\./)?.[1].replace(",", "");
   assert.ok(step >= 10 && step % 10 === 0, `${step}`);
   assert.equal(await textOf(page, "train-status"), `Interrupted at step ${await textOf(page, "train-step")}.`);
   assert.equal(await page.inputValue("#train-text"), text);
@@ -75,7 +74,7 @@ async function trainAndLose(page) {
 }
 
 for (const kind of ["gpu", "cpu"]) {
-  test(`a device that is lost while it trains: training goes on with the ${kind} from the step that was kept`, async (open, t) => {
+  test(`a device is lost while it trains: training goes on with the ${kind} from the step that was kept`, async (open, t) => {
     const page = await open("?device=gpu#train", { prepare: holdDevice });
     const step = await trainAndLose(page);
     if (kind === "gpu") await pictures(page, t, "lost", { visible: ["#lost-notice", "#lost-gpu", "#lost-cpu"] });
@@ -88,7 +87,7 @@ for (const kind of ["gpu", "cpu"]) {
     await start(page);
     await trained(page, step + 1);
     // The model was taken along, not made anew.
-    assert.ok((await numberOf(page, "train-loss")) < Math.log2(new Set(text).size));
+    assert.ok((await numberOf(page, "train-loss")) < Math.log2(new Set(text).size) - 0.3);
     await pause(page);
   });
 }

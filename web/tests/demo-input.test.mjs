@@ -1,7 +1,9 @@
 // What the demo is given wrongly: each time it says what is wrong, and loses nothing.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { demo, fill, headerOf, numberOf, offer, pause, saved, says, small, start, stateOf, textOf, trained, withHeader } from "./demo.mjs";
+import {
+  demo, fill, headerOf, numberOf, offer, pause, saved, says, small, start, stateOf, textOf, trained, withHeader,
+} from "./demo.mjs";
 
 const { test } = demo();
 const line = "The naïve cat sat on the mat. ";
@@ -105,7 +107,11 @@ test("characters that the model has never seen are named, in a text and in a pro
   await page.click("#train-write");
   await says(page, "train-prompt-error", /^The model’s text has no ‘Q’, ‘Z’$/);
   await page.fill("#train-text", line.repeat(100) + "Where is the dog?");
-  await refused(page, "train-text", "train-text-error", /^The model has never seen ‘\?’, ‘W’, ‘d’, ‘g’, ‘i’, ‘r’\. Take another text, or reset\.$/);
+  const unseen = /^The model has never seen ‘\?’, ‘W’, ‘d’, ‘g’, ‘i’, ‘r’\. Take another text, or reset\.$/;
+  await refused(page, "train-text", "train-text-error", unseen);
+  // What is typed is read 0.4 s later, which takes nothing back.
+  await page.evaluate(() => new Promise((later) => setTimeout(later, 600)));
+  assert.match(await textOf(page, "train-text-error"), unseen);
   await page.fill("#train-text", line.repeat(50));
   await start(page);
   await trained(page, step + 1);

@@ -34,7 +34,8 @@ for (const device of ["gpu", "cpu"]) {
     });
     assert.deepEqual(found, expected);
     const spoken = segments.reduce((sum, [start, end]) => sum + end - start, 0);
-    assert.ok((await textOf(page, "speech-status")).startsWith(`${seconds(spoken)} s of speech in 5 segments, of 11.03 s; found in `));
+    const status = await textOf(page, "speech-status");
+    assert.ok(status.startsWith(`${seconds(spoken)} s of speech in 5 segments, of 11.03 s; found in `), status);
   });
 }
 
@@ -42,11 +43,18 @@ test("a segment is played, and all of it, until it is stopped", async (open) => 
   const page = await open("?device=cpu#speech");
   await page.click("#speech-sample");
   await stateOf(page, "speech", "done", "failed");
-  await page.locator("#speech-segments button").nth(2).click();
-  await page.locator("#speech-segments button[aria-pressed=true]").waitFor();
-  await page.locator("#speech-playhead").waitFor();
-  // Half a second, to its end.
-  await page.locator("#speech-segments button[aria-pressed=true]").waitFor({ state: "detached" });
+  const segment = page.locator("#speech-segments button").nth(2);
+  const [pressed, seconds] = await segment.evaluate(async (button) => {
+    const [pressed, begin] = [[], performance.now()];
+    await new Promise((ended) => {
+      const hear = () => pressed.push(button.ariaPressed) === 2 && ended();
+      new MutationObserver(hear).observe(button, { attributes: true });
+      button.click();
+    });
+    return [pressed, (performance.now() - begin) / 1000];
+  });
+  assert.deepEqual(pressed, ["true", "false"]);
+  assert.ok(seconds > 0.9 * ((segments[2][1] - segments[2][0]) / RATE), `${seconds} s`);
   await page.click("#speech-play");
   await says(page, "speech-play", /^Stop$/);
   await page.click("#speech-play");

@@ -45,7 +45,8 @@ test("a vocabulary is in the order of code points, half a pair counts as a repla
 
 test("characters that a vocabulary lacks are named", () => {
   const unknown = (text) => () => Vocabulary.of("abc").indices(text);
-  assert.throws(unknown("aXbY\nX"), { message: "the model has never seen line break, ‘X’, ‘Y’", characters: ["\n", "X", "Y"] });
+  const message = "the model has never seen line break, ‘X’, ‘Y’";
+  assert.throws(unknown("aXbY\nX"), { message, characters: ["\n", "X", "Y"] });
   assert.throws(unknown("ABCDEFGHIJKL"), /‘J’ and 2 more$/);
 });
 
@@ -57,7 +58,8 @@ test("the sample is cut as the example cuts it", () => {
   assert.equal(indices.length, [...text].length);
   const { learnt, heldOut } = split(indices);
   assert.equal(heldOut.length, Math.floor(indices.length / 10));
-  assert.deepEqual([...learnt.subarray(-3), ...heldOut.subarray(0, 3)], [...indices.subarray(learnt.length - 3, learnt.length + 3)]);
+  const at = learnt.length;
+  assert.deepEqual([...learnt.subarray(-3), ...heldOut.subarray(0, 3)], [...indices.subarray(at - 3, at + 3)]);
 });
 
 const description = { cell: "Gru", hidden: 8, layers: 2, dropout: 0.1, batch: 2, length: 3, characters: "\n‘é😀" };

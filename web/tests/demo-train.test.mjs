@@ -1,7 +1,7 @@
 // The demo's character model: it learns, writes, and goes on from what it saved.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { demo, fill, headerOf, numberOf, offer, pause, saved, says, small, start, stateOf, trained } from "./demo.mjs";
+import { count, demo, fill, headerOf, numberOf, offer, pause, saved, says, small, start, stateOf, trained } from "./demo.mjs";
 
 const { test } = demo();
 const sampleText = readFileSync(new URL("../../examples/char_lm/text.txt", import.meta.url), "utf8");
@@ -33,8 +33,8 @@ for (const device of ["gpu", "cpu"]) {
     const losses = await page.evaluate(() => window.losses);
     t.diagnostic(`${losses[0].toFixed(2)} to ${losses.at(-1).toFixed(2)} bits per character`);
     const guessing = Math.log2(characters.length);
-    assert.ok(Math.abs(losses[0] - guessing) < 0.2 && losses.at(-1) < 0.75 * guessing, `${losses}`);
-    assert.ok((await numberOf(page, "train-held-out")) < 0.85 * guessing);
+    assert.ok(Math.abs(losses[0] - guessing) < 0.2 && losses.at(-1) < losses[0] - 1, `${losses}`);
+    assert.ok((await numberOf(page, "train-held-out")) < 0.75 * guessing);
     assert.ok((await numberOf(page, "train-speed")) > 0);
 
     const stopped = await pause(page);
@@ -42,7 +42,7 @@ for (const device of ["gpu", "cpu"]) {
     assert.equal(Number(points), await page.evaluate(() => window.losses.length));
     assert.ok(points > 3 && heldOutPoints >= 2, `${points}, ${heldOutPoints}`);
     const label = await page.getAttribute("#train-chart", "aria-label");
-    assert.match(label, new RegExp(`training from .* at step ${stopped}; held out .* at step ${Math.floor(stopped / 50) * 50}$`));
+    assert.match(label, new RegExp(`training from .* at step ${count(stopped)}; held out .* at step [\\d,]+[05]0$`));
     const written = await page.getByTestId("sample").last().textContent();
     assert.equal(written.length, 300);
     assert.ok([...written].every((character) => characters.includes(character)), written);
@@ -93,7 +93,7 @@ test("what is saved is the example's file, and goes on from its step on any devi
   await trained(page, 50);
   const step = await pause(page);
   const file = await saved(page);
-  await says(page, "train-note", new RegExp(`^Saved at step ${step}: .* kB`));
+  await says(page, "train-note", new RegExp(`^Saved at step ${count(step)}: .* kB`));
   const { __metadata__: notes, ...tensors } = headerOf(file);
   // The fields of `Description` in examples/char_lm/model.rs, as demo-text.test.mjs compares them.
   assert.deepEqual(JSON.parse(notes.char_lm), {
@@ -110,7 +110,8 @@ test("what is saved is the example's file, and goes on from its step on any devi
   const other = await open("?device=cpu#train");
   await offer(other, "train-load", "mine.safetensors", file);
   await stateOf(other, "train", "paused");
-  await says(other, "train-status", new RegExp(`^mine\\.safetensors: GRU, 12 hidden units, 2 layers, trained for ${step} steps`));
+  const trainedFor = `trained for ${count(step)} steps\\.`;
+  await says(other, "train-status", new RegExp(`^mine\\.safetensors: GRU, 12 hidden units, 2 layers, ${trainedFor}`));
   for (const [name, value] of Object.entries({ cell: "Gru", hidden: "12", layers: "2", batch: "3", length: "20" })) {
     assert.equal(await other.inputValue(`#train-${name}`), value);
     assert.ok(await other.isDisabled(`#train-${name}`), name);
@@ -127,10 +128,10 @@ test("what is saved is the example's file, and goes on from its step on any devi
   // On the same device, and back to what was there before.
   const later = await pause(other);
   await offer(other, "train-load", "mine.safetensors", file);
-  await says(other, "train-undo", new RegExp(`^Undo: back to the model at step ${later}$`));
+  await says(other, "train-undo", new RegExp(`^Undo: back to the model at step ${count(later)}$`));
   assert.equal(await numberOf(other, "train-step"), step);
   await other.click("#train-undo");
-  await says(other, "train-status", new RegExp(`^Back at step ${later}\\.$`));
+  await says(other, "train-status", new RegExp(`^Back at step ${count(later)}\\.$`));
 });
 
 test("training goes from device to device while it runs", async (open) => {
@@ -155,8 +156,9 @@ test("two clicks start one training, which a third one ends", async (open) => {
     await trained(page, ((await numberOf(page, "train-step")) || 0) + 10);
     const step = await pause(page);
     // What else there was would take another step before it writes.
+    const written = await page.getByTestId("sample").count();
     await page.click("#train-write");
-    await samples(page, (await page.getByTestId("sample").count()) + 1);
+    await samples(page, written + 1);
     assert.equal(await numberOf(page, "train-step"), step, begin ? "resumed" : "started");
   }
 });
@@ -194,6 +196,6 @@ test("a page that is hidden trains on, and says so when it is back", async (open
   });
   await trained(page, (await numberOf(page, "train-step")) + 100);
   await page.evaluate(() => window.comeBack());
-  await says(page, "train-note", /^While this page was hidden, for 1 min \d+ s, training went on: [\d,]+ steps\.$/);
+  await says(page, "train-note", /^While this page was hidden, for \d+ min \d+ s, training went on: [\d,]+ steps\.$/);
   await trained(page, (await numberOf(page, "train-step")) + 1);
 });

@@ -68,6 +68,9 @@ export async function stateOf(page, id, ...states) {
   await page.locator(states.map((state) => `#${id}[data-state=${state}]`).join()).waitFor({ state: "attached" });
 }
 
+/** A number as the page writes it. */
+export const count = (number) => number.toLocaleString("en-GB");
+
 export const textOf = async (page, id) => (await page.locator(`#${id}`).textContent()).replace(/\s+/g, " ").trim();
 
 /** Waits until an element says what a pattern matches. */

@@ -198,3 +198,113 @@ export async function report() {
   const device = await openGpu();
   return { name: device.name, isCpu: device.isCpu, report: device.report, note: device.note };
 }
+
+/** The state after one run, read while another one is under way; and a model's weights, while it takes a step. */
+export async function moments(device) {
+  const target = await open(device);
+  const rnn = layer(target);
+  const session = rnn.session({ steps: 3, batch: 1 });
+  const plain = ({ h, c }) => [[...h.data], [...c.data]];
+  session.write(ones(3, 1, 3));
+  session.run();
+  const alone = plain(await session.state());
+  session.resetState();
+  session.run();
+  const promised = session.state();
+  session.run();
+  const state = plain(await promised);
+
+  const model = new wgrnn.Model(target, { symbols: 4, rnn: config }, 0);
+  const trainer = new wgrnn.Trainer(model, { steps: 2, batch: 1, learningRate: 0.1 });
+  const before = await model.toSafetensors();
+  const weights = model.toSafetensors();
+  const tokens = { data: Uint32Array.of(1, 2), shape: [2, 1] };
+  trainer.step(tokens, tokens);
+  const after = await model.toSafetensors();
+  const same = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
+  return { alone, state, weights: same(await weights, before), changed: !same(after, before), steps: trainer.steps };
+}
+
+/** What options of a configuration change: names of weights, shape of the output, the output itself. */
+export async function options() {
+  const device = wgrnn.Device.cpu();
+  const all = {
+    none: {},
+    layers: { layers: 2 },
+    heads: { heads: 2 },
+    reverse: { direction: "reverse" },
+    bidirectional: { direction: "bidirectional" },
+    projection: { projection: 2 },
+    oneBias: { bias: "one" },
+    noBias: { bias: "none" },
+    layerNorm: { layerNorm: true },
+    peepholes: { peepholes: true },
+    coupled: { coupled: true },
+    clip: { clip: 0.01 },
+    half: { precision: "half" },
+    zoneout: { zoneout: [0.5, 0.25] },
+    batchFirst: { batchFirst: true },
+  };
+  const x = ones(4, 1, 3);
+  x.data.set([3, -2, 1]);
+  const seen = {};
+  for (const [name, options] of Object.entries(all)) {
+    const weights = wgrnn.RnnWeights.init({ ...config, ...options }, 0);
+    const names = [...weights.named().keys()];
+    const { y } = await layer(device, options).forward(options.batchFirst ? { ...x, shape: [1, 4, 3] } : x);
+    seen[name] = { names, shape: y.shape, y: [...y.data] };
+  }
+  return seen;
+}
+
+/** The losses of a few steps by options of training, and what refuses them. */
+export async function trainings() {
+  const device = wgrnn.Device.cpu();
+  const all = {
+    adam: {},
+    sgd: { optimizer: "sgd" },
+    momentum: { optimizer: "sgd", momentum: 0.9 },
+    nesterov: { optimizer: "sgd", momentum: 0.9, nesterov: true },
+    decay: { optimizer: "sgd", weightDecay: 0.5 },
+    adamDecay: { weightDecay: 0.5 },
+    adamw: { optimizer: "adamw", weightDecay: 0.5 },
+    betas: { betas: [0.5, 0.9] },
+    epsilon: { epsilon: 0.1 },
+    clipNorm: { optimizer: "sgd", clipNorm: 0.01 },
+    clipValue: { optimizer: "sgd", clipValue: 0.001 },
+    learningRate: { learningRate: 0.02 },
+    squares: { loss: "meanSquaredError" },
+    binary: { loss: "binaryCrossEntropy" },
+    last: { output: "last" },
+    carry: { carry: true },
+    dropout: { model: { dropout: 0.5 } },
+    seed: { model: { dropout: 0.5 }, seed: 3 },
+    tied: { model: { tied: true, rnn: { ...config, inputSize: 5 } } },
+  };
+  const losses = {};
+  for (const [name, { model: modelOptions = {}, ...options }] of Object.entries(all)) {
+    const model = new wgrnn.Model(device, { symbols: 4, rnn: config, ...modelOptions }, 1);
+    const trainer = new wgrnn.Trainer(model, { steps: 3, batch: 1, learningRate: 0.1, ...options });
+    const classes = !options.loss;
+    const last = options.output === "last";
+    const tokens = { data: Uint32Array.of(1, 2, 3), shape: [3, 1] };
+    const targets = !classes ? ones(3, 1, 4) : last ? { data: Uint32Array.of(2), shape: [1] } : { ...tokens, data: Uint32Array.of(2, 3, 0) };
+    losses[name] = [];
+    for (let step = 0; step < 4; step++) {
+      trainer.step(tokens, targets);
+      losses[name].push((await trainer.progress()).lastLoss);
+    }
+  }
+  return losses;
+}
+
+/** GPUs by options. */
+export async function devices() {
+  const own = await wgrnn.Device.gpu();
+  const part = await wgrnn.Device.gpu({ adapter: own.name.slice(2, 8).toUpperCase() });
+  const other = (await thrown(() => wgrnn.Device.gpu({ adapter: "quantum" })))?.message;
+  const weakest = await wgrnn.Device.gpu({ portable: true, class: "discrete" });
+  const { y } = await layer(weakest).forward(ones(2, 1, 3));
+  const rejected = await wgrnn.Device.gpu({ adaptor: "x" }).catch((error) => error.message);
+  return { same: part.name === own.name, other, bytes: weakest.report.limits.bindingBytes, y: y.shape, rejected };
+}
