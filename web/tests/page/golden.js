@@ -40,52 +40,52 @@ function inputs(file, entry) {
   return { array, call, x: array("input") };
 }
 
-/** As `tests/suite/golden.rs`: 16 ε. */
-export async function forward(device) {
+/** Every case of a fixture, with a layer that `make` makes: `compare` gives a list of differences for each array. */
+async function every(device, name, make, compare) {
   const target = await open(device);
-  const file = await fixture("pytorch_golden.safetensors");
-  const faults = [];
-  let compared = 0;
+  const file = await fixture(name);
+  const found = [];
   for (const entry of JSON.parse(file.metadata.cases)) {
-    const { array, call, x } = inputs(file, entry);
     const config = configuration(entry);
     const weights = wgrnn.RnnWeights.fromSafetensors(file.bytes, config, `${entry.name}/`);
-    const rnn = new wgrnn.Rnn(target, config, weights);
-    const { y, state } = await rnn.forward(x, call);
-    for (const [name, got] of [["output", y], ["hn", state.h], ["cn", state.c]]) {
-      const expected = array(name);
-      if (!expected) continue;
-      compared += 1;
-      faults.push(...difference(`${entry.name}, ${name}`, got, expected, 16));
-    }
+    const rnn = make(target, config, weights);
+    found.push(...(await compare(rnn, entry.name, inputs(file, entry), file)));
     rnn.free();
     weights.free();
   }
-  return { compared, faults };
+  return { compared: found.length, faults: found.flat() };
 }
 
+/** As `tests/suite/golden.rs`: 16 ε. */
+export const forward = (device) =>
+  every(
+    device,
+    "pytorch_golden.safetensors",
+    (...given) => new wgrnn.Rnn(...given),
+    async (rnn, name, { array, call, x }) => {
+      const { y, state } = await rnn.forward(x, call);
+      const got = [["output", y], ["hn", state.h], ["cn", state.c]];
+      return got
+        .filter(([what]) => array(what))
+        .map(([what, got]) => difference(`${name}, ${what}`, got, array(what), 16));
+    },
+  );
+
 /** As `tests/suite/gradients.rs`: 32 ε. */
-export async function gradients(device) {
-  const target = await open(device);
-  const file = await fixture("pytorch_gradients.safetensors");
-  const faults = [];
-  let compared = 0;
-  for (const entry of JSON.parse(file.metadata.cases)) {
-    const { array, call, x } = inputs(file, entry);
-    const config = configuration(entry);
-    const weights = wgrnn.RnnWeights.fromSafetensors(file.bytes, config, `${entry.name}/`);
-    const rnn = wgrnn.Rnn.trainable(target, config, weights);
-    const stateGradient = { h: array("dhn"), c: array("dcn") };
-    const all = await rnn.gradients(x, array("dy"), { ...call, stateGradient });
-    const got = new Map([...all.weights, ["input", all.x], ["h0", all.stateGradient.h], ["c0", all.stateGradient.c]]);
-    const prefix = `${entry.name}/grad/`;
-    for (const full of file.names.filter((name) => name.startsWith(prefix))) {
-      const name = full.slice(prefix.length);
-      compared += 1;
-      faults.push(...difference(`${entry.name}, gradient of ${name}`, got.get(name), file.array(full), 32));
-    }
-    rnn.free();
-    weights.free();
-  }
-  return { compared, faults };
-}
+export const gradients = (device) =>
+  every(
+    device,
+    "pytorch_gradients.safetensors",
+    wgrnn.Rnn.trainable,
+    async (rnn, name, { array, call, x }, file) => {
+      const stateGradient = { h: array("dhn"), c: array("dcn") };
+      const all = await rnn.gradients(x, array("dy"), { ...call, stateGradient });
+      const got = new Map([...all.weights, ["input", all.x], ["h0", all.stateGradient.h], ["c0", all.stateGradient.c]]);
+      const prefix = `${name}/grad/`;
+      const expected = file.names.filter((full) => full.startsWith(prefix));
+      return expected.map((full) => {
+        const what = full.slice(prefix.length);
+        return difference(`${name}, gradient of ${what}`, got.get(what), file.array(full), 32);
+      });
+    },
+  );
