@@ -85,11 +85,46 @@ pub enum Error {
         allowed: u64,
     },
 
-    /// Two tensors, or a tensor and a program, live on different devices.
-    #[error("{tensor} lives on another device than its user")]
+    /// Something is asked for that this device, build or file format can't do.
+    #[error("{what} is not supported: {reason}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// Why it can't be had, and what can.
+        reason: String,
+    },
+
+    /// The host has less memory than is needed.
+    #[error("{what} needs {bytes} bytes of memory, which could not be allocated")]
+    OutOfMemory {
+        /// What needs it.
+        what: String,
+        /// How much it needs.
+        bytes: u64,
+    },
+
+    /// Things of two devices are used together: tensors, states, lengths, layers, buffers, encoders or queues.
+    #[error("{tensor} belongs to another device: everything that is used together must be made on one device")]
     OtherDevice {
-        /// The tensor.
+        /// What belongs to another device.
         tensor: String,
+    },
+
+    /// The device was lost: its driver was reset, it was unplugged or destroyed.
+    #[error(
+        "the device was lost: {reason}; nothing on it can be used any more, so open a new device and make layers and \
+         tensors on it"
+    )]
+    DeviceLost {
+        /// What the driver said.
+        reason: String,
+    },
+
+    /// A value of one plan is used in another.
+    #[error("{value} belongs to another plan: a value can be used only in the plan or tape that made it")]
+    OtherPlan {
+        /// The value, by its role and shape.
+        value: String,
     },
 
     /// A plan is not consistent: a fault of whoever built it.
@@ -134,6 +169,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     pub(crate) fn shape(tensor: impl Into<String>, expected: impl std::fmt::Debug, got: impl std::fmt::Debug) -> Self {
         Self::Shape { tensor: tensor.into(), expected: format!("{expected:?}"), got: format!("{got:?}") }
+    }
+
+    pub(crate) fn unsupported(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Unsupported { what: what.into(), reason: reason.into() }
     }
 
     pub(crate) fn value(

@@ -36,7 +36,7 @@ fn a_state_of_another_device_is_refused() {
         let [mine, others] = [&device, &other].map(|device| rnn(device, &config));
         let [x, y] = [[4, 2, 3], [4, 2, 5]].map(|shape| Tensor::zeros(&device, &shape).unwrap());
         let session = Session::with_tensors(&mine, options.clone(), x, y, others.device_state(2).unwrap());
-        refused(session, "lives on another device");
+        refused(session, "belongs to another device");
     }
 }
 
@@ -48,6 +48,6 @@ fn a_layer_of_another_device_is_refused() {
         let mut plan = PlanBuilder::new(&device);
         let x = plan.tensor(&Tensor::<f32>::zeros(&device, &[4, 2, 3]).unwrap()).unwrap();
         let result = plan.rnn(&others, &x, &state, &RnnCall::default()).and_then(|_| plan.build());
-        refused(result, "lives on another device");
+        refused(result, "belongs to another device");
     }
 }
