@@ -161,6 +161,16 @@ pub enum Error {
     /// A safetensors file is damaged.
     #[error("safetensors: {0}")]
     Safetensors(String),
+
+    /// A kernel of the CPU device panicked while it was writing a tensor.
+    #[error(
+        "{tensor} holds no result: a panic broke off the program that was writing it; write it anew, or make the layer or \
+         trainer anew, before it is used"
+    )]
+    Spoilt {
+        /// The tensor.
+        tensor: String,
+    },
 }
 
 /// A result with the library's [`Error`].

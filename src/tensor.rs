@@ -36,7 +36,8 @@ fn texel_bytes(texture: &wgpu::Texture) -> u32 {
 /// Words of the host, read by many programs or written by one.
 pub(crate) type Memory = Arc<RwLock<Vec<f32>>>;
 
-/// Locks that a panic elsewhere does not close: numbers have no invariant to break.
+/// Locks that a panic elsewhere does not close. It leaves them poisoned, which marks numbers that are no result: they can't be
+/// read until they are written anew.
 pub(crate) fn read_lock(memory: &Memory) -> RwLockReadGuard<'_, Vec<f32>> {
     memory.read().unwrap_or_else(PoisonError::into_inner)
 }
@@ -145,7 +146,11 @@ impl Storage {
     pub fn write(&self, device: &Device, words: &[u32]) -> Result<()> {
         match self {
             Self::Cpu(memory) => {
-                write_lock(memory)[..words.len()].copy_from_slice(bytemuck::cast_slice(words));
+                let mut memory_words = write_lock(memory);
+                memory_words[..words.len()].copy_from_slice(bytemuck::cast_slice(words));
+                if memory_words.len() == words.len() {
+                    memory.clear_poison();
+                }
                 Ok(())
             }
             Self::Gpu(buffer) => device.gpu_ref().map_or(Ok(()), |gpu| {
@@ -170,6 +175,9 @@ impl Storage {
     /// The first `count` words.
     pub async fn read(&self, device: &Device, count: usize) -> Result<Vec<u32>> {
         let buffer = match self {
+            Self::Cpu(memory) if memory.is_poisoned() => {
+                return Err(Error::Spoilt { tensor: "this tensor".to_owned() });
+            }
             Self::Cpu(memory) => return Ok(bytemuck::cast_slice(&read_lock(memory)[..count]).to_vec()),
             Self::Gpu(buffer) => buffer,
             Self::Texture(_) => return Err(Error::Plan("a texture is only read by kernels".to_owned())),

@@ -640,7 +640,7 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
 /// Loop trips of `sequence`: around its steps, and in each of them. Phases are units and panels.
 pub(crate) fn sequence_trips(tile: Tile, width: u32, phases: impl IntoIterator<Item = (u64, u64)>) -> (u64, u64) {
     let [rows, lanes] = [tile.rows, tile.lanes].map(u64::from);
-    let edges = 3 * u64::from(tile.rows * width).div_ceil(lanes);
+    let edges = 3 * (rows * u64::from(width)).div_ceil(lanes);
     let phases = phases.into_iter().map(|(units, panels)| units.div_ceil(lanes) * (panels + 1 + rows));
     (edges, phases.sum::<u64>() + 1)
 }

@@ -94,7 +94,7 @@ fn side_by_side(
     if p.mapped != 1 && p.a_row == p.k && plan.is_windowed(a) {
         return (a, *p);
     }
-    let copy = plan.workspace("rows of a product", (p.m * p.k) as usize);
+    let copy = plan.workspace("rows of a product", p.m as usize * p.k as usize);
     let indexed = p.mapped == 1;
     let largest = if indexed { plan.draft.plan.maximum(map, p.map_offset.into(), p.m.into()) as u32 } else { p.m - 1 };
     let params = GatherParams {
@@ -107,7 +107,7 @@ fn side_by_side(
         index_offset: p.map_offset,
         out_row: p.k,
         nan: f32::NAN.to_bits(),
-        row_lanes: super::row_lanes((p.m * p.k) as usize),
+        row_lanes: super::row_lanes(p.m as usize * p.k as usize),
         ..Default::default()
     };
     if indexed {

@@ -58,8 +58,8 @@ pub(crate) fn windows_suit(device: &Device, p: &GemmParams) -> bool {
         return false;
     }
     let tile = gemm_tile(device, rows as usize);
-    let groups = p.n.div_ceil(tile.lanes * tile.columns) * (rows / tile.rows).max(1);
-    p.m <= rows || groups as usize >= cores()
+    let groups = u64::from(p.n.div_ceil(tile.lanes * tile.columns)) * u64::from((rows / tile.rows).max(1));
+    p.m <= rows || groups >= cores() as u64
 }
 
 /// Those of this process, on which a GPU in software works.
@@ -278,7 +278,7 @@ pub(crate) fn sequence_backward_steps(device: &Device, config: &RnnConfig, tile:
 
 /// Multiplications of a step of one sequence.
 fn work(config: &RnnConfig) -> usize {
-    config.state_size() * config.cell.gates() * config.hidden
+    config.state_size().saturating_mul(config.cell.gates()).saturating_mul(config.hidden)
 }
 
 /// Whether steps are so small that many of them in a dispatch are faster than one, forward and backward.
