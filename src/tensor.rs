@@ -4,6 +4,7 @@ use crate::device::{Device, Gpu};
 use crate::error::{Error, Result};
 use crate::kernels::{TEXELS, WINDOW};
 use crate::layer::reads_windows;
+use crate::memory;
 use ndarray::{Array, ArrayD, ArrayView, Dimension, IxDyn};
 use std::fmt::{Debug, Formatter};
 use std::marker::PhantomData;
@@ -59,19 +60,14 @@ impl Storage {
     pub fn zeros(device: &Device, name: &str, words: u64) -> Result<Self> {
         let Some(gpu) = device.gpu_ref() else {
             let words = usize::try_from(words).map_err(|_| Error::value(name, "an addressable size", words))?;
-            let mut memory = Vec::new();
-            memory
-                .try_reserve_exact(words)
-                .map_err(|error| Error::value(name, "a size that fits into memory", error))?;
-            memory.resize(words, 0.0);
-            return Ok(Self::Cpu(Arc::new(RwLock::new(memory))));
+            return Ok(Self::Cpu(Arc::new(RwLock::new(memory::filled(name, words, 0.0)?))));
         };
         Self::buffer(gpu, name, words.max(1), 0, BUFFER)
     }
 
     /// A buffer of some words that one binding may hold, and more behind them.
     fn buffer(gpu: &Gpu, name: &str, words: u64, behind: u64, usage: wgpu::BufferUsages) -> Result<Self> {
-        let (needed, allowed) = (4 * words, gpu.plan_limits().binding_bytes);
+        let (needed, allowed) = (words.saturating_mul(4), gpu.plan_limits().binding_bytes);
         if needed > allowed {
             let limit = "max_storage_buffer_binding_size";
             return Err(Error::Limit { what: name.to_owned(), needed, limit, allowed });

@@ -46,7 +46,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
         if p.a_column == 1 { &a[row_of(batch, i)..][..k] } else { &gathered[(batch * m + i) * k..][..k] }
     };
 
-    let threads = if [n, k, batches].into_iter().fold(m, usize::saturating_mul) < PARALLEL { 1 } else { threads::count() };
+    let threads =
+        if [n, k, batches].into_iter().fold(m, usize::saturating_mul) < PARALLEL { 1 } else { threads::count() };
     let tiles = m.div_ceil(ROWS);
     // Where there are too few tiles of rows for all threads, columns are shared out too.
     let parts = threads.div_ceil((batches * tiles).max(1)).min(n.div_ceil(BLOCK)).max(1);

@@ -478,6 +478,11 @@ impl Variant {
         self.cell.map_or(Options::USUAL, |form| Options { activations: form.activations(), ..form.options })
     }
 
+    /// The name of its phase; of a phase that its cell has not, that.
+    fn phase_name(&self) -> &'static str {
+        self.phases().get(self.phase as usize).map_or("a phase that its cell has not", |phase| phase.name)
+    }
+
     /// The phases of its cell; none where there is no cell.
     pub fn phases(&self) -> &'static [Phase] {
         self.cell.map_or(&[], |form| form.phases())
@@ -495,9 +500,9 @@ impl std::fmt::Display for Variant {
         if let Some(form) = self.cell {
             match self.kernel {
                 Kernel::Step | Kernel::StepBackward if form.draws() || !form.is_usual() => {
-                    write!(f, " {} of {form}", form.phases()[self.phase as usize].name)?;
+                    write!(f, " {} of {form}", self.phase_name())?;
                 }
-                Kernel::Step | Kernel::StepBackward => write!(f, " {}", form.phases()[self.phase as usize].name)?,
+                Kernel::Step | Kernel::StepBackward => write!(f, " {}", self.phase_name())?,
                 Kernel::Scan | Kernel::ScanBackward => {
                     write!(f, " {form}{}", ["", ", totals", ", parts"][self.phase as usize % 3])?;
                 }

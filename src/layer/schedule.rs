@@ -324,13 +324,18 @@ fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u6
 
 impl Schedule {
     /// What this choice comes to on a device, for a layer and so many steps of so many sequences: `Step`, `Sequence`, `Grid` or
-    /// `Wavefront`. The first time that `Grid` comes into question, the device is tried for it.
+    /// `Wavefront`. The first time that `Grid` comes into question, the device is tried for it. Sizes that no layer can have,
+    /// which every call refuses, come to `Step`.
     pub fn resolve(self, device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Self {
         if config.cell.scan().is_some() {
             return Self::Step;
         }
         if self != Self::Auto {
             return self;
+        }
+        let shape = config.sequence_shape(steps, batch, config.input);
+        if config.validate().is_err() || super::sequence_sizes(config, &shape).is_err() {
+            return Self::Step;
         }
         if is_small(device, config, batch) || resident(device, config, [steps, batch]).is_some() {
             return Self::Sequence;

@@ -130,9 +130,9 @@ impl Plan {
         &self.commands
     }
 
-    /// A dispatch's parameters.
+    /// A dispatch's parameters; none for one of a longer plan.
     pub fn params(&self, dispatch: &Dispatch) -> &[u32] {
-        &self.params[dispatch.params.clone()]
+        self.params.get(dispatch.params.clone()).unwrap_or_default()
     }
 
     /// Buffers of which windows are bound.

@@ -49,8 +49,9 @@ impl RnnWeights {
     /// As a safetensors file with PyTorch's names, each after `prefix`.
     ///
     /// # Errors
-    /// [`Safetensors`](Error::Safetensors).
+    /// [`Safetensors`](Error::Safetensors), [`Value`](Error::Value) where a layer has neither one direction nor two.
     pub fn to_safetensors(&self, prefix: &str) -> Result<Vec<u8>> {
+        self.check_names()?;
         let named = self.named().map(|(name, array)| (format!("{prefix}{name}"), array));
         serialize(named, None)
     }

@@ -18,6 +18,7 @@ mod heads;
 mod hostile_files;
 mod kernels;
 mod layers;
+mod limits;
 mod masks;
 mod norms;
 mod other_devices;

@@ -4,7 +4,8 @@ use crate::common::{Random, devices, dispatches, gpu, rnn};
 use ndarray::{Axis, concatenate, s};
 use wgrnn::kernels::Kernel;
 use wgrnn::{
-    Cell, Device, Direction, Lengths, Output, Precision, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions,
+    Cell, Device, Direction, Lengths, Output, Precision, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule,
+    SessionOptions,
 };
 
 fn call() -> RnnCall {
