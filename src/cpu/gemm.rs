@@ -27,7 +27,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let layout = Packed { rows: k, columns: n, panel: width };
     let matrices: Vec<_> = (0..batches)
         .map(|batch| {
-            Matrix::new(&b[(p.b_offset as usize + batch * p.b_batch as usize) * width..], layout, call.variant.half)
+            let at = (p.b_offset as usize + batch * p.b_batch as usize) * width;
+            let matrix = Matrix::new(&b[at..], layout, call.variant.half);
+            if call.variant.unbiased { matrix.without_bias() } else { matrix }
         })
         .collect();
     let mapped = |batch: usize, i: usize| map[place + batch * p.map_batch as usize + i] as usize;

@@ -16,7 +16,8 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 16] = [
+const PARTIALS: [(&str, &str); 17] = [
+    ("groups.wgsl", include_str!("../../shaders/groups.wgsl")),
     ("norm_row.wgsl", include_str!("../../shaders/norm_row.wgsl")),
     ("scan_lane.wgsl", include_str!("../../shaders/scan_lane.wgsl")),
     ("activations.wgsl", include_str!("../../shaders/activations.wgsl")),
@@ -169,6 +170,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
             SPREAD => tile.spread, SPLIT => variant.split, VECTOR => variant.vector, RESIDENT => variant.resident, WIDTH => variant.width, PHASE => variant.phase,
             KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture,
+            WRAPPED => variant.wrapped > 0, UNBIASED => variant.unbiased,
             HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
             TEXELS => super::TEXELS, POLLS => super::POLLS, HEAD => super::EXCHANGE_HEAD,
             EXCHANGE => variant.kernel == Kernel::Grid, WAVE => variant.kernel == Kernel::Wave,

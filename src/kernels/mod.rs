@@ -12,7 +12,8 @@ pub(crate) use cases::{cooperative_cases, timed, timed_half, timed_staged};
 pub(crate) use compose::compose_progress;
 pub use compose::{Dialect, compose};
 pub(crate) use needs::{
-    EXCHANGE_HEAD, exchange_words, flop, grid, grid_trips, needs, sequence_trips, state_width, trips,
+    EXCHANGE_HEAD, exchange_words, flop, grid, grid_trips, needs, row_tile, sequence_trips, state_width, trips,
+    wrapped, wrapped_params,
 };
 pub(crate) use packed::{BLOCK, Packed};
 pub(crate) use params::{
@@ -237,6 +238,39 @@ impl Kernel {
         )
     }
 
+    /// How it takes more workgroups than one axis of a grid may have, if it can.
+    pub(crate) const fn wraps(self) -> Option<Wraps> {
+        match self {
+            Self::Gemm
+            | Self::Outer
+            | Self::Step
+            | Self::Sequence
+            | Self::Grid
+            | Self::Wave
+            | Self::StepBackward
+            | Self::SequenceBackward
+            | Self::Scan
+            | Self::ScanBackward
+            | Self::NormStep
+            | Self::NormStepBackward => Some(Wraps::Rows),
+            Self::Argmax | Self::Reduce => Some(Wraps::Columns),
+            // These are spread over two axes in any case, or are few.
+            Self::Pack
+            | Self::Gather
+            | Self::Apply
+            | Self::Dropout
+            | Self::Masks
+            | Self::Links
+            | Self::ScatterAdd
+            | Self::CrossEntropy
+            | Self::ElementLoss
+            | Self::Guard
+            | Self::Sgd
+            | Self::Adam
+            | Self::Settle => None,
+        }
+    }
+
     /// This kernel's row of the table.
     pub fn row(self) -> &'static Row {
         match self {
@@ -269,6 +303,15 @@ impl Kernel {
             Self::Wave => &WAVE,
         }
     }
+}
+
+/// Which of a kernel's workgroups are numbered on over two axes where there are many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wraps {
+    /// Those along y and z, in both.
+    Rows,
+    /// Those along x, in x and y.
+    Columns,
 }
 
 /// The part of an output that one invocation or workgroup takes.
@@ -368,6 +411,10 @@ pub struct Variant {
     pub half: bool,
     /// `gemm`, `step`, `sequence`, `grid`, `wave`: whether the input part of the gates is in half precision, two numbers a word.
     pub narrow: bool,
+    /// `gemm`: whether the bias is left out, since these are some of the terms of longer sums.
+    pub unbiased: bool,
+    /// Workgroups along y where there are more than one axis of a grid may have, so that they are spread over two; else 0.
+    pub wrapped: u32,
     /// Whether the rows that it multiplies are a window of [`WINDOW`] words, bound as a uniform buffer.
     pub uniform: bool,
 }
@@ -392,6 +439,8 @@ impl Variant {
             texture: false,
             half: false,
             narrow: false,
+            unbiased: false,
+            wrapped: 0,
             uniform: false,
         }
     }
@@ -519,6 +568,7 @@ impl std::fmt::Display for Variant {
                 write!(f, " {rows}x{columns} cooperative by {edge}")?;
             }
             Kernel::NormStep | Kernel::NormStepBackward => write!(f, " {lanes}")?,
+            Kernel::Argmax | Kernel::CrossEntropy if columns > 1 => write!(f, " by {columns}")?,
             _ if self.staged => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
             kernel if kernel.is_tiled() => write!(f, " {rows}x{columns}x{lanes}")?,
             _ => {}
@@ -542,6 +592,8 @@ impl std::fmt::Display for Variant {
             (self.texture, "texture"),
             (self.half, "half"),
             (self.narrow, "narrow"),
+            (self.unbiased, "part"),
+            (self.wrapped > 0, "wrapped"),
         ];
         for (_, name) in forms.into_iter().filter(|(is, _)| *is) {
             write!(f, " {name}")?;

@@ -2,7 +2,7 @@
 
 use super::config::{Precision, RnnConfig};
 use super::grid;
-use super::product::{Operands, gemm};
+use super::product::{Operands, fits_terms, gemm};
 use super::reserve::{Columns, Reserve};
 use super::rows::{Lengths, RowMap};
 use super::schedule::{self, Grid, Schedule, Sequence, reads_windows};
@@ -43,7 +43,8 @@ pub struct RnnCall {
     pub input_part_bytes: usize,
     /// Training only. None: all that the backward pass needs is kept. `Some(k)`: only the state before every k-th step is,
     /// and steps are computed again, k at a time: for k near √T what is kept of a layer grows with √T, and the gradients are
-    /// the same. What one layer gives to the next is kept whole.
+    /// the same. What one layer gives to the next is kept whole. Where a buffer of the adapter can't hold what None needs, k is
+    /// chosen as large as it can.
     pub keep_every: Option<usize>,
 }
 
@@ -151,14 +152,21 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    pub fn new(plan: &mut PlanBuilder, rnn: &'a Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
+    pub fn new(
+        plan: &mut PlanBuilder,
+        rnn: &'a Rnn,
+        [steps, batch]: [usize; 2],
+        call: &RnnCall,
+        reserve: Option<&Reserve>,
+    ) -> Result<Self> {
         let config = rnn.config();
         if call.keep_every == Some(0) {
             return Err(Error::value("keep_every", "at least 1", 0));
         }
         let rows = RowMap::of_call(plan.device(), config, steps, batch, &call.lengths)?;
         // What one dispatch may take, at most.
-        let at_once = rows.steps.min(call.keep_every.unwrap_or(usize::MAX));
+        let every = reserve.map_or(call.keep_every, Reserve::keep_every);
+        let at_once = rows.steps.min(every.unwrap_or(usize::MAX));
         let schedule = call.schedule.resolve(plan.device(), config, at_once, batch);
         // There is one way to scan, and to norm.
         let one_way = config.cell.scan().is_some() || config.options.layer_norm;
@@ -309,10 +317,12 @@ pub(crate) fn emit(
     if let Some(reserve) = reserve {
         reserve.check(rnn, steps, batch, call)?;
     }
-    let pass = Pass::new(plan, rnn, steps, batch, call)?;
+    let pass = Pass::new(plan, rnn, [steps, batch], call, reserve)?;
     // Gradients are those of what was computed: steps that are computed again are as they were. The CPU has no halves.
     // Norms compute with all of their bits.
     let narrow = config.precision == Precision::Half && reserve.is_none() && !plan.device().is_cpu() && !pass.norms();
+    // Nor can parts of a sum be added up in halves.
+    let narrow = narrow && (0..config.layers.min(2)).all(|layer| fits_terms(plan, config.input_of(layer)));
     let chunk = chunk_rows(plan, &pass, call.input_part_bytes, narrow);
     let in_reserve = |reserve: &Reserve| reserve.is_whole() || config.form().draws();
     let rows = if reserve.is_some_and(in_reserve) { 1 } else { chunk };

@@ -4,7 +4,7 @@ use super::{BufferId, Draft, Plan, Role};
 use crate::cells::Activation;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{ApplyParams, ArgmaxParams, FLAT, Function, GatherParams, GemmParams, Kernel, Variant};
+use crate::kernels::{ApplyParams, ArgmaxParams, FLAT, Function, GatherParams, GemmParams, Kernel, Variant, row_tile};
 use crate::layer::{self, DeviceState, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
 use crate::program::Program;
@@ -89,7 +89,12 @@ pub struct PlanBuilder {
 impl PlanBuilder {
     /// An empty plan for a device.
     pub fn new(device: &Device) -> Self {
-        Self { device: device.clone(), draft: Draft::default(), binds: Vec::new(), last: Vec::new() }
+        Self {
+            device: device.clone(),
+            draft: Draft::new(device.plan_limits().workgroups),
+            binds: Vec::new(),
+            last: Vec::new(),
+        }
     }
 
     /// A tensor to read or write.
@@ -422,7 +427,8 @@ impl PlanBuilder {
             values_row: columns as u32,
             out_offset: out.offset as u32,
         };
-        let variant = Variant::new(Kernel::Argmax, FLAT, self.device.panel());
+        let tile = row_tile(Kernel::Argmax, columns, self.device.plan_limits().trips);
+        let variant = Variant::new(Kernel::Argmax, tile, self.device.panel());
         self.draft.dispatch(variant, vec![values.buffer, out.buffer], &params.words());
         Ok(())
     }

@@ -2,12 +2,13 @@
 //! split where that can be.
 
 use crate::common::{Random, gpu, portable, rnn};
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 use wgrnn::cells::{Form, Options};
 use wgrnn::kernels::{Dialect, Kernel, Tile, Variant, compose};
 use wgrnn::{
-    Activation, Cell, Coefficient, Device, Direction, Error, Model, ModelConfig, PlanBuilder, Reserve, Reset, Rnn,
-    RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions, State, Tensor, check, reference,
+    Activation, Cell, Coefficient, Device, Direction, Error, Lengths, Linear, Model, ModelConfig, PlanBuilder, Reserve,
+    Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions, State, Tape, Targets, Tensor, check,
+    reference, wgpu,
 };
 
 fn both() -> [Device; 2] {
@@ -202,4 +203,192 @@ fn new_constants_do_not_add_up_to_kernels_without_end() {
         assert!(rnn.check(x.view(), None, &RnnCall::default()).unwrap().passed());
         assert_eq!(device.kept_kernels().0, most);
     }
+}
+
+#[test]
+fn kernels_with_workgroups_spread_over_two_axes_equal_their_twins() {
+    let device = gpu();
+    for kernel in Kernel::ALL {
+        let cases = (kernel.row().cases)(&device);
+        let wrapped: Vec<_> = cases.iter().filter_map(|case| case.wrapped(3)).collect();
+        // Some of each kind: the same cases run unwrapped too.
+        for case in wrapped.iter().step_by(wrapped.len() / 8 + 1).filter(|case| case.left_out(&device).is_none()) {
+            for comparison in check::compare_case(&device, case).unwrap() {
+                assert!(comparison.passed(), "{comparison}");
+            }
+        }
+    }
+}
+
+/// Limits of a caller's device, far below those of any adapter.
+fn small(change: impl Fn(&mut wgpu::Limits)) -> Device {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::PRIMARY;
+    let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(wgpu::Backends::PRIMARY));
+    let adapter = adapters.into_iter().find(|adapter| adapter.get_info().name == gpu().name()).unwrap();
+    let mut limits = wgpu::Limits::default();
+    change(&mut limits);
+    let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    Device::from_wgpu(device, queue).unwrap()
+}
+
+/// Each schedule, forward and backward, on a device that allows 16 workgroups along an axis.
+#[test]
+fn layers_of_more_workgroups_than_an_axis_may_have_are_right() {
+    let device = small(|limits| limits.max_compute_workgroups_per_dimension = 16);
+    let cells = [Cell::Lstm, Cell::Gru(Reset::Before), Cell::Sru, Cell::IndRnn(Activation::Tanh)];
+    let configs = cells.map(|cell| RnnConfig::new(cell, 4, 6).layers(2).direction(Direction::Bidirectional));
+    let others = [
+        RnnConfig::new(Cell::Lstm, 3, 5).layers(2),
+        RnnConfig::new(Cell::Elman(Activation::Tanh), 3, 5).heads(6),
+        RnnConfig::new(Cell::Lstm, 3, 5).layer_norm(true),
+    ];
+    let x = |config: &RnnConfig| Random::new(9).array([3, 300, config.input_size()]);
+    for config in configs.into_iter().chain(others) {
+        let lengths = (0..300).map(|n| 1 + n % 3).collect();
+        for schedule in [Schedule::Auto, Schedule::Step, Schedule::Sequence, Schedule::Wavefront] {
+            let call = RnnCall { schedule, lengths: Lengths::Fixed(Clone::clone(&lengths)), ..RnnCall::default() };
+            let report = rnn(&device, &config).check(x(&config).view(), None, &call).unwrap();
+            assert!(report.passed(), "{config:?} {schedule:?}\n{report}");
+        }
+        let weights = RnnWeights::init(&config, 3).unwrap();
+        let trainable = Rnn::trainable(&device, &config, &weights).unwrap();
+        for schedule in [Schedule::Step, Schedule::Sequence] {
+            let call = RnnCall { schedule, ..RnnCall::default() };
+            let report = trainable.check_gradients(x(&config).view(), &call).unwrap();
+            assert!(report.passed(), "{config:?} {schedule:?}\n{report}");
+        }
+    }
+}
+
+/// A million sequences of a step, whatever is chosen by itself.
+#[test]
+fn a_million_sequences_are_one_call() {
+    for device in [gpu(), portable()] {
+        let config = RnnConfig::new(Cell::Lstm, 4, 4);
+        let (rnn, twin) = (rnn(&device, &config), rnn(&Device::cpu(), &config));
+        let x = Random::new(5).array([1, 1_000_000, 4]);
+        let [got, expected] = [&rnn, &twin].map(|rnn| rnn.forward(x.view()).unwrap());
+        let difference = (&got.y - &expected.y).iter().fold(0.0_f32, |most, d| most.max(d.abs()));
+        assert!(difference < 1e-5, "{difference}");
+    }
+}
+
+#[test]
+fn rows_of_more_than_an_axis_of_workgroups_have_each_their_largest_column() {
+    for device in [portable(), Device::cpu()] {
+        let rows = 70_000;
+        let values = Array2::from_shape_fn((rows, 3), |(i, j)| ((i + j) % 3) as f32);
+        let mut plan = PlanBuilder::new(&device);
+        let input = plan.tensor(&Tensor::from_array(&device, values.view()).unwrap()).unwrap();
+        let best = Tensor::<u32>::zeros(&device, &[rows]).unwrap();
+        let output = plan.tensor(&best).unwrap();
+        plan.argmax(&input, &output).unwrap();
+        plan.build().unwrap().run().unwrap();
+        assert!(best.read().unwrap().iter().enumerate().all(|(i, &best)| best as usize == (2 - i % 3)));
+    }
+}
+
+/// Rows so long that a lane would loop over them more often than some drivers let it.
+#[test]
+fn rows_of_a_million_columns_are_searched_and_trained_with() {
+    let columns = 1_100_000;
+    let row = Array2::from_shape_fn((2, columns), |(i, j)| ((j * 7919 + i) % 1_000_003) as f32 * 1e-6);
+    let last = |row: ndarray::ArrayView1<f32>| {
+        let largest = row.iter().copied().fold(f32::MIN, f32::max);
+        row.iter().position(|&value| value == largest).unwrap() as u32
+    };
+    let expected: Vec<u32> = row.rows().into_iter().map(last).collect();
+    let mut losses = Vec::new();
+    for device in [portable(), Device::cpu()] {
+        let logits = Tensor::from_array(&device, row.view()).unwrap();
+        let best = Tensor::<u32>::zeros(&device, &[2]).unwrap();
+        let mut plan = PlanBuilder::new(&device);
+        let [input, output] = [plan.tensor(&logits).unwrap(), plan.tensor(&best).unwrap()];
+        plan.argmax(&input, &output).unwrap();
+        plan.build().unwrap().run().unwrap();
+        assert_eq!(best.read().unwrap().into_raw_vec_and_offset().0, expected);
+
+        let targets = Targets::new(&device, &[2], columns).unwrap();
+        targets.write(ndarray::arr1(&[3, columns as u32 - 1]).view()).unwrap();
+        let mut tape = Tape::evaluating(&device).unwrap();
+        let [x, t] = [tape.input(&logits).unwrap(), tape.input(targets.tensor()).unwrap()];
+        tape.cross_entropy(&x, &t).unwrap();
+        losses.push(tape.evaluation().unwrap().run().unwrap());
+    }
+    assert!((losses[0] - losses[1]).abs() < 1e-4 * losses[1].abs(), "{losses:?}");
+}
+
+/// Sums of more terms than a lane may loop over, with and without a map of rows, their bias added once, forward and backward.
+#[test]
+fn inputs_of_a_million_features_are_multiplied_part_by_part() {
+    let features = 1 << 20;
+    let config = RnnConfig::new(Cell::Lstm, features, 4);
+    for device in [gpu(), portable()] {
+        let rnn = rnn(&device, &config);
+        let x = Random::new(8).array([1, 2, features]);
+        let report = rnn.check(x.view(), None, &RnnCall::default()).unwrap();
+        assert!(report.passed(), "{report}");
+    }
+    // The smallest sums that are cut, rows by a map, two directions, a layer of 70,001 features above a dense one.
+    let config =
+        RnnConfig::new(Cell::Gru(Reset::After), 70_001, 3).direction(Direction::Bidirectional).batch_first(true);
+    let rnn = Rnn::trainable(&portable(), &config, &RnnWeights::init(&config, 2).unwrap()).unwrap();
+    let x = Random::new(8).array([3, 2, 70_001]);
+    let call = RnnCall { lengths: Lengths::Fixed(vec![1, 2, 2]), ..RnnCall::default() };
+    let report = rnn.check(x.view(), None, &call).unwrap();
+    assert!(report.passed(), "{report}");
+    let report = rnn.check_gradients(x.view(), &call).unwrap();
+    assert!(report.passed(), "{report}");
+}
+
+#[test]
+fn dense_layers_of_many_inputs_and_of_many_outputs_are_right() {
+    let inputs = 140_000;
+    let mut random = Random::new(11);
+    let weight = Array2::from_shape_simple_fn((3, inputs), || random.number() * 0.01);
+    let bias = ndarray::arr1(&[1.0, -2.0, 3.0]);
+    let x = Array2::from_shape_simple_fn((2, inputs), || random.number());
+    let expected = x.mapv(f64::from).dot(&weight.t().mapv(f64::from)) + bias.mapv(f64::from);
+    for device in [gpu(), portable()] {
+        let linear = Linear::new(&device, weight.view(), Some(bias.view())).unwrap();
+        let (input, output) =
+            (Tensor::from_array(&device, x.view()).unwrap(), Tensor::<f32>::zeros(&device, &[2, 3]).unwrap());
+        let mut plan = PlanBuilder::new(&device);
+        let [a, c] = [plan.tensor(&input).unwrap(), plan.tensor(&output).unwrap()];
+        plan.linear_into(&linear, &a, &c).unwrap();
+        plan.build().unwrap().run().unwrap();
+        let difference = output.read().unwrap().mapv(f64::from) - &expected.clone().into_dyn();
+        assert!(difference.iter().all(|difference| difference.abs() < 1e-4), "{difference}");
+    }
+}
+
+/// What training keeps of a layer is more than a buffer holds: it keeps states, and computes the steps between again.
+#[test]
+fn training_that_keeps_more_than_a_buffer_holds_computes_steps_again() {
+    let device = small(|limits| limits.max_storage_buffer_binding_size = 1 << 16);
+    for config in [
+        RnnConfig::new(Cell::Lstm, 3, 8).layers(2).direction(Direction::Bidirectional).with_dropout(0.25),
+        RnnConfig::new(Cell::Gru(Reset::After), 3, 8).zoneout(0.2, 0.0),
+        RnnConfig::new(Cell::Lstm, 3, 8).recurrent_dropout(0.2),
+    ] {
+        let weights = RnnWeights::init(&config, 3).unwrap();
+        let rnn = Rnn::trainable(&device, &config, &weights).unwrap();
+        let x = Random::new(8).array([40, 16, 3]);
+        let call = RnnCall::default();
+        let training = rnn.training(SessionOptions { steps: 40, batch: 16, call: call.clone() }, false).unwrap();
+        let buffers = training.plans()[0].buffers();
+        assert!(buffers.iter().any(|buffer| buffer.name.starts_with("states of layer")), "all was kept");
+        let report = rnn.check_gradients(x.view(), &call).unwrap();
+        assert!(report.passed(), "{config:?}\n{report}");
+        // Not even one step's rows fit.
+        let error = rnn.training(SessionOptions::new(2, 2000), false).map(drop).expect_err("beyond the limit");
+        assert!(matches!(error, Error::Limit { .. }), "{error}");
+    }
+    let one = RnnConfig::new(Cell::Slstm, 1, 8);
+    let rnn = Rnn::trainable(&device, &one, &RnnWeights::init(&one, 3).unwrap()).unwrap();
+    let error = Reserve::new(&rnn, 2, 500, &RnnCall::default()).expect_err("beyond the limit").to_string();
+    let parts = ["reserve of layer 0", "max_storage_buffer_binding_size", "65536", "keep_every", "fewer sequences"];
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
 }
