@@ -150,6 +150,7 @@ impl<'m> Tape<'m> {
     /// # Errors
     /// [`Shape`](Error::Shape) where the tensor's is another one.
     pub fn want_gradient(&mut self, of: &Value, tensor: &Tensor) -> Result<()> {
+        self.plan.owns(of, "value whose gradient is wanted")?;
         let gradient = self.plan.tensor(tensor)?;
         if gradient.shape() != of.shape() {
             return Err(Error::shape("gradient wanted", of.shape(), gradient.shape()));
@@ -163,6 +164,8 @@ impl<'m> Tape<'m> {
     /// # Errors
     /// [`Shape`](Error::Shape) where its shape is another one.
     pub fn give_gradient(&mut self, of: &Value, gradient: &Value) -> Result<()> {
+        self.plan.owns(of, "value that a gradient is given for")?;
+        self.plan.owns(gradient, "gradient given")?;
         if gradient.shape() != of.shape() {
             return Err(Error::shape("gradient given", of.shape(), gradient.shape()));
         }
@@ -212,6 +215,7 @@ impl<'m> Tape<'m> {
             return self.plan.rnn(rnn, x, state, call);
         }
         rnn.backward_weights(0)?;
+        self.plan.expect(x, "recurrent input", false)?;
         let (steps, batch) = layer::sequence_sizes(rnn.config(), x.shape())?;
         let mut reserve = Reserve::new(rnn, steps, batch, call)?;
         reserve.set_seed(&self.hyper, &mut self.streams);
@@ -232,6 +236,7 @@ impl<'m> Tape<'m> {
     /// [`Value`](Error::Value) for a probability that is not from 0 to less than 1.
     pub fn dropout(&mut self, x: &Value, probability: f64) -> Result<Value> {
         check_probability(probability)?;
+        self.plan.expect(x, "input of dropout", false)?;
         if !self.training || probability == 0.0 {
             return Ok(x.clone());
         }
@@ -250,8 +255,8 @@ impl<'m> Tape<'m> {
     /// # Errors
     /// [`Shape`](Error::Shape) where the shapes do not fit each other.
     pub fn cross_entropy(&mut self, logits: &Value, targets: &Value) -> Result<()> {
-        PlanBuilder::expect(logits, "logits", false)?;
-        PlanBuilder::expect(targets, "targets", true)?;
+        self.plan.expect(logits, "logits", false)?;
+        self.plan.expect(targets, "targets", true)?;
         let (&columns, rest) = logits.shape().split_last().unwrap_or((&0, &[]));
         if rest.is_empty() || targets.shape() != rest {
             return Err(Error::shape("targets", rest, targets.shape()));
@@ -290,8 +295,8 @@ impl<'m> Tape<'m> {
     }
 
     fn element_loss(&mut self, x: &Value, targets: &Value, binary: bool) -> Result<()> {
-        PlanBuilder::expect(x, "input of a loss", false)?;
-        PlanBuilder::expect(targets, "targets", false)?;
+        self.plan.expect(x, "input of a loss", false)?;
+        self.plan.expect(targets, "targets", false)?;
         if targets.shape() != x.shape() {
             return Err(Error::shape("targets", x.shape(), targets.shape()));
         }
