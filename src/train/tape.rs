@@ -1,6 +1,6 @@
 //! A plan whose operations are remembered, so that their backward passes can follow.
 
-use crate::device::{Device, block_on};
+use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::kernels::{CrossEntropyParams, DropoutParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant};
 use crate::layer::{self, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
@@ -8,6 +8,7 @@ use crate::parameters::Parameters;
 use crate::plan::{BufferId, PlanBuilder, Value};
 use crate::program::Program;
 use crate::tensor::{Element, Tensor};
+use std::sync::Arc;
 
 /// A target that counts for nothing: [`Tape::cross_entropy`] leaves its position out.
 pub const IGNORED: u32 = u32::MAX;
@@ -352,7 +353,7 @@ impl<'m> Tape<'m> {
     /// # Errors
     /// As [`PlanBuilder::build`].
     pub fn evaluation(self) -> Result<Evaluation> {
-        Ok(Evaluation { loss: self.loss, program: self.plan.build()? })
+        Ok(Evaluation { loss: self.loss, program: Arc::new(self.plan.build()?) })
     }
 
     /// The blocks of parameters that its operations have, each once.
@@ -379,7 +380,7 @@ impl<'m> Tape<'m> {
 #[derive(Debug)]
 pub struct Evaluation {
     loss: Tensor,
-    program: Program,
+    program: Arc<Program>,
 }
 
 impl Evaluation {
@@ -396,7 +397,13 @@ impl Evaluation {
     /// # Errors
     /// As [`Evaluation::run`].
     pub async fn run_async(&self) -> Result<f32> {
-        self.program.run()?;
+        if may_wait() {
+            self.program.run()?;
+        } else {
+            // The CPU device computes while it runs.
+            let program = Arc::clone(&self.program);
+            elsewhere(move || async move { program.run() }).await?;
+        }
         Ok(self.loss.read_async().await?.first().copied().unwrap_or(f32::NAN))
     }
 
