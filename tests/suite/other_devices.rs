@@ -205,7 +205,7 @@ fn a_queue_of_another_device_is_refused() {
 fn an_encoder_of_another_instance_is_refused_and_one_of_another_device_is_no_panic() {
     let own = gpu();
     let session = rnn(&own, &RnnConfig::new(Cell::Lstm, 3, 5)).session(SessionOptions::new(4, 2)).unwrap();
-    let (foreign, _) = other_instance();
+    let (foreign, _queue) = other_instance();
     let mut encoder = foreign.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     refused(session.encode(&mut encoder), "encoder");
     // wgpu tells only its device, and only when it is finished.
