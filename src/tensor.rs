@@ -1,11 +1,12 @@
 //! Arrays that live on a device between calls.
 
-use crate::device::{Device, Gpu};
+use crate::device::{Device, Gpu, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::kernels::{TEXELS, WINDOW};
 use crate::layer::reads_windows;
 use crate::memory;
-use ndarray::{Array, ArrayD, ArrayView, Dimension, IxDyn};
+use crate::readback::{Readable, Request, Words, read_together_async};
+use ndarray::{ArrayD, ArrayView, Dimension};
 use std::fmt::{Debug, Formatter};
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -149,9 +150,9 @@ impl Storage {
                 }
                 Ok(())
             }
-            Self::Gpu(buffer) => device.gpu_ref().map_or(Ok(()), |gpu| {
-                gpu.guarded("writing a tensor", || gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words)))
-            }),
+            Self::Gpu(buffer) => device
+                .gpu_ref()
+                .map_or(Ok(()), |gpu| gpu.write(buffer, bytemuck::cast_slice(words), "writing a tensor")),
             Self::Texture(texture) => device.gpu_ref().map_or(Ok(()), |gpu| {
                 let mut texels = words.to_vec();
                 texels.resize(self.words() as usize, 0);
@@ -170,19 +171,38 @@ impl Storage {
 
     /// The first `count` words.
     pub async fn read(&self, device: &Device, count: usize) -> Result<Vec<u32>> {
-        let buffer = match self {
-            Self::Cpu(memory) if memory.is_poisoned() => {
-                return Err(Error::Spoilt { tensor: "this tensor".to_owned() });
+        Ok(Self::read_all(device, &[(self, count)]).await?.pop().unwrap_or_default())
+    }
+
+    /// The first words of several memories of one device, as many of each as it says, all of one moment.
+    pub async fn read_all(device: &Device, parts: &[(&Self, usize)]) -> Result<Vec<Vec<u32>>> {
+        let Some(gpu) = device.gpu_ref() else {
+            let words = |&(memory, count): &(&Self, usize)| match memory {
+                Self::Cpu(memory) => {
+                    let words = read_lock(memory);
+                    if memory.is_poisoned() {
+                        return Err(Error::Spoilt { tensor: "a tensor to be read".to_owned() });
+                    }
+                    Ok(bytemuck::cast_slice(&words[..count]).to_vec())
+                }
+                Self::Gpu(_) | Self::Texture(_) => Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
+            };
+            if may_wait() {
+                return parts.iter().map(words).collect();
             }
-            Self::Cpu(memory) => return Ok(bytemuck::cast_slice(&read_lock(memory)[..count]).to_vec()),
-            Self::Gpu(buffer) => buffer,
-            Self::Texture(_) => return Err(Error::Plan("a texture is only read by kernels".to_owned())),
+            // A program that writes them may be running.
+            let parts: Vec<_> = parts.iter().map(|&(memory, count)| (memory.clone(), count)).collect();
+            let words = move |(memory, count): (Self, usize)| words(&(&memory, count));
+            return elsewhere(move || async move { parts.into_iter().map(words).collect() }).await;
         };
-        let during = "reading a tensor";
-        match device.gpu_ref() {
-            Some(gpu) => gpu.read(buffer, count, during).await,
-            None => Err(Error::Gpu { during: during.to_owned(), message: "its device is gone".to_owned() }),
-        }
+        let buffer = |&(memory, count): &(&'_ Self, usize)| match memory {
+            Self::Gpu(buffer) => Ok((buffer.clone(), count)),
+            Self::Texture(_) => Err(Error::Plan("a texture is only read by kernels".to_owned())),
+            Self::Cpu(_) => Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
+        };
+        let buffers = parts.iter().map(buffer).collect::<Result<Vec<_>>>()?;
+        let buffers: Vec<_> = buffers.iter().map(|(buffer, count)| (buffer, *count)).collect();
+        gpu.read_all(&buffers, "reading a tensor").await
     }
 }
 
@@ -226,8 +246,8 @@ impl<T: Element> Tensor<T> {
     /// written from the host, and copied by plans that need it.
     ///
     /// # Errors
-    /// [`OtherDevice`](Error::OtherDevice) for the CPU device, [`Value`](Error::Value) where the buffer is too small or
-    /// lacks the usage.
+    /// [`OtherDevice`](Error::OtherDevice) for the CPU device and for a buffer of another wgpu device,
+    /// [`Value`](Error::Value) where the buffer is too small or lacks the usage.
     pub fn from_buffer(device: &Device, buffer: wgpu::Buffer, shape: &[usize]) -> Result<Self> {
         if device.is_cpu() {
             return Err(Error::OtherDevice { tensor: "buffer".to_owned() });
@@ -239,6 +259,7 @@ impl<T: Element> Tensor<T> {
         if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
             return Err(Error::value("buffer usage", "STORAGE", format!("{:?}", buffer.usage())));
         }
+        device.gpu_ref().map_or(Ok(()), |gpu| gpu.check_buffer(&buffer))?;
         let storage = Storage::Gpu(buffer);
         Ok(Self { device: device.clone(), storage, shape: shape.to_vec(), element: PhantomData })
     }
@@ -281,16 +302,24 @@ impl<T: Element> Tensor<T> {
         crate::device::block_on(self.read_async())
     }
 
-    /// The same as a future, which waits for the GPU when it is first polled.
+    /// The same as a future. What is read is what the work submitted before its first poll leaves.
     ///
     /// # Errors
     /// As [`Tensor::read`].
     pub async fn read_async(&self) -> Result<ArrayD<T>> {
-        let words = self.storage.read(&self.device, self.shape.iter().product()).await?;
-        let got = words.len();
-        let elements = bytemuck::allocation::try_cast_vec(words)
-            .unwrap_or_else(|(_, words)| bytemuck::cast_slice(&words).to_vec());
-        Array::from_shape_vec(IxDyn(&self.shape), elements).map_err(|_| Error::shape("tensor read", &self.shape, got))
+        read_together_async(self).await
+    }
+}
+
+impl<T: Element> Readable for Tensor<T> {
+    type Host = ArrayD<T>;
+
+    fn request<'a>(&'a self, request: &mut Request<'a>) -> Result<()> {
+        request.add(&self.device, "tensor read", &self.storage, self.shape.iter().product())
+    }
+
+    fn receive(&self, words: &mut Words) -> Result<ArrayD<T>> {
+        words.array("tensor read", &self.shape)
     }
 }
 

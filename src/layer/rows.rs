@@ -144,7 +144,7 @@ pub(crate) struct RowMap {
 }
 
 impl RowMap {
-    /// The map of a call.
+    /// The map of a call on a device.
     pub fn of_call(device: &Device, config: &RnnConfig, steps: usize, batch: usize, lengths: &Lengths) -> Result<Self> {
         match lengths {
             Lengths::Full => Self::new(device, config, steps, batch, None),
@@ -154,6 +154,9 @@ impl RowMap {
                     (config.direction, config.heads, config.batch_first, steps, batch)
                 };
                 let known = &*lengths.0;
+                if !known.device.is(device) {
+                    return Err(Error::OtherDevice { tensor: "lengths".to_owned() });
+                }
                 let got = of(&known.config, known.steps, lengths.list().len());
                 let expected = of(config, steps, batch);
                 if got != expected {

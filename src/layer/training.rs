@@ -6,10 +6,12 @@ use super::reserve::Reserve;
 use super::session::SessionOptions;
 use super::state::{DeviceState, State};
 use super::{Rnn, RnnOutput};
-use crate::device::block_on;
+use crate::device::{block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
+use crate::parameters::Gradients;
 use crate::plan::{Plan, PlanBuilder};
 use crate::program::{Profile, Program};
+use crate::readback::read_together_async;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;
 use ndarray::{Array3, ArrayView3, ArrayViewD};
@@ -209,6 +211,7 @@ impl Rnn {
         dy: ArrayViewD<'_, f32>,
         state_gradient: Option<&State>,
     ) -> Result<RnnGradients> {
+        let _alone = locked(self.alone());
         block_on(self.gradients_async(x, state, call, dy, state_gradient))
     }
 
@@ -217,6 +220,27 @@ impl Rnn {
     /// # Errors
     /// As [`Rnn::gradients`].
     pub async fn gradients_async(
+        &self,
+        x: ArrayView3<'_, f32>,
+        state: Option<&State>,
+        call: &RnnCall,
+        dy: ArrayViewD<'_, f32>,
+        state_gradient: Option<&State>,
+    ) -> Result<RnnGradients> {
+        if may_wait() {
+            return self.compute_gradients(x, state, call, dy, state_gradient).await;
+        }
+        let (rnn, x, dy, call) = (self.clone(), x.to_owned(), dy.to_owned(), call.clone());
+        let [state, state_gradient] = [state.cloned(), state_gradient.cloned()];
+        elsewhere(move || async move {
+            // One call at a time: all of them write the gradients of the same parameters. This thread may wait.
+            let _alone = locked(rnn.alone());
+            rnn.compute_gradients(x.view(), state.as_ref(), &call, dy.view(), state_gradient.as_ref()).await
+        })
+        .await
+    }
+
+    async fn compute_gradients(
         &self,
         x: ArrayView3<'_, f32>,
         state: Option<&State>,
@@ -239,17 +263,16 @@ impl Rnn {
         training.output_gradient.write(dy)?;
         training.forward()?;
         training.backward()?;
-        let gradients = match self.parameters() {
-            Some(parameters) => parameters.gradients_async().await?,
-            None => Vec::new(),
-        };
-        let find = |name: &str| Ok(gradients.iter().find(|gradient| gradient.0 == name).map(|g| g.1.clone()));
-        let dx = training.input_gradient.read_async().await?;
+        let weights = self.parameters().map(Gradients);
+        let output = (&training.output, &training.state);
+        let inputs = (&training.input_gradient, &training.state_gradient);
+        let (gradients, (y, last), (dx, state)) = read_together_async(&(weights, output, inputs)).await?;
+        let find = |name: &str| Ok(gradients.iter().flatten().find(|gradient| gradient.0 == name).map(|g| g.1.clone()));
         let got = dx.shape().to_vec();
         Ok(RnnGradients {
-            output: RnnOutput { y: training.output.read_async().await?, state: training.state.read_async().await? },
+            output: RnnOutput { y, state: last },
             x: dx.into_dimensionality().map_err(|_| Error::shape("gradient of the input", x.shape(), got))?,
-            state: training.state_gradient.read_async().await?,
+            state,
             weights: RnnWeights::collect(self.config(), find)?,
         })
     }

@@ -1,6 +1,6 @@
 //! A plan whose operations are remembered, so that their backward passes can follow.
 
-use crate::device::{Device, block_on};
+use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::kernels::{
     CrossEntropyParams, DropoutParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant, row_tile,
@@ -10,6 +10,7 @@ use crate::parameters::Parameters;
 use crate::plan::{BufferId, PlanBuilder, Value};
 use crate::program::Program;
 use crate::tensor::{Element, Tensor};
+use std::sync::Arc;
 
 /// A target that counts for nothing: [`Tape::cross_entropy`] leaves its position out.
 pub const IGNORED: u32 = u32::MAX;
@@ -152,6 +153,7 @@ impl<'m> Tape<'m> {
     /// # Errors
     /// [`Shape`](Error::Shape) where the tensor's is another one.
     pub fn want_gradient(&mut self, of: &Value, tensor: &Tensor) -> Result<()> {
+        self.plan.owns(of, "value whose gradient is wanted")?;
         let gradient = self.plan.tensor(tensor)?;
         if gradient.shape() != of.shape() {
             return Err(Error::shape("gradient wanted", of.shape(), gradient.shape()));
@@ -165,6 +167,8 @@ impl<'m> Tape<'m> {
     /// # Errors
     /// [`Shape`](Error::Shape) where its shape is another one.
     pub fn give_gradient(&mut self, of: &Value, gradient: &Value) -> Result<()> {
+        self.plan.owns(of, "value that a gradient is given for")?;
+        self.plan.owns(gradient, "gradient given")?;
         if gradient.shape() != of.shape() {
             return Err(Error::shape("gradient given", of.shape(), gradient.shape()));
         }
@@ -214,6 +218,7 @@ impl<'m> Tape<'m> {
             return self.plan.rnn(rnn, x, state, call);
         }
         rnn.backward_weights(0)?;
+        self.plan.expect(x, "recurrent input", false)?;
         let (steps, batch) = layer::sequence_sizes(rnn.config(), x.shape())?;
         let mut reserve = Reserve::new(rnn, steps, batch, call)?;
         reserve.set_seed(&self.hyper, &mut self.streams);
@@ -234,6 +239,7 @@ impl<'m> Tape<'m> {
     /// [`Value`](Error::Value) for a probability that is not from 0 to less than 1.
     pub fn dropout(&mut self, x: &Value, probability: f64) -> Result<Value> {
         check_probability(probability)?;
+        self.plan.expect(x, "input of dropout", false)?;
         if !self.training || probability == 0.0 {
             return Ok(x.clone());
         }
@@ -252,8 +258,8 @@ impl<'m> Tape<'m> {
     /// # Errors
     /// [`Shape`](Error::Shape) where the shapes do not fit each other.
     pub fn cross_entropy(&mut self, logits: &Value, targets: &Value) -> Result<()> {
-        PlanBuilder::expect(logits, "logits", false)?;
-        PlanBuilder::expect(targets, "targets", true)?;
+        self.plan.expect(logits, "logits", false)?;
+        self.plan.expect(targets, "targets", true)?;
         let (&columns, rest) = logits.shape().split_last().unwrap_or((&0, &[]));
         if rest.is_empty() || targets.shape() != rest {
             return Err(Error::shape("targets", rest, targets.shape()));
@@ -294,8 +300,8 @@ impl<'m> Tape<'m> {
     }
 
     fn element_loss(&mut self, x: &Value, targets: &Value, binary: bool) -> Result<()> {
-        PlanBuilder::expect(x, "input of a loss", false)?;
-        PlanBuilder::expect(targets, "targets", false)?;
+        self.plan.expect(x, "input of a loss", false)?;
+        self.plan.expect(targets, "targets", false)?;
         if targets.shape() != x.shape() {
             return Err(Error::shape("targets", x.shape(), targets.shape()));
         }
@@ -351,7 +357,7 @@ impl<'m> Tape<'m> {
     /// # Errors
     /// As [`PlanBuilder::build`].
     pub fn evaluation(self) -> Result<Evaluation> {
-        Ok(Evaluation { loss: self.loss, program: self.plan.build()? })
+        Ok(Evaluation { loss: self.loss, program: Arc::new(self.plan.build()?) })
     }
 
     /// The blocks of parameters that its operations have, each once.
@@ -378,7 +384,7 @@ impl<'m> Tape<'m> {
 #[derive(Debug)]
 pub struct Evaluation {
     loss: Tensor,
-    program: Program,
+    program: Arc<Program>,
 }
 
 impl Evaluation {
@@ -395,7 +401,13 @@ impl Evaluation {
     /// # Errors
     /// As [`Evaluation::run`].
     pub async fn run_async(&self) -> Result<f32> {
-        self.program.run()?;
+        if may_wait() {
+            self.program.run()?;
+        } else {
+            // The CPU device computes while it runs.
+            let program = Arc::clone(&self.program);
+            elsewhere(move || async move { program.run() }).await?;
+        }
         Ok(self.loss.read_async().await?.first().copied().unwrap_or(f32::NAN))
     }
 

@@ -230,7 +230,7 @@ impl Layer<'_> {
 
     fn is(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Rnn(a), Self::Rnn(b)) => std::ptr::eq(a, b),
+            (Self::Rnn(a), Self::Rnn(b)) => a.is(b),
             (Self::Linear(a), Self::Linear(b)) => std::ptr::eq(a, b),
             _ => false,
         }
