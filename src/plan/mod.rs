@@ -6,9 +6,11 @@
 mod builder;
 mod check;
 mod display;
+mod parts;
 
 pub use builder::{PlanBuilder, Value};
 pub(crate) use check::{MAX_TRIPS, PlanLimits, WINDOW_ALIGNMENT};
+pub(crate) use parts::Parts;
 
 #[cfg(doc)]
 use crate::kernels::Kernel;

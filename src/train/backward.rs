@@ -112,7 +112,7 @@ impl Tape<'_> {
             }
             Operation::Embedding { embedding, indices, .. } => {
                 if let Some(dy) = dy {
-                    let target = layer::gradient_buffer(plan, embedding.parameters());
+                    let (target, _) = layer::gradient_parts(plan, embedding.parameters()).at(0);
                     scatter_add(plan, &dy, indices, target, [embedding.symbols(), embedding.features()]);
                 }
             }
@@ -246,7 +246,7 @@ fn linear_backward(
         };
         layer::gemm(plan, layer::Operands { a: dy.buffer, b, map: none, c: dx.buffer, narrow: false }, &params);
     }
-    let target = layer::gradient_buffer(plan, &training.parameters);
+    let target = layer::gradient_parts(plan, &training.parameters);
     let params = OuterParams {
         m: outputs as u32,
         n: inputs as u32,
@@ -260,9 +260,9 @@ fn linear_backward(
         accumulate: 1,
         ..Default::default()
     };
-    layer::outer(plan, [dy.buffer, x.buffer, none, target], &params);
+    layer::outer(plan, [dy.buffer, x.buffer, none], (&target, 0), &params);
     if training.biased {
-        layer::sum_rows(plan, dy.buffer, none, target, dy.offset, outputs, inputs * outputs, &params);
+        layer::sum_rows(plan, [dy.buffer, none], (&target, inputs * outputs), (dy.offset, outputs), &params);
     }
     Ok(())
 }
