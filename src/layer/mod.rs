@@ -470,14 +470,21 @@ impl DeviceLayer {
                 let first = before * packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
                 return Ok(Place { matrices: joined.clone(), first });
             }
-            let matrices = PackedMatrices::new(device, format!("{name} of layer {layer}"), matrices, precision)?;
+            let full = format!("{name} of layer {layer}");
+            // Steps multiply all directions' R at once.
+            let matrices = if name == "W" {
+                PackedMatrices::apart(device, full, matrices, precision)?
+            } else {
+                PackedMatrices::new(device, full, matrices, precision)?
+            };
             Ok(Place { matrices: Arc::new(matrices), first: 0 })
         };
         let backward_of = |layer: usize, [input, recurrent]: [Vec<Matrix>; 2]| -> Result<_> {
-            let pack = |name, matrices| {
-                PackedMatrices::new(device, format!("{name} transposed of layer {layer}"), matrices, precision)
-            };
-            Ok([pack("W", input)?, pack("R", recurrent)?])
+            let name = |name| format!("{name} transposed of layer {layer}");
+            Ok([
+                PackedMatrices::apart(device, name("W"), input, precision)?,
+                PackedMatrices::new(device, name("R"), recurrent, precision)?,
+            ])
         };
         layers
             .into_iter()

@@ -50,12 +50,17 @@ pub(crate) struct PackedMatrices {
 impl PackedMatrices {
     /// Memory for them, which [`Self::emit`] fills.
     pub fn new(device: &Device, name: String, matrices: Vec<Matrix>, precision: Precision) -> Result<Self> {
-        Self::in_memory(device, name, matrices, precision, packs_textures(device))
+        Self::in_memory(device, name, matrices, precision, [packs_textures(device), false])
+    }
+
+    /// The same of matrices that are multiplied one by one where they don't fit into one buffer together.
+    pub fn apart(device: &Device, name: String, matrices: Vec<Matrix>, precision: Precision) -> Result<Self> {
+        Self::in_memory(device, name, matrices, precision, [packs_textures(device), true])
     }
 
     /// The same in a buffer, whatever the device prefers.
     pub fn in_buffer(device: &Device, name: String, matrices: Vec<Matrix>) -> Result<Self> {
-        Self::in_memory(device, name, matrices, Precision::Single, false)
+        Self::in_memory(device, name, matrices, Precision::Single, [false, false])
     }
 
     fn in_memory(
@@ -63,20 +68,25 @@ impl PackedMatrices {
         name: String,
         matrices: Vec<Matrix>,
         precision: Precision,
-        texture: bool,
+        [texture, apart]: [bool; 2],
     ) -> Result<Self> {
         let half = precision == Precision::Half;
-        let vectors = matrices.iter().map(|matrix| packed(device, matrix.rows, matrix.columns).vectors());
+        let vector = precision.vector_words(device) as usize;
+        let words = |matrix: &Matrix| packed(device, matrix.rows, matrix.columns).vectors() * vector;
+        let each: Vec<_> = matrices.iter().map(words).collect();
         // A cell without R has no matrices there.
-        let words = (vectors.sum::<usize>() * precision.vector_words(device) as usize).max(4);
+        let words = each.iter().sum::<usize>().max(4);
         if u32::try_from(words).is_err() {
             let allowed = 4 * u64::from(u32::MAX);
             return Err(Error::Limit { what: name, needed: 4 * words as u64, limit: "32-bit indices", allowed });
         }
+        let fits = |words: u64| 4 * words <= device.plan_limits().binding_bytes;
         let texture = if texture { Storage::texture(device, &name, words as u64, half)? } else { None };
-        let (storage, words) = match texture {
+        // It is packed in a buffer first.
+        let (storage, words) = match texture.filter(|texture| fits(texture.words())) {
             // All of its rows, the last one too.
             Some(texture) => (texture.clone(), texture.words() as usize),
+            None if apart && !fits(words as u64) => (Storage::in_parts(device, &name, &each)?, words),
             None => (Storage::zeros(device, &name, words as u64)?, words),
         };
         Ok(Self { name, matrices, storage, words, half })
@@ -87,8 +97,23 @@ impl PackedMatrices {
         matches!(self.storage, Storage::Texture(_))
     }
 
+    /// The buffer of all of them, or of the first one.
     pub fn buffer(&self, plan: &mut PlanBuilder) -> BufferId {
-        plan.external(&self.name, &self.storage, self.words as u64)
+        plan.parts(&self.name, &self.storage, self.words).at(0).0
+    }
+
+    /// Whether each is in a buffer of its own.
+    pub fn is_apart(&self) -> bool {
+        self.storage.parts().is_some()
+    }
+
+    /// The buffer that has a vector, and which of its own vectors it is.
+    pub fn at(&self, plan: &mut PlanBuilder, vector: u32) -> (BufferId, u32) {
+        let variant = Variant { half: self.half, ..Variant::new(Kernel::Pack, FLAT, plan.device().panel()) };
+        let words = variant.vector_words();
+        let parts = plan.parts(&self.name, &self.storage, self.words);
+        let (buffer, at) = parts.at(vector as usize * words as usize);
+        (buffer, at as u32 / words)
     }
 
     /// Packs them out of the weights: kernels find them so after the plan's end.
@@ -96,14 +121,14 @@ impl PackedMatrices {
         if self.matrices.is_empty() {
             return;
         }
-        let matrices = self.buffer(plan);
+        let matrices = plan.parts(&self.name, &self.storage, self.words);
         // Kernels can't write all formats of textures everywhere: a copy follows, which would end a pass here.
         let target = if self.is_texture() {
             let packed = plan.own(&format!("{}, packed", self.name), self.words as u64);
-            plan.copy_last(packed, matrices, self.words as u64);
-            packed
+            plan.copy_last(packed, matrices.at(0).0, self.words as u64);
+            Some(packed)
         } else {
-            matrices
+            None
         };
         let device = plan.device().clone();
         let mut offset = 0;
@@ -113,6 +138,7 @@ impl PackedMatrices {
             let words = layout.vectors() * variant.vector_words() as usize;
             let (source, source_offset) = weights.at(matrix.offset);
             let (bias, bias_offset) = matrix.bias.map_or((source, 0), |bias| weights.at(bias));
+            let (target, packed_offset) = target.map_or_else(|| matrices.at(offset), |packed| (packed, offset));
             let params = PackParams {
                 rows: matrix.rows as u32,
                 columns: matrix.columns as u32,
@@ -123,7 +149,7 @@ impl PackedMatrices {
                 source_column: matrix.column as u32,
                 biased: matrix.bias.is_some().into(),
                 bias_offset: bias_offset as u32,
-                packed_offset: offset as u32,
+                packed_offset: packed_offset as u32,
                 row_lanes: row_lanes(words),
             };
             plan.draft.dispatch(variant, vec![source, bias, target], &params.words());

@@ -24,15 +24,34 @@ const TERMS: u32 = 1 << 14;
 /// Appends a product. Rows of A are read four elements at a time where they allow it, and through windows of uniform
 /// buffers where that is faster. Sums of more terms than one dispatch may loop over are added up part by part.
 pub(crate) fn gemm(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
+    if !operands.b.is_apart() {
+        return product(plan, operands, None, p);
+    }
+    for batch in 0..p.batch {
+        let (b, b_offset) = operands.b.at(plan, p.b_offset + batch * p.b_batch);
+        let params = GemmParams {
+            batch: 1,
+            a_offset: p.a_offset + batch * p.a_batch,
+            b_offset,
+            c_offset: p.c_offset + batch * p.c_batch,
+            map_offset: p.map_offset + batch * p.map_batch,
+            ..*p
+        };
+        product(plan, operands, Some(b), &params);
+    }
+}
+
+/// The same of matrices in one buffer: `b`, or that of the operands.
+fn product(plan: &mut PlanBuilder, operands: Operands<'_>, b: Option<BufferId>, p: &GemmParams) {
     let vector = p.a_column == 1 && [p.k, p.a_row, p.a_offset, p.a_batch].iter().all(|words| words % 4 == 0);
     // A part of a map that is told only when the plan runs can't be cut up before.
     let cut = vector && p.first == p.end && schedule::windows_suit(plan.device(), p);
     if cut {
-        by_windows(plan, operands, p);
+        by_windows(plan, operands, b, p);
     } else if let Some(variant) = whole(plan, operands, vector, false, p) {
-        dispatch(plan, operands, variant, 0, p);
+        dispatch(plan, (operands, b), variant, 0, p);
     } else {
-        by_terms(plan, operands, p);
+        by_terms(plan, operands, b, p);
     }
 }
 
@@ -70,14 +89,20 @@ fn variant(
 }
 
 /// One dispatch; the rows begin at word `window` where they are read through a window.
-fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, variant: Variant, window: u64, p: &GemmParams) {
-    let b = operands.b.buffer(plan);
+fn dispatch(
+    plan: &mut PlanBuilder,
+    (operands, b): (Operands<'_>, Option<BufferId>),
+    variant: Variant,
+    window: u64,
+    p: &GemmParams,
+) {
+    let b = b.unwrap_or_else(|| operands.b.buffer(plan));
     let bindings = vec![operands.a, b, operands.map, operands.c];
     plan.draft.dispatch_window(variant, bindings, window, &p.words());
 }
 
 /// A dispatch for each part of the terms, added to those before: the last one has the bias, which follows the last row of B.
-fn by_terms(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
+fn by_terms(plan: &mut PlanBuilder, operands: Operands<'_>, b: Option<BufferId>, p: &GemmParams) {
     for first in (0..p.k).step_by(TERMS as usize) {
         let k = TERMS.min(p.k - first);
         let part = GemmParams {
@@ -91,7 +116,7 @@ fn by_terms(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
         let staged = schedule::staged_tile(plan.device(), &part).filter(|_| vector);
         let variant = variant(plan, operands, vector, staged, false, &part);
         let unbiased = first + k < p.k;
-        dispatch(plan, operands, Variant { unbiased, ..variant }, 0, &part);
+        dispatch(plan, (operands, b), Variant { unbiased, ..variant }, 0, &part);
     }
 }
 
@@ -102,7 +127,7 @@ pub(crate) fn fits_terms(plan: &PlanBuilder, terms: usize) -> bool {
 }
 
 /// A dispatch for each window of rows, of each matrix of the batch where each has rows of its own.
-fn by_windows(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
+fn by_windows(plan: &mut PlanBuilder, operands: Operands<'_>, b: Option<BufferId>, p: &GemmParams) {
     let shared = p.batch == 1 || p.mapped != 1 && p.a_batch == 0;
     for batch in 0..if shared { 1 } else { p.batch } {
         let p = GemmParams {
@@ -131,7 +156,7 @@ fn by_windows(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
                 ..p
             };
             let variant = variant(plan, operands, true, None, true, &params);
-            dispatch(plan, operands, variant, window.into(), &params);
+            dispatch(plan, (operands, b), variant, window.into(), &params);
         }
     }
 }
