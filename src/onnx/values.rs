@@ -299,3 +299,62 @@ fn of_constant_node(node: &proto::Node) -> Result<Tensor> {
         _ => Tensor::new(attribute.t.as_ref().ok_or_else(|| fault("its value is no tensor"))?, name)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floats(name: &str, values: &[f32]) -> proto::Tensor {
+        let dims = vec![values.len() as i64];
+        proto::Tensor { name: name.to_owned(), dims, data_type: 1, float_data: values.to_vec(), ..Default::default() }
+    }
+
+    fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<proto::Attribute>) -> Bytes {
+        let input = input.iter().map(|name| (*name).to_owned()).collect();
+        let (op_type, output) = (op_type.to_owned(), vec![output.to_owned()]);
+        proto::Node { op_type, input, output, attribute, ..Default::default() }.encode_to_vec().into()
+    }
+
+    fn values(initializers: &[proto::Tensor], node: Vec<Bytes>) -> Values {
+        let initializer = initializers.iter().map(|tensor| tensor.encode_to_vec().into()).collect();
+        Values::new(&mut proto::Graph { node, initializer, ..Default::default() }).unwrap()
+    }
+
+    fn constant(values: &Values, name: &str) -> Arc<Constant> {
+        match values.held(name).unwrap() {
+            Held::Constant(constant) => constant,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_constant_is_decoded_once_and_shared() {
+        let value =
+            proto::Attribute { name: "value".to_owned(), t: Some(floats("", &[2.0]).into()), ..Default::default() };
+        let values = values(&[floats("a", &[1.0])], vec![node("Constant", &[], "b", vec![value])]);
+        for name in ["a", "b"] {
+            assert!(Arc::ptr_eq(&constant(&values, name), &constant(&values, name)), "{name}");
+        }
+        assert!(matches!(values.held("c").unwrap(), Held::Unknown));
+    }
+
+    /// No more than the names is read of what no recurrent node needs.
+    #[test]
+    fn what_is_not_asked_for_is_not_decoded() {
+        let values = values(&[floats("a", &[1.0]), floats("b", &[1.0])], vec![node("Exp", &["a"], "c", Vec::new())]);
+        constant(&values, "a");
+        assert!(values.initializers[0].held.get().is_some());
+        assert!(values.initializers[1].held.get().is_none() && values.nodes[0].held.get().is_none());
+    }
+
+    /// Such a chain would take a stack as deep, and a look at each of its nodes for each value.
+    #[test]
+    fn a_chain_of_any_length_ends_the_search_for_zeros() {
+        let names: Vec<String> = (0..50_000).map(|i| i.to_string()).collect();
+        let mut nodes = vec![node("ConstantOfShape", &["shape"], "0", Vec::new())];
+        nodes.extend(names.windows(2).map(|pair| node("Identity", &[&pair[0]], &pair[1], Vec::new())));
+        let values = values(&[], nodes);
+        assert!(matches!(values.held("50").unwrap(), Held::Zeros { .. }));
+        assert!(matches!(values.held(names.last().unwrap()).unwrap(), Held::Computed { .. }));
+    }
+}
