@@ -32,8 +32,8 @@ pub struct Outputs {
 impl Node {
     /// A layer on a device, with the weights that the model holds and those given by the names that they have in the graph.
     /// What is given comes before what the model holds, also for `sequence_lens`, `initial_h` and `initial_c`, unless
-    /// [`Inputs`] has them when the layer runs. Tensors that this node does not read are left alone, so that one list
-    /// serves all nodes of a model.
+    /// [`Inputs`] has them when the layer runs. X comes with them only, and tensors that this node does not read are left
+    /// alone, so that one list serves all nodes of a model.
     ///
     /// # Errors
     /// [`MissingWeight`](Error::MissingWeight) where the node has no W or R, [`Value`](Error::Value) where one is an input of

@@ -121,10 +121,18 @@ impl Attribute {
         if !self.ref_attr_name.is_empty() {
             return Err(format!("a reference to '{}' of a function", self.ref_attr_name));
         }
-        if ![kind, attribute_type::UNDEFINED].contains(&self.kind) {
-            return Err(attribute_type::name(self.kind));
-        }
-        Ok(())
+        let filled = [
+            (attribute_type::FLOAT, self.f != 0.0),
+            (attribute_type::INT, self.i != 0),
+            (attribute_type::STRING, !self.s.is_empty()),
+            (attribute_type::TENSOR, self.t.is_some()),
+            (attribute_type::FLOATS, !self.floats.is_empty()),
+            (attribute_type::INTS, !self.ints.is_empty()),
+            (attribute_type::STRINGS, !self.strings.is_empty()),
+        ];
+        let said = Some(self.kind).filter(|said| ![kind, attribute_type::UNDEFINED].contains(said));
+        let other = filled.into_iter().find(|&(other, is_filled)| is_filled && other != kind).map(|(other, _)| other);
+        said.or(other).map_or(Ok(()), |other| Err(attribute_type::name(other)))
     }
 }
 
@@ -182,6 +190,7 @@ pub mod attribute_type {
 
 /// `TensorProto.DataType`.
 pub mod data_type {
+    pub const UNDEFINED: i32 = 0;
     pub const FLOAT: i32 = 1;
     pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;

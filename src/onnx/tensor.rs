@@ -34,9 +34,14 @@ impl Tensor {
         let path = path.as_ref();
         let bytes = read_file(path)?;
         let name = path.display().to_string();
+        // What a file of another format is says more than where it is no protobuf.
+        let fault = |reason: &str| Error::Onnx(format!("{name}: {}", recognize(&bytes).unwrap_or(reason)));
         let tensor = proto::Tensor::decode(&*bytes).map_err(|error| {
-            Error::Onnx(format!("{name}: {}", recognize(&bytes).map_or_else(|| error.to_string(), str::to_owned)))
+            fault(&format!("{error}; expected a tensor alone, as in ONNX's backend tests (`Model::load` reads models)"))
         })?;
+        if tensor.data_type == data_type::UNDEFINED {
+            return Err(fault("there is no tensor in it"));
+        }
         Self::new(&tensor, &name)
     }
 
@@ -104,6 +109,7 @@ impl<'a> Data<'a> {
             data_type::FLOAT16 | data_type::BFLOAT16 => ("int32_data", 2),
             data_type::INT32 => ("int32_data", 4),
             data_type::INT64 => ("int64_data", 8),
+            data_type::UNDEFINED => return Err(fault("its elements have no type".to_owned())),
             other => {
                 let what = format!("tensor '{name}' of {}", data_type::name(other));
                 return Err(Error::unsupported(what, "weights and states are floats, lengths are int32 or int64"));

@@ -117,19 +117,25 @@ fn a_name_that_stands_for_two_values_is_an_error_that_names_it() {
 fn what_a_node_has_too_much_of_is_an_error_that_names_it() {
     let of = |node: Vec<u8>| all(&graph().holds(weights("h0")).node(node).file());
     let hidden = write::integer("hidden_size", 1);
-    let attributes =
-        |more: &[Vec<u8>]| write::node("GRU", "cell", &["X", "W", "R"], &["Y"], &[&[hidden.clone()], more].concat());
+    let attributes = |more: &[Vec<u8>]| {
+        write::node("GRU", "cell", &["X", "W", "R"], &["Y"], &[std::slice::from_ref(&hidden), more].concat())
+    };
     assert_eq!(of(attributes(&[])).unwrap(), 1);
     refused(of(attributes(&[write::integer("hidden_size", 2)])), &["hidden_size", "GRU node 'cell'", "twice"]);
     refused(of(attributes(&[write::integer("new_one", 2)])), &["new_one", "GRU node 'cell'", "not supported"]);
     refused(of(attributes(&[write::integer("activations", 2)])), &["activations", "'cell'", "strings", "an integer"]);
     let after = write::attribute("linear_before_reset", 1, &[0x15, 0, 0, 0x80, 0x3f]);
     refused(of(attributes(&[after])), &["linear_before_reset", "'cell'", "an integer", "a float"]);
+    // Without a type, as old files have it.
+    let untyped = |value: &[u8]| [&write::bytes(1, "linear_before_reset"), value].concat();
+    assert_eq!(of(attributes(&[untyped(&write::number(3, 1))])).unwrap(), 1);
+    let float = untyped(&[0x15, 0, 0, 0x80, 0x3f]);
+    refused(of(attributes(&[float])), &["linear_before_reset", "'cell'", "an integer", "a float"]);
     refused(
         of(gru("cell", &["X", "W", "R", "", "", "", "h0"])),
         &["'h0'", "7 inputs", "GRU node 'cell'", "not supported"],
     );
-    let outputs = write::node("GRU", "cell", &["X", "W", "R"], &["Y", "", "Y_c"], &[hidden.clone()]);
+    let outputs = write::node("GRU", "cell", &["X", "W", "R"], &["Y", "", "Y_c"], std::slice::from_ref(&hidden));
     refused(of(outputs), &["'Y_c'", "3 outputs", "GRU node 'cell'"]);
     let sparse = write::bytes(15, write::bytes(1, weights("S")));
     let graph = Graph([graph().node(gru("cell", &["X", "S", "R"])).0, sparse].concat());
