@@ -26,6 +26,7 @@ mod random_layers;
 mod scan;
 mod shaders;
 mod stream;
+mod tapes;
 mod training;
 mod wavefront;
 mod weights;
