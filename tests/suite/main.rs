@@ -29,6 +29,7 @@ mod reads;
 mod scan;
 mod shaders;
 mod stream;
+mod tapes;
 mod training;
 mod wavefront;
 mod weights;
