@@ -142,7 +142,7 @@ impl Rnn {
         let block = Storage::zeros(device, "weights", words.len() as u64)?;
         block.write(device, &words)?;
         let layers = DeviceLayer::stack(device, config, false)?;
-        let weights = Weights::Fixed(Arc::new(weights));
+        let weights = Weights::Fixed(Arc::new(weights.of(config)));
         let rnn = Self { config: config.clone(), device: device.clone(), layers, weights, sessions: Mutex::default() };
         pack(device, &block, words.len(), rnn.matrices())?;
         Ok(rnn)

@@ -79,7 +79,7 @@ pub struct Tape<'m> {
     pub(super) operations: Vec<Operation<'m>>,
     /// Gradients that are wanted, of these values.
     pub(super) wanted: Vec<(Value, Value)>,
-    /// Seed, step, learning rate, corrections: see the kernels that read it.
+    /// Seed, step, learning rate, corrections, whether weights are unknown: see the kernels that read it.
     pub(super) hyper: Tensor<u32>,
     /// The sum of all losses.
     pub(super) loss: Tensor,
@@ -115,7 +115,7 @@ impl<'m> Tape<'m> {
             training,
             operations: Vec::new(),
             wanted: Vec::new(),
-            hyper: Tensor::zeros(device, &[5])?,
+            hyper: Tensor::zeros(device, &[6])?,
             loss: Tensor::zeros(device, &[1])?,
             losses: 0,
             streams: 0,
