@@ -148,7 +148,7 @@ impl Rnn {
         let block = Storage::zeros(device, "weights", words.len() as u64)?;
         block.write(device, &words)?;
         let layers = DeviceLayer::stack(device, config, false)?;
-        let weights = Weights::Fixed(Arc::new(weights));
+        let weights = Weights::Fixed(Arc::new(weights.of(config)));
         let shared =
             Shared {
                 config: config.clone(),

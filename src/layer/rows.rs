@@ -144,13 +144,7 @@ pub(crate) struct RowMap {
 
 impl RowMap {
     /// The map of a call on a device.
-    pub fn of_call(
-        device: &Device,
-        config: &RnnConfig,
-        steps: usize,
-        batch: usize,
-        lengths: &Lengths,
-    ) -> Result<Self> {
+    pub fn of_call(device: &Device, config: &RnnConfig, steps: usize, batch: usize, lengths: &Lengths) -> Result<Self> {
         match lengths {
             Lengths::Full => Self::new(config, steps, batch, None),
             Lengths::Fixed(lengths) => Self::new(config, steps, batch, Some(lengths)),

@@ -93,7 +93,7 @@ pub struct Tape<'m> {
     pub(super) wanted: Vec<Wanted>,
     /// Parameters that are not to be trained.
     pub(super) frozen: Vec<Parameters>,
-    /// Seed, step, learning rate, corrections: see the kernels that read it.
+    /// Seed, step, learning rate, corrections, whether weights are unknown: see the kernels that read it.
     pub(super) hyper: Tensor<u32>,
     /// The sum of all losses.
     pub(super) loss: Tensor,
@@ -130,7 +130,7 @@ impl<'m> Tape<'m> {
             operations: BTreeMap::new(),
             wanted: Vec::new(),
             frozen: Vec::new(),
-            hyper: Tensor::zeros(device, &[5])?,
+            hyper: Tensor::zeros(device, &[6])?,
             loss: Tensor::zeros(device, &[1])?,
             losses: 0,
             streams: 0,
