@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use wgrnn::ndarray::{Array1, Array2, Array3, ArrayD, Axis};
 use wgrnn::plan::Value;
 use wgrnn::{
-    Activation, BatchLengths, Device, DeviceState, Error, Lengths, Linear, PlanBuilder, Program, Rnn, RnnCall, RnnConfig,
-    RnnWeights, Session, SessionOptions, State, Tensor, reference,
+    Activation, BatchLengths, Device, DeviceState, Error, Lengths, Linear, PlanBuilder, Program, Rnn, RnnCall,
+    RnnConfig, RnnWeights, Session, SessionOptions, State, Tensor, reference,
 };
 
 /// T and N of all sequences: numbers of steps that differ from call to call are a matter of lengths.
@@ -198,7 +198,12 @@ impl World {
     }
 
     /// The textbook's answer.
-    fn expected(layer: &Layer, x: &Array3<f32>, lengths: Option<&[usize]>, state: Option<&State>) -> (Array3<f64>, State) {
+    fn expected(
+        layer: &Layer,
+        x: &Array3<f32>,
+        lengths: Option<&[usize]>,
+        state: Option<&State>,
+    ) -> (Array3<f64>, State) {
         let x = x.mapv(f64::from);
         let got = reference::forward::<f64>(&layer.config, &layer.weights, x.view(), lengths, state);
         let got = got.expect("the reference has an answer");
@@ -504,7 +509,9 @@ impl World {
         let shared = DEVICES.len();
         if self.seats.len() == shared {
             // Not for each input: a device takes a while to open.
-            if draw.ratio(1, 2)? && let Ok(device) = Device::gpu() {
+            if draw.ratio(1, 2)?
+                && let Ok(device) = Device::gpu()
+            {
                 self.seats.push(Seat { device, lost: false });
             }
             return Ok(());

@@ -30,7 +30,8 @@ fn damage(draw: &mut Unstructured<'_>, bytes: &mut Vec<u8>) {
             bytes.splice(at..at, copy).for_each(drop);
         }
         5 => {
-            let extreme: [&[u8]; 6] = [&[0xff; 8], &[0; 8], &[0x80, 0, 0, 0], b"9999999999", b"-1", &[0, 0, 0xc0, 0x7f]];
+            let extreme: [&[u8]; 6] =
+                [&[0xff; 8], &[0; 8], &[0x80, 0, 0, 0], b"9999999999", b"-1", &[0, 0, 0xc0, 0x7f]];
             let with = draw.choose(&extreme).copied().unwrap_or(&[0xff]);
             let end = (at + with.len()).min(bytes.len());
             bytes.splice(at..end, with.iter().copied()).for_each(drop);

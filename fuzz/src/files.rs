@@ -58,7 +58,12 @@ pub fn safetensors(bytes: &[u8]) -> bool {
 /// Models with recurrent nodes of all kinds.
 static MODELS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
-    let fixtures = ["tests/fixtures/onnx", "../tests/fixtures/onnx", "tests/fixtures/onnx_random", "../tests/fixtures/onnx_random"];
+    let fixtures = [
+        "tests/fixtures/onnx",
+        "../tests/fixtures/onnx",
+        "tests/fixtures/onnx_random",
+        "../tests/fixtures/onnx_random",
+    ];
     let mut models = Vec::new();
     for folder in fixtures {
         let Ok(folder) = std::fs::read_dir(format!("{root}{folder}")) else { continue };
@@ -106,7 +111,8 @@ fn trainer(adam: bool) -> (Trainer, Tensor) {
         let weights = RnnWeights::init(&config, 5)?;
         let rnn = Rnn::trainable(&device, &config, &weights)?;
         let head = Linear::trainable(&device, Array2::from_elem((1, 3), 0.5).view(), Some(array![0.1].view()))?;
-        let x = Tensor::from_array(&device, Array3::from_shape_fn((4, 2, 2), |(t, n, i)| (t + n + i) as f32 / 5.0).view())?;
+        let x =
+            Tensor::from_array(&device, Array3::from_shape_fn((4, 2, 2), |(t, n, i)| (t + n + i) as f32 / 5.0).view())?;
         let t = Tensor::from_array(&device, Array3::<f32>::ones((4, 2, 1)).view())?;
         let state = rnn.device_state(2)?;
         let mut tape = Tape::training(&device)?;

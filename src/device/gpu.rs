@@ -1,5 +1,6 @@
 //! A wgpu device with the kernels compiled for it.
 
+use super::pipelines::Pipelines;
 use super::waiting::{elsewhere, may_wait};
 use super::{AdapterReport, GpuOptions, TuningReport};
 use crate::error::{Error, Result};
@@ -26,7 +27,7 @@ pub(crate) struct Gpu {
     cooperative: bool,
     layouts: HashMap<LayoutKey, Layout>,
     pub params_layout: wgpu::BindGroupLayout,
-    pipelines: Mutex<HashMap<Variant, wgpu::ComputePipeline>>,
+    pipelines: Mutex<Pipelines<wgpu::ComputePipeline>>,
     side_by_side: OnceLock<u32>,
     /// Which tiles, and how operands are read.
     pub tuning: Tuning,
@@ -193,7 +194,8 @@ impl Gpu {
         let faults = Arc::<Faults>::default();
         let loses = Arc::clone(&faults);
         device.set_device_lost_callback(move |reason, message| {
-            let what = if reason == wgpu::DeviceLostReason::Destroyed { "it was destroyed" } else { "its driver failed" };
+            let what =
+                if reason == wgpu::DeviceLostReason::Destroyed { "it was destroyed" } else { "its driver failed" };
             let message = message.trim();
             let said = if message.is_empty() { what.to_owned() } else { format!("{what}: {message}") };
             loses.report_loss(said);
@@ -426,10 +428,15 @@ impl Gpu {
         &self.layouts[&LayoutKey::of(variant)].bindings
     }
 
-    /// The variant compiled, once for this device.
+    /// How many compiled variants are kept.
+    pub fn pipelines(&self) -> usize {
+        locked(&self.pipelines).len()
+    }
+
+    /// The variant compiled, once for this device while it is among the last ones that were asked for.
     pub fn pipeline(&self, variant: &Variant) -> Result<wgpu::ComputePipeline> {
         if let Some(pipeline) = locked(&self.pipelines).get(variant) {
-            return Ok(pipeline.clone());
+            return Ok(pipeline);
         }
         let wgsl = compose(variant, Dialect { immediates: self.immediates, enable_subgroups: false })?;
         let name = variant.to_string();
@@ -572,7 +579,12 @@ fn popped(scope: wgpu::ErrorScopeGuard, during: &str, faults: &Arc<Faults>) -> O
 }
 
 /// Error scopes around wgpu calls: without them an error would panic on a device that the caller lent.
-pub(super) fn guard<T>(device: &wgpu::Device, faults: &Arc<Faults>, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
+pub(super) fn guard<T>(
+    device: &wgpu::Device,
+    faults: &Arc<Faults>,
+    during: &str,
+    calls: impl FnOnce() -> T,
+) -> Result<T> {
     let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
     let mut scopes = filters.map(|filter| Some(device.push_error_scope(filter)));
     let value = calls();

@@ -39,7 +39,9 @@ pub(crate) fn may_wait() -> bool {
 /// Runs a future that waits in place on a thread made for that, so that the executor which polls this one is free
 /// meanwhile. A panic there is one here.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) async fn elsewhere<T: Send + 'static, F: Future<Output = T>>(make: impl FnOnce() -> F + Send + 'static) -> T {
+pub(crate) async fn elsewhere<T: Send + 'static, F: Future<Output = T>>(
+    make: impl FnOnce() -> F + Send + 'static,
+) -> T {
     blocking::unblock(move || block_on(make())).await
 }
 
@@ -57,9 +59,8 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
     use std::task::{Context, Poll, Waker};
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
-        Poll::Pending => Err(Error::unsupported(
-            "waiting for the GPU in a browser",
-            "await the function of this name that is async",
-        )),
+        Poll::Pending => {
+            Err(Error::unsupported("waiting for the GPU in a browser", "await the function of this name that is async"))
+        }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn emit_backward(
     check_state(plan, "gradient of the state", rnn, batch, flow.state)?;
     reserve.check(rnn, steps, batch, call)?;
     rnn.backward_weights(0)?;
-    let pass = Pass::new(plan, rnn, steps, batch, call)?;
+    let pass = Pass::new(plan, rnn, [steps, batch], call, Some(reserve))?;
 
     let (h, width) = (pass.h_width(), config.output_size());
     let dh = plan.external("gradient of h", &flow.state.h, (pass.states() * h) as u64);

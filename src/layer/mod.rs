@@ -149,15 +149,14 @@ impl Rnn {
         block.write(device, &words)?;
         let layers = DeviceLayer::stack(device, config, false)?;
         let weights = Weights::Fixed(Arc::new(weights.of(config)));
-        let shared =
-            Shared {
-                config: config.clone(),
-                device: device.clone(),
-                layers,
-                weights,
-                sessions: Mutex::default(),
-                alone: Mutex::default(),
-            };
+        let shared = Shared {
+            config: config.clone(),
+            device: device.clone(),
+            layers,
+            weights,
+            sessions: Mutex::default(),
+            alone: Mutex::default(),
+        };
         let rnn = Self(Arc::new(shared));
         pack(device, &block, words.len(), rnn.matrices())?;
         Ok(rnn)
@@ -353,7 +352,8 @@ impl Rnn {
     /// All packed matrices, shared ones once.
     fn matrices(&self) -> impl Iterator<Item = &PackedMatrices> {
         let mut seen = Vec::new();
-        let places = self.0.layers.iter().flat_map(|layer| [&layer.input, &layer.recurrent]).map(|place| &place.matrices);
+        let places =
+            self.0.layers.iter().flat_map(|layer| [&layer.input, &layer.recurrent]).map(|place| &place.matrices);
         let own = places.filter(move |matrices| {
             let is_new = !seen.contains(&Arc::as_ptr(matrices));
             seen.push(Arc::as_ptr(matrices));

@@ -73,10 +73,7 @@ impl Program {
     pub fn run(&self) -> Result<()> {
         match (&self.executor, self.device.gpu_ref()) {
             (Executor::Gpu(recorder), Some(gpu)) => recorder.submit(gpu, &self.plan),
-            (Executor::Cpu(runner), _) => {
-                runner.run(&self.plan);
-                Ok(())
-            }
+            (Executor::Cpu(runner), _) => runner.run(&self.plan),
             (Executor::Gpu(_), None) => Err(Error::OtherDevice { tensor: "program".to_owned() }),
         }
     }
@@ -89,7 +86,7 @@ impl Program {
     pub fn profile(&self) -> Result<Profile> {
         let seconds = match (&self.executor, self.device.gpu_ref()) {
             (Executor::Gpu(recorder), Some(gpu)) => recorder.profile(&self.device, gpu, &self.plan)?,
-            (Executor::Cpu(runner), _) => runner.profile(&self.plan),
+            (Executor::Cpu(runner), _) => runner.profile(&self.plan)?,
             (Executor::Gpu(_), None) => return Err(Error::OtherDevice { tensor: "program".to_owned() }),
         };
         Ok(Profile::new(&self.plan, &seconds))

@@ -113,12 +113,9 @@ impl RnnWeights {
     /// weights that [`RnnWeights::init`], [`RnnWeights::load`], [`RnnWeights::from_named`] or [`Rnn::weights`](crate::Rnn::weights) gave.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) for layers with more directions than two, [`Safetensors`](Error::Safetensors).
+    /// [`Value`](Error::Value) where a layer has neither one direction nor two.
     pub fn to_safetensors(&self, prefix: &str) -> Result<Vec<u8>> {
-        let most = 2 * self.heads;
-        if let Some(tracks) = self.layers.iter().map(Vec::len).find(|&tracks| tracks > most) {
-            return Err(Error::value("weights", format!("at most {most} directions and heads of a layer"), tracks));
-        }
+        self.check_names()?;
         let named = self.named().map(|(name, array)| (format!("{prefix}{name}"), array));
         serialize(named, self.equations_note(prefix))
     }

@@ -3,8 +3,8 @@
 use crate::common::{Random, gpu, portable, rnn};
 use ndarray::{Array3, ArrayD};
 use wgrnn::{
-    Cell, Class, Device, Error, GpuOptions, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Session,
-    SessionOptions, Tensor, adapters,
+    Cell, Class, Device, Error, GpuOptions, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Session, SessionOptions,
+    Tensor, adapters,
 };
 
 #[test]

@@ -4,7 +4,7 @@ use crate::common::{gpu, rnn};
 use ndarray::{Array2, Array3};
 use std::sync::{Arc, Mutex};
 use wgrnn::{
-    Cell, Device, Error, Linear, Lengths, Optimizer, Parameters, PlanBuilder, Rnn, RnnCall, RnnConfig, RnnWeights,
+    Cell, Device, Error, Lengths, Linear, Optimizer, Parameters, PlanBuilder, Rnn, RnnCall, RnnConfig, RnnWeights,
     SessionOptions, Tape, Tensor, Trainer, TrainerOptions,
 };
 

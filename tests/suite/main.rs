@@ -19,6 +19,7 @@ mod heads;
 mod hostile_files;
 mod kernels;
 mod layers;
+mod limits;
 mod lost_devices;
 mod masks;
 mod norms;

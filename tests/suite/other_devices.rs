@@ -4,8 +4,8 @@ use crate::common::{gpu, portable, rnn};
 use ndarray::Array3;
 use std::sync::LazyLock;
 use wgrnn::{
-    Cell, Clip, Device, Embedding, Error, Lengths, Linear, Optimizer, PlanBuilder, Rnn, RnnCall, RnnConfig,
-    RnnWeights, Session, SessionOptions, Tape, Targets, Tensor, Trainer, TrainerOptions,
+    Cell, Clip, Device, Embedding, Error, Lengths, Linear, Optimizer, PlanBuilder, Rnn, RnnCall, RnnConfig, RnnWeights,
+    Session, SessionOptions, Tape, Targets, Tensor, Trainer, TrainerOptions,
 };
 
 /// The error is that something lives elsewhere, and names it.
@@ -105,7 +105,10 @@ fn whatever_a_plan_takes_of_another_device_is_refused() {
         let (y, call) = (out(), RnnCall::default());
         let reserve = wgrnn::Reserve::new(&others, 4, 2, &call).unwrap();
         refused(plan.rnn_keeping(&mine, &x, &state, &call, &y, &reserve), "reserve");
-        let (dx, gradient) = (plan.tensor(&Tensor::<f32>::zeros(&device, &[4, 2, 3]).unwrap()).unwrap(), others.device_state(2).unwrap());
+        let (dx, gradient) = (
+            plan.tensor(&Tensor::<f32>::zeros(&device, &[4, 2, 3]).unwrap()).unwrap(),
+            others.device_state(2).unwrap(),
+        );
         let own = wgrnn::Reserve::new(&mine, 4, 2, &call).unwrap();
         refused(plan.rnn_backward(&mine, &x, &call, &own, Some(&y), &gradient, Some(&dx)), "gradient of the state");
     }
