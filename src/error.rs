@@ -165,8 +165,7 @@ pub enum Error {
 
     /// A file has more tensors of a layer or a model than are loaded from it.
     #[error(
-        "weights: tensors would be left out: {}; expected those of {expected} (the partial forms of load leave the others \
-         out on purpose)",
+        "weights: tensors would be left out: {}; expected those of {expected}; load_partial leaves others out on purpose",
         crate::weights::archive::list(tensors)
     )]
     LeftOver {

@@ -119,7 +119,8 @@ impl Parameters {
     /// parameters see them after [`Rnn::refresh`](crate::Rnn::refresh) and [`Linear::refresh`](crate::Linear::refresh).
     ///
     /// # Errors
-    /// [`MissingWeight`](Error::MissingWeight), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
+    /// [`MissingWeight`](Error::MissingWeight), [`LeftOver`](Error::LeftOver) for arrays of other names, [`Shape`](Error::Shape),
+    /// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where two have one name.
     pub fn write(&self, arrays: &[(String, ArrayD<f32>)]) -> Result<()> {
         let mut words = Vec::with_capacity(self.0.words);
         for entry in &self.0.entries {
@@ -130,6 +131,16 @@ impl Parameters {
             }
             check_finite(&entry.name, array.iter())?;
             words.extend(array.iter().map(|value| value.to_bits()));
+        }
+        let is_known = |name: &str| self.0.entries.iter().any(|entry| entry.name == name);
+        let names = arrays.iter().map(|array| &array.0);
+        let other: Vec<String> = names.filter(|name| !is_known(name)).cloned().collect();
+        if !other.is_empty() {
+            let own: Vec<&str> = self.names().map(|(name, _)| name).collect();
+            return Err(Error::LeftOver { tensors: other, expected: own.join(", ") });
+        }
+        if arrays.len() > self.0.entries.len() {
+            return Err(Error::value("arrays written", "one of each name", arrays.len()));
         }
         self.change();
         self.0.values.write(&self.0.device, &words)

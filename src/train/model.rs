@@ -216,9 +216,9 @@ impl Model {
             .try_for_each(|(name, parameters)| trainer.name(&format!("{prefix}{name}"), parameters))
     }
 
-    /// Reads its weights from a safetensors file, such as a checkpoint, whose names begin with `prefix`. Other tensors under the
-    /// prefix are an error, but for what a checkpoint has for training: [`Model::load_partial`] leaves them out. So is a file that
-    /// says that its recurrent layers are of another cell. All is looked at before the first weight is changed.
+    /// Reads its weights from a safetensors file, such as a checkpoint, whose names begin with `prefix`. Other tensors under
+    /// the prefix are an error, but for what a checkpoint has for training: [`Model::load_partial`] leaves them out. So is a
+    /// file that says that its recurrent layers are of another cell. All is looked at before the first weight is changed.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or one of another format,
@@ -281,13 +281,13 @@ impl Model {
             }
             all.push((parameters, arrays));
         }
-        equations::check(&archive.notes, self.rnn.config(), &format!("{prefix}rnn."), extent)?;
         let names = archive.names().into_iter().filter(|name| name.starts_with(prefix) && !own.contains(*name));
         let left: Vec<String> = names.filter(|name| is_own(name)).map(str::to_owned).collect();
         if extent == Extent::Whole && !left.is_empty() {
             let parts = self.parameters().iter().map(|(part, _)| format!("'{prefix}{part}'")).collect::<Vec<_>>();
             return Err(Error::LeftOver { tensors: left, expected: format!("a model of {}", parts.join(", ")) });
         }
+        equations::check(&archive.notes, self.rnn.config(), &format!("{prefix}rnn."), extent)?;
         for (parameters, arrays) in all {
             parameters.write(&arrays)?;
         }

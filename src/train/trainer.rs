@@ -148,8 +148,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// A state that is carried from step to step, to be kept in checkpoints too. Each needs a name of its own: with two of one name
-    /// there is no checkpoint.
+    /// A state that is carried from step to step, to be kept in checkpoints too. Each needs a name of its own: with two of
+    /// one name there is no checkpoint.
     pub fn keep_state(&mut self, name: &str, state: &DeviceState) {
         // The same once more is no second one.
         if !self.states.iter().any(|(known, kept)| known == name && kept.h.is(&state.h)) {
@@ -160,8 +160,9 @@ impl Trainer {
     /// One step on what the inputs hold now: loss, gradients, weights. On a GPU the work is submitted.
     ///
     /// # Errors
-    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain, [`Value`](Error::Value) after 2³² − 2 steps. A loss, a gradient or a new
-    /// weight that is not finite is no error here: the step is not taken, nor any after it, and [`Trainer::progress`] reports it.
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain, [`Value`](Error::Value) after 2³² − 2 steps. A loss, a gradient
+    /// or a new weight that is not finite is no error here: the step is not taken, nor any after it, and
+    /// [`Trainer::progress`] reports it.
     pub fn step(&mut self) -> Result<()> {
         if self.step >= LAST_STEP {
             return Err(Error::value("steps of a training", format!("at most {LAST_STEP}"), "one more"));

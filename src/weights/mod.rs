@@ -208,33 +208,35 @@ impl RnnWeights {
     /// Refuses weights that no configuration has, or that are not finite: a file of them could never be loaded.
     fn check_loadable(&self) -> Result<()> {
         let first = self.layers.first().and_then(|directions| directions.first());
-        let first = first.ok_or_else(|| Error::value("weights", "one layer at least", "none"))?.tensors();
-        let rows = |tensors: &[(&str, Option<ndarray::ArrayViewD<'_, f32>>); 10]| {
-            tensors[0].1.as_ref().map_or(0, |w| w.shape()[0])
-        };
+        let first = first.ok_or_else(|| Error::value("weights", "one layer at least", "none"))?;
+        let (rows, state) = (first.w.nrows(), first.r.ncols());
         for (layer, directions) in self.layers.iter().enumerate() {
-            if directions.len() != self.layers[0].len() || directions.len() % self.heads.max(1) != 0 {
-                let got = format!("{} in layer {layer}", directions.len());
-                let expected = format!("as many of {} heads in every layer", self.heads);
+            let count = directions.len();
+            if count != self.layers[0].len() || ![self.heads, self.heads.saturating_mul(2)].contains(&count) {
+                let got = format!("{count} directions and heads in layer {layer}");
+                let expected = format!("one or two of {} heads, and as many in every layer", self.heads);
                 return Err(Error::value("directions", expected, got));
             }
             for (track, weights) in directions.iter().enumerate() {
-                let tensors = weights.tensors();
-                for ((kind, array), (_, like)) in tensors.iter().zip(&first) {
+                for ((kind, array), (_, like)) in weights.tensors().iter().zip(&first.tensors()) {
                     let name = tensor_name(self.heads, kind, layer, track);
-                    match (array, like) {
-                        (Some(array), Some(like)) => {
-                            check_finite(&name, array.iter())?;
-                            // Only what a layer reads may differ in width.
-                            let same = array.shape() == like.shape()
-                                || layer > 0 && *kind == KINDS[0] && array.shape()[0] == rows(&first);
-                            if !same {
-                                return Err(Error::shape(name, like.shape(), array.shape()));
-                            }
-                        }
+                    let (array, like) = match (array, like) {
+                        (Some(array), Some(like)) => (array, like),
                         (Some(array), None) => return Err(Error::shape(name, "none", array.shape())),
                         (None, Some(_)) => return Err(Error::MissingWeight(name)),
-                        (None, None) => {}
+                        (None, None) => continue,
+                    };
+                    check_finite(&name, array.iter())?;
+                    let mut expected = like.shape().to_vec();
+                    match *kind {
+                        // Layers above read what those below give, which R says where it is no diagonal.
+                        "weight_ih" if layer > 0 && state > 1 => expected[1] = count * state,
+                        "weight_ih" if layer > 0 => expected[1] = array.shape()[1],
+                        "weight_ih" | "weight_hr" | "norm_c" | "norm_bias_c" => {}
+                        _ => expected[0] = rows,
+                    }
+                    if array.shape() != expected {
+                        return Err(Error::shape(name, expected, array.shape()));
                     }
                 }
             }
