@@ -48,10 +48,12 @@ pub(crate) fn write_lock(memory: &Memory) -> RwLockWriteGuard<'_, Vec<f32>> {
     memory.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Memory of a device: a wgpu buffer, a texture of vectors, or words of the host.
+/// Memory of a device: a wgpu buffer, or some of them, a texture of vectors, or words of the host.
 #[derive(Clone)]
 pub(crate) enum Storage {
     Gpu(wgpu::Buffer),
+    /// Words that follow one another in several buffers, each with how many it has: more than one binding may hold.
+    Parts(Arc<[(wgpu::Buffer, usize)]>),
     Texture(wgpu::Texture),
     Cpu(Memory),
 }
@@ -76,6 +78,26 @@ impl Storage {
         let size = needed + 4 * behind;
         let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false };
         gpu.guarded(&format!("allocating {name}"), || Self::Gpu(gpu.device.create_buffer(&descriptor)))
+    }
+
+    /// Memory of zeros in parts of so many words, each of which one binding can hold; in one buffer where there is one part.
+    pub fn in_parts(device: &Device, name: &str, parts: &[usize]) -> Result<Self> {
+        let (Some(gpu), [_, _, ..]) = (device.gpu_ref(), parts) else {
+            return Self::zeros(device, name, parts.iter().map(|&words| words as u64).sum());
+        };
+        let part = |&words: &usize| match Self::buffer(gpu, name, words as u64, 0, BUFFER)? {
+            Self::Gpu(buffer) => Ok((buffer, words)),
+            _ => Err(Error::Plan(format!("{name} is no buffer"))),
+        };
+        Ok(Self::Parts(parts.iter().map(part).collect::<Result<_>>()?))
+    }
+
+    /// Its buffers, each with its words; none where it is in one piece.
+    pub fn parts(&self) -> Option<&[(wgpu::Buffer, usize)]> {
+        match self {
+            Self::Parts(parts) => Some(parts),
+            _ => None,
+        }
     }
 
     /// Memory that windows of uniform buffers can be bound to: a whole one fits behind every word.
@@ -112,6 +134,7 @@ impl Storage {
     pub fn words(&self) -> u64 {
         match self {
             Self::Gpu(buffer) => buffer.size() / 4,
+            Self::Parts(parts) => parts.iter().map(|(_, words)| *words as u64).sum(),
             Self::Texture(texture) => {
                 u64::from(texel_bytes(texture) / 4) * u64::from(texture.width()) * u64::from(texture.height())
             }
@@ -125,7 +148,7 @@ impl Storage {
             Self::Gpu(buffer) => {
                 buffer.usage().contains(wgpu::BufferUsages::UNIFORM) && buffer.size() / 4 >= words + u64::from(WINDOW)
             }
-            Self::Texture(_) => false,
+            Self::Parts(_) | Self::Texture(_) => false,
             Self::Cpu(_) => true,
         }
     }
@@ -134,6 +157,7 @@ impl Storage {
     pub fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Gpu(a), Self::Gpu(b)) => a == b,
+            (Self::Parts(a), Self::Parts(b)) => Arc::ptr_eq(a, b),
             (Self::Texture(a), Self::Texture(b)) => a == b,
             (Self::Cpu(a), Self::Cpu(b)) => Arc::ptr_eq(a, b),
             _ => false,
@@ -153,6 +177,14 @@ impl Storage {
             Self::Gpu(buffer) => device
                 .gpu_ref()
                 .map_or(Ok(()), |gpu| gpu.write(buffer, bytemuck::cast_slice(words), "writing a tensor")),
+            Self::Parts(parts) => {
+                let mut rest = words;
+                parts.iter().try_for_each(|(buffer, words)| {
+                    let (these, others) = rest.split_at((*words).min(rest.len()));
+                    rest = others;
+                    Self::Gpu(buffer.clone()).write(device, these)
+                })
+            }
             Self::Texture(texture) => device.gpu_ref().map_or(Ok(()), |gpu| {
                 let mut texels = words.to_vec();
                 texels.resize(self.words() as usize, 0);
@@ -185,7 +217,9 @@ impl Storage {
                     }
                     Ok(bytemuck::cast_slice(&words[..count]).to_vec())
                 }
-                Self::Gpu(_) | Self::Texture(_) => Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
+                Self::Gpu(_) | Self::Parts(_) | Self::Texture(_) => {
+                    Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() })
+                }
             };
             if may_wait() {
                 return parts.iter().map(words).collect();
@@ -195,14 +229,31 @@ impl Storage {
             let words = move |(memory, count): (Self, usize)| words(&(&memory, count));
             return elsewhere(move || async move { parts.into_iter().map(words).collect() }).await;
         };
-        let buffer = |&(memory, count): &(&'_ Self, usize)| match memory {
-            Self::Gpu(buffer) => Ok((buffer.clone(), count)),
-            Self::Texture(_) => Err(Error::Plan("a texture is only read by kernels".to_owned())),
-            Self::Cpu(_) => Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
+        let mut buffers: Vec<(&wgpu::Buffer, usize)> = Vec::new();
+        for &(memory, count) in parts {
+            match memory {
+                Self::Gpu(buffer) => buffers.push((buffer, count)),
+                Self::Parts(parts) => {
+                    let mut rest = count;
+                    buffers.extend(parts.iter().map(|(buffer, words)| {
+                        let some = rest.min(*words);
+                        rest -= some;
+                        (buffer, some)
+                    }));
+                }
+                Self::Texture(_) => return Err(Error::Plan("a texture is only read by kernels".to_owned())),
+                Self::Cpu(_) => return Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
+            }
+        }
+        let mut read = gpu.read_all(&buffers, "reading a tensor").await?.into_iter();
+        let joined = |&(memory, count): &(&Self, usize)| match memory {
+            Self::Parts(parts) => {
+                let words = memory::collected("a tensor read", count, read.by_ref().take(parts.len()).flatten())?;
+                Ok(words)
+            }
+            _ => Ok(read.next().unwrap_or_default()),
         };
-        let buffers = parts.iter().map(buffer).collect::<Result<Vec<_>>>()?;
-        let buffers: Vec<_> = buffers.iter().map(|(buffer, count)| (buffer, *count)).collect();
-        gpu.read_all(&buffers, "reading a tensor").await
+        parts.iter().map(joined).collect()
     }
 }
 
@@ -278,7 +329,7 @@ impl<T: Element> Tensor<T> {
     pub fn buffer(&self) -> Option<&wgpu::Buffer> {
         match &self.storage {
             Storage::Gpu(buffer) => Some(buffer),
-            Storage::Texture(_) | Storage::Cpu(_) => None,
+            Storage::Parts(_) | Storage::Texture(_) | Storage::Cpu(_) => None,
         }
     }
 

@@ -79,8 +79,8 @@ impl Linear {
     /// The same as commands of a plan.
     pub(crate) fn emit_refresh(&self, plan: &mut PlanBuilder) {
         if let Some(LinearTraining { parameters, transposed, .. }) = &self.training {
-            let block = plan.external("parameters", parameters.values(), parameters.len() as u64);
-            [&self.packed, transposed].into_iter().for_each(|matrices| matrices.emit(plan, block));
+            let weights = plan.parts("parameters", parameters.values(), parameters.len());
+            [&self.packed, transposed].into_iter().for_each(|matrices| matrices.emit(plan, &weights));
         }
     }
 

@@ -194,7 +194,7 @@ impl PlanBuilder {
         if !parameters.device().is(&self.device) {
             return Err(Error::OtherDevice { tensor: "parameters".to_owned() });
         }
-        let buffer = self.external("parameters", parameters.values(), parameters.len() as u64);
+        let (buffer, _) = self.parts("parameters", parameters.values(), parameters.len()).at(0);
         Ok(Value { plan: self.id, buffer, offset: 0, shape: shape.to_vec(), is_index: false })
     }
 
@@ -556,8 +556,9 @@ impl PlanBuilder {
         if !parameters.device().is(&self.device) {
             return Err(Error::OtherDevice { tensor: "parameters".to_owned() });
         }
-        let gradients = layer::gradient_buffer(self, parameters);
-        self.draft.clear(gradients, 0, parameters.len() as u64);
+        for part in layer::gradient_parts(self, parameters).all() {
+            self.draft.clear(part.buffer, 0, part.words as u64);
+        }
         Ok(())
     }
 

@@ -71,7 +71,7 @@ impl Runner {
             .into_iter()
             .filter_map(|storage| match storage {
                 Storage::Cpu(memory) => Some(memory),
-                Storage::Gpu(_) | Storage::Texture(_) => None,
+                Storage::Gpu(_) | Storage::Parts(_) | Storage::Texture(_) => None,
             })
             .collect();
         let mut order: Vec<_> = (0..memory.len()).map(|i| (i, plan.writes(BufferId(i)))).collect();

@@ -159,6 +159,8 @@ fn check_kinds(plan: &Plan, memory: &[Storage]) -> Result<()> {
         for (&(name, access), id) in variant.kernel.row().bindings.iter().zip(bindings) {
             let is_right = match &memory[id.0] {
                 Storage::Cpu(_) => true,
+                // Plans have each part as a buffer of its own.
+                Storage::Parts(_) => false,
                 Storage::Texture(_) => access == Access::Matrix && variant.texture,
                 memory @ Storage::Gpu(_) if access == Access::Rows && variant.uniform => {
                     memory.is_windowed(plan.buffers()[id.0].words)

@@ -3,12 +3,13 @@
 
 use crate::common::{Random, gpu, portable, rnn};
 use ndarray::{Array2, Array3};
+use std::collections::HashMap;
 use wgrnn::cells::{Form, Options};
 use wgrnn::kernels::{Dialect, Kernel, Tile, Variant, compose};
 use wgrnn::{
-    Activation, Cell, Coefficient, Device, Direction, Error, Lengths, Linear, Model, ModelConfig, PlanBuilder, Reserve,
-    Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions, State, Tape, Targets, Tensor, check,
-    reference, wgpu,
+    Activation, Cell, Clip, Coefficient, Device, Direction, Error, Lengths, Linear, Model, ModelConfig, Optimizer,
+    PlanBuilder, Reserve, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions, State, Tape, Targets,
+    Tensor, Trainer, TrainerOptions, check, reference, wgpu,
 };
 
 fn both() -> [Device; 2] {
@@ -391,4 +392,108 @@ fn training_that_keeps_more_than_a_buffer_holds_computes_steps_again() {
     let error = Reserve::new(&rnn, 2, 500, &RnnCall::default()).expect_err("beyond the limit").to_string();
     let parts = ["reserve of layer 0", "max_storage_buffer_binding_size", "65536", "keep_every", "fewer sequences"];
     assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+}
+
+/// 16,384 numbers in a buffer: fewer than a layer's weights, or a stack's, but more than each matrix.
+fn narrow() -> Device {
+    small(|limits| limits.max_storage_buffer_binding_size = 1 << 16)
+}
+
+fn stacks() -> [RnnConfig; 6] {
+    let lstm = || RnnConfig::new(Cell::Lstm, 20, 32);
+    [
+        lstm().layers(4),
+        lstm().layers(2).direction(Direction::Bidirectional),
+        // A layer whose W and R are in two buffers.
+        RnnConfig::new(Cell::Lstm, 50, 48).layers(2),
+        lstm().layers(3).layer_norm(true),
+        lstm().layers(3).projection(20),
+        RnnConfig::new(Cell::Gru(Reset::Before), 24, 20).layers(3).heads(3),
+    ]
+}
+
+#[test]
+fn weights_of_a_stack_that_no_buffer_holds_are_read_part_by_part() {
+    let device = narrow();
+    for config in stacks() {
+        let weights = RnnWeights::init(&config, 3).unwrap();
+        let words: usize = weights.named().map(|(_, array)| array.len()).sum();
+        assert!(words > 1 << 14, "{config:?} has {words} weights");
+        let rnn = Rnn::new(&device, &config, weights).unwrap();
+        let x = Random::new(2).array([3, 2, config.input_size()]);
+        for schedule in [Schedule::Auto, Schedule::Step, Schedule::Wavefront] {
+            let report = rnn.check(x.view(), None, &RnnCall { schedule, ..RnnCall::default() }).unwrap();
+            assert!(report.passed(), "{config:?} {schedule:?}\n{report}");
+        }
+    }
+}
+
+#[test]
+fn parameters_that_no_buffer_holds_are_trained_part_by_part() {
+    let device = narrow();
+    for config in stacks() {
+        let weights = RnnWeights::init(&config, 3).unwrap();
+        let rnn = Rnn::trainable(&device, &config, &weights).unwrap();
+        assert_eq!(*rnn.weights().unwrap(), weights);
+        let report = rnn.check_gradients(Random::new(2).array([3, 2, config.input_size()]).view(), &RnnCall::default());
+        let report = report.unwrap();
+        assert!(report.passed(), "{config:?}\n{report}");
+    }
+    // One matrix that no buffer holds is an error that names it.
+    let config = RnnConfig::new(Cell::Lstm, 200, 24);
+    let weights = RnnWeights::init(&config, 3).unwrap();
+    for error in [Rnn::new(&device, &config, weights.clone()).err(), Rnn::trainable(&device, &config, &weights).err()] {
+        let error = error.expect("19,200 numbers").to_string();
+        assert!(error.contains("max_storage_buffer_binding_size") && error.contains("65536"), "{error}");
+    }
+}
+
+/// The same losses and weights as in one piece, and a checkpoint of the same names.
+#[test]
+fn a_model_in_parts_trains_as_one_in_one_piece() {
+    let config = RnnConfig::new(Cell::Lstm, 8, 32).layers(3);
+    let [parts, whole] = [narrow(), Device::cpu()].map(|device| {
+        let model = Model::new(&device, &ModelConfig::features(config.clone(), 2), 5).unwrap();
+        let [x, t] = [&[4, 3, 8], &[4, 3, 2]].map(|shape| Random::new(6).array(*shape));
+        let [x, t] = [x, t].map(|array| Tensor::from_array(&device, array.view()).unwrap());
+        let mut tape = Tape::training(&device).unwrap();
+        let [x, t] = [&x, &t].map(|tensor| tape.input(tensor).unwrap());
+        let state = model.device_state(3).unwrap();
+        let y = model.forward(&mut tape, &x, &state, &RnnCall::default()).unwrap();
+        tape.mean_squared_error(&y, &t).unwrap();
+        let options = TrainerOptions { clip: Clip::Norm(0.1), ..TrainerOptions::new(Optimizer::ADAM) };
+        let mut trainer = Trainer::new(tape, options).unwrap();
+        for _ in 0..3 {
+            trainer.step().unwrap();
+        }
+        let progress = trainer.progress().unwrap();
+        let weights = model.rnn().parameters().unwrap().read().unwrap();
+        let file = pollster::block_on(trainer.to_safetensors_async(&HashMap::new())).unwrap();
+        trainer.load_safetensors(&file).unwrap();
+        assert_eq!(model.rnn().parameters().unwrap().read().unwrap(), weights);
+        (progress, weights, file.len())
+    });
+    assert!((parts.0.last_loss - whole.0.last_loss).abs() < 1e-5, "{:?}, {:?}", parts.0, whole.0);
+    assert!((parts.0.gradient_norm - whole.0.gradient_norm).abs() < 1e-4, "{:?}, {:?}", parts.0, whole.0);
+    assert_eq!(parts.2, whole.2);
+    for ((name, got), (expected_name, expected)) in parts.1.iter().zip(&whole.1) {
+        let difference = (got - expected).iter().fold(0.0_f32, |most, d| most.max(d.abs()));
+        assert!(name == expected_name && difference < 1e-4, "{name}: {difference}");
+    }
+}
+
+/// What the issue names: 128.1 MiB of weights where a binding holds 128 MiB.
+#[test]
+fn four_layers_of_1024_units_are_one_stack_on_a_portable_device() {
+    let config = RnnConfig::new(Cell::Lstm, 1024, 1024).layers(4);
+    let weights = RnnWeights::init(&config, 1).unwrap();
+    let trainable = Rnn::trainable(&portable(), &config, &weights).unwrap();
+    let x = Random::new(2).array([1, 1, 1024]);
+    let expected = Rnn::new(&Device::cpu(), &config, weights.clone()).unwrap().forward(x.view()).unwrap();
+    let rnn = Rnn::new(&portable(), &config, weights).unwrap();
+    for rnn in [rnn, trainable] {
+        let got = rnn.forward(x.view()).unwrap();
+        let difference = (&got.y - &expected.y).iter().fold(0.0_f32, |most, d| most.max(d.abs()));
+        assert!(difference < 1e-5, "{difference}");
+    }
 }
