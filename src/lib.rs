@@ -13,6 +13,7 @@ pub mod onnx;
 mod parameters;
 pub mod plan;
 mod program;
+mod readback;
 pub mod reference;
 mod tensor;
 mod train;
@@ -35,6 +36,7 @@ pub use layer::{
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanBuilder};
 pub use program::{KernelTime, Profile, Program};
+pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
 pub use train::{
     Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, Optimizer, Progress, Tape, Targets, Trainer,

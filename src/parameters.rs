@@ -2,6 +2,7 @@
 
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
+use crate::readback::{Readable, Request, Words, read_together_async};
 use crate::tensor::Storage;
 use crate::weights::check_finite;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
@@ -91,7 +92,7 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::read`].
     pub async fn read_async(&self) -> Result<Vec<(String, ArrayD<f32>)>> {
-        self.read_from(&self.0.values).await
+        read_together_async(self).await
     }
 
     /// Copies the gradients to the host.
@@ -107,7 +108,7 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::read`].
     pub async fn gradients_async(&self) -> Result<Vec<(String, ArrayD<f32>)>> {
-        self.read_from(&self.0.gradients).await
+        read_together_async(&Gradients(self)).await
     }
 
     /// Replaces arrays by name; all of them are looked at before the first is changed. Layers that were made with these
@@ -137,13 +138,12 @@ impl Parameters {
         self.0.gradients.write(&self.0.device, &vec![0; self.0.words])
     }
 
-    async fn read_from(&self, storage: &Storage) -> Result<Vec<(String, ArrayD<f32>)>> {
-        let words = storage.read(&self.0.device, self.0.words).await?;
+    fn arrays(&self, words: &[u32]) -> Result<Vec<(String, ArrayD<f32>)>> {
         let array = |entry: &Entry| {
-            let values = words[entry.offset..][..entry.len()].iter().copied().map(f32::from_bits).collect();
-            ArrayD::from_shape_vec(IxDyn(&entry.shape), values)
+            let words = words.get(entry.offset..).and_then(|words| words.get(..entry.len())).unwrap_or_default();
+            ArrayD::from_shape_vec(IxDyn(&entry.shape), words.iter().copied().map(f32::from_bits).collect())
                 .map(|array| (entry.name.clone(), array))
-                .map_err(|_| Error::shape(&entry.name, &entry.shape, entry.len()))
+                .map_err(|_| Error::shape(&entry.name, &entry.shape, words.len()))
         };
         self.0.entries.iter().map(array).collect()
     }
@@ -159,6 +159,34 @@ impl Parameters {
     /// Whether two handles are one block.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Readable for Parameters {
+    type Host = Vec<(String, ArrayD<f32>)>;
+
+    fn request<'a>(&'a self, request: &mut Request<'a>) -> Result<()> {
+        request.add(&self.0.device, "parameters", &self.0.values, self.0.words)
+    }
+
+    fn receive(&self, words: &mut Words) -> Result<Self::Host> {
+        self.arrays(&words.next())
+    }
+}
+
+/// The gradients of parameters.
+pub(crate) struct Gradients<'p>(pub &'p Parameters);
+
+impl Readable for Gradients<'_> {
+    type Host = Vec<(String, ArrayD<f32>)>;
+
+    fn request<'a>(&'a self, request: &mut Request<'a>) -> Result<()> {
+        let block = &self.0.0;
+        request.add(&block.device, "gradients", &block.gradients, block.words)
+    }
+
+    fn receive(&self, words: &mut Words) -> Result<Self::Host> {
+        self.0.arrays(&words.next())
     }
 }
 

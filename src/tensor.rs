@@ -4,7 +4,8 @@ use crate::device::{Device, Gpu};
 use crate::error::{Error, Result};
 use crate::kernels::{TEXELS, WINDOW};
 use crate::layer::reads_windows;
-use ndarray::{Array, ArrayD, ArrayView, Dimension, IxDyn};
+use crate::readback::{Readable, Request, Words, read_together_async};
+use ndarray::{ArrayD, ArrayView, Dimension};
 use std::fmt::{Debug, Formatter};
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -169,16 +170,26 @@ impl Storage {
 
     /// The first `count` words.
     pub async fn read(&self, device: &Device, count: usize) -> Result<Vec<u32>> {
-        let buffer = match self {
-            Self::Cpu(memory) => return Ok(bytemuck::cast_slice(&read_lock(memory)[..count]).to_vec()),
-            Self::Gpu(buffer) => buffer,
-            Self::Texture(_) => return Err(Error::Plan("a texture is only read by kernels".to_owned())),
+        Ok(Self::read_all(device, &[(self, count)]).await?.pop().unwrap_or_default())
+    }
+
+    /// The first words of several memories of one device, as many of each as it says, all of one moment.
+    pub async fn read_all(device: &Device, parts: &[(&Self, usize)]) -> Result<Vec<Vec<u32>>> {
+        let Some(gpu) = device.gpu_ref() else {
+            let words = |&(memory, count): &(&Self, usize)| match memory {
+                Self::Cpu(memory) => Ok(bytemuck::cast_slice(&read_lock(memory)[..count]).to_vec()),
+                Self::Gpu(_) | Self::Texture(_) => Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
+            };
+            return parts.iter().map(words).collect();
         };
-        let during = "reading a tensor";
-        match device.gpu_ref() {
-            Some(gpu) => gpu.read(buffer, count, during).await,
-            None => Err(Error::Gpu { during: during.to_owned(), message: "its device is gone".to_owned() }),
-        }
+        let buffer = |&(memory, count): &(&'_ Self, usize)| match memory {
+            Self::Gpu(buffer) => Ok((buffer.clone(), count)),
+            Self::Texture(_) => Err(Error::Plan("a texture is only read by kernels".to_owned())),
+            Self::Cpu(_) => Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
+        };
+        let buffers = parts.iter().map(buffer).collect::<Result<Vec<_>>>()?;
+        let buffers: Vec<_> = buffers.iter().map(|(buffer, count)| (buffer, *count)).collect();
+        gpu.read_all(&buffers, "reading a tensor").await
     }
 }
 
@@ -282,11 +293,19 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// As [`Tensor::read`].
     pub async fn read_async(&self) -> Result<ArrayD<T>> {
-        let words = self.storage.read(&self.device, self.shape.iter().product()).await?;
-        let got = words.len();
-        let elements = bytemuck::allocation::try_cast_vec(words)
-            .unwrap_or_else(|(_, words)| bytemuck::cast_slice(&words).to_vec());
-        Array::from_shape_vec(IxDyn(&self.shape), elements).map_err(|_| Error::shape("tensor read", &self.shape, got))
+        read_together_async(self).await
+    }
+}
+
+impl<T: Element> Readable for Tensor<T> {
+    type Host = ArrayD<T>;
+
+    fn request<'a>(&'a self, request: &mut Request<'a>) -> Result<()> {
+        request.add(&self.device, "tensor read", &self.storage, self.shape.iter().product())
+    }
+
+    fn receive(&self, words: &mut Words) -> Result<ArrayD<T>> {
+        words.array("tensor read", &self.shape)
     }
 }
 

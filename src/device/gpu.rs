@@ -6,6 +6,7 @@ use crate::kernels::{Access, Cooperative, Dialect, Kernel, MAX_BINDINGS, Variant
 use crate::layer::Tuning;
 use crate::plan::PlanLimits;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Uniform parameters of a dispatch begin at multiples of this: the largest alignment that WebGPU lets a device ask for.
@@ -110,6 +111,28 @@ impl Faults {
     }
 }
 
+/// A staging buffer that is being mapped, and the bytes of each part in it.
+struct Staged {
+    buffer: wgpu::Buffer,
+    parts: Vec<Range<usize>>,
+    mapped: futures_channel::oneshot::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+}
+
+/// Splits parts, in their order, into as few groups as have at most `most` bytes each, or one part.
+fn groups<'a, T>(mut parts: &'a [(T, usize)], most: u64) -> impl Iterator<Item = &'a [(T, usize)]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |part: &&(T, usize)| {
+            bytes += 4 * part.1 as u64;
+            bytes <= most
+        };
+        let count = parts.iter().take_while(fits).count().max(1);
+        let (group, rest) = parts.split_at_checked(count)?;
+        parts = rest;
+        Some(group)
+    })
+}
+
 /// A lock that a panic elsewhere does not close: what these locks hold is replaced whole.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -202,42 +225,69 @@ impl Gpu {
 
     /// The first `count` words of a buffer, once the work submitted before is done.
     pub async fn read(&self, buffer: &wgpu::Buffer, count: usize, during: &str) -> Result<Vec<u32>> {
+        Ok(self.read_all(&[(buffer, count)], during).await?.pop().unwrap_or_default())
+    }
+
+    /// The first words of several buffers, as many of each as it says, once the work submitted before is done. One
+    /// submission copies them, so that they are of one moment, into one staging buffer that is mapped and awaited once;
+    /// into more only where all of them together are larger than the adapter's largest buffer.
+    pub async fn read_all(&self, parts: &[(&wgpu::Buffer, usize)], during: &str) -> Result<Vec<Vec<u32>>> {
         let fault = |message: String| Error::Gpu { during: during.to_owned(), message };
-        let (send, receive) = futures_channel::oneshot::channel();
-        let size = 4 * count as u64;
         let faults = self.faults.count();
-        let staging = self.guarded(during, || {
-            let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("readback"),
-                size,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
-            self.queue.submit([encoder.finish()]);
-            staging.map_async(wgpu::MapMode::Read, .., move |result| {
+        let staged = self.guarded(during, || self.stage(parts))?;
+        self.wait()?;
+        let mut read = Vec::with_capacity(parts.len());
+        for Staged { buffer, parts, mapped } in staged {
+            let received = mapped.await.map_err(|error| error.to_string());
+            let received = received.and_then(|mapped| mapped.map_err(|error| error.to_string()));
+            if received.is_err() {
+                // A browser tells of a lost device after it gives its buffers up.
+                self.wait_async().await?;
+            }
+            // In a browser errors come while this waits.
+            self.faults.since(faults).map_or(Ok(()), |message| Err(fault(message)))?;
+            received.map_err(fault)?;
+            let mapped = buffer.get_mapped_range(..).map_err(|error| fault(error.to_string()))?;
+            read.extend(parts.into_iter().map(|bytes| bytemuck::pod_collect_to_vec(&mapped[bytes])));
+            drop(mapped);
+            // A browser would keep it until it is collected.
+            buffer.destroy();
+        }
+        Ok(read)
+    }
+
+    /// Submits copies of the first words of buffers to staging buffers, and asks for these to be mapped.
+    fn stage(&self, parts: &[(&wgpu::Buffer, usize)]) -> Vec<Staged> {
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let copied: Vec<_> = groups(parts, self.report.limits.buffer_bytes)
+            .map(|group| {
+                let bytes: u64 = group.iter().map(|part| 4 * part.1 as u64).sum();
+                let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("readback"),
+                    size: bytes.max(4),
+                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                });
+                let mut at = 0;
+                let ranges = group.iter().map(|&(buffer, count)| {
+                    let start = at;
+                    encoder.copy_buffer_to_buffer(buffer, 0, &staging, start as u64, 4 * count as u64);
+                    at += 4 * count;
+                    start..at
+                });
+                (ranges.collect::<Vec<_>>(), staging)
+            })
+            .collect();
+        self.queue.submit([encoder.finish()]);
+        let map = |(parts, buffer): (_, wgpu::Buffer)| {
+            let (send, mapped) = futures_channel::oneshot::channel();
+            buffer.map_async(wgpu::MapMode::Read, .., move |result| {
                 // A receiver that is gone has no use for it.
                 drop(send.send(result));
             });
-            staging
-        })?;
-        self.wait()?;
-        let received = receive.await.map_err(|error| error.to_string());
-        let received = received.and_then(|mapped| mapped.map_err(|error| error.to_string()));
-        if received.is_err() {
-            // A browser tells of a lost device after it gives its buffers up.
-            self.wait_async().await?;
-        }
-        // In a browser errors come while this waits.
-        self.faults.since(faults).map_or(Ok(()), |message| Err(fault(message)))?;
-        received.map_err(fault)?;
-        let mapped = staging.get_mapped_range(..).map_err(|error| fault(error.to_string()))?;
-        let words = bytemuck::pod_collect_to_vec(&mapped[..]);
-        drop(mapped);
-        // A browser would keep it until it is collected.
-        staging.destroy();
-        Ok(words)
+            Staged { buffer, parts, mapped }
+        };
+        copied.into_iter().map(map).collect()
     }
 
     /// Workgroups that run side by side, tried once; a browser can't wait for a trial's end.
@@ -396,5 +446,22 @@ fn guard<T>(device: &wgpu::Device, faults: &Arc<Faults>, during: &str, calls: im
     match first {
         None => Ok(value),
         Some(error) => Err(Error::Gpu { during: during.to_owned(), message: error.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::groups;
+
+    #[test]
+    fn parts_beyond_the_largest_buffer_go_into_several_groups() {
+        let split = |sizes: &[usize], most| -> Vec<Vec<usize>> {
+            let parts: Vec<_> = sizes.iter().map(|&size| ((), size)).collect();
+            groups(&parts, most).map(|group| group.iter().map(|part| part.1).collect()).collect()
+        };
+        assert_eq!(split(&[2, 3, 5], 40), [vec![2, 3, 5]]);
+        assert_eq!(split(&[2, 3, 5], 39), [vec![2, 3], vec![5]]);
+        assert_eq!(split(&[9, 1, 1, 9], 8), [vec![9], vec![1, 1], vec![9]]);
+        assert!(split(&[], 8).is_empty());
     }
 }

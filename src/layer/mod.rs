@@ -44,6 +44,7 @@ use crate::device::{Device, block_on, locked};
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use crate::plan::PlanBuilder;
+use crate::readback::read_together_async;
 use crate::tensor::Storage;
 use crate::weights::{RnnWeights, offsets};
 use ndarray::{ArrayD, ArrayView3};
@@ -274,7 +275,8 @@ impl Rnn {
         }
         session.input().write(x)?;
         session.run()?;
-        let output = RnnOutput { y: session.output().read_async().await?, state: session.state().read_async().await? };
+        let (y, state) = read_together_async(&(session.output(), session.state())).await?;
+        let output = RnnOutput { y, state };
         let mut sessions = locked(&self.sessions);
         if sessions.len() == SESSIONS {
             sessions.remove(0);

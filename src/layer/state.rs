@@ -3,8 +3,8 @@
 use super::config::RnnConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::readback::{Readable, Request, Words, read_together_async};
 use crate::tensor::Storage;
-use futures_util::future::try_join;
 use ndarray::{Array3, ArrayView3, Axis, s};
 
 /// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse; with S heads [L·D·S, N, ·], a
@@ -123,26 +123,36 @@ impl DeviceState {
     /// # Errors
     /// As [`DeviceState::read`].
     pub async fn read_async(&self) -> Result<State> {
-        let rows = self.config.layers * self.config.tracks();
-        let width = self.config.state_size();
-        let h = self.read_array(&self.h, [rows, self.batch, width.next_multiple_of(4)]);
-        let c = async {
-            match &self.c {
-                Some(c) => self.read_array(c, [rows, self.batch, self.config.cell_state_size()]).await.map(Some),
-                None => Ok(None),
-            }
-        };
-        // Both begin before either is waited for: they are of one moment.
-        let (mut h, c) = try_join(h, c).await?;
-        h.slice_axis_inplace(Axis(2), (..width).into());
-        Ok(State { h: h.as_standard_layout().into_owned(), c })
+        read_together_async(self).await
     }
 
-    async fn read_array(&self, storage: &Storage, shape: [usize; 3]) -> Result<Array3<f32>> {
-        let words = storage.read(&self.device, shape.iter().product()).await?;
-        let got = words.len();
-        Array3::from_shape_vec(shape, words.into_iter().map(f32::from_bits).collect())
-            .map_err(|_| Error::shape("state read", shape, got))
+    /// [L·D, N, ·] of h with its padding, and of c.
+    fn shapes(&self) -> [[usize; 3]; 2] {
+        let rows = self.config.layers * self.config.tracks();
+        [self.config.state_size().next_multiple_of(4), self.config.cell_state_size()]
+            .map(|width| [rows, self.batch, width])
+    }
+}
+
+impl Readable for DeviceState {
+    type Host = State;
+
+    fn request<'a>(&'a self, request: &mut Request<'a>) -> Result<()> {
+        let [h, c] = self.shapes().map(|shape| shape.iter().product());
+        request.add(&self.device, "state", &self.h, h)?;
+        self.c.iter().try_for_each(|storage| request.add(&self.device, "state", storage, c))
+    }
+
+    fn receive(&self, words: &mut Words) -> Result<State> {
+        let mut read = |shape: [usize; 3]| {
+            let array = words.array::<f32>("state read", &shape)?;
+            array.into_dimensionality().map_err(|_| Error::shape("state read", shape, "another number of axes"))
+        };
+        let [of_h, of_c] = self.shapes();
+        let mut h: Array3<f32> = read(of_h)?;
+        let c = self.c.as_ref().map(|_| read(of_c)).transpose()?;
+        h.slice_axis_inplace(Axis(2), (..self.config.state_size()).into());
+        Ok(State { h: h.as_standard_layout().into_owned(), c })
     }
 }
 

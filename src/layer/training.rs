@@ -8,8 +8,10 @@ use super::state::{DeviceState, State};
 use super::{Rnn, RnnOutput};
 use crate::device::block_on;
 use crate::error::{Error, Result};
+use crate::parameters::Gradients;
 use crate::plan::{Plan, PlanBuilder};
 use crate::program::{Profile, Program};
+use crate::readback::read_together_async;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;
 use ndarray::{Array3, ArrayView3, ArrayViewD};
@@ -239,17 +241,16 @@ impl Rnn {
         training.output_gradient.write(dy)?;
         training.forward()?;
         training.backward()?;
-        let gradients = match self.parameters() {
-            Some(parameters) => parameters.gradients_async().await?,
-            None => Vec::new(),
-        };
-        let find = |name: &str| Ok(gradients.iter().find(|gradient| gradient.0 == name).map(|g| g.1.clone()));
-        let dx = training.input_gradient.read_async().await?;
+        let weights = self.parameters().map(Gradients);
+        let output = (&training.output, &training.state);
+        let inputs = (&training.input_gradient, &training.state_gradient);
+        let (gradients, (y, last), (dx, state)) = read_together_async(&(weights, output, inputs)).await?;
+        let find = |name: &str| Ok(gradients.iter().flatten().find(|gradient| gradient.0 == name).map(|g| g.1.clone()));
         let got = dx.shape().to_vec();
         Ok(RnnGradients {
-            output: RnnOutput { y: training.output.read_async().await?, state: training.state.read_async().await? },
+            output: RnnOutput { y, state: last },
             x: dx.into_dimensionality().map_err(|_| Error::shape("gradient of the input", x.shape(), got))?,
-            state: training.state_gradient.read_async().await?,
+            state,
             weights: RnnWeights::collect(self.config(), find)?,
         })
     }

@@ -4,10 +4,9 @@ use super::trainer::Trainer;
 use crate::device::block_on;
 use crate::error::{Error, Result};
 use crate::layer::State;
-use crate::tensor::Storage;
+use crate::readback::{Row, read_together_async};
 use crate::weights::files::{fault, read_file, replace, serialize, tensor};
-use futures_util::future::{try_join, try_join_all, try_join3};
-use ndarray::{Array3, ArrayD, IxDyn};
+use ndarray::Array3;
 use safetensors::SafeTensors;
 use std::collections::HashMap;
 use std::path::Path;
@@ -39,27 +38,28 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::save`], but for files.
     pub async fn to_safetensors_async(&self, notes: &HashMap<String, String>) -> Result<Vec<u8>> {
-        let trained = self.trained.iter().map(|trained| async move {
-            let moments = trained.moments.iter().map(|(moment, storage)| async move {
-                let array = self.read(storage, trained.parameters.len()).await?;
-                Ok((format!("{OPTIMIZER}{}{moment}", trained.name), array))
-            });
-            let (weights, moments) = try_join(trained.parameters.read_async(), try_join_all(moments)).await?;
-            let weights = weights.into_iter().map(|(name, array)| (format!("{}{name}", trained.name), array));
-            Ok(weights.chain(moments).collect::<Vec<_>>())
+        // Read by one call: they are of one moment.
+        let parts = self.trained.iter().map(|trained| {
+            let words = trained.parameters.len();
+            let moments = trained.moments.iter().map(|(_, storage)| Row { device: &self.device, storage, words });
+            (&trained.parameters, moments.collect::<Vec<_>>())
         });
-        let states = self.states.iter().map(|(name, state)| async move {
-            let State { h, c } = state.read_async().await?;
-            let h = (format!("{STATE}{name}.h"), h.into_dyn());
-            Ok([h].into_iter().chain(c.map(|c| (format!("{STATE}{name}.c"), c.into_dyn()))).collect::<Vec<_>>())
-        });
-        // All begin before any is waited for: they are of one moment.
-        let all = try_join3(self.status.read_async(), try_join_all(trained), try_join_all(states));
-        let (status, trained, states) = all.await?;
+        let parts: Vec<_> = parts.collect();
+        let kept: Vec<_> = self.states.iter().map(|(_, state)| state).collect();
+        let (status, values, kept) = read_together_async(&(&self.status, parts, kept)).await?;
+        let mut arrays = Vec::new();
+        for (trained, (weights, moments)) in self.trained.iter().zip(values) {
+            arrays.extend(weights.into_iter().map(|(name, array)| (format!("{}{name}", trained.name), array)));
+            let names = trained.moments.iter().map(|(moment, _)| format!("{OPTIMIZER}{}{moment}", trained.name));
+            arrays.extend(names.zip(moments));
+        }
+        for ((name, _), State { h, c }) in self.states.iter().zip(kept) {
+            arrays.push((format!("{STATE}{name}.h"), h.into_dyn()));
+            arrays.extend(c.map(|c| (format!("{STATE}{name}.c"), c.into_dyn())));
+        }
         if status[0] != 0 {
             return Err(Error::Diverged { step: status[0] });
         }
-        let mut arrays = [trained.concat(), states.concat()].concat();
         // The loss since it was last asked for, so that the next report is the same too.
         let progress = ndarray::arr1(&[f32::from_bits(status[3]), status[4] as f32]);
         arrays.push(("progress".to_owned(), progress.into_dyn()));
@@ -168,12 +168,5 @@ impl Trainer {
     pub fn notes_of_safetensors(bytes: &[u8]) -> Result<HashMap<String, String>> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| fault(&error))?;
         Ok(own_notes(header.metadata().clone().unwrap_or_default()))
-    }
-
-    async fn read(&self, storage: &Storage, words: usize) -> Result<ArrayD<f32>> {
-        let words = storage.read(&self.device, words).await?;
-        let got = words.len();
-        ArrayD::from_shape_vec(IxDyn(&[got]), words.into_iter().map(f32::from_bits).collect())
-            .map_err(|_| Error::shape("optimizer", [got], got))
     }
 }

@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 use crate::layer::{DeviceState, Embedding, Linear, Rnn, RnnCall, RnnConfig};
 use crate::parameters::Parameters;
 use crate::plan::Value;
+use crate::readback::read_together_async;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;
 use crate::weights::files::{fault, read_file, replace, serialize, tensor};
-use futures_util::future::try_join_all;
 use ndarray::{Array1, Array2, ArrayView, Dimension};
 use rand_mt::Mt;
 use safetensors::SafeTensors;
@@ -264,12 +264,12 @@ impl Model {
     /// # Errors
     /// [`Gpu`](Error::Gpu).
     pub async fn to_safetensors_async(&self, prefix: &str) -> Result<Vec<u8>> {
-        let parts = self.parameters().into_iter().map(|(name, parameters)| async move {
-            let named = |(array, values)| (format!("{prefix}{name}{array}"), values);
-            Ok(parameters.read_async().await?.into_iter().map(named).collect::<Vec<_>>())
-        });
-        // All begin before any is waited for: they are of one moment.
-        let arrays = try_join_all(parts).await?.concat();
+        let (names, parameters): (Vec<_>, Vec<_>) = self.parameters().into_iter().unzip();
+        let read = read_together_async(&parameters).await?;
+        let named = |(name, arrays): (_, Vec<_>)| {
+            arrays.into_iter().map(move |(array, values)| (format!("{prefix}{name}{array}"), values))
+        };
+        let arrays: Vec<_> = names.into_iter().zip(read).flat_map(named).collect();
         serialize(arrays.iter().map(|(name, array)| (name.clone(), array.view())), None)
     }
 }

@@ -23,6 +23,7 @@ mod norms;
 mod other_devices;
 mod plans;
 mod random_layers;
+mod reads;
 mod scan;
 mod shaders;
 mod stream;
