@@ -13,11 +13,11 @@ use wgrnn::Device;
 /// Which device to use.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Choice {
-    /// A GPU; an error where there is none.
+    /// The best GPU, be it in software; an error where there is none.
     Gpu,
     /// This computer's cores.
     Cpu,
-    /// A GPU if there is one, be it in software, else this computer's cores.
+    /// A GPU if there is one, else this computer's cores, which are faster than a GPU in software.
     Auto,
 }
 
