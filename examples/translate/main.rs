@@ -28,9 +28,9 @@ mod pairs;
 #[path = "../common/mod.rs"]
 mod common;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
-use common::{Bar, Choice, Line, plot};
+use common::{Bar, Choice, Line, check_place, make_folder, of_file, plot, two_digits};
 use model::{Pronouncer, Training, Translator};
 use pairs::{Pairs, distance, letters};
 use std::collections::HashMap;
@@ -78,9 +78,11 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    ensure!(arguments.steps > 0, "--steps must be at least 1");
     let asked = arguments.word.iter().map(|word| letters(word)).collect::<Result<Vec<_>>>()?;
-    if let Some(folder) = &arguments.plot {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    make_folder(arguments.plot.as_deref())?;
+    if let Some(path) = &arguments.checkpoint {
+        check_place(path)?;
     }
     let pairs = Pairs::load()?;
     let device = arguments.device.device()?;
@@ -89,7 +91,8 @@ fn main() -> Result<()> {
     let start = Instant::now();
     let mut training = Training::new(&device, &translator, &pairs.learned, BATCH, arguments.seed)?;
     let losses = train(&pairs, &mut training, &arguments)?;
-    println!("trained to step {} in {:.1} s on {}", arguments.steps, start.elapsed().as_secs_f64(), device.name());
+    let seconds = two_digits(start.elapsed().as_secs_f64());
+    println!("trained to step {} in {seconds} s on {}", arguments.steps, device.name());
 
     test(&device, &pairs, &translator)?;
     if !asked.is_empty() {
@@ -100,7 +103,9 @@ fn main() -> Result<()> {
             println!("{word}: {}", pairs.phonemes.spell(&phonemes));
         }
     }
-    // There is none where a finished training was resumed.
+    if arguments.plot.is_some() && losses.is_empty() {
+        eprintln!("note: nothing was drawn, for the training that was resumed had come to its end");
+    }
     if let Some(folder) = arguments.plot.as_ref().filter(|_| !losses.is_empty()) {
         let path = folder.join("translate_loss.svg");
         let title = format!("Letters to phonemes, training loss: {BATCH} words a step");
@@ -115,11 +120,11 @@ fn main() -> Result<()> {
 fn train(pairs: &Pairs, training: &mut Training, arguments: &Arguments) -> Result<Vec<(f64, f64)>> {
     let trainer = &mut training.trainer;
     if let Some(path) = arguments.checkpoint.as_ref().filter(|_| arguments.resume) {
-        trainer.load(path).with_context(|| path.display().to_string())?;
+        of_file(path, trainer.load(path))?;
         eprintln!("resumed at step {}", trainer.steps());
     }
     let (from, seed) = (trainer.steps(), trainer.options().seed);
-    ensure!(arguments.steps > 0 && arguments.steps >= from, "--steps {}: {from} are done", arguments.steps);
+    ensure!(arguments.steps >= from, "the checkpoint has {from} steps already: ask for as many or more with --steps");
     let bar = Bar::new(arguments.steps - from, "words", BATCH)?;
     let mut losses = Vec::new();
     for step in from..arguments.steps {
@@ -135,7 +140,7 @@ fn train(pairs: &Pairs, training: &mut Training, arguments: &Arguments) -> Resul
         if let Some(path) =
             arguments.checkpoint.as_ref().filter(|_| (step + 1) % SAVED == 0 || step + 1 == arguments.steps)
         {
-            training.trainer.save(path, &HashMap::new()).with_context(|| path.display().to_string())?;
+            of_file(path, training.trainer.save(path, &HashMap::new()))?;
         }
     }
     bar.finish();

@@ -48,9 +48,12 @@ pub(super) fn named() -> Option<String> {
     std::env::var("WGPU_ADAPTER_NAME").ok().filter(|name| !name.is_empty())
 }
 
+/// Why there may be none.
+const NONE: &str = "there is none (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)";
+
 /// That there is no adapter at all.
 pub(super) fn none_found() -> Error {
-    Error::NoAdapter { wanted: "found".to_owned(), reason: "there is none".to_owned() }
+    Error::NoAdapter { wanted: "found".to_owned(), reason: NONE.to_owned() }
 }
 
 /// Whether adapters can be asked for. In WebAssembly wgpu panics where the global object is neither a window nor a
@@ -104,11 +107,7 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
             } else {
                 format!("named '{name}'")
             },
-            reason: if names.is_empty() {
-                "there is none".to_owned()
-            } else {
-                format!("there is {}", names.join(", "))
-            },
+            reason: if names.is_empty() { NONE.to_owned() } else { format!("there is {}", names.join(", ")) },
         });
     };
     let mut wanted = wgpu::Features::IMMEDIATES

@@ -67,7 +67,7 @@ impl Device {
     /// does, which on native backends are there at once; and so does measuring for [`Autotune`], which a browser can't.
     ///
     /// # Errors
-    /// As [`Device::gpu`]; [`Value`](crate::Error::Value) for [`Autotune`] in a browser.
+    /// As [`Device::gpu`]; [`Unsupported`](crate::Error::Unsupported) for [`Autotune`] in a browser.
     pub async fn gpu_async(options: &GpuOptions) -> Result<Self> {
         let mut device = Self(Arc::new(Inner { gpu: Some(choose::open(options).await?), note: None }));
         if device.cooperative(1).is_some()
@@ -78,7 +78,10 @@ impl Device {
             inner.gpu.iter_mut().for_each(Gpu::refuse_cooperative);
         }
         if cfg!(target_arch = "wasm32") && options.autotune.is_some() {
-            return Err(Error::value("autotune", "none: a browser can't wait for measurements", "some"));
+            return Err(Error::unsupported(
+                "autotune in a browser",
+                "a page can't wait for measurements; choose a class instead",
+            ));
         }
         if let Some(autotune) = options.autotune.clone().or_else(Autotune::from_environment) {
             let (tuning, report) = autotune::tuned(&device, &autotune);
