@@ -142,6 +142,26 @@ fn an_unknown_adapter_is_an_error_that_lists_what_there_is() {
     assert!(adapters().iter().all(|report| text.contains(&report.name)), "{text}");
 }
 
+/// What prints an error's text and then its sources, as anyhow does, says each thing once.
+#[test]
+fn a_file_error_has_the_systems_words_once() {
+    let error = RnnWeights::load("/no/such/file", &RnnConfig::new(Cell::Lstm, 3, 5), "").unwrap_err();
+    assert!(matches!(error, Error::File { .. }));
+    let all = format!("{:#}", anyhow::Error::from(error));
+    assert_eq!(all.matches("os error").count(), 1, "{all}");
+    assert!(all.contains("/no/such/file"), "{all}");
+}
+
+/// Bindings of less than a vector are refused by some implementations of WebGPU.
+#[test]
+fn the_smallest_buffer_holds_a_whole_vector() {
+    let device = gpu();
+    for words in [1, 2, 3, 5] {
+        let size = Tensor::<f32>::zeros(&device, &[words]).unwrap().buffer().unwrap().size();
+        assert!(size >= 16 && size.is_multiple_of(16), "{words} words in {size} bytes");
+    }
+}
+
 #[test]
 fn the_environment_names_the_adapter() {
     let says = |name: &str| {
