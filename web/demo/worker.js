@@ -228,7 +228,7 @@ const handlers = {
   async phonemes({ words }) {
     const { model: g2p } = await model(wgrnn.G2p, "g2p_en.safetensors");
     const begin = performance.now();
-    const phonemes = await g2p.pronounce(words);
+    const phonemes = await g2p.pronounce(words, { partly: true });
     return { phonemes, seconds: (performance.now() - begin) / 1000 };
   },
 

@@ -148,7 +148,9 @@ async fn found(options: &options::GpuOptions) -> Result<Found> {
         return Err(Fault::new(reason));
     }
     let info = info(&gpu).await.ok_or_else(|| Fault::new("no GPU: this browser has WebGPU, but no adapter for it"))?;
-    let text = |name: &str| property(&info, name).as_string().filter(|text| !text.is_empty());
+    // Where there is no name, some give a number.
+    let text =
+        |name: &str| property(&info, name).as_string().filter(|text| text.contains(|c: char| !c.is_ascii_digit()));
     let names: Vec<_> = ["vendor", "architecture", "device", "description"].into_iter().filter_map(text).collect();
     let name = if names.is_empty() { "WebGPU".to_owned() } else { names.join(" ") };
     let wanted = options.adapter.as_deref().unwrap_or_default();

@@ -161,6 +161,16 @@ impl Session {
         read_state(self.0.state().clone())
     }
 
+    /// Both, of one moment and with one wait.
+    #[wasm_bindgen(unchecked_return_type = "Promise<RnnOutput>")]
+    pub fn read(&self) -> Promise {
+        let (output, state) = (self.0.output().clone(), self.0.state().clone());
+        promise(async move {
+            let (y, state) = wgrnn::read_together_async(&(&output, &state)).await?;
+            Ok(object([("y", to_js(y.view())), ("state", state_to_js(&state))]))
+        })
+    }
+
     /// Sets the state to zeros.
     #[wasm_bindgen(js_name = resetState)]
     pub fn reset_state(&self) -> Result<()> {

@@ -4,6 +4,7 @@ use crate::arguments;
 use crate::arrays::object;
 use crate::device::Device;
 use crate::fault::{Fault, Result};
+use crate::options;
 use crate::promise::{attempt, promise};
 use crate::vad;
 use js_sys::{Array, Float32Array, Promise};
@@ -58,15 +59,25 @@ impl G2p {
     }
 
     /// The phonemes of each word, in ARPAbet with stresses, with spaces between them. Rejects words that have other
-    /// characters than letters.
+    /// characters than the letters a to z; with `partly`, only those that have no letter, and takes what is none for an
+    /// unknown one.
     #[wasm_bindgen(unchecked_return_type = "Promise<string[]>")]
-    pub fn pronounce(&self, #[wasm_bindgen(unchecked_param_type = "string[]")] words: &JsValue) -> Promise {
+    pub fn pronounce(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "string[]")] words: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "{ partly?: boolean }")] options: &JsValue,
+    ) -> Promise {
         attempt(|| {
+            let partly = options::partly(options)?;
             let words = arguments::texts("words", words)?;
             let model = Rc::clone(&self.0);
             for word in &words {
-                if let g2p::Readable::No(why) | g2p::Readable::InPart(why) = model.weights.check(word) {
-                    return Err(Fault::new(format!("words: {why}")));
+                match model.weights.check(word) {
+                    g2p::Readable::InPart(why) if !partly => {
+                        return Err(Fault::new(format!("words: {why}, which has to be asked for: {{ partly: true }}")));
+                    }
+                    g2p::Readable::No(why) => return Err(Fault::new(format!("words: {why}"))),
+                    g2p::Readable::InPart(_) | g2p::Readable::Yes => {}
                 }
             }
             Ok(promise(async move {

@@ -264,6 +264,16 @@ impl From<ClassName> for Class {
     }
 }
 
+#[derive(Deserialize)]
+struct Pronouncing {
+    partly: Option<bool>,
+}
+
+/// Whether words may be read in part.
+pub fn partly(value: &JsValue) -> Result<bool> {
+    Ok(read::<Pronouncing>("options", value)?.partly.unwrap_or(false))
+}
+
 pub fn gpu(value: &JsValue) -> Result<GpuOptions> {
     read("options of a GPU", value)
 }

@@ -126,7 +126,8 @@ export async function errors() {
     prefix: () => wgrnn.RnnWeights.init(config, 0).toSafetensors(5),
     words: () => g2p.pronounce("word"),
     word: () => g2p.pronounce(["word", 5]),
-    digits: () => g2p.pronounce(["word", "123"]),
+    mixed: () => g2p.pronounce(["don't"]),
+    digits: () => g2p.pronounce(["word", "123"], { partly: true }),
     samples: () => vad.probabilities(undefined),
     rate: () => trainer.setLearningRate(undefined),
     rateRange: () => trainer.setLearningRate(-1),
@@ -195,6 +196,7 @@ export async function mappings(kind) {
     forward: await counted(() => rnn.forward(ones(2, 1, 3))),
     gradients: await counted(() => trained.gradients(ones(2, 1, 3), ones(2, 1, 5))),
     state: await counted(() => session.state()),
+    session: await counted(() => session.read()),
     checkpoint: await counted(() => trainer.checkpoint()),
   };
   GPUBuffer.prototype.mapAsync = mapAsync;
