@@ -7,9 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// No adapter could be found, or none of that name.
-    #[error(
-        "no GPU adapter {wanted}: {reason} (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)"
-    )]
+    #[error("no GPU adapter {wanted}: {reason}")]
     NoAdapter {
         /// What was asked for.
         wanted: String,
@@ -151,8 +149,9 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system said. The text above has it already, so it is no [`source`](std::error::Error::source), which
+        /// would print it again.
+        r#source: std::io::Error,
     },
 
     /// An ONNX file is damaged, or holds what this library does not read.

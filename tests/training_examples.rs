@@ -64,12 +64,12 @@ fn folder(characters: usize) -> tempfile::TempDir {
 #[test]
 fn a_character_model_learns_and_says_how_well_in_its_last_line() {
     let folder = folder(3000);
-    let plot = folder.path().join("losses.svg");
+    let plot = folder.path().join("pictures");
     let summary = train(folder.path(), &format!("--steps 10 --plot {}", plot.display())).unwrap();
     let [first, last] = summary.held_out;
     assert_eq!(summary.to_string(), format!("held-out bits per character: {first:.2} -> {last:.2}"));
     assert!((4.5..7.0).contains(&first) && last < first, "{summary}");
-    assert!(std::fs::read_to_string(plot).unwrap().contains("held out"));
+    assert!(std::fs::read_to_string(plot.join("char_lm_loss.svg")).unwrap().contains("held out"));
 }
 
 #[test]

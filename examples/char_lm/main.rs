@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo run --release --example char_lm -- train
 //! cargo run --release --example char_lm -- sample --prompt MACBETH.
-//! cargo run --release --example char_lm -- train mine.txt --steps 2000 --hidden 256 --plot losses.svg
+//! cargo run --release --example char_lm -- train mine.txt --steps 2000 --hidden 256 --plot pictures
 //! cargo run --release --example char_lm -- train --steps 3000 --resume
 //! ```
 //!

@@ -25,7 +25,7 @@ mod common;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use common::{Bar, Choice, Line, interrupt, plot};
+use common::{Bar, Choice, Line, counted, interrupt, make_folder, plot, two_digits};
 use model::{Forecaster, Network, Training};
 use ndarray::Array2;
 use rand_mt::Mt;
@@ -74,9 +74,7 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     ensure!(arguments.steps > 0, "--steps must be at least 1");
-    if let Some(folder) = &arguments.plot {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
+    make_folder(arguments.plot.as_deref())?;
     let weather = Weather::load()?;
     let device = arguments.device.device()?;
     let make = if arguments.feed_back { Network::feed_back } else { Network::direct };
@@ -93,7 +91,8 @@ fn main() -> Result<()> {
     let network_error = weather.error(&tested, |n, k| forecasts[[n, k]]);
     let seasonal = weather.error(&tested, |n, k| weather.temperature[tested[n] + k - AHEAD]);
     let persistent = weather.error(&tested, |n, _| weather.temperature[tested[n] - 1]);
-    println!("trained {} steps in {:.1} s on {}", arguments.steps, trained.as_secs_f64(), device.name());
+    let (steps, seconds) = (counted(arguments.steps as usize, "step"), two_digits(trained.as_secs_f64()));
+    println!("trained {steps} in {seconds} s on {}", device.name());
     println!("mean absolute error over {} forecasts from {} on:", tested.len(), weather.times[tested[0]]);
     println!("  {network_error:.2} °C  the network");
     println!("  {seasonal:.2} °C  the same hour yesterday");

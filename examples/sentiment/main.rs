@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release --example sentiment
-//! cargo run --release --example sentiment -- --text "A dull film with a brilliant end" --plot losses.svg
+//! cargo run --release --example sentiment -- --text "A dull film with a brilliant end" --plot pictures
 //! cargo run --release --example sentiment -- --epochs 5 --checkpoint sentiment.safetensors --resume
 //! ```
 //!

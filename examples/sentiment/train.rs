@@ -1,8 +1,8 @@
 //! Training, and a table of how it went.
 
 use super::baseline::BagOfWords;
-use super::common::{Bar, Choice, Line, interrupt, plot};
-use super::data::{Data, Review, batches, words};
+use super::common::{Bar, Choice, Line, interrupt, make_folder, plot};
+use super::data::{Data, Review, UNKNOWN, batches, words};
 use super::network::{Reader, Training, model};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -37,8 +37,8 @@ pub struct Options {
     /// For the first weights, the order of reviews and dropout.
     #[arg(long, default_value_t = 0)]
     pub seed: u32,
-    /// Draws the losses into this SVG file.
-    #[arg(long)]
+    /// A folder for a picture of the losses.
+    #[arg(long, value_name = "FOLDER")]
     pub plot: Option<PathBuf>,
     /// Where to save the training, every 100 steps and at its end; `sentiment.safetensors` if it is interrupted.
     #[arg(long, value_name = "FILE")]
@@ -77,16 +77,24 @@ pub fn run(options: &Options) -> Result<Outcome> {
     run_on(&data, options)
 }
 
+/// A text of the caller's as numbers. Of one without a word that the reviews have, nothing could be said.
+fn read(data: &Data, text: &str) -> Result<Vec<u32>> {
+    let words = data.vocabulary.indices(&words(text));
+    ensure!(words.iter().any(|&word| word != UNKNOWN), "--text '{text}': none of its words is in the reviews learnt");
+    Ok(words)
+}
+
 pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
     let Options { batch, mut seed, .. } = *options;
     ensure!((1..=data.train.len()).contains(&batch), "--batch must be from 1 to {}, not {batch}", data.train.len());
     let epoch = (data.train.len() / batch) as u32;
     let steps = options.steps.unwrap_or(options.epochs.saturating_mul(epoch));
-    ensure!(steps > 0, "there must be at least one step");
-    // Before training, which a text that can't be read would waste.
+    ensure!(steps > 0, "--steps and --epochs must be at least 1");
+    // Before training, which what can't be read or written would waste.
+    make_folder(options.plot.as_deref())?;
+    let texts = options.text.iter().map(|text| read(data, text)).collect::<Result<Vec<_>>>()?;
     let longest = data.longest();
-    let texts: Vec<_> = options.text.iter().map(|text| data.vocabulary.indices(&words(text))).collect();
-    let longest = texts.iter().map(Vec::len).fold(longest, usize::max);
+    let longest_text = texts.iter().map(Vec::len).fold(longest, usize::max);
 
     let baseline = BagOfWords::train(&data.train, data.vocabulary.len(), seed).accuracy(&data.test);
     let device = options.device.device()?;
@@ -99,7 +107,7 @@ pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
         (begin, seed) = (training.trainer.steps(), training.trainer.options().seed);
         ensure!(begin < steps, "the checkpoint has {begin} steps already: ask for more with --steps or --epochs");
     }
-    let reader = Reader::new(&model, longest, TESTED)?;
+    let reader = Reader::new(&model, longest_text, TESTED)?;
     let mut generator = Mt::new(seed);
 
     let (mut accuracy, loss) = reader.test(&data.test)?;
@@ -151,9 +159,11 @@ pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
     }
     bar.finish();
     drop(listening);
-    if let Some(path) = &options.plot {
+    if let Some(folder) = &options.plot {
+        let path = folder.join("sentiment_loss.svg");
         let lines = [Line { name: "training", points: losses }, Line { name: "test", points: tested }];
-        plot(path, "Film reviews", ["step", "cross-entropy"], &lines)?;
+        plot(&path, "Film reviews", ["step", "cross-entropy"], &lines)?;
+        eprintln!("drew {}", path.display());
     }
 
     let texts = texts.into_iter().map(|words| Review { words, positive: true }).collect::<Vec<_>>();

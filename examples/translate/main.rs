@@ -30,9 +30,9 @@ mod pairs;
 #[path = "../common/mod.rs"]
 mod common;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
-use common::{Bar, Choice, Line, interrupt, plot};
+use common::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot, two_digits};
 use model::{Pronouncer, Training, Translator};
 use pairs::{Pairs, distance, letters};
 use std::collections::HashMap;
@@ -80,9 +80,11 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    ensure!(arguments.steps > 0, "--steps must be at least 1");
     let asked = arguments.word.iter().map(|word| letters(word)).collect::<Result<Vec<_>>>()?;
-    if let Some(folder) = &arguments.plot {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    make_folder(arguments.plot.as_deref())?;
+    if let Some(path) = &arguments.checkpoint {
+        check_place(path)?;
     }
     let pairs = Pairs::load()?;
     let device = arguments.device.device()?;
@@ -91,7 +93,8 @@ fn main() -> Result<()> {
     let start = Instant::now();
     let mut training = Training::new(&device, &translator, &pairs.learned, BATCH, arguments.seed)?;
     let losses = interrupt::or_exit(train(&pairs, &mut training, &arguments))?;
-    println!("trained to step {} in {:.1} s on {}", arguments.steps, start.elapsed().as_secs_f64(), device.name());
+    let seconds = two_digits(start.elapsed().as_secs_f64());
+    println!("trained to step {} in {seconds} s on {}", arguments.steps, device.name());
 
     test(&device, &pairs, &translator)?;
     if !asked.is_empty() {
@@ -102,7 +105,9 @@ fn main() -> Result<()> {
             println!("{word}: {}", pairs.phonemes.spell(&phonemes));
         }
     }
-    // There is none where a finished training was resumed.
+    if arguments.plot.is_some() && losses.is_empty() {
+        eprintln!("note: nothing was drawn, for the training that was resumed had come to its end");
+    }
     if let Some(folder) = arguments.plot.as_ref().filter(|_| !losses.is_empty()) {
         let path = folder.join("translate_loss.svg");
         let title = format!("Letters to phonemes, training loss: {BATCH} words a step");
@@ -117,11 +122,11 @@ fn main() -> Result<()> {
 fn train(pairs: &Pairs, training: &mut Training, arguments: &Arguments) -> Result<Vec<(f64, f64)>> {
     let trainer = &mut training.trainer;
     if let Some(path) = arguments.checkpoint.as_ref().filter(|_| arguments.resume) {
-        trainer.load(path).with_context(|| path.display().to_string())?;
+        of_file(path, trainer.load(path))?;
         eprintln!("resumed at step {}", trainer.steps());
     }
     let (from, seed) = (trainer.steps(), trainer.options().seed);
-    ensure!(arguments.steps > 0 && arguments.steps >= from, "--steps {}: {from} are done", arguments.steps);
+    ensure!(arguments.steps >= from, "the checkpoint has {from} steps already: ask for as many or more with --steps");
     let bar = Bar::new(arguments.steps - from, "words", BATCH)?;
     let mut losses = Vec::new();
     let _listening = bar.listen()?;
@@ -137,7 +142,7 @@ fn train(pairs: &Pairs, training: &mut Training, arguments: &Arguments) -> Resul
         let mut loss = if step % EVERY == 0 { Some(training.trainer.progress()?.mean_loss) } else { None };
         place.is_saved = false;
         if let Some(path) = path.filter(|_| step % SAVED == 0 || ends) {
-            training.trainer.save(path, &notes).with_context(|| path.display().to_string())?;
+            of_file(path, training.trainer.save(path, &notes))?;
             (place.is_own, place.is_saved) = (true, true);
         }
         if ends && loss.is_none() {

@@ -92,8 +92,9 @@ impl Weights {
     /// As cuDNN has them, out of this library's.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) for rows that are not those of the cell's gates, [`Value`](Error::Value) for a W that is no
-    /// identity where the input is skipped, a bias that the mode does not have, or peepholes.
+    /// [`Shape`](Error::Shape) for rows that are not those of the cell's gates, [`Unsupported`](Error::Unsupported) for a cell
+    /// that cuDNN does not have, a W that is no identity where the input is skipped, a bias that the mode does not have,
+    /// peepholes or layer norms.
     pub fn of_own(cell: Cell, weights: &LayerWeights, input: InputMode, bias: BiasMode) -> Result<Self> {
         System::Cudnn.check(cell)?;
         let gates = cell.gates();
@@ -104,7 +105,7 @@ impl Weights {
         }
         for (name, has) in [("peepholes", weights.peepholes.is_some()), ("layer norms", weights.norm.is_some())] {
             if has {
-                return Err(Error::value(name, "none: cuDNN has none", "some"));
+                return Err(Error::unsupported(name, "cuDNN has none"));
             }
         }
         for (name, matrix) in [("W", &weights.w), ("R", &weights.r)] {
@@ -114,7 +115,8 @@ impl Weights {
         }
         let units = weights.r.nrows() / gates;
         if input == InputMode::Skip && !is_skipping(gates, units, &weights.w) {
-            return Err(Error::value("W for cuDNN's skipped input", "the identity for each gate", "another matrix"));
+            let reason = "its W would be lost, for it is no identity for each gate; use InputMode::Linear";
+            return Err(Error::unsupported("cuDNN's skipped input", reason));
         }
         let [first, second] = [&weights.b_w, &weights.b_r];
         let zeros = || Array1::zeros(gates * units);
@@ -122,7 +124,8 @@ impl Weights {
         let sides = bias.sides();
         for (name, has, b) in [("b_w", sides[0], first), ("b_r", sides[1], second)] {
             if !has && !is_zero(b) {
-                return Err(Error::value(format!("{name} for cuDNN's {bias:?}"), "none, or zeros", "others"));
+                let reason = "that mode has no place for it, and it is not zero; choose another bias mode";
+                return Err(Error::unsupported(format!("{name} in cuDNN's {bias:?}"), reason));
             }
         }
         let biases = |has: bool, b: &Option<Array1<f32>>| {

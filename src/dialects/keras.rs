@@ -67,7 +67,7 @@ impl Weights {
     /// stay two, and one gets zeros beside it.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) for rows that are not those of the cell's gates, [`Value`](Error::Value) for a projection or
+    /// [`Shape`](Error::Shape) for rows that are not those of the cell's gates, [`Unsupported`](Error::Unsupported) for a projection or
     /// peepholes.
     pub fn of_own(cell: Cell, weights: &LayerWeights) -> Result<Self> {
         let others = [
@@ -77,7 +77,7 @@ impl Weights {
         ];
         for (name, has) in others {
             if has {
-                return Err(Error::value(name, "none: Keras has none", "some"));
+                return Err(Error::unsupported(name, "Keras has none"));
             }
         }
         for (name, matrix) in [("W", &weights.w), ("R", &weights.r)] {

@@ -72,15 +72,16 @@ pub fn from_safetensors(bytes: &[u8], cell: Cell, prefix: &str) -> Result<(RnnCo
 /// A safetensors file with a module's names, each after `prefix`.
 ///
 /// # Errors
-/// [`Value`](Error::Value) for a cell where there are more layers or directions than one, for heads, norms and peepholes, which
+/// [`Unsupported`](Error::Unsupported) for a cell where there are more layers or directions than one, for heads, norms and peepholes, which
 /// PyTorch has not, [`Safetensors`](Error::Safetensors).
 pub fn to_safetensors(weights: &RnnWeights, module: Module, prefix: &str) -> Result<Vec<u8>> {
     let count: usize = weights.layers().iter().map(Vec::len).sum();
     if module == Module::Cell && count != 1 {
-        return Err(Error::value("weights of a cell", "one layer of one direction", count));
+        let reason = "PyTorch's cells have one layer of one direction; choose Module::Stack";
+        return Err(Error::unsupported(format!("a cell of {count} layers and directions"), reason));
     }
     if let Some((name, _)) = weights.named().find(|(name, _)| !is_recurrent(name) || name.contains("_head")) {
-        return Err(Error::value(name, "tensors that PyTorch's modules have", "one that none has"));
+        return Err(Error::unsupported(format!("tensor '{name}'"), "PyTorch's modules have no such tensor"));
     }
     let named = weights.named().map(|(name, array)| (format!("{prefix}{}", module.name(&name)), array));
     serialize(named, weights.equations_note(prefix))

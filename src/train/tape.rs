@@ -10,8 +10,8 @@ use crate::parameters::Parameters;
 use crate::plan::{BufferId, PlanBuilder, Value};
 use crate::program::Program;
 use crate::tensor::{Element, Tensor};
-use std::sync::Arc;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A target that counts for nothing: [`Tape::cross_entropy`] leaves its position out.
 pub const IGNORED: u32 = u32::MAX;
