@@ -1,9 +1,10 @@
 //! Arrays that live on a device between calls.
 
-use crate::device::{Device, Gpu};
+use crate::device::{Device, Gpu, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::kernels::{TEXELS, WINDOW};
 use crate::layer::reads_windows;
+use crate::memory;
 use crate::readback::{Readable, Request, Words, read_together_async};
 use ndarray::{ArrayD, ArrayView, Dimension};
 use std::fmt::{Debug, Formatter};
@@ -37,7 +38,8 @@ fn texel_bytes(texture: &wgpu::Texture) -> u32 {
 /// Words of the host, read by many programs or written by one.
 pub(crate) type Memory = Arc<RwLock<Vec<f32>>>;
 
-/// Locks that a panic elsewhere does not close: numbers have no invariant to break.
+/// Locks that a panic elsewhere does not close. It leaves them poisoned, which marks numbers that are no result: they can't be
+/// read until they are written anew.
 pub(crate) fn read_lock(memory: &Memory) -> RwLockReadGuard<'_, Vec<f32>> {
     memory.read().unwrap_or_else(PoisonError::into_inner)
 }
@@ -59,19 +61,14 @@ impl Storage {
     pub fn zeros(device: &Device, name: &str, words: u64) -> Result<Self> {
         let Some(gpu) = device.gpu_ref() else {
             let words = usize::try_from(words).map_err(|_| Error::value(name, "an addressable size", words))?;
-            let mut memory = Vec::new();
-            memory
-                .try_reserve_exact(words)
-                .map_err(|error| Error::value(name, "a size that fits into memory", error))?;
-            memory.resize(words, 0.0);
-            return Ok(Self::Cpu(Arc::new(RwLock::new(memory))));
+            return Ok(Self::Cpu(Arc::new(RwLock::new(memory::filled(name, words, 0.0)?))));
         };
         Self::buffer(gpu, name, words.max(1), 0, BUFFER)
     }
 
     /// A buffer of some words that one binding may hold, and more behind them.
     fn buffer(gpu: &Gpu, name: &str, words: u64, behind: u64, usage: wgpu::BufferUsages) -> Result<Self> {
-        let (needed, allowed) = (4 * words, gpu.plan_limits().binding_bytes);
+        let (needed, allowed) = (words.saturating_mul(4), gpu.plan_limits().binding_bytes);
         if needed > allowed {
             let limit = "max_storage_buffer_binding_size";
             return Err(Error::Limit { what: name.to_owned(), needed, limit, allowed });
@@ -146,12 +143,16 @@ impl Storage {
     pub fn write(&self, device: &Device, words: &[u32]) -> Result<()> {
         match self {
             Self::Cpu(memory) => {
-                write_lock(memory)[..words.len()].copy_from_slice(bytemuck::cast_slice(words));
+                let mut memory_words = write_lock(memory);
+                memory_words[..words.len()].copy_from_slice(bytemuck::cast_slice(words));
+                if memory_words.len() == words.len() {
+                    memory.clear_poison();
+                }
                 Ok(())
             }
-            Self::Gpu(buffer) => device.gpu_ref().map_or(Ok(()), |gpu| {
-                gpu.guarded("writing a tensor", || gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words)))
-            }),
+            Self::Gpu(buffer) => device
+                .gpu_ref()
+                .map_or(Ok(()), |gpu| gpu.write(buffer, bytemuck::cast_slice(words), "writing a tensor")),
             Self::Texture(texture) => device.gpu_ref().map_or(Ok(()), |gpu| {
                 let mut texels = words.to_vec();
                 texels.resize(self.words() as usize, 0);
@@ -177,10 +178,22 @@ impl Storage {
     pub async fn read_all(device: &Device, parts: &[(&Self, usize)]) -> Result<Vec<Vec<u32>>> {
         let Some(gpu) = device.gpu_ref() else {
             let words = |&(memory, count): &(&Self, usize)| match memory {
-                Self::Cpu(memory) => Ok(bytemuck::cast_slice(&read_lock(memory)[..count]).to_vec()),
+                Self::Cpu(memory) => {
+                    let words = read_lock(memory);
+                    if memory.is_poisoned() {
+                        return Err(Error::Spoilt { tensor: "a tensor to be read".to_owned() });
+                    }
+                    Ok(bytemuck::cast_slice(&words[..count]).to_vec())
+                }
                 Self::Gpu(_) | Self::Texture(_) => Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
             };
-            return parts.iter().map(words).collect();
+            if may_wait() {
+                return parts.iter().map(words).collect();
+            }
+            // A program that writes them may be running.
+            let parts: Vec<_> = parts.iter().map(|&(memory, count)| (memory.clone(), count)).collect();
+            let words = move |(memory, count): (Self, usize)| words(&(&memory, count));
+            return elsewhere(move || async move { parts.into_iter().map(words).collect() }).await;
         };
         let buffer = |&(memory, count): &(&'_ Self, usize)| match memory {
             Self::Gpu(buffer) => Ok((buffer.clone(), count)),
@@ -233,8 +246,8 @@ impl<T: Element> Tensor<T> {
     /// written from the host, and copied by plans that need it.
     ///
     /// # Errors
-    /// [`OtherDevice`](Error::OtherDevice) for the CPU device, [`Value`](Error::Value) where the buffer is too small or
-    /// lacks the usage.
+    /// [`OtherDevice`](Error::OtherDevice) for the CPU device and for a buffer of another wgpu device,
+    /// [`Value`](Error::Value) where the buffer is too small or lacks the usage.
     pub fn from_buffer(device: &Device, buffer: wgpu::Buffer, shape: &[usize]) -> Result<Self> {
         if device.is_cpu() {
             return Err(Error::OtherDevice { tensor: "buffer".to_owned() });
@@ -246,6 +259,7 @@ impl<T: Element> Tensor<T> {
         if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
             return Err(Error::value("buffer usage", "STORAGE", format!("{:?}", buffer.usage())));
         }
+        device.gpu_ref().map_or(Ok(()), |gpu| gpu.check_buffer(&buffer))?;
         let storage = Storage::Gpu(buffer);
         Ok(Self { device: device.clone(), storage, shape: shape.to_vec(), element: PhantomData })
     }
@@ -288,7 +302,7 @@ impl<T: Element> Tensor<T> {
         crate::device::block_on(self.read_async())
     }
 
-    /// The same as a future, which waits for the GPU when it is first polled.
+    /// The same as a future. What is read is what the work submitted before its first poll leaves.
     ///
     /// # Errors
     /// As [`Tensor::read`].

@@ -1,6 +1,6 @@
 //! Learns a text by truncated backpropagation through time: the state goes on from window to window, gradients do not.
 
-use super::common::{Bar, Choice, Line, plot};
+use super::common::{Bar, Choice, Line, interrupt, plot};
 use super::model::{CellName, Description};
 use super::text::{Streams, Vocabulary};
 use anyhow::{Context, Result, ensure};
@@ -116,6 +116,8 @@ pub fn run(options: &Options) -> Result<Summary> {
     let mut bits = vec![(f64::from(begin), evaluation.bits()?)];
     let mut losses = Vec::new();
     let bar = Bar::new(options.steps - begin, "chars", options.batch * options.length)?;
+    let listening = bar.listen()?;
+    let mut place = interrupt::Place { path: &options.checkpoint, is_own: options.resume, is_saved: false };
     for step in begin + 1..=options.steps {
         training.step(&learnt)?;
         let ends = step == options.steps;
@@ -124,19 +126,26 @@ pub fn run(options: &Options) -> Result<Summary> {
         if saves {
             training.trainer.save(&options.checkpoint, &description.notes()?)?;
         }
+        (place.is_own, place.is_saved) = (place.is_own || saves, saves);
         if ends && loss.is_none() {
             // Only now: what was saved goes on to the next report, as a training does that never stopped.
             loss = Some(training.trainer.progress()?.mean_loss);
         }
         bar.step(loss);
         losses.extend(loss.map(|loss| (f64::from(step), f64::from(loss) / LN_2)));
-        if saves {
-            bits.push((f64::from(step), evaluation.bits()?));
+        let held_out = if saves { Some(evaluation.bits()) } else { None };
+        if interrupt::asked() {
+            bar.finish();
+            return Err(interrupt::stop(&training.trainer, place, &description.notes()?));
+        }
+        if let Some(held_out) = held_out {
+            bits.push((f64::from(step), held_out?));
             let (learnt, held_out) = (losses.last().map_or(f64::NAN, |loss| loss.1), bits[bits.len() - 1].1);
             bar.line(&format!("step {step}: {learnt:.2} bits per character in training, {held_out:.2} held out"));
         }
     }
     bar.finish();
+    drop(listening);
     eprintln!("saved: {}", options.checkpoint.display());
     if let Some(path) = &options.plot {
         let lines =
@@ -257,6 +266,7 @@ impl<'a> HeldOut<'a> {
     fn bits(&self) -> Result<f64> {
         let (mut sum, mut count) = (0.0, 0);
         for window in 0..self.streams.windows() {
+            ensure!(!interrupt::asked(), "interrupted");
             let targets = self.window.write(self.streams, window)?;
             sum += f64::from(self.evaluation.run()?) * targets as f64;
             count += targets;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each example uses a part of it")]
 
+pub mod interrupt;
+
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -58,6 +60,11 @@ impl Bar {
             let rate = self.bar.per_sec() * self.each as f64;
             self.bar.set_message(format!("loss {loss:.3}, {rate:.0} {}/s", self.unit));
         }
+    }
+
+    /// Lets Ctrl-C end the training, until what this gives is dropped.
+    pub fn listen(&self) -> Result<interrupt::Listening> {
+        interrupt::listen(&self.bar)
     }
 
     /// Prints a line above the bar.

@@ -1,7 +1,7 @@
 //! A kernel on a device against its CPU twin.
 
 use super::Comparison;
-use crate::device::{Device, block_on};
+use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::Result;
 use crate::kernels::{Case, Kernel};
 
@@ -41,6 +41,10 @@ pub fn kernel(device: &Device, kernel: Kernel) -> Result<KernelReport> {
 /// # Errors
 /// As [`kernel`].
 pub async fn kernel_async(device: &Device, kernel: Kernel) -> Result<KernelReport> {
+    if !may_wait() {
+        let device = device.clone();
+        return elsewhere(move || async move { kernel_async(&device, kernel).await }).await;
+    }
     let row = kernel.row();
     let mut report =
         KernelReport { kernel: row.name, cases: 0, left_out: Vec::new(), worst: None, failures: Vec::new() };

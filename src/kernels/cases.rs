@@ -75,6 +75,17 @@ impl Case {
         (lanes > report.limits.invocations).then(|| format!("no workgroups of {lanes}"))
     }
 
+    /// The same with its workgroups spread over two axes, so many along the first, where the kernel can.
+    #[doc(hidden)]
+    pub fn wrapped(&self, along: u32) -> Option<Self> {
+        self.variant.kernel.wraps()?;
+        Some(Self {
+            name: format!("{}, wrapped", self.name),
+            variant: Variant { wrapped: along, ..self.variant.clone() },
+            ..self.clone()
+        })
+    }
+
     /// The same with one input off, as a faulty device would read it: weights, what is copied, or what is searched.
     #[cfg(test)]
     pub(crate) fn spoilt(&self) -> Self {

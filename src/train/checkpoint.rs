@@ -195,7 +195,7 @@ impl Trainer {
         }
         let mut states = Vec::new();
         for (name, state) in &self.states {
-            let zeros = State::zeros(&state.config, state.batch);
+            let zeros = State::zeros(&state.config, state.batch)?;
             let mut three = |part: &str, like: &Array3<f32>| {
                 let array = reader.array(format!("{STATE}{name}.{part}"), like.shape())?;
                 let got = array.shape().to_vec();

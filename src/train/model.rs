@@ -88,9 +88,11 @@ impl Model {
         let features = config.rnn.input_size();
         let matrix = |rows: usize, columns: usize, bound: f32, seed: u32| {
             let mut generator = Mt::new(seed);
-            let uniform = || (generator.next_u32() >> 8) as f32 / 8_388_608.0 - 1.0;
-            crate::tensor::elements(&[rows, columns])?;
-            Ok(Array2::from_shape_simple_fn((rows, columns), uniform) * bound)
+            let uniform = || ((generator.next_u32() >> 8) as f32 / 8_388_608.0 - 1.0) * bound;
+            let count = crate::tensor::elements(&[rows, columns])?;
+            let numbers = crate::memory::collected("weights", count, std::iter::repeat_with(uniform).take(count))?;
+            Array2::from_shape_vec((rows, columns), numbers)
+                .map_err(|_| Error::shape("weights", [rows, columns], [count]))
         };
         let rnn = Rnn::trainable(device, &config.rnn, &RnnWeights::init(&config.rnn, seed)?)?;
         let embedding = match config.input {
@@ -348,7 +350,7 @@ impl Targets {
     /// # Errors
     /// [`Value`](Error::Value) where one is no class, or all are ignored, [`Shape`](Error::Shape).
     pub fn write<D: Dimension>(&self, targets: ArrayView<'_, u32, D>) -> Result<()> {
-        let classes = self.classes as u32;
+        let classes = u32::try_from(self.classes).unwrap_or(u32::MAX);
         if let Some((i, target)) =
             targets.iter().enumerate().find(|(_, target)| **target >= classes && **target != IGNORED)
         {

@@ -1,6 +1,7 @@
 //! Training steps on the device, one submit each.
 
 use super::optimizer::{Clip, LearningRate, Optimizer};
+use super::paths::Paths;
 use super::tape::{Operation, Tape, sum};
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
@@ -49,6 +50,8 @@ pub(super) struct Trained {
     /// Stands before the names of its arrays.
     pub name: String,
     pub parameters: Parameters,
+    /// Whether they stay as they are; then there are no moments.
+    pub frozen: bool,
     pub moments: Vec<(&'static str, Storage)>,
     /// Of a recurrent layer's.
     pub config: Option<RnnConfig>,
@@ -78,12 +81,14 @@ pub struct Trainer {
 
 impl Trainer {
     /// Adds backward pass and optimiser to a tape with at least one loss or gradient, and makes the program. Every block
-    /// of trainable parameters on it is trained; they are named `0.`, `1.` and so on in checkpoints, in the order of their
-    /// first use: [`Trainer::name`] gives them better names.
+    /// of trainable parameters on it is trained, unless it was frozen by [`Tape::freeze`]; they are named `0.`, `1.` and so
+    /// on in checkpoints, frozen ones too, in the order of their first use: [`Trainer::name`] gives them better names.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) where the tape is for evaluation, has nothing to train, or an option is out of range; as
-    /// [`PlanBuilder::build`].
+    /// [`Value`](Error::Value) where the tape is for evaluation or has nothing to train, where a block gets no gradient from
+    /// any loss, where something that the backward pass reads is overwritten, or an option is out of range.
+    /// [`Unsupported`](Error::Unsupported) where an operation without a backward pass, or the targets of a loss, lie between
+    /// trained parameters, or a value whose gradient is wanted, and a loss. As [`PlanBuilder::build`].
     pub fn new(mut tape: Tape<'_>, options: TrainerOptions) -> Result<Self> {
         options.optimizer.validate()?;
         options.clip.validate()?;
@@ -91,28 +96,31 @@ impl Trainer {
         if !tape.training {
             return Err(Error::value("tape", "one made by Tape::training", "one for evaluation"));
         }
-        let blocks = tape.parameters();
-        if blocks.is_empty() || !tape.operations.iter().any(|operation| matches!(operation, Operation::Gradient { .. }))
-        {
-            return Err(Error::value("tape", "trainable layers and a loss", "none"));
+        let paths = Paths::new(&tape)?;
+        let blocks: Vec<_> = tape.parameters().into_iter().map(|block| (tape.is_frozen(&block), block)).collect();
+        let ends = tape.operations.values().any(|operation| matches!(operation, Operation::Gradient { .. }));
+        if blocks.iter().all(|(frozen, _)| *frozen) || !ends {
+            return Err(Error::value("tape", "trainable layers that are not frozen, and a loss", "none"));
         }
         let device = tape.device().clone();
         let mut trained = Vec::new();
-        for (i, parameters) in blocks.into_iter().enumerate() {
+        for (i, (frozen, parameters)) in blocks.into_iter().enumerate() {
             let words = parameters.len() as u64;
-            let moments =
-                options.optimizer.moments().iter().map(|&name| Ok((name, Storage::zeros(&device, name, words)?)));
-            let config = rnn_of(&tape.operations, &parameters).map(|rnn| rnn.config().clone());
+            let names = if frozen { &[] } else { options.optimizer.moments() };
+            let moments = names.iter().map(|&name| Ok((name, Storage::zeros(&device, name, words)?)));
+            let config = rnn_of(&tape, &parameters).map(|rnn| rnn.config().clone());
             let moments = moments.collect::<Result<_>>()?;
-            trained.push(Trained { name: format!("{i}."), moments, parameters, config, seen: 0 });
+            trained.push(Trained { name: format!("{i}."), frozen, moments, parameters, config, seen: 0 });
         }
         let status = Tensor::zeros(&device, &[STATUS])?;
-        tape.backward()?;
+        tape.backward(&paths)?;
         emit_step(&mut tape, &options, &trained, &status)?;
-        let layers = layers(&tape.operations);
+        let layers = layers(&tape);
         let mut refresh = PlanBuilder::new(&device);
         for layer in &layers {
-            layer.emit(&mut tape.plan);
+            if !layer.parameters().is_some_and(|parameters| tape.is_frozen(parameters)) {
+                layer.emit(&mut tape.plan);
+            }
             layer.emit(&mut refresh);
         }
         let refresh = refresh.build()?;
@@ -163,11 +171,12 @@ impl Trainer {
         let rate = self.options.learning_rate.at(self.step) as f32;
         let [first, second] = self.options.optimizer.corrections(step);
         // Whether somebody else has written weights since the last step, or there was none.
-        let unknown = self.trained.iter().any(|trained| trained.seen != trained.parameters.version());
+        let mut moved = self.trained.iter().filter(|trained| !trained.frozen);
+        let unknown = moved.any(|trained| trained.seen != trained.parameters.version());
         let hyper = [self.options.seed, step, rate.to_bits(), first.to_bits(), second.to_bits(), unknown.into()];
         self.hyper.write(ndarray::ArrayView1::from(&hyper[..]))?;
         self.program.run()?;
-        for trained in &mut self.trained {
+        for trained in self.trained.iter_mut().filter(|trained| !trained.frozen) {
             trained.seen = trained.parameters.change();
         }
         self.step = step;
@@ -254,9 +263,16 @@ impl Layer<'_> {
         }
     }
 
+    fn parameters(&self) -> Option<&Parameters> {
+        match self {
+            Self::Rnn(rnn) => rnn.parameters(),
+            Self::Linear(linear) => linear.parameters(),
+        }
+    }
+
     fn is(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Rnn(a), Self::Rnn(b)) => std::ptr::eq(a, b),
+            (Self::Rnn(a), Self::Rnn(b)) => a.is(b),
             (Self::Linear(a), Self::Linear(b)) => std::ptr::eq(a, b),
             _ => false,
         }
@@ -264,8 +280,8 @@ impl Layer<'_> {
 }
 
 /// The recurrent layer on a tape whose parameters these are.
-fn rnn_of<'a>(operations: &'a [Operation<'_>], parameters: &Parameters) -> Option<&'a Rnn> {
-    operations.iter().find_map(|operation| match operation {
+fn rnn_of<'m>(tape: &Tape<'m>, parameters: &Parameters) -> Option<&'m Rnn> {
+    tape.operations.values().find_map(|operation| match operation {
         Operation::Rnn(recurrence) if recurrence.rnn.parameters().is_some_and(|own| own.is(parameters)) => {
             Some(recurrence.rnn)
         }
@@ -274,9 +290,9 @@ fn rnn_of<'a>(operations: &'a [Operation<'_>], parameters: &Parameters) -> Optio
 }
 
 /// The layers on a tape, each once.
-fn layers<'a>(operations: &'a [Operation<'_>]) -> Vec<Layer<'a>> {
-    let mut layers: Vec<Layer<'a>> = Vec::new();
-    let all = operations.iter().filter_map(|operation| match operation {
+fn layers<'m>(tape: &Tape<'m>) -> Vec<Layer<'m>> {
+    let mut layers: Vec<Layer<'m>> = Vec::new();
+    let all = tape.operations.values().filter_map(|operation| match operation {
         Operation::Rnn(recurrence) => Some(Layer::Rnn(recurrence.rnn)),
         Operation::Linear { linear, .. } => Some(Layer::Linear(linear)),
         _ => None,
@@ -295,6 +311,7 @@ fn emit_step(tape: &mut Tape<'_>, options: &TrainerOptions, trained: &[Trained],
     let loss = tape.plan.tensor(&tape.loss)?.buffer;
     let status = tape.plan.tensor(status)?.buffer;
     let plan = &mut tape.plan;
+    let trained: Vec<_> = trained.iter().filter(|block| !block.frozen).collect();
     let parts = plan.own("squared norms", trained.len() as u64);
     let squares = plan.own("squared norm", 1);
     let control = plan.own("control", 3);

@@ -113,12 +113,9 @@ impl RnnWeights {
     /// [`Rnn::weights`](crate::Rnn::weights) gave. [`RnnWeights::new`] knows arrays only.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) for layers with more directions than two, [`Safetensors`](Error::Safetensors).
+    /// [`Value`](Error::Value) where a layer has neither one direction nor two.
     pub fn to_safetensors(&self, prefix: &str) -> Result<Vec<u8>> {
-        let most = self.heads.saturating_mul(2);
-        if let Some(tracks) = self.layers.iter().map(Vec::len).find(|&tracks| tracks > most) {
-            return Err(Error::value("weights", format!("at most {most} directions and heads of a layer"), tracks));
-        }
+        self.check_names()?;
         let named = self.named().map(|(name, array)| (format!("{prefix}{name}"), array));
         serialize(named, self.equations_note(prefix))
     }
