@@ -34,7 +34,10 @@ fn main() -> Result<ExitCode> {
     if found.is_empty() {
         bail!("there is no GPU adapter: on Linux, scripts/setup.sh installs a software Vulkan driver");
     }
-    println!("{} adapters, the best first:", found.len());
+    match found.len() {
+        1 => println!("1 adapter:"),
+        count => println!("{count} adapters, the best first:"),
+    }
     for adapter in &found {
         println!("{adapter}");
     }

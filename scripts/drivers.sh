@@ -11,6 +11,9 @@
 #   scripts/drivers.sh --prepare      # only fetch the drivers
 set -euo pipefail
 
+# Mesa's layer that sorts adapters complains where there is no Wayland; cargo sets the same (.cargo/config.toml).
+export NODEVICE_SELECT=${NODEVICE_SELECT-1}
+
 usage() {
     echo "usage: $0 [--prepare] [--only mesa|mesa25|swiftshader] COMMAND..." >&2
     exit 2

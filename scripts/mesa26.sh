@@ -8,6 +8,9 @@
 #   WGRNN_COOPERATIVE=1 scripts/mesa26.sh target/release/deps/suite-HASH cooperative
 set -euo pipefail
 
+# Mesa's layer that sorts adapters complains where there is no Wayland; cargo sets the same (.cargo/config.toml).
+export NODEVICE_SELECT=${NODEVICE_SELECT-1}
+
 say() { echo "mesa26: $*" >&2; }
 
 [[ $# -gt 0 ]] || { echo "usage: $0 COMMAND..." >&2; exit 2; }

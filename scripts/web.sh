@@ -60,8 +60,11 @@ build() {
     cargo_web build --manifest-path web/Cargo.toml --package wgrnn-web --$profile --locked --target $target
     cargo run --quiet --manifest-path web/Cargo.toml --package wgrnn-bindgen --locked -- \
         web/target/$target/$profile/wgrnn_web.wasm web/pkg
-    cp web/package.pkg.json web/pkg/package.json
-    cp web/README.md LICENSE-APACHE LICENSE-MIT web/pkg/
+    # Where the sources are is what this checkout was cloned from.
+    local origin
+    origin=$(git remote get-url origin 2>/dev/null) || origin=
+    sed "s|\"url\": \"\"|\"url\": \"${origin//|/}\"|" web/package.pkg.json >web/pkg/package.json
+    cp web/README.md web/node.js LICENSE-APACHE LICENSE-MIT web/pkg/
     for file in web/pkg/wgrnn_bg.wasm web/pkg/wgrnn.js; do
         printf 'web: %s: %d kB, %d kB compressed\n' "$file" $(($(wc -c <$file) / 1000)) $(($(gzip -9c $file | wc -c) / 1000))
     done

@@ -7,9 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// No adapter could be found, or none of that name.
-    #[error(
-        "no GPU adapter {wanted}: {reason} (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)"
-    )]
+    #[error("no GPU adapter {wanted}: {reason}")]
     NoAdapter {
         /// What was asked for.
         wanted: String,
@@ -68,8 +66,8 @@ pub enum Error {
         value: f32,
     },
 
-    /// A named weight is missing.
-    #[error("weights: tensor '{0}' is missing")]
+    /// A named weight is missing. Where it should be in a file, the name is followed by what the file has, in parentheses.
+    #[error("weights: missing tensor {0}")]
     MissingWeight(String),
 
     /// More memory or a larger dispatch is needed than the adapter allows.
@@ -135,10 +133,11 @@ pub enum Error {
     #[error("backward pass: no forward pass has filled its reserve since the last backward pass")]
     NoForward,
 
-    /// Training met a loss or gradients that are not finite.
+    /// Training met a loss, gradients or new weights that are not finite.
     #[error(
-        "training: loss or gradients are not finite in step {step}, where a target or an index may be out of range too; \
-         that step was not taken, nor any after it"
+        "training: the loss, the gradients or the new weights of step {step} are not finite: the learning rate may be too \
+         large, or a target or an index out of range; that step was not taken, nor any after it, so that the weights are \
+         those from before step {step}"
     )]
     Diverged {
         /// The first such step, counted from 1.
@@ -150,17 +149,30 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system said. The text above has it already, so it is no [`source`](std::error::Error::source), which
+        /// would print it again.
+        r#source: std::io::Error,
     },
 
     /// An ONNX file is damaged, or holds what this library does not read.
     #[error("ONNX: {0}")]
     Onnx(String),
 
-    /// A safetensors file is damaged.
+    /// A safetensors file is damaged, or is no such file.
     #[error("safetensors: {0}")]
     Safetensors(String),
+
+    /// A file has more tensors of a layer or a model than are loaded from it.
+    #[error(
+        "weights: tensors would be left out: {}; expected those of {expected}; load_partial leaves others out on purpose",
+        crate::weights::archive::list(tensors)
+    )]
+    LeftOver {
+        /// Their names.
+        tensors: Vec<String>,
+        /// What is loaded.
+        expected: String,
+    },
 
     /// A kernel of the CPU device panicked while it was writing a tensor.
     #[error(

@@ -8,6 +8,7 @@ use crate::tensor::Storage;
 use crate::weights::check_finite;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// One array of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +70,8 @@ struct Block {
     words: usize,
     values: Storage,
     gradients: Storage,
+    /// Another number after each change, beginning with 1.
+    version: AtomicU32,
 }
 
 impl Parameters {
@@ -94,7 +97,8 @@ impl Parameters {
         }
         let values = upload(device, "parameters", &arrays)?;
         let gradients = Storage::in_parts(device, "gradients", &cut(device, &arrays))?;
-        Ok(Self(Arc::new(Block { device: device.clone(), entries, words, values, gradients })))
+        let (device, version) = (device.clone(), AtomicU32::new(1));
+        Ok(Self(Arc::new(Block { device, entries, words, values, gradients, version })))
     }
 
     /// Memory of zeros beside them, a number for each of theirs, in as many buffers.
@@ -159,7 +163,8 @@ impl Parameters {
     /// parameters see them after [`Rnn::refresh`](crate::Rnn::refresh) and [`Linear::refresh`](crate::Linear::refresh).
     ///
     /// # Errors
-    /// [`MissingWeight`](Error::MissingWeight), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
+    /// [`MissingWeight`](Error::MissingWeight), [`LeftOver`](Error::LeftOver) for arrays of other names, [`Shape`](Error::Shape),
+    /// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where two have one name.
     pub fn write(&self, arrays: &[(String, ArrayD<f32>)]) -> Result<()> {
         let mut words = memory::reserved("parameters", self.0.words)?;
         for entry in &self.0.entries {
@@ -171,7 +176,28 @@ impl Parameters {
             check_finite(&entry.name, array.iter())?;
             words.extend(array.iter().map(|value| value.to_bits()));
         }
+        let is_known = |name: &str| self.0.entries.iter().any(|entry| entry.name == name);
+        let names = arrays.iter().map(|array| &array.0);
+        let other: Vec<String> = names.filter(|name| !is_known(name)).cloned().collect();
+        if !other.is_empty() {
+            let own: Vec<&str> = self.names().map(|(name, _)| name).collect();
+            return Err(Error::LeftOver { tensors: other, expected: own.join(", ") });
+        }
+        if arrays.len() > self.0.entries.len() {
+            return Err(Error::value("arrays written", "one of each name", arrays.len()));
+        }
+        self.change();
         self.0.values.write(&self.0.device, &words)
+    }
+
+    /// The number of the last change.
+    pub(crate) fn version(&self) -> u32 {
+        self.0.version.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the numbers change: gives the number of the change.
+    pub(crate) fn change(&self) -> u32 {
+        self.0.version.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     /// Sets the gradients to zero.

@@ -26,6 +26,12 @@ mod sealed {
 const BUFFER: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
+/// Bytes that are bound for so many of a plan's: whole vectors, for a binding of an array of vectors must hold one at
+/// least, and drivers differ in what they make of a part of one. No more than one binding may hold.
+pub(crate) fn bound_bytes(needed: u64, allowed: u64) -> u64 {
+    needed.next_multiple_of(16).min(allowed).max(needed)
+}
+
 /// A texture's rows as they lie in a buffer.
 pub(crate) fn texels_layout(texture: &wgpu::Texture) -> wgpu::TexelCopyBufferLayout {
     wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(texel_bytes(texture) * TEXELS), rows_per_image: None }
@@ -75,7 +81,7 @@ impl Storage {
             let limit = "max_storage_buffer_binding_size";
             return Err(Error::Limit { what: name.to_owned(), needed, limit, allowed });
         }
-        let size = needed + 4 * behind;
+        let size = bound_bytes(needed, allowed) + 4 * behind;
         let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false };
         gpu.guarded(&format!("allocating {name}"), || Self::Gpu(gpu.device.create_buffer(&descriptor)))
     }

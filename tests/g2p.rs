@@ -4,7 +4,7 @@
 #[path = "../examples/g2p/model.rs"]
 mod model;
 
-use model::{G2p, Weights};
+use model::{G2p, Readable, Weights};
 use wgrnn::Device;
 
 /// Words and phonemes that `scripts/make_g2p.py` wrote.
@@ -24,6 +24,22 @@ fn all_words_are_equal(device: &Device) {
             assert_eq!(got, expected, "{word} on {}", device.name());
         }
     }
+}
+
+#[test]
+fn what_the_network_can_not_read_of_a_word_is_named() {
+    let weights = Weights::read(include_bytes!("../examples/g2p/g2p_en.safetensors")).unwrap();
+    assert_eq!(weights.check("Network"), Readable::Yes);
+    for (word, characters) in [("123", "'1', '2', '3'"), ("你好", "'你', '好'"), (" ", "' '"), ("11", "'1'")] {
+        let Readable::No(why) = weights.check(word) else { panic!("{word} is read") };
+        assert!(why.contains(&format!("'{word}'")) && why.ends_with(characters), "{why}");
+    }
+    for (word, characters) in [("4you", "'4'"), ("don't", "'''"), ("naïve", "'ï'")] {
+        let Readable::InPart(what) = weights.check(word) else { panic!("{word} is read whole, or not at all") };
+        assert!(what.contains(word) && what.contains(characters), "{what}");
+    }
+    assert!(matches!(weights.check(""), Readable::No(_)));
+    assert!(matches!(weights.check(&"a".repeat(1000)), Readable::No(why) if why.contains("1000 characters")));
 }
 
 #[test]

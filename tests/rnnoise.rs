@@ -7,6 +7,7 @@ mod pipeline;
 #[path = "../examples/denoise/signal.rs"]
 mod signal;
 #[path = "../examples/denoise/wav.rs"]
+#[allow(dead_code, reason = "channels are mixed in tests/vad.rs")]
 mod wav;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
@@ -318,6 +319,27 @@ fn a_file_that_can_not_be_written_leaves_the_old_one() {
     assert!(wav::write(&path, &audio).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "something else lies there");
+    // A device, a folder and a link to nothing are no places for a file; a link to one is.
+    let audio = wav::Audio { spec: spec(SampleFormat::Int, 16, 1), ..audio };
+    let refused = |path: &Path, why: &str| {
+        let error = format!("{:#}", wav::write(path, &audio).unwrap_err());
+        assert!(error.contains(why) && error.contains(&path.display().to_string()), "{error}");
+    };
+    refused(folder.path(), "a folder");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        refused(Path::new("/dev/null"), "a device");
+        let [link, dangling] = ["link.wav", "dangling.wav"].map(|name| folder.path().join(name));
+        symlink(&path, &link).unwrap();
+        symlink(folder.path().join("nothing"), &dangling).unwrap();
+        refused(&dangling, "No such file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        wav::write(&link, &audio).unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(wav::read(&path).unwrap().channels[0].len(), 1);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    }
     let nowhere = folder.path().join("none/out.wav");
     let error = format!("{:#}", wav::write(&nowhere, &audio).unwrap_err());
     assert!(error.contains("none/out.wav"), "{error}");

@@ -12,6 +12,7 @@ mod picture;
 #[path = "../examples/speakers/utterance.rs"]
 mod utterance;
 #[path = "../examples/denoise/wav.rs"]
+#[allow(dead_code, reason = "places are looked for in tests/rnnoise.rs")]
 mod wav;
 
 use model::{BANDS, EMBEDDING, Encoder, RATE, WINDOW, Weights, config};

@@ -79,6 +79,38 @@ fn files_side_by_side_are_as_alone() {
     }
 }
 
+/// A file of 22,050 samples a second has speech where the same sound at 16,000 has it.
+#[test]
+fn speech_at_another_rate_is_found_where_it_is() {
+    let (samples, answers) = speech();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slow.wav");
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 22_050,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+    for i in 0..samples.len() * 22_050 / RATE {
+        let at = i as f64 * RATE as f64 / 22_050.0;
+        let (from, part) = (at as usize, at.fract() as f32);
+        let next = samples.get(from + 1).copied().unwrap_or(0.0);
+        writer.write_sample(((samples[from] * (1.0 - part) + next * part) * 32767.0) as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+    let read = audio::read(&path).unwrap();
+    assert!(read.len().abs_diff(samples.len()) <= 2, "{} and {}", read.len(), samples.len());
+    let vad = Vad::new(&Device::cpu(), &Weights::read(WEIGHTS).unwrap()).unwrap();
+    let found = block_on(vad.probabilities(std::slice::from_ref(&read))).unwrap().remove(0);
+    let segments = segments::segments(&found, read.len());
+    assert_eq!(segments.len(), answers.segments.len());
+    for (got, expected) in segments.iter().zip(&answers.segments) {
+        let near = |got: usize, expected: usize| got.abs_diff(expected) <= 2 * CHUNK;
+        assert!(near(got.start, expected[0]) && near(got.end, expected[1]), "{got:?} is not {expected:?}");
+    }
+}
+
 #[test]
 fn files_of_other_formats_are_read_or_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
@@ -99,11 +131,18 @@ fn files_of_other_formats_are_read_or_refused_by_name() {
     // Every third pair: samples 6 and 7.
     assert_eq!(stereo[1], 6.5 / 1024.0);
     assert_eq!(audio::read(&write("float.wav", 1, RATE as u32, true)).unwrap()[480], 0.5);
-    let error = audio::load(&write("music.wav", 2, 44_100, false)).unwrap_err();
-    assert!(format!("{error:#}").contains("music.wav") && format!("{error:#}").contains("44100"), "{error:#}");
-    std::fs::write(folder.path().join("text.wav"), "no audio").unwrap();
-    assert!(audio::load(&folder.path().join("text.wav")).is_err());
+    // Other rates are resampled.
+    assert_eq!(audio::read(&write("music.wav", 2, 44_100, false)).unwrap().len(), (480 * 160_usize).div_ceil(441));
+    let refused = |name: &str, bytes: &[u8], why: &str| {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let error = format!("{:#}", audio::read(&folder.path().join(name)).unwrap_err());
+        assert!(error.contains(name) && error.contains(why), "{error}");
+    };
+    refused("text.wav", b"no audio at all", "");
+    refused("nothing.wav", b"", "no WAV file, or is cut off");
     let whole = std::fs::read(fixture("vad_speech.wav")).unwrap();
-    std::fs::write(folder.path().join("cut.wav"), &whole[..1001]).unwrap();
-    assert!(audio::load(&folder.path().join("cut.wav")).is_err());
+    refused("cut.wav", &whole[..1001], "cut off");
+    refused("empty.wav", &[&whole[..40], &[0; 4]].concat(), "no samples");
+    let error = format!("{:#}", audio::read(&folder.path().join("nowhere.wav")).unwrap_err());
+    assert_eq!(error.matches("No such file").count(), 1, "{error}");
 }

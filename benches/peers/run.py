@@ -91,9 +91,12 @@ class Peer:
         if shutil.which(self.command[0]) is None:
             self.unavailable = f"{Path(self.command[0]).name} is not there"
             return
+        # As cargo sets it (.cargo/config.toml).
+        environment = {"NODEVICE_SELECT": "1", **os.environ}
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.directory
+                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.directory,
+                env=environment,
             )
         self.lines = queue.Queue()
         threading.Thread(target=self.listen, args=(self.process, self.lines), daemon=True).start()

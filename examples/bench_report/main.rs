@@ -16,10 +16,10 @@ mod serve;
 #[path = "../../benches/common/shapes.rs"]
 mod shapes;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wgrnn::{Class, Device};
 
 /// A GPU in software would take many seconds for more than this.
@@ -45,7 +45,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value = "auto")]
     schedule: Schedule,
     /// Seconds for each measurement.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     seconds: f64,
     /// Where to write; else to the standard output.
     #[arg(long)]
@@ -107,7 +107,19 @@ fn main() -> Result<()> {
         let [kind] = arguments.device[..] else { bail!("serve needs one --device") };
         return serve::serve(&kind.device()?, &mut std::io::stdout().lock());
     }
-    let reports = arguments.device.iter().map(|kind| report(*kind, &arguments)).collect::<Result<Vec<_>>>()?;
+    let seconds = arguments.seconds;
+    ensure!(seconds.is_finite() && seconds >= 0.0, "--seconds {seconds}: expected a number from 0");
+    let mut all = shapes::shapes();
+    all.iter_mut().for_each(|shape| shape.half = arguments.half);
+    if let Some(unknown) = arguments.shapes.iter().find(|name| !all.iter().any(|shape| shape.id() == **name)) {
+        let ids: Vec<_> = all.iter().map(shapes::Shape::id).collect();
+        bail!("no shape '{unknown}': there is {}", ids.join(", "));
+    }
+    if let Some(path) = &arguments.out {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        ensure!(folder.is_none_or(Path::is_dir) && !path.is_dir(), "--out {}: no place for a file", path.display());
+    }
+    let reports = arguments.device.iter().map(|kind| report(*kind, &all, &arguments)).collect::<Result<Vec<_>>>()?;
     let text = serde_json::to_string_pretty(&json!({ "wgrnn": env!("CARGO_PKG_VERSION"), "devices": reports }))?;
     match &arguments.out {
         None => println!("{text}"),
@@ -116,23 +128,21 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn report(kind: Kind, arguments: &Arguments) -> Result<serde_json::Value> {
+fn report(kind: Kind, all: &[shapes::Shape], arguments: &Arguments) -> Result<serde_json::Value> {
     let device = kind.device()?;
     let timing = Timing { schedule: arguments.schedule.schedule(), seconds: arguments.seconds, least: 3 };
     let ceiling = ceiling::measure(&device)?;
+    // The CPU device has none.
+    let trip = match device.is_cpu() {
+        true => String::new(),
+        false => format!(", {:.1} us for an empty round trip", 1e6 * ceiling.round_trip_seconds),
+    };
     eprintln!(
-        "{}: {:.1} GFLOP/s of multiply-adds, {:.1} GB/s copied, {:.1} us for an empty round trip",
+        "{}: {:.1} GFLOP/s of multiply-adds, {:.1} GB/s copied{trip}",
         device.name(),
         ceiling.fma_flops / 1e9,
         ceiling.copy_bytes_per_second / 1e9,
-        1e6 * ceiling.round_trip_seconds
     );
-    let mut all = shapes::shapes();
-    all.iter_mut().for_each(|shape| shape.half = arguments.half);
-    if let Some(unknown) = arguments.shapes.iter().find(|name| !all.iter().any(|shape| shape.id() == **name)) {
-        let ids: Vec<_> = all.iter().map(shapes::Shape::id).collect();
-        bail!("no shape '{unknown}': there is {}", ids.join(", "));
-    }
     let class = device.report().map_or(Class::Cpu, |report| report.class);
     let mut measured = Vec::new();
     for shape in all {
@@ -145,7 +155,7 @@ fn report(kind: Kind, arguments: &Arguments) -> Result<serde_json::Value> {
         if !asked && (large || !arguments.shapes.is_empty()) {
             continue;
         }
-        let of_shape = measure::shape(&device, &shape, &ceiling, &timing, arguments.training)?;
+        let of_shape = measure::shape(&device, shape, &ceiling, &timing, arguments.training)?;
         let line = |part: &str| {
             let of = &of_shape[part];
             let number = |name: &str| of[name].as_f64().unwrap_or(f64::NAN);

@@ -3,9 +3,11 @@
 //! ```sh
 //! cargo run --release --example char_lm -- train
 //! cargo run --release --example char_lm -- sample --prompt MACBETH.
-//! cargo run --release --example char_lm -- train mine.txt --steps 2000 --hidden 256 --plot losses.svg
+//! cargo run --release --example char_lm -- train mine.txt --steps 2000 --hidden 256 --plot pictures
 //! cargo run --release --example char_lm -- train --steps 3000 --resume
 //! ```
+//!
+//! Ctrl-C saves the training and ends it.
 //!
 //! The 500 steps that it takes by default bring the tenth of the text that is held out from 6.01 to 2.46 bits per
 //! character: in 19 seconds on the CPU device (two cores of an AMD EPYC), in 7 minutes on a GPU in software (llvmpipe of
@@ -40,7 +42,7 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Train(options) => println!("{}", train::run(&options)?),
+        Command::Train(options) => println!("{}", common::interrupt::or_exit(train::run(&options))?),
         Command::Sample(options) => {
             let mut out = std::io::stdout().lock();
             sample::run(&options, &mut out)?;

@@ -1,7 +1,7 @@
 //! Writes a text character by character: the state stays on the device, scores come back to be drawn from.
 
 use super::choose::choose;
-use super::common::Choice;
+use super::common::{Choice, of_file};
 use super::model::Description;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -23,7 +23,7 @@ pub struct Options {
     #[arg(long, default_value_t = 500)]
     pub length: usize,
     /// How daring: scores are divided by it. 0 always takes the best.
-    #[arg(long, default_value_t = 0.7)]
+    #[arg(long, default_value_t = 0.7, allow_negative_numbers = true)]
     pub temperature: f64,
     /// Draws among so many best characters only; 0 for all.
     #[arg(long, default_value_t = 20)]
@@ -39,14 +39,14 @@ pub struct Options {
 pub fn run(options: &Options, out: &mut impl Write) -> Result<()> {
     let Options { temperature, checkpoint, .. } = options;
     ensure!(temperature.is_finite() && *temperature >= 0.0, "the temperature must be at least 0, not {temperature}");
-    let name = || checkpoint.display().to_string();
-    let description = Description::from_notes(&Trainer::notes(checkpoint).with_context(name)?).with_context(name)?;
+    let notes = of_file(checkpoint, Trainer::notes(checkpoint))?;
+    let description = Description::from_notes(&notes).with_context(|| checkpoint.display().to_string())?;
     let vocabulary = description.vocabulary();
     let prompt = vocabulary.indices(&options.prompt)?;
 
     let device = options.device.device()?;
     let model = description.model(&device, 0)?;
-    model.load(checkpoint, "").with_context(name)?;
+    of_file(checkpoint, model.load(checkpoint, ""))?;
     let writer = Writer::new(&model)?;
     let mut generator = Mt::new(options.seed);
     // A text without a beginning begins as a line does, or with any character.

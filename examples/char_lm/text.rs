@@ -53,9 +53,9 @@ impl Streams {
     /// What does not fill a window is left out.
     pub fn whole(text: Vec<u32>, streams: usize, length: usize) -> Result<Self> {
         ensure!(streams > 0 && length > 0, "batch and length must be at least 1");
-        let needed = streams.saturating_mul(length).saturating_add(1);
+        let needed = streams as u128 * length as u128 + 1;
         ensure!(
-            text.len() >= needed,
+            text.len() as u128 >= needed,
             "the text to learn is too short: {} characters, where {streams} streams of {length} need {needed}; choose a \
              smaller --batch or --length",
             text.len()

@@ -1,6 +1,6 @@
 //! Learns a text by truncated backpropagation through time: the state goes on from window to window, gradients do not.
 
-use super::common::{Bar, Choice, Line, plot};
+use super::common::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot};
 use super::model::{CellName, Description};
 use super::text::{Streams, Vocabulary};
 use anyhow::{Context, Result, ensure};
@@ -46,10 +46,10 @@ pub struct Options {
     #[arg(long, default_value_t = 64)]
     pub length: usize,
     /// Adam's learning rate.
-    #[arg(long, default_value_t = 5e-3)]
+    #[arg(long, default_value_t = 5e-3, allow_negative_numbers = true)]
     pub rate: f64,
     /// Dropout before, between and after recurrent layers.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     pub dropout: f64,
     /// Where the model is saved.
     #[arg(long, default_value = "char_lm.safetensors")]
@@ -60,8 +60,8 @@ pub struct Options {
     /// Goes on from the checkpoint, with the very losses of a training that never stopped.
     #[arg(long)]
     pub resume: bool,
-    /// Draws the losses into this SVG file.
-    #[arg(long)]
+    /// A folder for a picture of the losses.
+    #[arg(long, value_name = "FOLDER")]
     pub plot: Option<PathBuf>,
 }
 
@@ -83,7 +83,10 @@ impl Display for Summary {
 }
 
 pub fn run(options: &Options) -> Result<Summary> {
+    ensure!(options.steps > 0, "--steps must be at least 1");
     ensure!(options.save_every > 0, "--save-every must be at least 1");
+    make_folder(options.plot.as_deref())?;
+    check_place(&options.checkpoint)?;
     let text = std::fs::read_to_string(&options.file).with_context(|| options.file.display().to_string())?;
     let vocabulary = Vocabulary::of(&text);
     let mut learnt = vocabulary.indices(&text)?;
@@ -107,7 +110,7 @@ pub fn run(options: &Options) -> Result<Summary> {
     let model = description.model(&device, options.seed)?;
     let mut training = Training::new(&device, &model, options)?;
     if options.resume {
-        training.trainer.load(&options.checkpoint).with_context(|| options.checkpoint.display().to_string())?;
+        of_file(&options.checkpoint, training.trainer.load(&options.checkpoint))?;
     }
     let evaluation = HeldOut::new(&device, &model, &held_out, options)?;
 
@@ -116,6 +119,8 @@ pub fn run(options: &Options) -> Result<Summary> {
     let mut bits = vec![(f64::from(begin), evaluation.bits()?)];
     let mut losses = Vec::new();
     let bar = Bar::new(options.steps - begin, "chars", options.batch * options.length)?;
+    let listening = bar.listen()?;
+    let mut place = interrupt::Place { path: &options.checkpoint, is_own: options.resume, is_saved: false };
     for step in begin + 1..=options.steps {
         training.step(&learnt)?;
         let ends = step == options.steps;
@@ -124,31 +129,42 @@ pub fn run(options: &Options) -> Result<Summary> {
         if saves {
             training.trainer.save(&options.checkpoint, &description.notes()?)?;
         }
+        (place.is_own, place.is_saved) = (place.is_own || saves, saves);
         if ends && loss.is_none() {
             // Only now: what was saved goes on to the next report, as a training does that never stopped.
             loss = Some(training.trainer.progress()?.mean_loss);
         }
         bar.step(loss);
         losses.extend(loss.map(|loss| (f64::from(step), f64::from(loss) / LN_2)));
-        if saves {
-            bits.push((f64::from(step), evaluation.bits()?));
-            let (learnt, held_out) = (losses.last().map_or(f64::NAN, |loss| loss.1), bits[bits.len() - 1].1);
-            bar.line(&format!("step {step}: {learnt:.2} bits per character in training, {held_out:.2} held out"));
+        let held_out = if saves { Some(evaluation.bits()) } else { None };
+        if interrupt::asked() {
+            bar.finish();
+            return Err(interrupt::stop(&training.trainer, place, &description.notes()?));
+        }
+        if let Some(held_out) = held_out {
+            bits.push((f64::from(step), held_out?));
+            let held_out = bits[bits.len() - 1].1;
+            // There is none yet where the first save comes before the first look at the loss.
+            let learnt = losses.last().map(|loss| format!("{:.2} in training, ", loss.1)).unwrap_or_default();
+            bar.line(&format!("step {step}: bits per character: {learnt}{held_out:.2} held out"));
         }
     }
     bar.finish();
+    drop(listening);
     eprintln!("saved: {}", options.checkpoint.display());
-    if let Some(path) = &options.plot {
+    if let Some(folder) = &options.plot {
+        let path = folder.join("char_lm_loss.svg");
         let lines =
             [Line { name: "training", points: losses.clone() }, Line { name: "held out", points: bits.clone() }];
-        plot(path, "A character language model", ["step", "bits per character"], &lines)?;
+        plot(&path, "A character language model", ["step", "bits per character"], &lines)?;
+        eprintln!("drew {}", path.display());
     }
     Ok(Summary { held_out: [bits[0].1, bits[bits.len() - 1].1], losses })
 }
 
 /// Whether a checkpoint is of this network and of a text with these characters.
 fn check(path: &Path, description: &Description) -> Result<()> {
-    let notes = Trainer::notes(path).with_context(|| path.display().to_string())?;
+    let notes = of_file(path, Trainer::notes(path))?;
     let saved = Description::from_notes(&notes).with_context(|| path.display().to_string())?;
     ensure!(
         saved.characters == description.characters,
@@ -257,6 +273,7 @@ impl<'a> HeldOut<'a> {
     fn bits(&self) -> Result<f64> {
         let (mut sum, mut count) = (0.0, 0);
         for window in 0..self.streams.windows() {
+            ensure!(!interrupt::asked(), "interrupted");
             let targets = self.window.write(self.streams, window)?;
             sum += f64::from(self.evaluation.run()?) * targets as f64;
             count += targets;

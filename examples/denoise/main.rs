@@ -13,11 +13,12 @@ mod common;
 mod model;
 mod pipeline;
 mod signal;
+#[allow(dead_code, reason = "channels are not mixed here")]
 mod wav;
 
 use anyhow::Result;
 use clap::Parser;
-use common::Choice;
+use common::{Choice, two_digits};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Network, Weights};
 use signal::{FRAME, RATE};
@@ -47,6 +48,8 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut audio = wav::read(&arguments.input)?;
+    // Before the work that a place where nothing can be written would waste.
+    wav::place(&arguments.output)?;
     let network = Network::new(&arguments.device.device()?, &Weights::load()?)?;
     let rate = audio.spec.sample_rate;
     let frames = if arguments.stream { 1 } else { FRAMES };
@@ -76,12 +79,14 @@ fn main() -> Result<()> {
     let seconds = length as f64 / channels as f64 / f64::from(rate);
     let speed = seconds / time;
     println!(
-        "{seconds:.2} s of sound in {channels} channel(s), {:.0} % of the frames speech, in {time:.2} s, kernels' \
-         compilation included: {speed:.1} times as fast as real time",
-        100.0 * speech as f64 / done as f64
+        "{seconds:.2} s of sound in {channels} channel(s), {:.0} % of the frames speech, in {} s, kernels' \
+         compilation included: {} times as fast as real time",
+        100.0 * speech as f64 / done.max(1) as f64,
+        two_digits(time),
+        two_digits(speed)
     );
     let milliseconds = |time: Duration| 1e3 * time.as_secs_f64();
-    println!("the network took {:.0} ms of that", milliseconds(network_time));
+    println!("the network took {} ms of that", two_digits(milliseconds(network_time)));
     let mut late = 0;
     if arguments.stream {
         // Channels take turns.

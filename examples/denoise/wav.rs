@@ -1,14 +1,14 @@
 //! WAV files, and other sample rates.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use rubato::audioadapter_buffers::owned::InterleavedOwned;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 /// Sample rates that are read.
-const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
+const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 /// Where samples of floats end; 1 is full scale. The squares of larger ones may not fit into a float.
 const LARGEST: f32 = 1000.0;
 /// Samples that are resampled at a time, about.
@@ -27,14 +27,14 @@ pub fn read(path: &Path) -> Result<Audio> {
 }
 
 fn read_audio(path: &Path) -> Result<Audio> {
-    let mut reader = WavReader::open(path)?;
+    let mut reader = WavReader::open(path).map_err(fault)?;
     let spec = reader.spec();
     ensure!(RATES.contains(&spec.sample_rate), "{} samples a second: expected {RATES:?}", spec.sample_rate);
     let samples: Vec<f32> = match (spec.sample_format, spec.bits_per_sample) {
-        (SampleFormat::Float, 32) => reader.samples::<f32>().collect::<Result<_, _>>()?,
+        (SampleFormat::Float, 32) => reader.samples::<f32>().collect::<Result<_, _>>().map_err(fault)?,
         (SampleFormat::Int, bits @ (8 | 16 | 24 | 32)) => {
             let samples = reader.samples::<i32>().map(|sample| Ok((f64::from(sample?) / full_scale(bits)) as f32));
-            samples.collect::<Result<_, hound::Error>>()?
+            samples.collect::<Result<_, hound::Error>>().map_err(fault)?
         }
         (format, bits) => {
             bail!("samples of {bits} bits ({format:?}): expected integers of 8, 16, 24 or 32, or floats of 32")
@@ -55,18 +55,57 @@ fn read_audio(path: &Path) -> Result<Audio> {
     Ok(Audio { spec, channels: (0..count).map(channel).collect() })
 }
 
+/// What went wrong, in one line: hound's text has the system's in it, which anyhow would print again.
+fn fault(error: hound::Error) -> anyhow::Error {
+    match error {
+        hound::Error::IoError(error) if error.kind() != ErrorKind::NotFound && error.raw_os_error().is_none() => {
+            anyhow!("it is no WAV file, or is cut off: {error}")
+        }
+        error => anyhow!("{error}"),
+    }
+}
+
+/// The mean of a file's channels.
+pub fn mixed(audio: &Audio) -> Vec<f32> {
+    let count = audio.channels.len() as f32;
+    let length = audio.channels.iter().map(Vec::len).min().unwrap_or(0);
+    (0..length).map(|at| audio.channels.iter().map(|channel| channel[at]).sum::<f32>() / count).collect()
+}
+
+/// Where a file is to be written: what a link points to, which must be a file if it is there at all. A device, such as
+/// /dev/null, would be replaced by a file.
+pub fn place(path: &Path) -> Result<PathBuf> {
+    find_place(path).with_context(|| path.display().to_string())
+}
+
+fn find_place(path: &Path) -> Result<PathBuf> {
+    let Ok(at_path) = path.symlink_metadata() else {
+        let folder = folder(path);
+        ensure!(folder.is_dir(), "there is no folder {}", folder.display());
+        return Ok(path.to_owned());
+    };
+    let place = path.canonicalize()?;
+    let kind = if at_path.is_symlink() { place.metadata()? } else { at_path };
+    ensure!(kind.is_file(), "a file can't be written over {}", if kind.is_dir() { "a folder" } else { "a device" });
+    Ok(place)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes a file of the same format, beside its place first: whatever goes wrong, what was there stays.
 pub fn write(path: &Path, audio: &Audio) -> Result<()> {
     write_audio(path, audio).with_context(|| path.display().to_string())
 }
 
 fn write_audio(path: &Path, Audio { spec, channels }: &Audio) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let path = find_place(path)?;
     let mut builder = tempfile::Builder::new();
     // As any new file, for the umask to restrict: temporary ones are private.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = builder.tempfile_in(folder(&path))?;
     let mut buffered = BufWriter::new(&mut file);
     let mut writer = WavWriter::new(&mut buffered, *spec)?;
     for at in 0..channels.iter().map(Vec::len).min().unwrap_or(0) {
@@ -84,7 +123,10 @@ fn write_audio(path: &Path, Audio { spec, channels }: &Audio) -> Result<()> {
     writer.finalize()?;
     buffered.flush()?;
     drop(buffered);
-    file.persist(path)?;
+    if let Ok(old) = path.metadata() {
+        file.as_file().set_permissions(old.permissions())?;
+    }
+    file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 

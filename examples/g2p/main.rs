@@ -5,16 +5,19 @@
 //! cargo run --release --example g2p -- --device cpu --file words.txt
 //! ```
 
+#[path = "../common/mod.rs"]
+mod common;
 mod model;
 mod textbook;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use common::{Choice, counted, two_digits};
 use indicatif::{ProgressBar, ProgressStyle};
-use model::{G2p, Weights};
+use model::{G2p, Readable, Weights};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use wgrnn::Device;
 
 const WEIGHTS: &[u8] = include_bytes!("g2p_en.safetensors");
 
@@ -37,14 +40,7 @@ struct Arguments {
     device: Choice,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Choice {
-    Gpu,
-    Cpu,
-    Auto,
-}
-
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let mut words = arguments.words;
     if let Some(path) = &arguments.file {
@@ -52,12 +48,25 @@ fn main() -> Result<()> {
         words.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
     }
     ensure!(!words.is_empty(), "there are no words to pronounce");
-    let device = match arguments.device {
-        Choice::Gpu => Device::gpu()?,
-        Choice::Cpu => Device::cpu(),
-        Choice::Auto => Device::auto(),
-    };
-    let g2p = G2p::new(&device, Weights::read(WEIGHTS)?)?;
+    let weights = Weights::read(WEIGHTS)?;
+    // A word that can't be read does not keep the others from being.
+    let asked = words.len();
+    words.retain(|word| match weights.check(word) {
+        Readable::Yes => true,
+        Readable::InPart(what) => {
+            eprintln!("note: {what}");
+            true
+        }
+        Readable::No(why) => {
+            eprintln!("error: {why}");
+            false
+        }
+    });
+    if words.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let device = arguments.device.device()?;
+    let g2p = G2p::new(&device, weights)?;
 
     let bar = if arguments.file.is_some() { ProgressBar::new(words.len() as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} words, {per_sec}, {eta} left")?);
@@ -77,14 +86,11 @@ fn main() -> Result<()> {
     }
     bar.finish_and_clear();
 
-    if let Some(note) = device.note() {
-        eprintln!("note: {note}");
-    }
-    let count = words.len();
-    eprintln!("device: {}", device.name());
-    eprintln!("time: {:.1} ms for {count} words, kernels' compilation included", 1e3 * time.as_secs_f64());
+    let milliseconds = two_digits(1e3 * time.as_secs_f64());
+    eprintln!("time: {milliseconds} ms for {}, kernels' compilation included", counted(words.len(), "word"));
     eprintln!(
-        "largest difference of a logit from the reference in f64: {difference:.1e} ({compared} of {count} words)"
+        "largest difference of a logit from the reference in f64: {difference:.1e} ({compared} of {})",
+        counted(words.len(), "word")
     );
-    Ok(())
+    Ok(if words.len() == asked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -10,6 +10,20 @@ use wgrnn::{
 /// The longest pronunciation that the network is asked for.
 pub const STEPS: usize = 20;
 
+/// The longest word that is pronounced.
+pub const LONGEST: usize = 100;
+
+/// Whether a word can be read, and why not.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Readable {
+    /// All of it.
+    Yes,
+    /// Some of it.
+    InPart(String),
+    /// Nothing of it.
+    No(String),
+}
+
 /// Weights and symbols, as the file has them.
 pub struct Weights {
     pub config: RnnConfig,
@@ -64,6 +78,35 @@ impl Weights {
         let letters = word.to_lowercase();
         let letters = letters.chars().map(|letter| index(letter.encode_utf8(&mut [0; 4])).unwrap_or(unknown));
         letters.chain([index("</s>").unwrap_or(2)]).map(|index| index as u32).collect()
+    }
+
+    /// The characters of a word that the network has never seen, each once: all but letters.
+    pub fn unread(&self, word: &str) -> Vec<char> {
+        let known = |letter: char| self.graphemes.iter().any(|known| known == letter.encode_utf8(&mut [0; 4]));
+        let mut unread: Vec<char> = Vec::new();
+        for letter in word.to_lowercase().chars().filter(|&letter| !known(letter)) {
+            if !unread.contains(&letter) {
+                unread.push(letter);
+            }
+        }
+        unread
+    }
+
+    /// Says of a word whether the network can read it, and what it can't read of it.
+    pub fn check(&self, word: &str) -> Readable {
+        let (letters, unread) = (word.to_lowercase().chars().count(), self.unread(word));
+        let list = || unread.iter().map(|letter| format!("'{letter}'")).collect::<Vec<_>>().join(", ");
+        if word.is_empty() {
+            Readable::No("an empty word can't be pronounced".to_owned())
+        } else if letters > LONGEST {
+            Readable::No(format!("a word of {letters} characters can't be pronounced: expected {LONGEST} at most"))
+        } else if word.to_lowercase().chars().all(|letter| unread.contains(&letter)) {
+            Readable::No(format!("'{word}' can't be pronounced: the network knows the letters a to z, not {}", list()))
+        } else if !unread.is_empty() {
+            Readable::InPart(format!("'{word}': the network can't read {}, and takes it for an unknown letter", list()))
+        } else {
+            Readable::Yes
+        }
     }
 
     /// The phoneme that each pronunciation begins with.

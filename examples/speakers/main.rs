@@ -21,7 +21,7 @@ mod wav;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use common::Choice;
+use common::{Choice, make_folder, two_digits};
 use model::{Encoder, RATE, Weights};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,9 +51,7 @@ struct Arguments {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let weights = Weights::load(&arguments.weights)?;
-    if let Some(folder) = &arguments.plot {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
+    make_folder(arguments.plot.as_deref())?;
     // A file that can't be read does not keep the others from being.
     let (mut names, mut utterances, mut seconds) = (Vec::new(), Vec::new(), 0.0);
     for path in &arguments.files {
@@ -90,9 +88,9 @@ fn main() -> Result<ExitCode> {
     }
     let windows: usize = utterances.iter().map(|utterance| utterance.windows().len()).sum();
     eprintln!(
-        "{seconds:.1} s of audio, {windows} windows in {:.0} ms, kernels' compilation included: {:.0} embeddings/s",
-        1e3 * time,
-        windows as f64 / time
+        "{seconds:.2} s of audio, {windows} windows in {} ms, kernels' compilation included: {} embeddings/s",
+        two_digits(1e3 * time),
+        two_digits(windows as f64 / time)
     );
     Ok(if names.len() == arguments.files.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

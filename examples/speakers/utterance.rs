@@ -42,12 +42,7 @@ impl Utterance {
 /// A file as 16,000 samples a second, the mean of its channels.
 pub fn load(path: &Path) -> Result<Vec<f32>> {
     let audio = wav::read(path)?;
-    let channels = audio.channels.len() as f32;
-    let mut mean = vec![0.0; audio.channels[0].len()];
-    for channel in &audio.channels {
-        mean.iter_mut().zip(channel).for_each(|(mean, sample)| *mean += sample / channels);
-    }
-    wav::resample(&mean, audio.spec.sample_rate, RATE as u32)
+    wav::resample(&wav::mixed(&audio), audio.spec.sample_rate, RATE as u32)
 }
 
 /// The same samples, louder where their root mean square is below [`LOUDNESS`].

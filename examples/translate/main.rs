@@ -10,6 +10,8 @@
 //! cargo run --release --example translate -- --steps 2000 --checkpoint translate.safetensors --resume
 //! ```
 //!
+//! Ctrl-C saves the training and ends it.
+//!
 //! On 1,000 words held out, seed 0, on the CPU device (two cores of an AMD EPYC):
 //!
 //! | steps | phonemes wrong | words wrong | time |
@@ -28,13 +30,13 @@ mod pairs;
 #[path = "../common/mod.rs"]
 mod common;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
-use common::{Bar, Choice, Line, plot};
+use common::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot, two_digits};
 use model::{Pronouncer, Training, Translator};
 use pairs::{Pairs, distance, letters};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use wgrnn::Device;
 
@@ -68,7 +70,7 @@ struct Arguments {
     /// Words to pronounce after training.
     #[arg(long, value_name = "WORD", num_args = 1..)]
     word: Vec<String>,
-    /// Where to save the training, every 100 steps and at its end.
+    /// Where to save the training, every 100 steps and at its end; `translate.safetensors` if it is interrupted.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// Go on from that file.
@@ -78,9 +80,11 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    ensure!(arguments.steps > 0, "--steps must be at least 1");
     let asked = arguments.word.iter().map(|word| letters(word)).collect::<Result<Vec<_>>>()?;
-    if let Some(folder) = &arguments.plot {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    make_folder(arguments.plot.as_deref())?;
+    if let Some(path) = &arguments.checkpoint {
+        check_place(path)?;
     }
     let pairs = Pairs::load()?;
     let device = arguments.device.device()?;
@@ -88,8 +92,9 @@ fn main() -> Result<()> {
 
     let start = Instant::now();
     let mut training = Training::new(&device, &translator, &pairs.learned, BATCH, arguments.seed)?;
-    let losses = train(&pairs, &mut training, &arguments)?;
-    println!("trained to step {} in {:.1} s on {}", arguments.steps, start.elapsed().as_secs_f64(), device.name());
+    let losses = interrupt::or_exit(train(&pairs, &mut training, &arguments))?;
+    let seconds = two_digits(start.elapsed().as_secs_f64());
+    println!("trained to step {} in {seconds} s on {}", arguments.steps, device.name());
 
     test(&device, &pairs, &translator)?;
     if !asked.is_empty() {
@@ -100,7 +105,9 @@ fn main() -> Result<()> {
             println!("{word}: {}", pairs.phonemes.spell(&phonemes));
         }
     }
-    // There is none where a finished training was resumed.
+    if arguments.plot.is_some() && losses.is_empty() {
+        eprintln!("note: nothing was drawn, for the training that was resumed had come to its end");
+    }
     if let Some(folder) = arguments.plot.as_ref().filter(|_| !losses.is_empty()) {
         let path = folder.join("translate_loss.svg");
         let title = format!("Letters to phonemes, training loss: {BATCH} words a step");
@@ -115,27 +122,38 @@ fn main() -> Result<()> {
 fn train(pairs: &Pairs, training: &mut Training, arguments: &Arguments) -> Result<Vec<(f64, f64)>> {
     let trainer = &mut training.trainer;
     if let Some(path) = arguments.checkpoint.as_ref().filter(|_| arguments.resume) {
-        trainer.load(path).with_context(|| path.display().to_string())?;
+        of_file(path, trainer.load(path))?;
         eprintln!("resumed at step {}", trainer.steps());
     }
     let (from, seed) = (trainer.steps(), trainer.options().seed);
-    ensure!(arguments.steps > 0 && arguments.steps >= from, "--steps {}: {from} are done", arguments.steps);
+    ensure!(arguments.steps >= from, "the checkpoint has {from} steps already: ask for as many or more with --steps");
     let bar = Bar::new(arguments.steps - from, "words", BATCH)?;
     let mut losses = Vec::new();
-    for step in from..arguments.steps {
-        training.step(&pairs.batch(BATCH, seed, step))?;
-        let loss = if (step + 1) % EVERY == 0 || step + 1 == arguments.steps {
-            let loss = training.trainer.progress()?.mean_loss;
-            losses.push((f64::from(step + 1), f64::from(loss)));
-            Some(loss)
-        } else {
-            None
-        };
+    let _listening = bar.listen()?;
+    let (path, notes) = (arguments.checkpoint.as_deref(), HashMap::new());
+    let mut place = interrupt::Place {
+        path: path.unwrap_or(Path::new("translate.safetensors")),
+        is_own: arguments.resume,
+        is_saved: false,
+    };
+    for step in from + 1..=arguments.steps {
+        training.step(&pairs.batch(BATCH, seed, step - 1))?;
+        let ends = step == arguments.steps;
+        let mut loss = if step % EVERY == 0 { Some(training.trainer.progress()?.mean_loss) } else { None };
+        place.is_saved = false;
+        if let Some(path) = path.filter(|_| step % SAVED == 0 || ends) {
+            of_file(path, training.trainer.save(path, &notes))?;
+            (place.is_own, place.is_saved) = (true, true);
+        }
+        if ends && loss.is_none() {
+            // Only now: what was saved goes on to the next report, as a training does that never stopped.
+            loss = Some(training.trainer.progress()?.mean_loss);
+        }
+        losses.extend(loss.map(|loss| (f64::from(step), f64::from(loss))));
         bar.step(loss);
-        if let Some(path) =
-            arguments.checkpoint.as_ref().filter(|_| (step + 1) % SAVED == 0 || step + 1 == arguments.steps)
-        {
-            training.trainer.save(path, &HashMap::new()).with_context(|| path.display().to_string())?;
+        if interrupt::asked() {
+            bar.finish();
+            return Err(interrupt::stop(&training.trainer, place, &notes));
         }
     }
     bar.finish();

@@ -78,7 +78,10 @@ fn parse(text: &str, phonemes: &Phonemes) -> Result<Vec<Pair>> {
 /// A word as letters' indices.
 pub fn letters(word: &str) -> Result<Vec<u32>> {
     let lower = word.to_ascii_lowercase();
-    ensure!(!lower.is_empty() && lower.bytes().all(|b| b.is_ascii_lowercase()), "'{word}': letters a to z are known");
+    ensure!(
+        !lower.is_empty() && lower.bytes().all(|b| b.is_ascii_lowercase()),
+        "the word '{word}': expected letters from a to z"
+    );
     Ok(lower.bytes().map(|letter| u32::from(letter - b'a')).collect())
 }
 

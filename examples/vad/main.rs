@@ -14,9 +14,9 @@ mod model;
 mod picture;
 mod segments;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
-use common::Choice;
+use common::{Choice, make_folder, two_digits};
 use model::{RATE, Vad, Weights};
 use segments::segments;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ const WEIGHTS: &[u8] = include_bytes!("silero_vad_16k.safetensors");
 /// Finds speech in audio files.
 #[derive(Parser)]
 struct Arguments {
-    /// WAV files of 16,000 samples a second, or a multiple of that.
+    /// WAV files of any rate; their channels are mixed.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Where to run.
@@ -41,20 +41,21 @@ struct Arguments {
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    if let Some(folder) = &arguments.plot {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
+    make_folder(arguments.plot.as_deref())?;
     // A file that can't be read does not keep the others from being.
     let mut unread = 0;
     let mut files: Vec<(&Path, Vec<f32>)> = Vec::new();
     for path in &arguments.files {
-        match audio::load(path) {
+        match audio::read(path) {
             Ok(samples) => files.push((path, samples)),
             Err(error) => {
                 eprintln!("error: {error:#}");
                 unread += 1;
             }
         }
+    }
+    if files.is_empty() {
+        return Ok(ExitCode::FAILURE);
     }
     let device = arguments.device.device()?;
     let vad = Vad::new(&device, &Weights::read(WEIGHTS)?)?;
@@ -64,7 +65,8 @@ fn main() -> Result<ExitCode> {
     let time = start.elapsed().as_secs_f64();
 
     let seconds = |sample: usize| sample as f64 / RATE as f64;
-    for ((path, samples), probabilities) in paths.iter().zip(&samples).zip(&probabilities) {
+    let names = picture::names(&paths);
+    for (((path, name), samples), probabilities) in paths.iter().zip(names).zip(&samples).zip(&probabilities) {
         let speech = segments(probabilities, samples.len());
         let total: usize = speech.iter().map(|segment| segment.len()).sum();
         println!("{}: {:.2} s of speech in {:.2} s", path.display(), seconds(total), seconds(samples.len()));
@@ -72,15 +74,14 @@ fn main() -> Result<ExitCode> {
             println!("  {:>8.2}  {:>8.2}", seconds(segment.start), seconds(segment.end));
         }
         if let Some(folder) = &arguments.plot {
-            let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
             picture::draw(&folder.join(format!("{name}.svg")), &name, samples, probabilities, &speech)?;
         }
     }
     let audio: f64 = samples.iter().map(|samples| seconds(samples.len())).sum();
     eprintln!(
-        "{audio:.1} s of audio in {:.0} ms, kernels' compilation included: {:.0} times as fast",
-        1e3 * time,
-        audio / time
+        "{audio:.2} s of audio in {} ms, kernels' compilation included: {} times as fast as it is spoken",
+        two_digits(1e3 * time),
+        two_digits(audio / time)
     );
     Ok(if unread == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -12,6 +12,18 @@ const SPEECH: RGBColor = RGBColor(0, 114, 178);
 /// Columns of the waveform: more could not be told apart.
 const COLUMNS: usize = 900;
 
+/// A name for the picture of each file: its own without the ending, and a number where another file has it too.
+pub fn names(files: &[&Path]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for file in files {
+        let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
+        let numbered = (2..).map(|number| format!("{stem}-{number}"));
+        let free = std::iter::once(stem.to_string()).chain(numbered).find(|name| !names.contains(name));
+        names.extend(free);
+    }
+    names
+}
+
 pub fn draw(path: &Path, title: &str, samples: &[f32], probabilities: &[f32], speech: &[Range<usize>]) -> Result<()> {
     let seconds = |sample: usize| sample as f64 / RATE as f64;
     let length = seconds(samples.len().max(CHUNK));

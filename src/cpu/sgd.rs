@@ -1,27 +1,50 @@
 //! Stochastic gradient descent, with momentum.
 
 use super::Call;
+use super::overflow::{is_idle, is_large, note_bad, note_large};
 use crate::kernels::SgdParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let p: SgdParams = call.params();
     let (gradient, hyper, control) = (call.read(0), call.read_indices(1), call.read(2));
     let (weights, moment) = (call.write(3), call.write(4));
-    if control[1] == 0.0 {
+    let status = bytemuck::cast_slice_mut::<f32, u32>(call.write(5));
+    if is_idle(p.trial, control, status) {
         return;
     }
     let rate = f32::from_bits(hyper[2]);
     let [momentum, decay, most] = [p.momentum, p.decay, p.max_value].map(f32::from_bits);
-    for i in 0..p.count as usize {
-        let mut g = gradient[i] * control[0];
+    let update = |g: f32, w: f32, b: f32| {
+        let mut g = g * control[0];
         if p.max_value != 0 {
             g = g.clamp(-most, most);
         }
-        g += decay * weights[i];
-        if p.momentum != 0 {
-            moment[i] = if hyper[1] > 1 { momentum * moment[i] + g } else { g };
-            g = if p.nesterov != 0 { g + momentum * moment[i] } else { moment[i] };
+        g += decay * w;
+        if p.momentum == 0 {
+            return (w - rate * g, g);
         }
-        weights[i] -= rate * g;
+        let b = if hyper[1] > 1 { momentum * b + g } else { g };
+        (w - rate * if p.nesterov != 0 { g + momentum * b } else { b }, b)
+    };
+    let count = p.count as usize;
+    let old = |moment: &[f32], i: usize| if p.momentum != 0 { moment[i] } else { 0.0 };
+    if p.trial != 0 {
+        let mut is_bad = false;
+        for i in 0..count {
+            let (w, b) = update(gradient[i], weights[i], old(moment, i));
+            is_bad |= !(w.is_finite() & b.is_finite());
+        }
+        note_bad(status, hyper[1], is_bad);
+        return;
     }
+    let mut large = false;
+    for i in 0..count {
+        let (w, b) = update(gradient[i], weights[i], old(moment, i));
+        if p.momentum != 0 {
+            moment[i] = b;
+        }
+        weights[i] = w;
+        large |= is_large(w, b, 0.0);
+    }
+    note_large(status, large);
 }

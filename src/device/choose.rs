@@ -52,6 +52,32 @@ async fn list() -> Vec<AdapterReport> {
     find().await.iter().map(AdapterReport::of_adapter).collect()
 }
 
+/// What the environment calls the adapter to be used.
+pub(super) fn named() -> Option<String> {
+    std::env::var("WGPU_ADAPTER_NAME").ok().filter(|name| !name.is_empty())
+}
+
+/// Why there may be none.
+const NONE: &str = "there is none (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)";
+
+/// That there is no adapter at all.
+pub(super) fn none_found() -> Error {
+    Error::NoAdapter { wanted: "found".to_owned(), reason: NONE.to_owned() }
+}
+
+/// Whether adapters can be asked for. In WebAssembly wgpu panics where the global object is neither a window nor a
+/// worker, as in Node.js.
+fn is_reachable() -> bool {
+    #[cfg(target_arch = "wasm32")]
+    {
+        use wasm_bindgen_futures::js_sys::{Reflect, global};
+        let has = |name: &str| Reflect::get(&global(), &name.into()).is_ok_and(|value| !value.is_undefined());
+        has("Window") || has("WorkerGlobalScope")
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    true
+}
+
 fn descriptor() -> wgpu::InstanceDescriptor {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
@@ -73,6 +99,9 @@ async fn enumerate() -> Vec<wgpu::Adapter> {
 }
 
 async fn find() -> Vec<wgpu::Adapter> {
+    if !is_reachable() {
+        return Vec::new();
+    }
     let mut adapters = enumerate().await;
     let low = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
     adapters.sort_by_key(|adapter| match AdapterReport::of_adapter(adapter).class {
@@ -86,7 +115,7 @@ async fn find() -> Vec<wgpu::Adapter> {
 
 /// Opens the first adapter that matches.
 pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
-    let name = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok()).unwrap_or_default();
+    let name = options.adapter.clone().or_else(named).unwrap_or_default();
     let adapters = find().await;
     let matches = |adapter: &&wgpu::Adapter| adapter.get_info().name.to_lowercase().contains(&name.to_lowercase());
     let found = match options.index {
@@ -103,11 +132,7 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
             } else {
                 format!("named '{name}'")
             },
-            reason: if names.is_empty() {
-                "there is none".to_owned()
-            } else {
-                format!("there is {}", names.join(", "))
-            },
+            reason: if names.is_empty() { NONE.to_owned() } else { format!("there is {}", names.join(", ")) },
         });
     };
     let mut wanted = wgpu::Features::IMMEDIATES

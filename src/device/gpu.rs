@@ -158,7 +158,7 @@ struct Staged {
 }
 
 /// Splits parts, in their order, into as few groups as have at most `most` bytes each, or one part.
-fn groups<'a, T>(mut parts: &'a [(T, usize)], most: u64) -> impl Iterator<Item = &'a [(T, usize)]> {
+fn groups<T>(mut parts: &[(T, usize)], most: u64) -> impl Iterator<Item = &[(T, usize)]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let fits = |part: &&(T, usize)| {

@@ -15,6 +15,18 @@ pub enum Class {
     Discrete,
 }
 
+impl Class {
+    /// In words, for people.
+    pub(crate) const fn describe(self) -> &'static str {
+        match self {
+            Self::Cpu => "this process's own cores",
+            Self::Software => "a GPU in software: right, but slower than the CPU device",
+            Self::Integrated => "a GPU that shares the CPU's memory",
+            Self::Discrete => "a GPU with memory of its own",
+        }
+    }
+}
+
 /// The limits that matter to kernels and plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -89,11 +101,15 @@ impl AdapterReport {
     }
 
     fn new(info: wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
+        // Browsers give no type, but may name the driver.
+        let name = info.name.to_lowercase();
+        let is_software = ["swiftshader", "llvmpipe", "basic render"].iter().any(|known| name.contains(known));
         Self {
             name: info.name,
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             backend: info.backend.to_string(),
             class: match info.device_type {
+                _ if is_software => Class::Software,
                 wgpu::DeviceType::Cpu => Class::Software,
                 wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::VirtualGpu => Class::Discrete,
                 wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Other => Class::Integrated,

@@ -63,14 +63,17 @@ impl System {
 
     /// Refuses a cell that the system does not have.
     pub(crate) fn check(self, cell: Cell) -> Result<()> {
-        if self.has(cell) { Ok(()) } else { Err(Error::value("cell", format!("one that {self:?} has"), cell.name())) }
+        if self.has(cell) {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!("the cell {}", cell.name()), format!("{self:?} has no such cell")))
     }
 
     /// Blocks of rows, one a gate, in this library's order out of the system's.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where the rows are not those of this cell's gates, [`Value`](Error::Value) for a cell that the
-    /// system does not have.
+    /// [`Shape`](Error::Shape) where the rows are not those of this cell's gates, [`Unsupported`](Error::Unsupported)
+    /// for a cell that the system does not have.
     pub fn to_own<D: Dimension + RemoveAxis>(self, cell: Cell, rows: ArrayView<'_, f32, D>) -> Result<Array<f32, D>> {
         self.check(cell)?;
         in_order(self.gates(cell), &rows)

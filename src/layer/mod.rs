@@ -148,7 +148,7 @@ impl Rnn {
         let block = upload(device, "weights", &arrays)?;
         drop(arrays);
         let layers = DeviceLayer::stack(device, config, false)?;
-        let weights = Weights::Fixed(Arc::new(weights));
+        let weights = Weights::Fixed(Arc::new(weights.of(config)));
         let shared = Shared {
             config: config.clone(),
             device: device.clone(),

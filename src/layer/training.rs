@@ -92,7 +92,7 @@ impl RnnTraining {
             &x,
             call,
             &reserve,
-            &Flow { dy: Some(&dy), state: &state_gradient, dx: Some((&dx, false)) },
+            &Flow { dy: Some(&dy), state: &state_gradient, dx: Some((&dx, false)), weights: true },
         )?;
         let backward = plan.build()?;
         let kept = AtomicBool::new(false);

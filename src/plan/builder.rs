@@ -1,6 +1,6 @@
 //! Plans put together from operations.
 
-use super::{BufferId, Draft, Plan, Role};
+use super::{BufferId, Draft, Plan, Role, Trace};
 use crate::cells::Activation;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -99,6 +99,8 @@ pub struct PlanBuilder {
     binds: Vec<(BufferId, Storage)>,
     /// Copies at the plan's end.
     last: Vec<(BufferId, BufferId, u64)>,
+    /// The operations so far.
+    pub(crate) traces: Vec<Trace>,
 }
 
 impl PlanBuilder {
@@ -110,6 +112,7 @@ impl PlanBuilder {
             draft: Draft::new(device.plan_limits().workgroups),
             binds: Vec::new(),
             last: Vec::new(),
+            traces: Vec::new(),
         }
     }
 
@@ -242,6 +245,7 @@ impl PlanBuilder {
             ..Default::default()
         };
         layer::copy_rows(self, from.buffer, to.buffer, params);
+        self.record("copy", &[from], &[to]);
         Ok(())
     }
 
@@ -279,6 +283,7 @@ impl PlanBuilder {
             layer::copy_rows(self, value.buffer, out.buffer, params);
             column += features;
         }
+        self.record("concat", values, &[&out]);
         Ok(out)
     }
 
@@ -340,6 +345,7 @@ impl PlanBuilder {
         };
         let bindings = vec![table.buffer, indices.buffer, out.buffer];
         self.draft.dispatch(Variant::new(Kernel::Gather, FLAT, self.device.panel()), bindings, &params.words());
+        self.record("embedding", &[table, indices], &[&out]);
         Ok(out)
     }
 
@@ -391,6 +397,7 @@ impl PlanBuilder {
             layer::Operands { a: x.buffer, b: &linear.packed, map: none, c: out.buffer, narrow: false },
             &params,
         );
+        self.record("linear", &[x], &[out]).parameters = linear.parameters().cloned();
         Ok(())
     }
 
@@ -432,8 +439,10 @@ impl PlanBuilder {
             out_row: columns as u32,
             row_lanes: layer::row_lanes(out.len()),
         };
+        let name = if function == Function::Magnitude { "magnitude" } else { "activate" };
         let variant = Variant { function: Some(function), ..Variant::new(Kernel::Apply, FLAT, self.device.panel()) };
         self.draft.dispatch(variant, vec![x.buffer, out.buffer], &params.words());
+        self.record(name, &[x], &[&out]);
         Ok(out)
     }
 
@@ -460,6 +469,7 @@ impl PlanBuilder {
         let tile = row_tile(Kernel::Argmax, columns, self.device.plan_limits().trips);
         let variant = Variant::new(Kernel::Argmax, tile, self.device.panel());
         self.draft.dispatch(variant, vec![values.buffer, out.buffer], &params.words());
+        self.record("argmax", &[values], &[out]);
         Ok(())
     }
 
@@ -483,7 +493,9 @@ impl PlanBuilder {
     pub fn rnn_into(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall, out: &Value) -> Result<()> {
         self.expect(x, "recurrent input", false)?;
         self.expect(out, "recurrent output", false)?;
-        layer::emit(self, rnn, x, state, call, out, None)
+        layer::emit(self, rnn, x, state, call, out, None)?;
+        self.record_rnn("rnn", rnn, (&[x], &[out]), state, call);
+        Ok(())
     }
 
     /// The same as [`PlanBuilder::rnn_into`], keeping what [`PlanBuilder::rnn_backward`] needs.
@@ -501,7 +513,9 @@ impl PlanBuilder {
     ) -> Result<()> {
         self.expect(x, "recurrent input", false)?;
         self.expect(out, "recurrent output", false)?;
-        layer::emit(self, rnn, x, state, call, out, Some(reserve))
+        layer::emit(self, rnn, x, state, call, out, Some(reserve))?;
+        self.record_rnn("rnn", rnn, (&[x], &[out]), state, call);
+        Ok(())
     }
 
     /// The backward pass of a layer whose forward pass over `x` filled the reserve, which it uses up. `state` holds the
@@ -526,8 +540,12 @@ impl PlanBuilder {
         for (name, value) in [("gradient of the output", dy), ("gradient of the input", dx)] {
             value.map_or(Ok(()), |value| self.expect(value, name, false))?;
         }
-        let flow = layer::Flow { dy, state, dx: dx.map(|dx| (dx, false)) };
-        layer::emit_backward(self, rnn, x, call, reserve, &flow)
+        let flow = layer::Flow { dy, state, dx: dx.map(|dx| (dx, false)), weights: true };
+        layer::emit_backward(self, rnn, x, call, reserve, &flow)?;
+        let reads: Vec<&Value> = [Some(x), dy].into_iter().flatten().collect();
+        let carried = RnnCall { carry: true, ..call.clone() };
+        self.record_rnn("rnn_backward", rnn, (&reads, dx.as_slice()), state, &carried);
+        Ok(())
     }
 
     /// Sets the gradients of parameters to zero.

@@ -7,10 +7,12 @@ mod builder;
 mod check;
 mod display;
 mod parts;
+mod trace;
 
 pub use builder::{PlanBuilder, Value};
 pub(crate) use check::{MAX_TRIPS, PlanLimits, WINDOW_ALIGNMENT};
 pub(crate) use parts::Parts;
+pub(crate) use trace::{Region, Trace};
 
 #[cfg(doc)]
 use crate::kernels::Kernel;

@@ -4,7 +4,7 @@ use crate::device::{Device, Gpu, LayoutKey, PARAMS_STRIDE};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, WINDOW};
 use crate::plan::{BufferId, Command, Dispatch, Plan};
-use crate::tensor::{Storage, texels_layout};
+use crate::tensor::{Storage, bound_bytes, texels_layout};
 use std::collections::HashMap;
 
 /// Most commands and most work of one submit. Drivers give up on work that takes some seconds: this much takes well
@@ -94,7 +94,8 @@ impl Recorder {
     /// Runs once; seconds of each of the plan's variants, by timestamps around neighbours of one variant.
     pub fn profile(&self, device: &Device, gpu: &Gpu, plan: &Plan) -> Result<Vec<f64>> {
         if !gpu.report.features.timestamps {
-            return Err(Error::value("device for a profile", "one with timestamp queries", "none"));
+            let reason = "it has no timestamp queries; time whole runs instead";
+            return Err(Error::unsupported(format!("a profile on {}", gpu.report.name), reason));
         }
         let mut seconds = vec![0.0; plan.variants().len()];
         let (mut commands, mut dispatched) = (plan.commands(), 0);
@@ -241,7 +242,9 @@ fn bind_group(gpu: &Gpu, plan: &Plan, dispatch: &Dispatch, memory: &[Storage]) -
                 }
                 (Storage::Gpu(buffer), _) => {
                     // No more than the plan needs: the rest of a caller's buffer may be beyond the limit of a binding.
-                    let size = (4 * plan.buffers()[id.0].words).next_multiple_of(16).min(buffer.size());
+                    // Buffers of this crate have room for whole vectors; of a caller's there is what there is.
+                    let needed = 4 * plan.buffers()[id.0].words;
+                    let size = bound_bytes(needed, gpu.plan_limits().binding_bytes).min(buffer.size());
                     let size = wgpu::BufferSize::new(size);
                     wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })
                 }

@@ -25,7 +25,7 @@ impl RnnWeights {
         let mut uniform = || ((generator.next_u32() & 0xff_ffff) as f32 / 16_777_216.0).mul_add(bound - -bound, -bound);
         let layers = 0..config.layers;
         let layers = layers.map(|layer| (0..config.tracks()).map(|_| direction(config, layer, &mut uniform)).collect());
-        Ok(Self::new(layers.collect::<Result<_>>()?).heads(config.heads))
+        Ok(Self::new(layers.collect::<Result<_>>()?).heads(config.heads).of(config))
     }
 }
 

@@ -1,14 +1,17 @@
 //! Weights of PyTorch, Keras and cuDNN: their own numbers, and each form there and back.
 
-use crate::common::{Random, configs, gpu};
+use crate::common::{Random, configs, gpu, portable, rnn};
 use ndarray::{Array, Array1, ArrayD, Axis, Dimension, Ix1, Ix2, Ix3, array};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use wgrnn::check::Comparison;
+use wgrnn::dialects::System;
 use wgrnn::dialects::cudnn::{self, BiasMode, InputMode};
 use wgrnn::dialects::keras::{self, Merge, Reads};
 use wgrnn::dialects::pytorch::{self, Module};
-use wgrnn::{Activation, Bias, Cell, Device, Direction, LayerWeights, Reset, Rnn, RnnConfig, RnnWeights};
+use wgrnn::{
+    Activation, Bias, Cell, Device, Direction, Error, LayerWeights, Reset, Rnn, RnnConfig, RnnWeights, SessionOptions,
+};
 
 /// As in `golden`: roundings of sums and of exp, relative to the largest number.
 const TOLERANCE: f64 = 16.0 * f32::EPSILON as f64;
@@ -325,4 +328,78 @@ fn a_state_dict_of_another_cell_is_refused() {
     }
     assert!(pytorch::from_safetensors(b"none", Cell::Lstm, "").is_err());
     assert!(pytorch::load("no such file", Cell::Lstm, "").is_err());
+}
+
+/// An array without elements may claim any number of rows: no size is reckoned with or allocated on its word.
+#[test]
+fn weights_without_elements_are_refused_whatever_sizes_they_claim() {
+    let huge = 1 << 62;
+    let cell = Cell::Gru(Reset::After);
+    let own = |w: [usize; 2], r: [usize; 2]| LayerWeights {
+        w: Array::zeros(w),
+        r: Array::zeros(r),
+        b_w: None,
+        b_r: None,
+        w_hr: None,
+        peepholes: None,
+        norm: None,
+    };
+    for [rows, columns] in [[huge, 0], [0, huge], [0, 0]] {
+        let matrix = || Array::zeros([rows, columns]);
+        let weights = keras::Weights { kernel: matrix(), recurrent_kernel: matrix(), bias: None };
+        assert!(weights.to_own(cell).is_err(), "{rows}, {columns}");
+        let gates = || vec![matrix(), matrix(), matrix()];
+        let weights = cudnn::Weights {
+            input: gates(),
+            recurrent: gates(),
+            projection: None,
+            input_bias: Vec::new(),
+            recurrent_bias: Vec::new(),
+        };
+        assert!(weights.to_own(cell, InputMode::Linear, BiasMode::None).is_err(), "{rows}, {columns}");
+        let skipped = cudnn::Weights { input: Vec::new(), ..weights };
+        assert!(skipped.to_own(cell, InputMode::Skip, BiasMode::None).is_err(), "{rows}, {columns}");
+        for own in [own([rows, columns], [3, 1]), own([3, 1], [rows, columns])] {
+            assert!(keras::Weights::of_own(cell, &own).is_err(), "{rows}, {columns}");
+            for input in [InputMode::Linear, InputMode::Skip] {
+                assert!(cudnn::Weights::of_own(cell, &own, input, BiasMode::Double).is_err(), "{rows}, {columns}");
+            }
+        }
+    }
+    // A skipped input is a matrix of all units for each gate, however small a projection makes R.
+    let narrow = cudnn::Weights {
+        input: Vec::new(),
+        recurrent: vec![Array::zeros([1 << 23, 1]); 4],
+        projection: None,
+        input_bias: Vec::new(),
+        recurrent_bias: Vec::new(),
+    };
+    let error = narrow.to_own(Cell::Lstm, InputMode::Skip, BiasMode::None).unwrap_err();
+    assert!(matches!(error, Error::OutOfMemory { bytes: 1_125_899_906_842_624, .. }), "{error}");
+}
+
+/// What a system, a device or a build can't do is told as such, with the reason.
+#[test]
+fn what_a_system_lacks_is_unsupported_by_name() {
+    let refused = |error: Error, what: &str, why: &str| {
+        assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("{what} is not supported: ")) && text.contains(why), "{text}");
+    };
+    let own = LayerWeights { peepholes: Some(Array1::ones(9)), ..numbered(Cell::Lstm, 2, 3, [true, true]) };
+    refused(keras::Weights::of_own(Cell::Lstm, &own).unwrap_err(), "peepholes", "Keras has none");
+    let theirs = |own: &LayerWeights, input, bias| cudnn::Weights::of_own(Cell::Lstm, own, input, bias).unwrap_err();
+    refused(theirs(&own, InputMode::Linear, BiasMode::Double), "peepholes", "cuDNN has none");
+    let own = LayerWeights { peepholes: None, ..own };
+    refused(theirs(&own, InputMode::Skip, BiasMode::Double), "cuDNN's skipped input", "no identity");
+    refused(theirs(&own, InputMode::Linear, BiasMode::None), "b_w in cuDNN's None", "not zero");
+    let error = System::Cudnn.to_own(Cell::Gru(Reset::Before), own.w.view()).unwrap_err();
+    refused(error, &format!("the cell {}", Cell::Gru(Reset::Before).name()), "Cudnn has no such cell");
+
+    let config = RnnConfig::new(Cell::Lstm, 3, 4).layers(2);
+    let weights = RnnWeights::init(&config, 0).unwrap();
+    let error = pytorch::to_safetensors(&weights, Module::Cell, "").unwrap_err();
+    refused(error, "a cell of 2 layers and directions", "Module::Stack");
+    let session = rnn(&portable(), &RnnConfig::new(Cell::Lstm, 3, 4)).session(SessionOptions::new(2, 1)).unwrap();
+    refused(session.profile().unwrap_err(), &format!("a profile on {}", portable().name()), "timestamp");
 }

@@ -2,6 +2,7 @@
 
 mod autotune;
 mod bad_input;
+mod checkpoints;
 mod classes;
 mod common;
 mod composition;
@@ -24,12 +25,14 @@ mod lost_devices;
 mod masks;
 mod norms;
 mod other_devices;
+mod places;
 mod plans;
 mod random_layers;
 mod reads;
 mod scan;
 mod shaders;
 mod stream;
+mod tapes;
 mod training;
 mod wavefront;
 mod weights;

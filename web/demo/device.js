@@ -11,17 +11,19 @@ export class Devices {
   current;
   #client;
   #panels = [];
+  /** "gpu", "cpu", or "auto": the fastest. */
+  #asked = "auto";
 
-  /** Opens the device that the address or this tab's past asks for, else the GPU. */
+  /** Opens the device that the address or this tab's past asks for, else the fastest. */
   async start(panels) {
     this.#panels = panels;
     for (const kind of ["gpu", "cpu"]) byId(`device-${kind}`).addEventListener("change", () => this.#change(kind));
-    byId("package-retry").addEventListener("click", () => this.#change(this.#wanted()));
+    byId("package-retry").addEventListener("click", () => this.#change(this.#asked));
     byId("gpu-retry").addEventListener("click", () => this.#change("gpu"));
     byId("lost-gpu").addEventListener("click", () => this.#change("gpu"));
     byId("lost-cpu").addEventListener("click", () => this.#change("cpu"));
     const asked = new URLSearchParams(location.search).get("device") ?? kept.get("device");
-    await this.#open(asked === "cpu" ? "cpu" : "gpu");
+    await this.#open(["gpu", "cpu"].includes(asked) ? asked : "auto");
   }
 
   /** Asks the worker. A lost device is seen here, whosever request it was. */
@@ -37,10 +39,6 @@ export class Devices {
     }
   }
 
-  #wanted() {
-    return byId("device-cpu").checked ? "cpu" : "gpu";
-  }
-
   async #change(kind) {
     enable(byId("device-choice"), false);
     // Panels put aside what they can; of a device that does not answer nothing is waited for.
@@ -52,16 +50,18 @@ export class Devices {
 
   async #open(kind) {
     this.current = undefined;
+    this.#asked = kind;
+    const wanted = kind === "cpu" ? "cpu" : "gpu";
     this.#client?.close();
     for (const notice of ["package", "gpu", "lost"]) byId(`${notice}-notice`).hidden = true;
-    byId(`device-${kind}`).checked = true;
+    byId(`device-${wanted}`).checked = true;
     enable(byId("device-choice"), false);
-    this.#status("starting", kind, "Loading the package…");
+    this.#status("starting", wanted, "Loading the package…");
     try {
       this.#client = new Client(moduleWorker());
     } catch {
       byId("old-browser-notice").hidden = false;
-      this.#status("failed", kind, "This browser is too old");
+      this.#status("failed", wanted, "This browser is too old");
       return;
     }
     const client = this.#client;
@@ -69,16 +69,20 @@ export class Devices {
       await client.call("load");
     } catch (error) {
       notice("package-notice", sentence(error.message));
-      this.#status("failed", kind, "The package could not be loaded");
+      this.#status("failed", wanted, "The package could not be loaded");
       enable(byId("device-choice"), true);
       return;
     }
-    let opened = kind;
+    let opened = wanted;
     try {
-      this.#status("starting", kind, kind === "gpu" ? "Asking for a GPU…" : "Starting the CPU device…");
+      this.#status("starting", wanted, wanted === "gpu" ? "Asking for a GPU…" : "Starting the CPU device…");
       this.current = await client.call("open", { kind });
+      if (kind === "auto" && this.current.isCpu) {
+        notice("gpu-notice", sentence(this.current.note.replace(/^using the CPU: /, "")));
+        opened = "cpu";
+      }
     } catch (error) {
-      if (kind === "gpu") {
+      if (wanted === "gpu") {
         notice("gpu-notice", sentence(error.message));
         opened = "cpu";
         this.current = await client.call("open", { kind: "cpu" }).catch(() => undefined);

@@ -2,7 +2,7 @@
 // A worker has one device for all its life; another device is another worker. Requests are those of rpc.js:
 //
 //   load           {}                               loads the package
-//   open           { kind: "gpu" | "cpu" }          opens the device: { name, isCpu, note, report, kernels, layers }
+//   open           { kind: "gpu" | "cpu" | "auto" } opens the device: { name, isCpu, note, report, kernels, layers }
 //   check          {}                               progress { group, name, row? } for each check as it begins and ends
 //   text           { text }                         the text to learn: { characters, different }
 //   train.create   { cell, hidden, layers, batch, length, dropout, learningRate }   a new model of that text
@@ -108,13 +108,13 @@ const handlers = {
   },
 
   async open({ kind }) {
-    if (kind === "gpu" && !navigator.gpu) {
+    if (kind !== "cpu" && !navigator.gpu) {
       const why = isSecureContext
         ? "this browser has no WebGPU (navigator.gpu is missing)"
         : "browsers have WebGPU on secure pages only: https or localhost";
       throw new Error(why);
     }
-    device = kind === "gpu" ? await wgrnn.Device.gpu() : wgrnn.Device.cpu();
+    device = await wgrnn.Device[kind]();
     const { name, isCpu, note, report } = device;
     return { name, isCpu, note, report, kernels: wgrnn.kernelNames(), layers: wgrnn.layerNames() };
   },
@@ -228,7 +228,7 @@ const handlers = {
   async phonemes({ words }) {
     const { model: g2p } = await model(wgrnn.G2p, "g2p_en.safetensors");
     const begin = performance.now();
-    const phonemes = await g2p.pronounce(words);
+    const phonemes = await g2p.pronounce(words, { partly: true });
     return { phonemes, seconds: (performance.now() - begin) / 1000 };
   },
 
@@ -257,7 +257,7 @@ async function explain(error) {
   const message = error?.message ?? String(error);
   const fatal = error instanceof WebAssembly.RuntimeError;
   if (fatal || !device || device.isCpu) return { message, lost: false, fatal };
-  const isLoss = (text) => text.includes("device lost");
+  const isLoss = (text) => /device (was )?lost/.test(text);
   if (isLoss(message)) return { message, lost: true, fatal };
   // What a lost device was doing may fail before the browser says that it is lost.
   await sleep(200);

@@ -1,8 +1,10 @@
 //! Arrays of both languages: `{data, shape}` in JavaScript, row-major.
 
+use crate::arguments;
+use crate::fault::{Fault, Result};
 use js_sys::{Array, Float32Array, Map, Object, Reflect, Uint32Array};
 use ndarray::{ArrayD, ArrayViewD, Dimension, IxDyn};
-use wasm_bindgen::{JsCast, JsError, JsValue};
+use wasm_bindgen::{JsCast, JsValue};
 use wgrnn::{RnnWeights, State};
 
 /// Numbers that an array may hold.
@@ -32,10 +34,14 @@ pub fn property(of: &JsValue, name: &str) -> JsValue {
 }
 
 /// An array from JavaScript; `name` stands in errors.
-pub fn array<T: Number>(name: &str, value: &JsValue) -> Result<ArrayD<T>, JsError> {
-    let fault = |what: String| JsError::new(&format!("{name}: expected {what}"));
-    let data = T::vector(&property(value, "data"));
-    let data = data.ok_or_else(|| fault(format!("{{data: {}, shape: number[]}}", T::ARRAY)))?;
+pub fn array<T: Number>(name: &str, value: &JsValue) -> Result<ArrayD<T>> {
+    let fault = |what: String| Fault::new(format!("{name}: expected {what}"));
+    let data = property(value, "data");
+    let expected = format!("{{data: {}, shape: number[]}}", T::ARRAY);
+    let data = T::vector(&data).ok_or_else(|| match value.is_object() && !data.is_undefined() {
+        true => fault(format!("{expected}, got data: {}", arguments::describe(&data))),
+        false => arguments::fault(name, &expected, value),
+    })?;
     let shape: Option<Vec<usize>> = property(value, "shape").dyn_ref::<Array>().and_then(|shape| {
         let whole = |axis: f64| axis >= 0.0 && axis.fract() == 0.0;
         shape.iter().map(|axis| axis.as_f64().filter(|&axis| whole(axis)).map(|axis| axis as usize)).collect()
@@ -47,11 +53,11 @@ pub fn array<T: Number>(name: &str, value: &JsValue) -> Result<ArrayD<T>, JsErro
 }
 
 /// The same with so many axes.
-pub fn array_of<T: Number, D: Dimension>(name: &str, value: &JsValue) -> Result<ndarray::Array<T, D>, JsError> {
+pub fn array_of<T: Number, D: Dimension>(name: &str, value: &JsValue) -> Result<ndarray::Array<T, D>> {
     let array = array(name, value)?;
     let shape = array.shape().to_vec();
     let axes = D::NDIM.unwrap_or_default();
-    array.into_dimensionality().map_err(|_| JsError::new(&format!("{name}: expected {axes} axes, got shape {shape:?}")))
+    array.into_dimensionality().map_err(|_| Fault::new(format!("{name}: expected {axes} axes, got shape {shape:?}")))
 }
 
 fn set(object: &Object, name: &str, value: &JsValue) {
@@ -76,7 +82,7 @@ pub fn to_js(array: ArrayViewD<'_, f32>) -> JsValue {
 }
 
 /// `{h, c}`; none for undefined.
-pub fn state(name: &str, value: &JsValue) -> Result<Option<State>, JsError> {
+pub fn state(name: &str, value: &JsValue) -> Result<Option<State>> {
     if value.is_undefined() || value.is_null() {
         return Ok(None);
     }

@@ -1,7 +1,9 @@
 //! Is this GPU right? The doctor's rows.
 
+use crate::arguments;
 use crate::arrays::object;
 use crate::device::Device;
+use crate::fault::{Fault, Result};
 use crate::promise::{attempt, promise};
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
@@ -29,10 +31,11 @@ pub fn cell_names() -> Vec<String> {
 
 /// Runs all cases of a kernel on the device and by its twin on the CPU.
 #[wasm_bindgen(js_name = checkKernel, unchecked_return_type = "Promise<CheckRow>")]
-pub fn check_kernel(device: &Device, kernel: &str) -> Promise {
+pub fn check_kernel(device: &Device, #[wasm_bindgen(unchecked_param_type = "string")] kernel: &JsValue) -> Promise {
     attempt(|| {
+        let kernel = arguments::text("kernel", kernel)?;
         let found = Kernel::ALL.into_iter().find(|known| known.row().name == kernel);
-        let kernel = found.ok_or_else(|| JsError::new(&format!("kernel: there is no '{kernel}'")))?;
+        let kernel = found.ok_or_else(|| Fault::new(format!("kernel: there is no '{kernel}'")))?;
         let device = device.inner().clone();
         Ok(promise(async move {
             let report = check::kernel_async(&device, kernel).await?;
@@ -44,7 +47,7 @@ pub fn check_kernel(device: &Device, kernel: &str) -> Promise {
 
 /// Runs a layer on the device and in the textbook reference.
 #[wasm_bindgen(js_name = checkLayer, unchecked_return_type = "Promise<CheckRow>")]
-pub fn check_layer(device: &Device, layer: &str) -> Promise {
+pub fn check_layer(device: &Device, #[wasm_bindgen(unchecked_param_type = "string")] layer: &JsValue) -> Promise {
     attempt(|| {
         let (name, config) = named(layer)?;
         let device = device.inner().clone();
@@ -54,7 +57,7 @@ pub fn check_layer(device: &Device, layer: &str) -> Promise {
 
 /// Computes a layer's gradients on the device and by the twins on the CPU.
 #[wasm_bindgen(js_name = checkGradients, unchecked_return_type = "Promise<CheckRow>")]
-pub fn check_gradients(device: &Device, layer: &str) -> Promise {
+pub fn check_gradients(device: &Device, #[wasm_bindgen(unchecked_param_type = "string")] layer: &JsValue) -> Promise {
     attempt(|| {
         let (name, config) = named(layer)?;
         let device = device.inner().clone();
@@ -62,9 +65,10 @@ pub fn check_gradients(device: &Device, layer: &str) -> Promise {
     })
 }
 
-fn named(layer: &str) -> Result<(&'static str, RnnConfig), JsError> {
+fn named(layer: &JsValue) -> Result<(&'static str, RnnConfig)> {
+    let layer = arguments::text("layer", layer)?;
     let found = check::layers().into_iter().find(|(name, _)| *name == layer);
-    found.ok_or_else(|| JsError::new(&format!("layer: there is no '{layer}'")))
+    found.ok_or_else(|| Fault::new(format!("layer: there is no '{layer}'")))
 }
 
 fn layer_row(name: &str, report: &check::LayerReport) -> JsValue {

@@ -1,6 +1,7 @@
 //! Where the work is done.
 
 use crate::arrays::{object, property};
+use crate::fault::{Fault, Result};
 use crate::options;
 use crate::promise::{attempt, promise};
 use js_sys::{Array, Function, Promise};
@@ -20,21 +21,33 @@ pub struct Device {
 
 #[wasm_bindgen]
 impl Device {
-    /// The browser's GPU. Rejects where there is none.
+    /// The browser's GPU, be it in software. Rejects where there is none.
     #[wasm_bindgen(unchecked_return_type = "Promise<Device>")]
     pub fn gpu(#[wasm_bindgen(unchecked_optional_param_type = "GpuOptions")] options: &JsValue) -> Promise {
         attempt(|| {
             let options = options::gpu(options)?;
-            Ok(promise(async move { Ok(open(&options).await.map_err(|reason| JsError::new(&reason))?.into()) }))
+            Ok(promise(async move { Ok(open(&options, &found(&options).await?).await?.into()) }))
         })
     }
 
-    /// The browser's GPU if there is one, else the CPU: `note` says why.
+    /// The fastest device: the browser's GPU if there is one, else the CPU, which is faster than a GPU in software. `note` says
+    /// which it is, and why.
     #[wasm_bindgen(unchecked_return_type = "Promise<Device>")]
     pub fn auto() -> Promise {
         promise(async {
-            let opened = open(&options::GpuOptions::default()).await;
-            Ok(opened.unwrap_or_else(|reason| Self::of_cpu(Some(format!("using the CPU: {reason}")))).into())
+            let options = options::GpuOptions::default();
+            let opened = async {
+                let found = found(&options).await?;
+                if found.software {
+                    return Err(Fault::new(format!("{} is a GPU in software, which is slower", found.name)));
+                }
+                open(&options, &found).await
+            };
+            Ok(match opened.await {
+                Ok(device) => Self { note: Some(format!("using {}", device.name)), ..device },
+                Err(reason) => Self::of_cpu(Some(format!("using the CPU: {reason}"))),
+            }
+            .into())
         })
     }
 
@@ -60,7 +73,7 @@ impl Device {
         self.inner.is_cpu()
     }
 
-    /// What a caller of `auto` should know: why this is not a GPU, or that it is one in software only.
+    /// What a user should know of the device: what `auto` chose and why, or that a GPU is one in software only.
     #[wasm_bindgen(getter)]
     pub fn note(&self) -> Option<String> {
         self.note.clone()
@@ -116,42 +129,62 @@ impl Device {
     }
 }
 
-async fn open(options: &options::GpuOptions) -> Result<Device, String> {
-    let gpu = property(&property(&js_sys::global(), "navigator"), "gpu");
+/// What a browser tells of its adapter.
+struct Found {
+    name: String,
+    software: bool,
+}
+
+/// The adapter that the browser gives, if it is of the name that is asked for.
+async fn found(options: &options::GpuOptions) -> Result<Found> {
+    let global = js_sys::global();
+    let gpu = property(&property(&global, "navigator"), "gpu");
     if gpu.is_undefined() || gpu.is_null() {
-        return Err("no GPU: this browser has no WebGPU, or does not give it to this page (navigator.gpu)".to_owned());
+        return Err(Fault::new("no GPU: this browser has no WebGPU, or does not give it to this page (navigator.gpu)"));
     }
-    let info = info(&gpu).await.ok_or("no GPU: this browser has WebGPU, but no adapter for it")?;
-    let text = |name: &str| property(&info, name).as_string().filter(|text| !text.is_empty());
+    // wgpu would panic: it takes `navigator.gpu` of these only.
+    if ["Window", "WorkerGlobalScope"].iter().all(|name| property(&global, name).is_undefined()) {
+        let reason = "no GPU: navigator.gpu is used in windows and workers only, and this is neither";
+        return Err(Fault::new(reason));
+    }
+    let info = info(&gpu).await.ok_or_else(|| Fault::new("no GPU: this browser has WebGPU, but no adapter for it"))?;
+    // Where there is no name, some give a number.
+    let text =
+        |name: &str| property(&info, name).as_string().filter(|text| text.contains(|c: char| !c.is_ascii_digit()));
     let names: Vec<_> = ["vendor", "architecture", "device", "description"].into_iter().filter_map(text).collect();
     let name = if names.is_empty() { "WebGPU".to_owned() } else { names.join(" ") };
     let wanted = options.adapter.as_deref().unwrap_or_default();
     if !name.to_lowercase().contains(&wanted.to_lowercase()) {
-        return Err(format!("no GPU named '{wanted}': this browser gives {name}"));
+        return Err(Fault::new(format!("no GPU named '{wanted}': this browser gives {name}")));
     }
-    let fallback = property(&info, "isFallbackAdapter").is_truthy();
+    let known = ["swiftshader", "llvmpipe", "lavapipe", "warp", "basic render"];
+    let lower = name.to_lowercase();
+    let software = property(&info, "isFallbackAdapter").is_truthy() || known.iter().any(|known| lower.contains(known));
+    Ok(Found { name, software })
+}
+
+async fn open(options: &options::GpuOptions, Found { name, software }: &Found) -> Result<Device> {
     // Software adapters are to be told from GPUs: other schedules are best for them.
-    let software = fallback || ["swiftshader", "llvmpipe", "warp"].iter().any(|known| name.contains(known));
     let class = match software {
         true => Class::Software,
         // Of the vendors the only one whose GPUs all have memory of their own.
         false if name.starts_with("nvidia") => Class::Discrete,
         false => Class::Integrated,
     };
-    let note = software.then(|| format!("{name} is a GPU in software: right, but slow"));
+    let note = software.then(|| format!("{name} is a GPU in software: right, but slower than the CPU device"));
     let options = GpuOptions {
         portable: options.portable.unwrap_or(false),
         class: Some(options.class.map_or(class, Class::from)),
         ..GpuOptions::default()
     };
-    let inner = wgrnn::Device::gpu_async(&options).await.map_err(|error| error.to_string())?;
-    Ok(Device { inner, name, class, note })
+    let inner = wgrnn::Device::gpu_async(&options).await?;
+    Ok(Device { inner, name: name.clone(), class, note })
 }
 
 /// The adapter's `GPUAdapterInfo`.
 async fn info(gpu: &JsValue) -> Option<JsValue> {
     let request: Function = property(gpu, "requestAdapter").dyn_into().ok()?;
-    let adapter = JsFuture::from(request.call0(gpu).ok()?.dyn_into::<Promise>().ok()?).await.ok()?;
+    let adapter = JsFuture::from(Promise::resolve(&request.call0(gpu).ok()?)).await.ok()?;
     let info = property(&adapter, "info");
-    (!adapter.is_null() && !info.is_undefined()).then_some(info)
+    info.is_object().then_some(info)
 }

@@ -1,7 +1,9 @@
 //! Recurrent layers and their weights.
 
+use crate::arguments;
 use crate::arrays::{array, array_of, object, property, state, state_to_js, to_js, weights_to_js};
 use crate::device::Device;
+use crate::fault::Result;
 use crate::options;
 use crate::promise::{attempt, promise};
 use js_sys::Promise;
@@ -19,25 +21,30 @@ impl RnnWeights {
     /// Random ones, as PyTorch initialises a layer.
     pub fn init(
         #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
-        seed: u32,
-    ) -> Result<Self, JsError> {
-        Ok(Self(wgrnn::RnnWeights::init(&options::config(config)?, seed)?))
+        #[wasm_bindgen(unchecked_param_type = "number")] seed: &JsValue,
+    ) -> Result<Self> {
+        Ok(Self(wgrnn::RnnWeights::init(&options::config(config)?, arguments::whole("seed", seed)?)?))
     }
 
     /// Those of a safetensors file with PyTorch's names, each after `prefix`.
     #[wasm_bindgen(js_name = fromSafetensors)]
     pub fn from_safetensors(
-        bytes: &[u8],
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
         #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
-        prefix: &str,
-    ) -> Result<Self, JsError> {
-        Ok(Self(wgrnn::RnnWeights::from_safetensors(bytes, &options::config(config)?, prefix)?))
+        #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
+    ) -> Result<Self> {
+        let bytes = arguments::bytes("bytes", bytes)?;
+        let prefix = arguments::optional_text("prefix", prefix)?;
+        Ok(Self(wgrnn::RnnWeights::from_safetensors(&bytes, &options::config(config)?, &prefix)?))
     }
 
     /// A safetensors file of them.
     #[wasm_bindgen(js_name = toSafetensors)]
-    pub fn to_safetensors(&self, prefix: &str) -> Result<Vec<u8>, JsError> {
-        Ok(self.0.to_safetensors(prefix)?)
+    pub fn to_safetensors(
+        &self,
+        #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
+    ) -> Result<Vec<u8>> {
+        Ok(self.0.to_safetensors(&arguments::optional_text("prefix", prefix)?)?)
     }
 
     /// The arrays by PyTorch's names.
@@ -59,7 +66,7 @@ impl Rnn {
         device: &Device,
         #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
         weights: &RnnWeights,
-    ) -> Result<Self, JsError> {
+    ) -> Result<Self> {
         Ok(Self(Rc::new(wgrnn::Rnn::new(device.inner(), &options::config(config)?, weights.0.clone())?)))
     }
 
@@ -68,7 +75,7 @@ impl Rnn {
         device: &Device,
         #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
         weights: &RnnWeights,
-    ) -> Result<Self, JsError> {
+    ) -> Result<Self> {
         Ok(Self(Rc::new(wgrnn::Rnn::trainable(device.inner(), &options::config(config)?, &weights.0)?)))
     }
 
@@ -120,7 +127,7 @@ impl Rnn {
     pub fn session(
         &self,
         #[wasm_bindgen(unchecked_param_type = "SessionOptions")] options: &JsValue,
-    ) -> Result<Session, JsError> {
+    ) -> Result<Session> {
         let (steps, batch, call) = options::shape("session", options, true)?;
         Ok(Session(self.0.session(SessionOptions { steps, batch, call })?))
     }
@@ -133,12 +140,12 @@ pub struct Session(wgrnn::Session);
 #[wasm_bindgen]
 impl Session {
     /// Copies the input to the device.
-    pub fn write(&self, #[wasm_bindgen(unchecked_param_type = "NdArray")] x: &JsValue) -> Result<(), JsError> {
+    pub fn write(&self, #[wasm_bindgen(unchecked_param_type = "NdArray")] x: &JsValue) -> Result<()> {
         Ok(self.0.input().write(array::<f32>("input", x)?.view())?)
     }
 
     /// Runs once: on a GPU the work is submitted.
-    pub fn run(&self) -> Result<(), JsError> {
+    pub fn run(&self) -> Result<()> {
         Ok(self.0.run()?)
     }
 
@@ -154,9 +161,19 @@ impl Session {
         read_state(self.0.state().clone())
     }
 
+    /// Both, of one moment and with one wait.
+    #[wasm_bindgen(unchecked_return_type = "Promise<RnnOutput>")]
+    pub fn read(&self) -> Promise {
+        let (output, state) = (self.0.output().clone(), self.0.state().clone());
+        promise(async move {
+            let (y, state) = wgrnn::read_together_async(&(&output, &state)).await?;
+            Ok(object([("y", to_js(y.view())), ("state", state_to_js(&state))]))
+        })
+    }
+
     /// Sets the state to zeros.
     #[wasm_bindgen(js_name = resetState)]
-    pub fn reset_state(&self) -> Result<(), JsError> {
+    pub fn reset_state(&self) -> Result<()> {
         Ok(self.0.state().reset()?)
     }
 }

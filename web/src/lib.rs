@@ -1,9 +1,11 @@
 //! wgrnn for JavaScript: the Rust API's names, `{data, shape}` arrays in and out, a promise wherever a device is waited for.
 //! What it does is documented there and in `types.ts`; here is what stands between the two languages.
 
+mod arguments;
 mod arrays;
 mod check;
 mod device;
+mod fault;
 mod layer;
 mod models;
 mod options;

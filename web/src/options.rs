@@ -1,22 +1,25 @@
 //! Options objects: every name in them is known, or an error.
 
+use crate::arguments::{self, describe};
 use crate::arrays::property;
-use js_sys::Object;
+use crate::fault::{Fault, Result};
+use js_sys::{Object, Reflect};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use wasm_bindgen::{JsCast, JsError, JsValue};
+use serde_path_to_error::Segment;
+use wasm_bindgen::{JsCast, JsValue};
 use wgrnn::{
     Bias, Cell, Class, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision, Reset,
     RnnCall, RnnConfig, Schedule,
 };
 
 /// Reads options; undefined is no options at all.
-fn read<T: DeserializeOwned>(name: &str, value: &JsValue) -> Result<T, JsError> {
+fn read<T: DeserializeOwned>(name: &str, value: &JsValue) -> Result<T> {
     let empty: JsValue = Object::new().into();
     let value = if value.is_undefined() || value.is_null() { &empty } else { value };
-    let fault = |what: String| JsError::new(&format!("{name}: {what}"));
+    let fault = |what: String| Fault::new(format!("{name}: {what}"));
     if !value.is_object() {
-        return Err(fault("expected an object".to_owned()));
+        return Err(arguments::fault(name, "an object", value));
     }
     // The deserialiser looks for the names that it knows only.
     let known = serde_aux::serde_introspection::serde_introspect::<T>();
@@ -25,10 +28,46 @@ fn read<T: DeserializeOwned>(name: &str, value: &JsValue) -> Result<T, JsError> 
             return Err(fault(format!("unknown option '{key}', expected some of {}", known.join(", "))));
         }
     }
-    serde_wasm_bindgen::from_value(value.clone()).map_err(|error| {
-        let text = error.to_string();
-        fault(text.strip_prefix("Error: ").unwrap_or(&text).to_owned())
+    let deserializer = serde_wasm_bindgen::Deserializer::from(value.clone());
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let (mut place, mut at) = (name.to_owned(), value.clone());
+        for segment in error.path().iter() {
+            match segment {
+                Segment::Seq { index } => {
+                    place += &format!("[{index}]");
+                    at = Reflect::get_u32(&at, *index as u32).unwrap_or(JsValue::UNDEFINED);
+                }
+                Segment::Map { key } => {
+                    place += &format!(": {key}");
+                    at = property(&at, key);
+                }
+                Segment::Enum { .. } | Segment::Unknown => {}
+            }
+        }
+        let text = error.inner().to_string();
+        Fault::new(format!("{place}: {}", explained(text.strip_prefix("Error: ").unwrap_or(&text), &at)))
     })
+}
+
+/// What the deserialiser says, in JavaScript's words: it speaks of Rust's types.
+fn explained(text: &str, got: &JsValue) -> String {
+    if let Some(name) = text.strip_prefix("missing field ") {
+        return format!("{} is missing", name.replace('`', "'"));
+    }
+    let Some((_, expected)) = text.split_once(", expected ") else { return text.to_owned() };
+    let expected = match expected {
+        "usize" | "u32" | "u64" => "a whole number from 0 to 4294967295".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a sequence" => "an array".to_owned(),
+        _ if expected.starts_with("one of") || expected.starts_with('`') => expected.replace('`', "\""),
+        // Names are all that enumerations are made of here.
+        _ if expected.contains("enum") || expected.contains("variant") || expected.contains("string") => {
+            "a string".to_owned()
+        }
+        _ => expected.to_owned(),
+    };
+    format!("expected {expected}, got {}", describe(got))
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -77,18 +116,18 @@ struct Config {
 }
 
 /// The name that Rust's tables have, or the short one of the usual form.
-fn cell(name: &str) -> Result<Cell, JsError> {
+fn cell(name: &str) -> Result<Cell> {
     match name {
         "gru" => Ok(Cell::Gru(Reset::After)),
         "elman" => Ok(Cell::ALL[0]),
         _ => Cell::ALL.into_iter().find(|cell| cell.name() == name).ok_or_else(|| {
             let names = Cell::ALL.map(Cell::name).join(", ");
-            JsError::new(&format!("cell: expected gru, elman, {names}; got {name}"))
+            Fault::new(format!("cell: expected gru, elman, {names}; got {name}"))
         }),
     }
 }
 
-pub fn config(value: &JsValue) -> Result<RnnConfig, JsError> {
+pub fn config(value: &JsValue) -> Result<RnnConfig> {
     let options: Config = read("configuration", value)?;
     let mut config = RnnConfig::new(cell(&options.cell)?, options.input_size, options.hidden_size)
         .layers(options.layers.unwrap_or(1))
@@ -176,7 +215,7 @@ fn call_of(lengths: Option<Vec<usize>>, output: Option<OutputName>, schedule: Op
     }
 }
 
-pub fn call(value: &JsValue) -> Result<RnnCall, JsError> {
+pub fn call(value: &JsValue) -> Result<RnnCall> {
     let Call { lengths, output, schedule, .. } = read("call", value)?;
     Ok(call_of(lengths, output, schedule))
 }
@@ -193,7 +232,7 @@ struct Shape {
 }
 
 /// T, N, and how a layer is called for them; `carry` where nothing else is said.
-pub fn shape(name: &str, value: &JsValue, carry: bool) -> Result<(usize, usize, RnnCall), JsError> {
+pub fn shape(name: &str, value: &JsValue, carry: bool) -> Result<(usize, usize, RnnCall)> {
     let options: Shape = read(name, value)?;
     let call = call_of(options.lengths, options.output, options.schedule);
     Ok((options.steps, options.batch, RnnCall { carry: options.carry.unwrap_or(carry), ..call }))
@@ -225,7 +264,17 @@ impl From<ClassName> for Class {
     }
 }
 
-pub fn gpu(value: &JsValue) -> Result<GpuOptions, JsError> {
+#[derive(Deserialize)]
+struct Pronouncing {
+    partly: Option<bool>,
+}
+
+/// Whether words may be read in part.
+pub fn partly(value: &JsValue) -> Result<bool> {
+    Ok(read::<Pronouncing>("options", value)?.partly.unwrap_or(false))
+}
+
+pub fn gpu(value: &JsValue) -> Result<GpuOptions> {
     read("options of a GPU", value)
 }
 
@@ -240,7 +289,7 @@ struct Model {
     dropout: Option<f64>,
 }
 
-pub fn model(value: &JsValue) -> Result<ModelConfig, JsError> {
+pub fn model(value: &JsValue) -> Result<ModelConfig> {
     let options: Model = read("model", value)?;
     let rnn = config(&property(value, "rnn"))?;
     let usual = match options.symbols {
@@ -291,6 +340,7 @@ struct Training {
     clip_norm: Option<f32>,
     clip_value: Option<f32>,
     seed: Option<u32>,
+    keep_every: Option<usize>,
 }
 
 /// How a model is trained.
@@ -302,21 +352,21 @@ pub struct TrainingOptions {
     pub trainer: wgrnn::TrainerOptions,
 }
 
-pub fn training(value: &JsValue) -> Result<TrainingOptions, JsError> {
+pub fn training(value: &JsValue) -> Result<TrainingOptions> {
     let options: Training = read("training", value)?;
     let optimizer = optimizer(&options)?;
     let clip = match (options.clip_norm, options.clip_value) {
         (None, None) => Clip::None,
         (Some(norm), None) => Clip::Norm(norm),
         (None, Some(value)) => Clip::Value(value),
-        (Some(_), Some(_)) => return Err(JsError::new("training: expected clipNorm or clipValue, not both")),
+        (Some(_), Some(_)) => return Err(Fault::new("training: expected clipNorm or clipValue, not both")),
     };
     let call = call_of(options.lengths, options.output, options.schedule);
     let usual = wgrnn::TrainerOptions::new(optimizer);
     Ok(TrainingOptions {
         steps: options.steps,
         batch: options.batch,
-        call: RnnCall { carry: options.carry.unwrap_or(false), ..call },
+        call: RnnCall { carry: options.carry.unwrap_or(false), keep_every: options.keep_every, ..call },
         loss: options.loss.unwrap_or(Loss::CrossEntropy),
         trainer: wgrnn::TrainerOptions {
             learning_rate: options.learning_rate.map_or(usual.learning_rate, LearningRate::Constant),
@@ -328,20 +378,20 @@ pub fn training(value: &JsValue) -> Result<TrainingOptions, JsError> {
 }
 
 /// Adam unless it is named otherwise; options of another one are errors.
-fn optimizer(options: &Training) -> Result<Optimizer, JsError> {
+fn optimizer(options: &Training) -> Result<Optimizer> {
     let weight_decay = options.weight_decay.unwrap_or(0.0);
     let betas = options.betas.unwrap_or([0.9, 0.999]);
     let epsilon = options.epsilon.unwrap_or(1e-8);
     let of_sgd = options.momentum.is_some() || options.nesterov.is_some();
     let of_adam = options.betas.is_some() || options.epsilon.is_some();
     match options.optimizer.unwrap_or(OptimizerName::Adam) {
-        OptimizerName::Sgd if of_adam => Err(JsError::new("training: sgd has no betas and no epsilon")),
+        OptimizerName::Sgd if of_adam => Err(Fault::new("training: sgd has no betas and no epsilon")),
         OptimizerName::Sgd => Ok(Optimizer::Sgd {
             momentum: options.momentum.unwrap_or(0.0),
             nesterov: options.nesterov.unwrap_or(false),
             weight_decay,
         }),
-        _ if of_sgd => Err(JsError::new("training: only sgd has momentum and nesterov")),
+        _ if of_sgd => Err(Fault::new("training: only sgd has momentum and nesterov")),
         OptimizerName::Adam => Ok(Optimizer::Adam { betas, epsilon, weight_decay }),
         OptimizerName::AdamW => Ok(Optimizer::AdamW { betas, epsilon, weight_decay }),
     }

@@ -1,8 +1,10 @@
 //! Models, and how they learn.
 #![allow(clippy::await_holding_refcell_ref, reason = "who else asks for a trainer that waits gets an error")]
 
+use crate::arguments;
 use crate::arrays::{array, object};
 use crate::device::Device;
+use crate::fault::{Fault, Result};
 use crate::layer::read;
 use crate::options::{self, Loss, TrainingOptions};
 use crate::promise::{attempt, promise};
@@ -25,23 +27,35 @@ impl Model {
     pub fn new(
         device: &Device,
         #[wasm_bindgen(unchecked_param_type = "ModelConfig")] config: &JsValue,
-        seed: u32,
-    ) -> Result<Self, JsError> {
+        #[wasm_bindgen(unchecked_param_type = "number")] seed: &JsValue,
+    ) -> Result<Self> {
+        let seed = arguments::whole("seed", seed)?;
         Ok(Self(Rc::new(wgrnn::Model::new(device.inner(), &options::model(config)?, seed)?)))
     }
 
     /// Takes its weights from a safetensors file, such as a checkpoint; after an error all is as it was.
-    pub fn load(&self, bytes: &[u8], prefix: Option<String>) -> Result<(), JsError> {
-        Ok(self.0.load_safetensors(bytes, &prefix.unwrap_or_default())?)
+    pub fn load(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
+    ) -> Result<()> {
+        let bytes = arguments::bytes("bytes", bytes)?;
+        Ok(self.0.load_safetensors(&bytes, &arguments::optional_text("prefix", prefix)?)?)
     }
 
     /// A safetensors file of its weights.
     #[wasm_bindgen(js_name = toSafetensors, unchecked_return_type = "Promise<Uint8Array>")]
-    pub fn to_safetensors(&self, prefix: Option<String>) -> Promise {
-        let model = Rc::clone(&self.0);
-        promise(async move {
-            let bytes = model.to_safetensors_async(&prefix.unwrap_or_default()).await?;
-            Ok(Uint8Array::from(&*bytes).into())
+    pub fn to_safetensors(
+        &self,
+        #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
+    ) -> Promise {
+        attempt(|| {
+            let prefix = arguments::optional_text("prefix", prefix)?;
+            let model = Rc::clone(&self.0);
+            Ok(promise(async move {
+                let bytes = model.to_safetensors_async(&prefix).await?;
+                Ok(Uint8Array::from(&*bytes).into())
+            }))
         })
     }
 }
@@ -70,12 +84,12 @@ impl Source {
         }
     }
 
-    fn write(&self, x: &JsValue) -> Result<(), JsError> {
+    fn write(&self, x: &JsValue) -> Result<()> {
         match self {
             Self::Tokens { tensor, symbols } => {
                 let x = array::<u32>("input", x)?;
                 if let Some(symbol) = x.iter().find(|&&symbol| symbol as usize >= *symbols) {
-                    return Err(JsError::new(&format!("input: expected symbols less than {symbols}, got {symbol}")));
+                    return Err(Fault::new(format!("input: expected symbols less than {symbols}, got {symbol}")));
                 }
                 tensor.write(x.view())?;
             }
@@ -92,7 +106,7 @@ enum Goal {
 }
 
 impl Goal {
-    fn write(&self, targets: &JsValue) -> Result<(), JsError> {
+    fn write(&self, targets: &JsValue) -> Result<()> {
         match self {
             Self::Classes(goal) => goal.write(array::<u32>("targets", targets)?.view())?,
             Self::Numbers(goal) => goal.write(array::<f32>("targets", targets)?.view())?,
@@ -130,7 +144,7 @@ impl Trainer {
     pub fn new(
         model: &Model,
         #[wasm_bindgen(unchecked_param_type = "TrainerOptions")] options: &JsValue,
-    ) -> Result<Self, JsError> {
+    ) -> Result<Self> {
         let TrainingOptions { steps, batch, call, loss, trainer } = options::training(options)?;
         let model = &*model.0;
         let device = model.rnn().device();
@@ -175,7 +189,7 @@ impl Trainer {
         &self,
         #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] x: &JsValue,
         #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] targets: &JsValue,
-    ) -> Result<(), JsError> {
+    ) -> Result<()> {
         let mut trainer = free(&self.trainer)?;
         self.source.write(x)?;
         self.goal.write(targets)?;
@@ -207,13 +221,14 @@ impl Trainer {
 
     /// Another learning rate from the next step on.
     #[wasm_bindgen(js_name = setLearningRate)]
-    pub fn set_learning_rate(&self, rate: f64) -> Result<(), JsError> {
+    pub fn set_learning_rate(&self, #[wasm_bindgen(unchecked_param_type = "number")] rate: &JsValue) -> Result<()> {
+        let rate = arguments::number("rate", rate)?;
         Ok(free(&self.trainer)?.set_learning_rate(wgrnn::LearningRate::Constant(rate))?)
     }
 
     /// Sets the carried state to zeros, as at the beginning of a text.
     #[wasm_bindgen(js_name = resetState)]
-    pub fn reset_state(&self) -> Result<(), JsError> {
+    pub fn reset_state(&self) -> Result<()> {
         Ok(self.state.reset()?)
     }
 
@@ -221,14 +236,10 @@ impl Trainer {
     #[wasm_bindgen(unchecked_return_type = "Promise<Uint8Array>")]
     pub fn checkpoint(
         &self,
-        #[wasm_bindgen(unchecked_optional_param_type = "Record<string, string>")] notes: JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "Record<string, string>")] notes: &JsValue,
     ) -> Promise {
         attempt(|| {
-            let notes: HashMap<String, String> = if notes.is_undefined() {
-                HashMap::new()
-            } else {
-                serde_wasm_bindgen::from_value(notes).map_err(|error| JsError::new(&format!("notes: {error}")))?
-            };
+            let notes = arguments::notes("notes", notes)?;
             let trainer = Rc::clone(&self.trainer);
             Ok(promise(async move {
                 let bytes = free(&trainer)?.to_safetensors_async(&notes).await?;
@@ -239,24 +250,31 @@ impl Trainer {
 
     /// Goes on from a checkpoint of a model of this kind; gives its notes. After an error all is as it was.
     #[wasm_bindgen(unchecked_return_type = "Record<string, string>")]
-    pub fn load(&self, bytes: &[u8]) -> Result<JsValue, JsError> {
+    pub fn load(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
+    ) -> Result<JsValue> {
+        let bytes = arguments::bytes("bytes", bytes)?;
         let mut trainer = free(&self.trainer)?;
-        let notes = trainer.load_safetensors(bytes)?;
+        let notes = trainer.load_safetensors(&bytes)?;
         self.steps.set(trainer.steps());
         Ok(notes_to_js(&notes))
     }
 
     /// The notes of a checkpoint, which may say what model it is of.
     #[wasm_bindgen(unchecked_return_type = "Record<string, string>")]
-    pub fn notes(bytes: &[u8]) -> Result<JsValue, JsError> {
-        Ok(notes_to_js(&wgrnn::Trainer::notes_of_safetensors(bytes)?))
+    pub fn notes(
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
+    ) -> Result<JsValue> {
+        let bytes = arguments::bytes("bytes", bytes)?;
+        Ok(notes_to_js(&wgrnn::Trainer::notes_of_safetensors(&bytes)?))
     }
 }
 
 /// The trainer, unless one of its promises is still waiting.
-fn free(trainer: &RefCell<wgrnn::Trainer>) -> Result<RefMut<'_, wgrnn::Trainer>, JsError> {
+fn free(trainer: &RefCell<wgrnn::Trainer>) -> Result<RefMut<'_, wgrnn::Trainer>> {
     let busy = "the trainer is at work: await what progress or checkpoint promised first";
-    trainer.try_borrow_mut().map_err(|_| JsError::new(busy))
+    trainer.try_borrow_mut().map_err(|_| Fault::new(busy))
 }
 
 fn notes_to_js(notes: &HashMap<String, String>) -> JsValue {
@@ -279,7 +297,7 @@ impl Predictor {
     pub fn new(
         model: &Model,
         #[wasm_bindgen(unchecked_param_type = "SessionOptions")] options: &JsValue,
-    ) -> Result<Self, JsError> {
+    ) -> Result<Self> {
         let (steps, batch, call) = options::shape("predictor", options, false)?;
         let model = &*model.0;
         let device = model.rnn().device();
@@ -305,7 +323,7 @@ impl Predictor {
 
     /// Sets the carried state to zeros.
     #[wasm_bindgen(js_name = resetState)]
-    pub fn reset_state(&self) -> Result<(), JsError> {
+    pub fn reset_state(&self) -> Result<()> {
         Ok(self.state.reset()?)
     }
 }

@@ -147,6 +147,8 @@ export interface TrainerOptions extends SessionOptions {
   clipValue?: number;
   /** For dropout and zoneout; 0. */
   seed?: number;
+  /** States are kept of every so many steps only, and the others computed again: less memory, more time. All are kept. */
+  keepEvery?: number;
 }
 
 export interface Progress {

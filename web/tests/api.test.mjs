@@ -77,32 +77,71 @@ test("what is wrong is named", async () => {
     nothing: /input: expected \{data: Float32Array/,
     lengths: /length/,
     option: /call: unknown option 'length', expected some of lengths, output/,
-    schedule: /call: unknown variant `fast`, expected one of `auto`/,
-    state: /initial c: expected shape/,
+    schedule: /^call: schedule: expected one of "auto", "step", "sequence", "wavefront", got "fast"$/,
+    state: /^state's c: expected shape/,
     cell: /cell: expected .*lstm.*; got lstn/,
-    size: /hidden size: expected from 1/,
-    fraction: /configuration: .*1\.5/,
-    missing: /configuration: missing field `inputSize`/,
+    size: /^hiddenSize: expected from 1/,
+    fraction: /^configuration: hiddenSize: expected a whole number from 0 to 4294967295, got 1\.5$/,
+    missing: /^configuration: 'inputSize' is missing$/,
     file: /safetensors/,
-    frozen: /trainable/,
+    frozen: /Rnn\.trainable/,
     symbol: /input: expected symbols less than 4, got 9/,
-    target: /target 1: expected less than 4/,
+    target: /target 1: expected less than 4, or 0xffffffff/,
     tokens: /input: expected \{data: Uint32Array/,
     optimizer: /only sgd has momentum/,
     checkpoint: /safetensors/,
     temperature: /temperature: expected a number from 0, got -1/,
     kernel: /kernel: there is no 'gemn'/,
-    freed: /null pointer/,
+    freed: /^this Rnn was freed$/,
+    freedArgument: /^device: this Device was freed$/,
+    freedPromise: /^this Model was freed$/,
+    freedTwice: /^nothing$/,
+    device: /^device: expected a Device, got an object \(Object\)$/,
+    weights: /^weights: expected an RnnWeights, got undefined$/,
+    seed: /^seed: expected a whole number from 0 to 4294967295, got "3"$/,
+    negative: /^seed: expected a whole number from 0 to 4294967295, got -1$/,
+    bytes: /^bytes: expected a Uint8Array or an ArrayBuffer, got "abc"$/,
+    prefix: /^prefix: expected a string, got 5$/,
+    words: /^words: expected an array of strings, got "word"$/,
+    word: /^words\[1\]: expected a string, got 5$/,
+    mixed: /^words: 'don't': the network can't read ''', and takes it for an unknown letter, which has to be asked for/,
+    digits: /^words: '123' can't be pronounced: the network knows the letters a to z, not '1', '2', '3'$/,
+    samples: /^samples: expected a Float32Array, got undefined$/,
+    rate: /^rate: expected a number, got undefined$/,
+    rateRange: /^learningRate: expected finite and at least 0, got -1$/,
+    notes: /^notes\.step: expected a string, got 5$/,
+    flag: /^configuration: batchFirst: expected true or false, got "yes"$/,
+    pair: /^configuration: zoneout: expected an array of length 2, got an array of 1$/,
+    lengthsType: /^call: lengths\[1\]: expected a whole number from 0 to 4294967295, got -2$/,
+    options: /^training: expected an object, got 3$/
   };
   assert.deepEqual(Object.keys(messages), Object.keys(expected));
   for (const [name, pattern] of Object.entries(expected)) assert.match(messages[name], pattern, name);
+  const rust = /::|usize|u32|f32|null pointer|instance of|IGNORED|`/;
+  for (const [name, message] of Object.entries(messages)) assert.doesNotMatch(message, rust, name);
+});
+
+for (const device of ["gpu", "cpu"]) {
+  test(`output and state of the ${device} come back by one buffer and one wait`, async () => {
+    const counts = await run("api", "mappings", device);
+    const once = device === "gpu" ? 1 : 0;
+    for (const [name, count] of Object.entries(counts)) assert.equal(count, once, name);
+    assert.equal(Object.keys(counts).length, 5);
+  });
+}
+
+test("the fastest device is the CPU where the GPU is one in software, and says so", async () => {
+  const { name, isCpu, note, software } = await run("api", "fastest");
+  assert.ok(software && isCpu, note);
+  assert.equal(name, "CPU");
+  assert.match(note, /^using the CPU: .* is a GPU in software/);
 });
 
 test("a lost device is an error of whatever is asked of it, and another one works", async () => {
   const { messages, again } = await run("api", "lost");
-  for (const message of messages) assert.match(message, /device lost|destroyed/i);
+  for (const message of messages) assert.match(message, /device (was )?lost|destroyed/i);
   assert.deepEqual(again, [2, 1, 5]);
-  for (const message of await run("api", "lostOutside")) assert.match(message, /device lost|destroyed/i);
+  for (const message of await run("api", "lostOutside")) assert.match(message, /device (was )?lost|destroyed/i);
 });
 
 test("objects that are freed leave no memory behind", async () => {

@@ -40,7 +40,7 @@ test("the doctor checks all of the CPU device, finds it right, and reports what 
 });
 
 test("the doctor checks the GPU row by row until it is stopped", async (open) => {
-  const page = await open();
+  const page = await open("?device=gpu");
   await says(page, "check-title", /^Is this GPU right\?$/);
   assert.match(await textOf(page, "check-adapter-facts"), /Backendwebgpu/);
   await page.click("#check-toggle");

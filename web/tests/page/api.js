@@ -69,6 +69,9 @@ export async function errors() {
   const model = new wgrnn.Model(device, { symbols: 4, rnn: config }, 0);
   const trainer = new wgrnn.Trainer(model, { steps: 2, batch: 1 });
   const tokens = (...data) => ({ data: Uint32Array.from(data), shape: [data.length, 1] });
+  const file = async (name) => (await fetch(`/models/${name}.safetensors`)).arrayBuffer();
+  const g2p = new wgrnn.G2p(device, await file("g2p_en"));
+  const vad = new wgrnn.Vad(device, await file("silero_vad_16k"));
   const calls = {
     shape: () => rnn.forward(ones(2, 1, 4)),
     axes: () => rnn.forward(ones(2, 3)),
@@ -97,6 +100,42 @@ export async function errors() {
       gone.free();
       return gone.forward(ones(2, 1, 3));
     },
+    freedArgument: () => {
+      const gone = wgrnn.Device.cpu();
+      gone.free();
+      return layer(gone);
+    },
+    freedPromise: () => {
+      const gone = new wgrnn.Model(device, { symbols: 4, rnn: config }, 0);
+      gone.free();
+      const promise = gone.toSafetensors();
+      if (!(promise instanceof Promise)) throw new Error("no promise");
+      return promise;
+    },
+    freedTwice: () => {
+      const gone = layer(device);
+      gone.free();
+      gone.free();
+      throw new Error("nothing");
+    },
+    device: () => layer({}),
+    weights: () => new wgrnn.Rnn(device, config, undefined),
+    seed: () => wgrnn.RnnWeights.init(config, "3"),
+    negative: () => new wgrnn.Model(device, { symbols: 4, rnn: config }, -1),
+    bytes: () => wgrnn.RnnWeights.fromSafetensors("abc", config, ""),
+    prefix: () => wgrnn.RnnWeights.init(config, 0).toSafetensors(5),
+    words: () => g2p.pronounce("word"),
+    word: () => g2p.pronounce(["word", 5]),
+    mixed: () => g2p.pronounce(["don't"]),
+    digits: () => g2p.pronounce(["word", "123"], { partly: true }),
+    samples: () => vad.probabilities(undefined),
+    rate: () => trainer.setLearningRate(undefined),
+    rateRange: () => trainer.setLearningRate(-1),
+    notes: () => trainer.checkpoint({ step: 5 }),
+    flag: () => layer(device, { batchFirst: "yes" }),
+    pair: () => layer(device, { zoneout: [0.5] }),
+    lengthsType: () => rnn.forward(ones(2, 1, 3), { lengths: [1, -2] }),
+    options: () => new wgrnn.Trainer(model, 3),
   };
   const messages = {};
   for (const [name, call] of Object.entries(calls)) {
@@ -133,6 +172,42 @@ export async function lostOutside() {
   const waiting = rnn.forward(ones(200, 4, 3));
   device.destroy();
   return [(await thrown(() => waiting))?.message, (await thrown(() => rnn.forward(ones(2, 1, 3))))?.message];
+}
+
+/** How often buffers are mapped for one call of each. */
+export async function mappings(kind) {
+  const device = await open(kind);
+  const trained = wgrnn.Rnn.trainable(device, config, wgrnn.RnnWeights.init(config, 0));
+  const rnn = layer(device);
+  const session = rnn.session({ steps: 2, batch: 1 });
+  const trainer = new wgrnn.Trainer(new wgrnn.Model(device, { symbols: 4, rnn: config }, 0), { steps: 2, batch: 1, carry: true });
+  let count = 0;
+  const { mapAsync } = GPUBuffer.prototype;
+  GPUBuffer.prototype.mapAsync = function (...values) {
+    count += 1;
+    return mapAsync.apply(this, values);
+  };
+  const counted = async (call) => {
+    count = 0;
+    await call();
+    return count;
+  };
+  const counts = {
+    forward: await counted(() => rnn.forward(ones(2, 1, 3))),
+    gradients: await counted(() => trained.gradients(ones(2, 1, 3), ones(2, 1, 5))),
+    state: await counted(() => session.state()),
+    session: await counted(() => session.read()),
+    checkpoint: await counted(() => trainer.checkpoint()),
+  };
+  GPUBuffer.prototype.mapAsync = mapAsync;
+  return counts;
+}
+
+/** What is chosen where the browser's adapter is one in software. */
+export async function fastest() {
+  const device = await wgrnn.Device.auto();
+  const { note } = await wgrnn.Device.gpu();
+  return { name: device.name, isCpu: device.isCpu, note: device.note, software: note?.includes("in software") };
 }
 
 /** What a page without WebGPU is told, and gets. */

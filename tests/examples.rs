@@ -1,0 +1,183 @@
+//! What the examples say to whoever calls them wrongly: one clear line, and no number that is none.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The examples lie beside this test's folder; cargo makes them with the tests, unless only some tests are asked for.
+fn example(name: &str) -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let profile = exe.parent().and_then(Path::parent).unwrap();
+    let path = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    if !path.is_file() {
+        let name_of_profile = match profile.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            other => other,
+        };
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--locked", "--example", name, "--profile", name_of_profile]);
+        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+    }
+    path
+}
+
+/// Runs an example in a folder.
+fn run(folder: &Path, name: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(example(name));
+    command.args(arguments).current_dir(folder).env_remove("RUST_BACKTRACE").env_remove("WGPU_ADAPTER_NAME");
+    command.output().unwrap()
+}
+
+/// A folder with some bad files.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write("empty.wav", b"");
+    write("empty.txt", b"");
+    write("bytes.txt", b"a\xff\xfeb");
+    write("text.txt", "to be, or not to be: that is the question. ".repeat(60).as_bytes());
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    folder
+}
+
+fn repository(path: &str) -> String {
+    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What it printed: no panic, no number that is none, and nothing said twice.
+fn clear(output: &Output) -> String {
+    let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat();
+    for silly in ["panicked", "NaN", "-0 ", "-0.0", " inf ", "backtrace"] {
+        assert!(!said.contains(silly), "{silly}: {said}");
+    }
+    for told in ["No such file", "Is a directory", "File exists", "cut off"] {
+        assert!(said.matches(told).count() <= 1, "told twice: {said}");
+    }
+    said
+}
+
+/// Each is an error that has this part.
+fn all_refused(cases: &[(&str, &[&str], &str)]) {
+    let folder = folder();
+    for (name, arguments, part) in cases {
+        let output = run(folder.path(), name, arguments);
+        let said = clear(&output);
+        assert!(!output.status.success() && said.contains(part), "{name} {arguments:?} lacks '{part}': {said}");
+    }
+}
+
+#[test]
+fn files_that_can_not_be_read_or_written_are_named_once() {
+    let noisy = &*repository("examples/denoise/noisy.wav");
+    all_refused(&[
+        ("vad", &["nope.wav"], "error: nope.wav: No such file"),
+        ("vad", &["empty.wav"], "error: empty.wav: it is no WAV file"),
+        ("vad", &["text.txt"], "error: text.txt: "),
+        ("vad", &["--plot", "x.svg", "nope.wav"], "--plot x.svg: expected a folder"),
+        ("vad", &["--plot", "empty.txt", "nope.wav"], "--plot empty.txt"),
+        ("g2p", &["--file", "empty.txt"], "there are no words"),
+        ("g2p", &["--file", "bytes.txt"], "valid UTF-8"),
+        ("g2p", &["--file", "nope.txt"], "No such file"),
+        ("char_lm", &["train", "nope.txt"], "No such file"),
+        ("char_lm", &["train", "bytes.txt"], "valid UTF-8"),
+        ("char_lm", &["train", "empty.txt"], "too short: 0 characters"),
+        ("char_lm", &["train", "--resume", "--checkpoint", "nope"], "nope: No such file"),
+        ("char_lm", &["train", "--checkpoint", "nowhere/x"], "nowhere/x: there is no folder nowhere"),
+        ("char_lm", &["train", "--checkpoint", "folder"], "folder: expected a file's name"),
+        ("char_lm", &["train", "--plot", "losses.svg"], "expected a folder"),
+        ("char_lm", &["sample", "--checkpoint", "nope"], "nope: No such file"),
+        ("translate", &["--checkpoint", "nope", "--resume"], "nope: No such file"),
+        ("denoise", &[noisy, "folder"], "a file can't be written over a folder"),
+        ("denoise", &[noisy, "nowhere/o.wav"], "there is no folder nowhere"),
+        ("denoise", &["nope.wav", "o.wav"], "No such file"),
+        ("speakers", &["--weights", "nope", "empty.wav", "empty.wav"], "No such file"),
+        ("onnx_conformance", &["folder"], "no model.onnx"),
+    ]);
+}
+
+#[test]
+fn options_that_can_not_be_are_named() {
+    let huge = "18446744073709551615";
+    all_refused(&[
+        ("vad", &[], "<FILES>"),
+        ("g2p", &[""], "an empty word"),
+        ("g2p", &["123"], "'123' can't be pronounced: the network knows the letters a to z, not '1', '2', '3'"),
+        ("char_lm", &["train", "--steps", "0"], "--steps must be at least 1"),
+        ("char_lm", &["train", "--steps", "0", "--resume"], "--steps must be at least 1"),
+        ("char_lm", &["train", "--save-every", "0"], "--save-every"),
+        ("char_lm", &["train", "--hidden", "0"], "hidden size"),
+        ("char_lm", &["train", "--hidden", huge], "hidden size"),
+        ("char_lm", &["train", "--layers", "0"], "layers"),
+        ("char_lm", &["train", "--rate", "-1"], "learning rate"),
+        ("char_lm", &["train", "--batch", "0"], "batch and length must be at least 1"),
+        ("char_lm", &["train", "--length", "0"], "batch and length must be at least 1"),
+        ("char_lm", &["train", "--batch", huge], "need 1180591620717411303361"),
+        ("char_lm", &["sample", "--temperature", "-1"], "the temperature must be at least 0"),
+        ("sentiment", &["--steps", "0"], "--steps and --epochs must be at least 1"),
+        ("sentiment", &["--batch", "0"], "--batch must be from 1"),
+        ("sentiment", &["--text", "你好"], "--text '你好': none of its words"),
+        ("forecast", &["--steps", "0"], "--steps must be at least 1"),
+        ("translate", &["--steps", "0"], "--steps must be at least 1"),
+        ("translate", &["--word", ""], "expected letters from a to z"),
+        ("bench_report", &["--seconds", "-1", "--device", "cpu"], "--seconds -1"),
+        ("bench_report", &["--shapes", "none", "--device", "cpu"], "no shape 'none'"),
+        ("doctor", &["--adapter", "no such adapter"], "no GPU adapter named 'no such adapter'"),
+    ]);
+}
+
+#[test]
+fn a_file_that_is_not_there_keeps_no_other_from_being_read() {
+    let folder = folder();
+    // 22,050 samples a second.
+    let slow = repository("tests/fixtures/speakers/anna_1.wav");
+    let output = run(folder.path(), "vad", &["--device", "cpu", "--plot", "pictures", &slow, "nope.wav", &slow]);
+    let said = clear(&output);
+    assert!(!output.status.success() && said.contains("error: nope.wav: No such file"), "{said}");
+    assert_eq!(said.matches("s of speech in 1.67 s").count(), 2, "{said}");
+    // Files of one name have pictures of their own.
+    for picture in ["anna_1.svg", "anna_1-2.svg"] {
+        assert!(folder.path().join("pictures").join(picture).is_file(), "{picture}");
+    }
+}
+
+#[test]
+fn words_that_can_not_be_read_whole_are_named_and_the_others_pronounced() {
+    let folder = folder();
+    let output = run(folder.path(), "g2p", &["--device", "cpu", "hello", "4you", "你好"]);
+    let said = clear(&output);
+    assert!(!output.status.success(), "{said}");
+    for part in ["hello\tHH EH1 L OW0", "note: '4you': the network can't read '4'", "error: '你好' can't be pronounced"]
+    {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("你好\t"), "{said}");
+}
+
+#[test]
+fn plot_is_a_folder_in_every_example_that_has_it() {
+    let folder = folder();
+    let all: [&[&str]; 6] =
+        [&["vad"], &["speakers"], &["forecast"], &["translate"], &["sentiment"], &["char_lm", "train"]];
+    for call in all {
+        let said = clear(&run(folder.path(), call[0], &[&call[1..], &["--help"]].concat()));
+        assert!(said.contains("--plot <FOLDER>"), "{call:?}: {said}");
+    }
+}
+
+#[test]
+fn a_save_before_the_first_look_at_the_loss_has_no_loss_to_tell() {
+    let folder = folder();
+    let small = "train text.txt --device cpu --batch 2 --length 8 --hidden 4 --steps 6 --save-every 3 --plot pictures";
+    let output = run(folder.path(), "char_lm", &small.split(' ').collect::<Vec<_>>());
+    let said = clear(&output);
+    assert!(output.status.success() && said.contains("step 3: bits per character: "), "{said}");
+    assert!(folder.path().join("pictures/char_lm_loss.svg").is_file());
+}
+
+#[test]
+fn without_a_real_gpu_examples_run_on_the_cpu_and_say_so_in_a_line() {
+    let real = wgrnn::adapters().into_iter().any(|adapter| adapter.class != wgrnn::Class::Software);
+    let said = clear(&run(&std::env::temp_dir(), "g2p", &["hello"]));
+    let notes: Vec<_> = said.lines().filter(|line| line.starts_with("note: using ")).collect();
+    assert_eq!(notes.len(), 1, "{said}");
+    assert_eq!(said.contains("device: CPU"), !real, "{said}");
+}
