@@ -9,21 +9,25 @@ struct Params {
     decay: u32,
     decoupled: u32,
     max_value: u32, // 0: any
+    trial: u32,     // whether the step is only tried
     row_lanes: u32, // lanes in a row of the grid: longer arrays wrap into grid y
 }
 {{ params }}
 
 @group(0) @binding(0) var<storage, read> gradient: array<f32>;      // [count]
 @group(0) @binding(1) var<storage, read> hyper: array<u32>;         // seed, step, bits of rate, 1/(1 − β₁ᵗ), 1/(1 − β₂ᵗ)
-@group(0) @binding(2) var<storage, read> control: array<f32>;       // scale, whether to step
+@group(0) @binding(2) var<storage, read> control: array<f32>;       // scale, whether to step, whether to try it
 @group(0) @binding(3) var<storage, read_write> weights: array<f32>; // [count]
 @group(0) @binding(4) var<storage, read_write> moment: array<f32>;  // [count]
 @group(0) @binding(5) var<storage, read_write> square: array<f32>;  // [count]
+@group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>; // [6]: see guard
+
+{% include "overflow.wgsl" %}
 
 @compute @workgroup_size({{ LANES }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let i = id.y * p.row_lanes + id.x;
-    if (i >= p.count || control[1] == 0.0) {
+    if (i >= p.count || is_idle(p.trial)) {
         return;
     }
     let rate = bitcast<f32>(hyper[2]);
@@ -43,7 +47,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let beta_2 = bitcast<f32>(p.beta_2);
     let m = beta_1 * moment[i] + (1.0 - beta_1) * g;
     let v = beta_2 * square[i] + (1.0 - beta_2) * g * g;
+    w -= rate * (m * bitcast<f32>(hyper[3])) / (sqrt(v * bitcast<f32>(hyper[4])) + bitcast<f32>(p.epsilon));
+    if (p.trial != 0u) {
+        if (!(is_finite(w) && is_finite(m) && is_finite(v))) {
+            note_bad();
+        }
+        return;
+    }
     moment[i] = m;
     square[i] = v;
-    weights[i] = w - rate * (m * bitcast<f32>(hyper[3])) / (sqrt(v * bitcast<f32>(hyper[4])) + bitcast<f32>(p.epsilon));
+    weights[i] = w;
+    note_large(w, m, v);
 }

@@ -7,20 +7,24 @@ struct Params {
     decay: u32,
     nesterov: u32,
     max_value: u32, // 0: any
+    trial: u32,     // whether the step is only tried
     row_lanes: u32, // lanes in a row of the grid: longer arrays wrap into grid y
 }
 {{ params }}
 
 @group(0) @binding(0) var<storage, read> gradient: array<f32>;      // [count]
 @group(0) @binding(1) var<storage, read> hyper: array<u32>;         // seed, step, bits of the rate
-@group(0) @binding(2) var<storage, read> control: array<f32>;       // scale, whether to step
+@group(0) @binding(2) var<storage, read> control: array<f32>;       // scale, whether to step, whether to try it
 @group(0) @binding(3) var<storage, read_write> weights: array<f32>; // [count]
 @group(0) @binding(4) var<storage, read_write> moment: array<f32>;  // [count], or 1 without momentum
+@group(0) @binding(5) var<storage, read_write> status: array<atomic<u32>>; // [6]: see guard
+
+{% include "overflow.wgsl" %}
 
 @compute @workgroup_size({{ LANES }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let i = id.y * p.row_lanes + id.x;
-    if (i >= p.count || control[1] == 0.0) {
+    if (i >= p.count || is_idle(p.trial)) {
         return;
     }
     var g = gradient[i] * control[0];
@@ -28,16 +32,26 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let most = bitcast<f32>(p.max_value);
         g = clamp(g, -most, most);
     }
-    let w = weights[i];
+    var w = weights[i];
     g += bitcast<f32>(p.decay) * w;
+    var b = g;
     if (p.momentum != 0u) {
         let momentum = bitcast<f32>(p.momentum);
-        var b = g;
         if (hyper[1] > 1u) {
             b = momentum * moment[i] + g;
         }
-        moment[i] = b;
         g = select(b, g + momentum * b, p.nesterov != 0u);
     }
-    weights[i] = w - bitcast<f32>(hyper[2]) * g;
+    w -= bitcast<f32>(hyper[2]) * g;
+    if (p.trial != 0u) {
+        if (!(is_finite(w) && is_finite(b))) {
+            note_bad();
+        }
+        return;
+    }
+    if (p.momentum != 0u) {
+        moment[i] = b;
+    }
+    weights[i] = w;
+    note_large(w, b, 0.0);
 }

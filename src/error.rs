@@ -66,8 +66,8 @@ pub enum Error {
         value: f32,
     },
 
-    /// A named weight is missing.
-    #[error("weights: tensor '{0}' is missing")]
+    /// A named weight is missing. Where it should be in a file, the name is followed by what the file has, in parentheses.
+    #[error("weights: missing tensor {0}")]
     MissingWeight(String),
 
     /// More memory or a larger dispatch is needed than the adapter allows.
@@ -133,10 +133,11 @@ pub enum Error {
     #[error("backward pass: no forward pass has filled its reserve since the last backward pass")]
     NoForward,
 
-    /// Training met a loss or gradients that are not finite.
+    /// Training met a loss, gradients or new weights that are not finite.
     #[error(
-        "training: loss or gradients are not finite in step {step}, where a target or an index may be out of range too; \
-         that step was not taken, nor any after it"
+        "training: the loss, the gradients or the new weights of step {step} are not finite: the learning rate may be too \
+         large, or a target or an index out of range; that step was not taken, nor any after it, so that the weights are \
+         those from before step {step}"
     )]
     Diverged {
         /// The first such step, counted from 1.
@@ -157,9 +158,22 @@ pub enum Error {
     #[error("ONNX: {0}")]
     Onnx(String),
 
-    /// A safetensors file is damaged.
+    /// A safetensors file is damaged, or is no such file.
     #[error("safetensors: {0}")]
     Safetensors(String),
+
+    /// A file has more tensors of a layer or a model than are loaded from it.
+    #[error(
+        "weights: tensors would be left out: {}; expected those of {expected} (the partial forms of load leave the others \
+         out on purpose)",
+        crate::weights::archive::list(tensors)
+    )]
+    LeftOver {
+        /// Their names.
+        tensors: Vec<String>,
+        /// What is loaded.
+        expected: String,
+    },
 }
 
 /// A result with the library's [`Error`].

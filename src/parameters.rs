@@ -7,6 +7,7 @@ use crate::tensor::Storage;
 use crate::weights::check_finite;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// One array of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ struct Block {
     words: usize,
     values: Storage,
     gradients: Storage,
+    /// Another number after each change, beginning with 1.
+    version: AtomicU32,
 }
 
 impl Parameters {
@@ -54,8 +57,9 @@ impl Parameters {
         }
         let count = crate::tensor::elements(&[words.len()])?;
         let [values, gradients] = ["parameters", "gradients"].map(|name| Storage::zeros(device, name, count as u64));
-        let block = Block { device: device.clone(), entries, words: count, values: values?, gradients: gradients? };
-        block.values.write(device, &words)?;
+        let (device, version) = (device.clone(), AtomicU32::new(1));
+        let block = Block { device, entries, words: count, values: values?, gradients: gradients?, version };
+        block.values.write(&block.device, &words)?;
         Ok(Self(Arc::new(block)))
     }
 
@@ -127,7 +131,18 @@ impl Parameters {
             check_finite(&entry.name, array.iter())?;
             words.extend(array.iter().map(|value| value.to_bits()));
         }
+        self.change();
         self.0.values.write(&self.0.device, &words)
+    }
+
+    /// The number of the last change.
+    pub(crate) fn version(&self) -> u32 {
+        self.0.version.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the numbers change: gives the number of the change.
+    pub(crate) fn change(&self) -> u32 {
+        self.0.version.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     /// Sets the gradients to zero.

@@ -1,6 +1,6 @@
 //! Arrays that live on a device between calls.
 
-use crate::device::{Device, Gpu};
+use crate::device::{Device, Gpu, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::kernels::{TEXELS, WINDOW};
 use crate::layer::reads_windows;
@@ -155,9 +155,9 @@ impl Storage {
                 write_lock(memory)[..words.len()].copy_from_slice(bytemuck::cast_slice(words));
                 Ok(())
             }
-            Self::Gpu(buffer) => device.gpu_ref().map_or(Ok(()), |gpu| {
-                gpu.guarded("writing a tensor", || gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words)))
-            }),
+            Self::Gpu(buffer) => device
+                .gpu_ref()
+                .map_or(Ok(()), |gpu| gpu.write(buffer, bytemuck::cast_slice(words), "writing a tensor")),
             Self::Texture(texture) => device.gpu_ref().map_or(Ok(()), |gpu| {
                 let mut texels = words.to_vec();
                 texels.resize(self.words() as usize, 0);
@@ -186,7 +186,13 @@ impl Storage {
                 Self::Cpu(memory) => Ok(bytemuck::cast_slice(&read_lock(memory)[..count]).to_vec()),
                 Self::Gpu(_) | Self::Texture(_) => Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
             };
-            return parts.iter().map(words).collect();
+            if may_wait() {
+                return parts.iter().map(words).collect();
+            }
+            // A program that writes them may be running.
+            let parts: Vec<_> = parts.iter().map(|&(memory, count)| (memory.clone(), count)).collect();
+            let words = move |(memory, count): (Self, usize)| words(&(&memory, count));
+            return elsewhere(move || async move { parts.into_iter().map(words).collect() }).await;
         };
         let buffer = |&(memory, count): &(&'_ Self, usize)| match memory {
             Self::Gpu(buffer) => Ok((buffer.clone(), count)),
@@ -239,8 +245,8 @@ impl<T: Element> Tensor<T> {
     /// written from the host, and copied by plans that need it.
     ///
     /// # Errors
-    /// [`OtherDevice`](Error::OtherDevice) for the CPU device, [`Value`](Error::Value) where the buffer is too small or
-    /// lacks the usage.
+    /// [`OtherDevice`](Error::OtherDevice) for the CPU device and for a buffer of another wgpu device,
+    /// [`Value`](Error::Value) where the buffer is too small or lacks the usage.
     pub fn from_buffer(device: &Device, buffer: wgpu::Buffer, shape: &[usize]) -> Result<Self> {
         if device.is_cpu() {
             return Err(Error::OtherDevice { tensor: "buffer".to_owned() });
@@ -252,6 +258,7 @@ impl<T: Element> Tensor<T> {
         if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
             return Err(Error::value("buffer usage", "STORAGE", format!("{:?}", buffer.usage())));
         }
+        device.gpu_ref().map_or(Ok(()), |gpu| gpu.check_buffer(&buffer))?;
         let storage = Storage::Gpu(buffer);
         Ok(Self { device: device.clone(), storage, shape: shape.to_vec(), element: PhantomData })
     }
@@ -294,7 +301,7 @@ impl<T: Element> Tensor<T> {
         crate::device::block_on(self.read_async())
     }
 
-    /// The same as a future, which waits for the GPU when it is first polled.
+    /// The same as a future. What is read is what the work submitted before its first poll leaves.
     ///
     /// # Errors
     /// As [`Tensor::read`].

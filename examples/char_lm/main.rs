@@ -7,6 +7,8 @@
 //! cargo run --release --example char_lm -- train --steps 3000 --resume
 //! ```
 //!
+//! Ctrl-C saves the training and ends it.
+//!
 //! The 500 steps that it takes by default bring the tenth of the text that is held out from 6.01 to 2.46 bits per
 //! character: in 19 seconds on the CPU device (two cores of an AMD EPYC), in 7 minutes on a GPU in software (llvmpipe of
 //! Mesa 22.3) on the same cores while they did other work too.
@@ -40,7 +42,7 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Train(options) => println!("{}", train::run(&options)?),
+        Command::Train(options) => println!("{}", common::interrupt::or_exit(train::run(&options))?),
         Command::Sample(options) => {
             let mut out = std::io::stdout().lock();
             sample::run(&options, &mut out)?;

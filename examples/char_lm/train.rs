@@ -1,6 +1,6 @@
 //! Learns a text by truncated backpropagation through time: the state goes on from window to window, gradients do not.
 
-use super::common::{Bar, Choice, Line, check_place, make_folder, of_file, plot};
+use super::common::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot};
 use super::model::{CellName, Description};
 use super::text::{Streams, Vocabulary};
 use anyhow::{Context, Result, ensure};
@@ -119,6 +119,8 @@ pub fn run(options: &Options) -> Result<Summary> {
     let mut bits = vec![(f64::from(begin), evaluation.bits()?)];
     let mut losses = Vec::new();
     let bar = Bar::new(options.steps - begin, "chars", options.batch * options.length)?;
+    let listening = bar.listen()?;
+    let mut place = interrupt::Place { path: &options.checkpoint, is_own: options.resume, is_saved: false };
     for step in begin + 1..=options.steps {
         training.step(&learnt)?;
         let ends = step == options.steps;
@@ -127,14 +129,20 @@ pub fn run(options: &Options) -> Result<Summary> {
         if saves {
             training.trainer.save(&options.checkpoint, &description.notes()?)?;
         }
+        (place.is_own, place.is_saved) = (place.is_own || saves, saves);
         if ends && loss.is_none() {
             // Only now: what was saved goes on to the next report, as a training does that never stopped.
             loss = Some(training.trainer.progress()?.mean_loss);
         }
         bar.step(loss);
         losses.extend(loss.map(|loss| (f64::from(step), f64::from(loss) / LN_2)));
-        if saves {
-            bits.push((f64::from(step), evaluation.bits()?));
+        let held_out = if saves { Some(evaluation.bits()) } else { None };
+        if interrupt::asked() {
+            bar.finish();
+            return Err(interrupt::stop(&training.trainer, place, &description.notes()?));
+        }
+        if let Some(held_out) = held_out {
+            bits.push((f64::from(step), held_out?));
             let held_out = bits[bits.len() - 1].1;
             // There is none yet where the first save comes before the first look at the loss.
             let learnt = losses.last().map(|loss| format!("{:.2} in training, ", loss.1)).unwrap_or_default();
@@ -142,6 +150,7 @@ pub fn run(options: &Options) -> Result<Summary> {
         }
     }
     bar.finish();
+    drop(listening);
     eprintln!("saved: {}", options.checkpoint.display());
     if let Some(folder) = &options.plot {
         let path = folder.join("char_lm_loss.svg");
@@ -264,6 +273,7 @@ impl<'a> HeldOut<'a> {
     fn bits(&self) -> Result<f64> {
         let (mut sum, mut count) = (0.0, 0);
         for window in 0..self.streams.windows() {
+            ensure!(!interrupt::asked(), "interrupted");
             let targets = self.window.write(self.streams, window)?;
             sum += f64::from(self.evaluation.run()?) * targets as f64;
             count += targets;

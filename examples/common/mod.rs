@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each example uses a part of it")]
 
+pub mod interrupt;
+
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -59,9 +61,10 @@ pub fn counted(number: usize, what: &str) -> String {
 
 /// Adds a file's name to errors that do not have it.
 pub fn of_file<T>(path: &Path, result: wgrnn::Result<T>) -> Result<T> {
+    let name = path.display().to_string();
     match result {
-        Err(error @ wgrnn::Error::File { .. }) => Err(error.into()),
-        other => other.with_context(|| path.display().to_string()),
+        Err(error) if error.to_string().starts_with(&name) => Err(error.into()),
+        other => other.with_context(|| name),
     }
 }
 
@@ -93,6 +96,11 @@ impl Bar {
             let rate = self.bar.per_sec() * self.each as f64;
             self.bar.set_message(format!("loss {loss:.3}, {rate:.0} {}/s", self.unit));
         }
+    }
+
+    /// Lets Ctrl-C end the training, until what this gives is dropped.
+    pub fn listen(&self) -> Result<interrupt::Listening> {
+        interrupt::listen(&self.bar)
     }
 
     /// Prints a line above the bar.

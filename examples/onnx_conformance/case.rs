@@ -40,7 +40,11 @@ fn search(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 
 /// Runs all sets of a directory; gives a comparison for each output of each.
 pub fn run(device: &Device, folder: &Path) -> Result<Vec<Comparison>> {
-    let model = Model::load(folder.join("model.onnx"))?;
+    run_model(device, &Model::load(folder.join("model.onnx"))?, folder)
+}
+
+/// The same of a model with the directory's inputs and outputs.
+pub fn run_model(device: &Device, model: &Model, folder: &Path) -> Result<Vec<Comparison>> {
     let mut nodes = model.nodes();
     let node = match nodes.len() {
         1 => nodes.remove(0)?,
@@ -52,7 +56,7 @@ pub fn run(device: &Device, folder: &Path) -> Result<Vec<Comparison>> {
         if !set.is_dir() {
             break;
         }
-        comparisons.extend(run_set(device, &model, &node, &set).with_context(|| set.display().to_string())?);
+        comparisons.extend(run_set(device, model, &node, &set).with_context(|| set.display().to_string())?);
     }
     ensure!(!comparisons.is_empty(), "no test_data_set_0 with outputs");
     Ok(comparisons)

@@ -1,8 +1,9 @@
 //! A GRU that reads a review and scores both classes from its last state. One program is made for the longest review and
 //! replayed for every batch: lengths are written like any other input.
 
+use super::common::interrupt;
 use super::data::{PADDING, Review, UNKNOWN};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use ndarray::{Array1, Array2};
 use rand_mt::Mt;
 use wgrnn::{
@@ -96,6 +97,14 @@ impl Training {
         Ok(Self { batch, generator: Mt::new(seed), trainer: Trainer::new(tape, options)? })
     }
 
+    /// Draws what a step would, without taking it: a training that is resumed hides the same words from there on.
+    pub fn skip(&mut self, reviews: &[&Review]) {
+        let words = reviews.iter().map(|review| review.words.len()).sum();
+        (0..words).for_each(|_: usize| {
+            self.generator.next_u32();
+        });
+    }
+
     pub fn step(&mut self, reviews: &[&Review]) -> Result<()> {
         let most = (HIDDEN_WORDS * 2.0_f64.powi(32)) as u32;
         self.batch.write(reviews, || self.generator.next_u32() < most)?;
@@ -133,6 +142,7 @@ impl Reader {
         order.sort_by_key(|&i| reviews[i].words.len());
         let (mut positive, mut loss) = (vec![0.0; reviews.len()], 0.0);
         for some in order.chunks(size) {
+            ensure!(!interrupt::asked(), "interrupted");
             let batch: Vec<_> = some.iter().map(|&i| &reviews[i]).collect();
             self.batch.write(&batch, || false)?;
             loss += f64::from(self.evaluation.run()?) * some.len() as f64;

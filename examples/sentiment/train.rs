@@ -1,19 +1,23 @@
 //! Training, and a table of how it went.
 
 use super::baseline::BagOfWords;
-use super::common::{Bar, Choice, Line, make_folder, plot};
+use super::common::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot};
 use super::data::{Data, Review, UNKNOWN, batches, words};
 use super::network::{Reader, Training, model};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use rand_mt::Mt;
+use std::collections::HashMap;
 use std::fmt::{Display, Formatter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use wgrnn::Trainer;
 
 /// Steps between two looks at the loss, each of which waits for the device.
 const REPORT: u32 = 25;
 /// Reviews that are tested at once.
 const TESTED: usize = 64;
+/// Steps from one checkpoint to the next.
+const SAVED: u32 = 100;
 
 /// Whether film reviews are positive: a GRU beside a bag of words.
 #[derive(Parser, Debug)]
@@ -36,6 +40,12 @@ pub struct Options {
     /// A folder for a picture of the losses.
     #[arg(long, value_name = "FOLDER")]
     pub plot: Option<PathBuf>,
+    /// Where to save the training, every 100 steps and at its end; `sentiment.safetensors` if it is interrupted.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Go on from that file, with its seed.
+    #[arg(long, requires = "checkpoint")]
+    pub resume: bool,
     /// A text to classify after training; may be given more than once.
     #[arg(long)]
     pub text: Vec<String>,
@@ -75,13 +85,14 @@ fn read(data: &Data, text: &str) -> Result<Vec<u32>> {
 }
 
 pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
-    let Options { batch, seed, .. } = *options;
+    let Options { batch, mut seed, .. } = *options;
     ensure!((1..=data.train.len()).contains(&batch), "--batch must be from 1 to {}, not {batch}", data.train.len());
     let epoch = (data.train.len() / batch) as u32;
     let steps = options.steps.unwrap_or(options.epochs.saturating_mul(epoch));
     ensure!(steps > 0, "--steps and --epochs must be at least 1");
     // Before training, which what can't be read or written would waste.
     make_folder(options.plot.as_deref())?;
+    options.checkpoint.as_deref().map_or(Ok(()), check_place)?;
     let texts = options.text.iter().map(|text| read(data, text)).collect::<Result<Vec<_>>>()?;
     let longest = data.longest();
     let longest_text = texts.iter().map(Vec::len).fold(longest, usize::max);
@@ -90,30 +101,65 @@ pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
     let device = options.device.device()?;
     let model = model(&device, data.vocabulary.len(), seed)?;
     let mut training = Training::new(&model, longest, batch, seed)?;
+    let notes = HashMap::from([("batch".to_owned(), batch.to_string())]);
+    let mut begin = 0;
+    if let Some(path) = options.checkpoint.as_ref().filter(|_| options.resume) {
+        resume(&mut training.trainer, path, &notes)?;
+        (begin, seed) = (training.trainer.steps(), training.trainer.options().seed);
+        ensure!(begin < steps, "the checkpoint has {begin} steps already: ask for more with --steps or --epochs");
+    }
     let reader = Reader::new(&model, longest_text, TESTED)?;
     let mut generator = Mt::new(seed);
 
     let (mut accuracy, loss) = reader.test(&data.test)?;
-    let (mut losses, mut tested) = (Vec::new(), vec![(0.0, loss)]);
-    let bar = Bar::new(steps, "reviews", batch)?;
+    let (mut losses, mut tested) = (Vec::new(), vec![(begin.into(), loss)]);
+    let bar = Bar::new(steps - begin, "reviews", batch)?;
     let mut order = Vec::new();
+    let listening = bar.listen()?;
+    let path = options.checkpoint.as_deref();
+    let mut place = interrupt::Place {
+        path: path.unwrap_or(Path::new("sentiment.safetensors")),
+        is_own: options.resume,
+        is_saved: false,
+    };
     for step in 1..=steps {
         if order.is_empty() {
             order = batches(&data.train, batch, &mut generator);
         }
-        training.step(&order.pop().unwrap_or_default())?;
+        let reviews = order.pop().unwrap_or_default();
+        if step <= begin {
+            training.skip(&reviews);
+            continue;
+        }
+        training.step(&reviews)?;
         let ends = step == steps;
-        let loss = if step % REPORT == 0 || ends { Some(training.trainer.progress()?.mean_loss) } else { None };
+        let mut loss = if step % REPORT == 0 { Some(training.trainer.progress()?.mean_loss) } else { None };
+        let saves = step % SAVED == 0 || ends;
+        if let Some(path) = path.filter(|_| saves) {
+            of_file(path, training.trainer.save(path, &notes))?;
+            (place.is_own, place.is_saved) = (true, true);
+        }
+        if ends && loss.is_none() {
+            // Only now: what was saved goes on to the next report, as a training does that never stopped.
+            loss = Some(training.trainer.progress()?.mean_loss);
+        }
         bar.step(loss);
         losses.extend(loss.map(|loss| (f64::from(step), f64::from(loss))));
-        if order.is_empty() || ends {
-            let (right, loss) = reader.test(&data.test)?;
+        let test = if order.is_empty() || ends { Some(reader.test(&data.test)) } else { None };
+        if interrupt::asked() {
+            bar.finish();
+            return Err(interrupt::stop(&training.trainer, place, &notes));
+        }
+        place.is_saved = false;
+        if let Some(test) = test {
+            let (right, loss) = test?;
             accuracy = right;
             tested.push((f64::from(step), loss));
             bar.line(&format!("step {step}: test loss {loss:.3}, accuracy {:.1} %", 100.0 * accuracy));
         }
     }
     bar.finish();
+    drop(listening);
     if let Some(folder) = &options.plot {
         let path = folder.join("sentiment_loss.svg");
         let lines = [Line { name: "training", points: losses }, Line { name: "test", points: tested }];
@@ -133,4 +179,14 @@ pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
         network: accuracy,
         texts: options.text.iter().zip(positive).map(answer).collect(),
     })
+}
+
+/// Goes on from a checkpoint of a training on batches of the same size.
+fn resume(trainer: &mut Trainer, path: &Path, notes: &HashMap<String, String>) -> Result<()> {
+    let saved = of_file(path, Trainer::notes(path))?;
+    let batch = saved.get("batch").map_or("none", String::as_str);
+    ensure!(saved == *notes, "the checkpoint {} was trained with --batch {batch}", path.display());
+    of_file(path, trainer.load(path))?;
+    eprintln!("resumed at step {}", trainer.steps());
+    Ok(())
 }

@@ -10,6 +10,8 @@
 //! cargo run --release --example translate -- --steps 2000 --checkpoint translate.safetensors --resume
 //! ```
 //!
+//! Ctrl-C saves the training and ends it.
+//!
 //! On 1,000 words held out, seed 0, on the CPU device (two cores of an AMD EPYC):
 //!
 //! | steps | phonemes wrong | words wrong | time |
@@ -30,11 +32,11 @@ mod common;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use common::{Bar, Choice, Line, check_place, make_folder, of_file, plot, two_digits};
+use common::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot, two_digits};
 use model::{Pronouncer, Training, Translator};
 use pairs::{Pairs, distance, letters};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use wgrnn::Device;
 
@@ -68,7 +70,7 @@ struct Arguments {
     /// Words to pronounce after training.
     #[arg(long, value_name = "WORD", num_args = 1..)]
     word: Vec<String>,
-    /// Where to save the training, every 100 steps and at its end.
+    /// Where to save the training, every 100 steps and at its end; `translate.safetensors` if it is interrupted.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// Go on from that file.
@@ -81,16 +83,14 @@ fn main() -> Result<()> {
     ensure!(arguments.steps > 0, "--steps must be at least 1");
     let asked = arguments.word.iter().map(|word| letters(word)).collect::<Result<Vec<_>>>()?;
     make_folder(arguments.plot.as_deref())?;
-    if let Some(path) = &arguments.checkpoint {
-        check_place(path)?;
-    }
+    arguments.checkpoint.as_deref().map_or(Ok(()), check_place)?;
     let pairs = Pairs::load()?;
     let device = arguments.device.device()?;
     let translator = Translator::new(&device, &pairs.phonemes, [FEATURES, HIDDEN], arguments.seed)?;
 
     let start = Instant::now();
     let mut training = Training::new(&device, &translator, &pairs.learned, BATCH, arguments.seed)?;
-    let losses = train(&pairs, &mut training, &arguments)?;
+    let losses = interrupt::or_exit(train(&pairs, &mut training, &arguments))?;
     let seconds = two_digits(start.elapsed().as_secs_f64());
     println!("trained to step {} in {seconds} s on {}", arguments.steps, device.name());
 
@@ -127,20 +127,31 @@ fn train(pairs: &Pairs, training: &mut Training, arguments: &Arguments) -> Resul
     ensure!(arguments.steps >= from, "the checkpoint has {from} steps already: ask for as many or more with --steps");
     let bar = Bar::new(arguments.steps - from, "words", BATCH)?;
     let mut losses = Vec::new();
-    for step in from..arguments.steps {
-        training.step(&pairs.batch(BATCH, seed, step))?;
-        let loss = if (step + 1) % EVERY == 0 || step + 1 == arguments.steps {
-            let loss = training.trainer.progress()?.mean_loss;
-            losses.push((f64::from(step + 1), f64::from(loss)));
-            Some(loss)
-        } else {
-            None
-        };
+    let _listening = bar.listen()?;
+    let (path, notes) = (arguments.checkpoint.as_deref(), HashMap::new());
+    let mut place = interrupt::Place {
+        path: path.unwrap_or(Path::new("translate.safetensors")),
+        is_own: arguments.resume,
+        is_saved: false,
+    };
+    for step in from + 1..=arguments.steps {
+        training.step(&pairs.batch(BATCH, seed, step - 1))?;
+        let ends = step == arguments.steps;
+        let mut loss = if step % EVERY == 0 { Some(training.trainer.progress()?.mean_loss) } else { None };
+        place.is_saved = false;
+        if let Some(path) = path.filter(|_| step % SAVED == 0 || ends) {
+            of_file(path, training.trainer.save(path, &notes))?;
+            (place.is_own, place.is_saved) = (true, true);
+        }
+        if ends && loss.is_none() {
+            // Only now: what was saved goes on to the next report, as a training does that never stopped.
+            loss = Some(training.trainer.progress()?.mean_loss);
+        }
+        losses.extend(loss.map(|loss| (f64::from(step), f64::from(loss))));
         bar.step(loss);
-        if let Some(path) =
-            arguments.checkpoint.as_ref().filter(|_| (step + 1) % SAVED == 0 || step + 1 == arguments.steps)
-        {
-            of_file(path, training.trainer.save(path, &HashMap::new()))?;
+        if interrupt::asked() {
+            bar.finish();
+            return Err(interrupt::stop(&training.trainer, place, &notes));
         }
     }
     bar.finish();

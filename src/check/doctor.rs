@@ -2,7 +2,7 @@
 
 use super::LayerReport;
 use crate::cells::{Cell, Reset};
-use crate::device::{Device, block_on};
+use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::Result;
 use crate::layer::{Direction, Lengths, Rnn, RnnCall, RnnConfig, Schedule};
 use crate::weights::RnnWeights;
@@ -47,6 +47,10 @@ pub fn layer(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
 /// # Errors
 /// As [`layer`].
 pub async fn layer_async(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
+    if !may_wait() {
+        let (device, config) = (device.clone(), config.clone());
+        return elsewhere(move || async move { layer_async(&device, &config).await }).await;
+    }
     let rnn = Rnn::new(device, config, RnnWeights::init(config, 0)?)?;
     let x = input(config);
     let mut comparisons = Vec::new();
@@ -69,6 +73,10 @@ pub fn gradients(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
 /// # Errors
 /// As [`gradients`].
 pub async fn gradients_async(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
+    if !may_wait() {
+        let (device, config) = (device.clone(), config.clone());
+        return elsewhere(move || async move { gradients_async(&device, &config).await }).await;
+    }
     let rnn = Rnn::trainable(device, config, &RnnWeights::init(config, 0)?)?;
     let x = input(config);
     let mut comparisons = Vec::new();

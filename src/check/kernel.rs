@@ -1,7 +1,7 @@
 //! A kernel on a device against its CPU twin.
 
 use super::Comparison;
-use crate::device::{Device, block_on};
+use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::Result;
 use crate::kernels::{Case, Kernel};
 
@@ -41,6 +41,10 @@ pub fn kernel(device: &Device, kernel: Kernel) -> Result<KernelReport> {
 /// # Errors
 /// As [`kernel`].
 pub async fn kernel_async(device: &Device, kernel: Kernel) -> Result<KernelReport> {
+    if !may_wait() {
+        let device = device.clone();
+        return elsewhere(move || async move { kernel_async(&device, kernel).await }).await;
+    }
     let row = kernel.row();
     let mut report =
         KernelReport { kernel: row.name, cases: 0, left_out: Vec::new(), worst: None, failures: Vec::new() };
@@ -99,7 +103,8 @@ mod tests {
         for case in Kernel::ALL.iter().flat_map(|kernel| (kernel.row().cases)(&device)) {
             // One column is the largest whatever is in it, one row is a list by itself; a step that is not taken heeds no gradient, and a loss that is
             // not finite no change of it.
-            let heedless = ["argmax of 1x1", "links of 1 among 1", "taken 0", "guard of a loss that is"];
+            let heedless =
+                ["argmax of 1x1", "links of 1 among 1", "Not", "Tried", "Untried", "guard of a loss that is"];
             if heedless.iter().any(|heedless| case.name.contains(heedless)) {
                 continue;
             }

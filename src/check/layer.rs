@@ -1,7 +1,7 @@
 //! A layer on its device against the textbook, and its gradients against the twins'.
 
 use super::Comparison;
-use crate::device::{Device, block_on};
+use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::Result;
 use crate::layer::{Output, Rnn, RnnCall, RnnGradients, State};
 use crate::reference;
@@ -76,6 +76,10 @@ impl Rnn {
         state: Option<&State>,
         call: &RnnCall,
     ) -> Result<LayerReport> {
+        if !may_wait() {
+            let (rnn, x, state, call) = (self.clone(), x.to_owned(), state.cloned(), call.clone());
+            return elsewhere(move || async move { rnn.check_async(x.view(), state.as_ref(), &call).await }).await;
+        }
         let got = self.forward_with_async(x, state, call).await?;
         let lengths = call.lengths.list();
         let lengths = lengths.as_deref();
@@ -114,6 +118,10 @@ impl Rnn {
     /// # Errors
     /// As [`Rnn::check_gradients`].
     pub async fn check_gradients_async(&self, x: ArrayView3<'_, f32>, call: &RnnCall) -> Result<LayerReport> {
+        if !may_wait() {
+            let (rnn, x, call) = (self.clone(), x.to_owned(), call.clone());
+            return elsewhere(move || async move { rnn.check_gradients_async(x.view(), &call).await }).await;
+        }
         let twin = Self::trainable(&Device::cpu(), self.config(), &*self.weights_async().await?)?;
         let shape = crate::layer::output_shape(self, x.shape(), call)?;
         // Numbers of either sign, none of them 0.

@@ -1,13 +1,15 @@
 //! Adam, with decay in the gradient or decoupled from it.
 
 use super::Call;
+use super::overflow::{is_idle, note_large};
 use crate::kernels::AdamParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let p: AdamParams = call.params();
     let (gradient, hyper, control) = (call.read(0), call.read_indices(1), call.read(2));
     let (weights, moment, square) = (call.write(3), call.write(4), call.write(5));
-    if control[1] == 0.0 {
+    let status = bytemuck::cast_slice_mut::<f32, u32>(call.write(6));
+    if is_idle(p.trial, control, status) {
         return;
     }
     let [rate, correction_1, correction_2] = [hyper[2], hyper[3], hyper[4]].map(f32::from_bits);
@@ -15,18 +17,28 @@ pub(crate) fn run(call: &mut Call<'_>) {
         [p.beta_1, p.beta_2, p.epsilon, p.decay, p.max_value].map(f32::from_bits);
     let count = p.count as usize;
     let all = weights[..count].iter_mut().zip(&gradient[..count]).zip(&mut moment[..count]).zip(&mut square[..count]);
-    for (((w, g), m), v) in all {
+    for (((weight, g), old_m), old_v) in all {
         let mut g = g * control[0];
         if p.max_value != 0 {
             g = g.clamp(-most, most);
         }
+        let mut w = *weight;
         if p.decoupled != 0 {
-            *w -= rate * decay * *w;
+            w -= rate * decay * w;
         } else {
-            g += decay * *w;
+            g += decay * w;
         }
-        *m = beta_1 * *m + (1.0 - beta_1) * g;
-        *v = beta_2 * *v + (1.0 - beta_2) * g * g;
-        *w -= rate * (*m * correction_1) / ((*v * correction_2).sqrt() + epsilon);
+        let m = beta_1 * *old_m + (1.0 - beta_1) * g;
+        let v = beta_2 * *old_v + (1.0 - beta_2) * g * g;
+        w -= rate * (m * correction_1) / ((v * correction_2).sqrt() + epsilon);
+        if p.trial != 0 {
+            if !(w.is_finite() && m.is_finite() && v.is_finite()) {
+                status[0] = hyper[1];
+                return;
+            }
+            continue;
+        }
+        (*weight, *old_m, *old_v) = (w, m, v);
+        note_large(status, w, m, v);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a step of training is taken, and what gradients are multiplied with.
+//! Whether a step of training is taken, or tried before, and what gradients are multiplied with.
 
 use super::Call;
 use crate::kernels::GuardParams;
@@ -23,4 +23,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
     }
     control[0] = if p.max_norm == 0 { 1.0 } else { (f32::from_bits(p.max_norm) / (square.sqrt() + 1.0e-6)).min(1.0) };
     control[1] = if go { 1.0 } else { 0.0 };
+    // A rate of more than 1000, infinite or NaN: by its bits, for it is not negative.
+    let risky = square > 1.0e24 || hyper[2] > 0x447a_0000 || hyper[5] != 0 || status[5] != 0 || p.wary != 0;
+    control[2] = if risky { 1.0 } else { 0.0 };
+    // The step that is tried now says it anew.
+    status[5] = 0;
 }

@@ -1,8 +1,13 @@
 //! Which adapter, and what is asked of it.
 
-use super::{AdapterReport, Autotune, Class, Gpu};
+#[cfg(not(target_arch = "wasm32"))]
+use super::block_on;
+use super::identity::is_probing;
+use super::{AdapterReport, Autotune, Class, Gpu, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use std::sync::Arc;
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::LazyLock;
 
 /// How to choose and use an adapter. Where a choice is left open the environment decides, then the adapter's class.
 #[derive(Clone, Debug, Default)]
@@ -35,11 +40,15 @@ pub struct GpuOptions {
 /// All adapters, the best first.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn adapters() -> Vec<AdapterReport> {
-    pollster::block_on(adapters_async())
+    block_on(adapters_async())
 }
 
 /// The same as a future.
 pub async fn adapters_async() -> Vec<AdapterReport> {
+    if may_wait() { list().await } else { elsewhere(list).await }
+}
+
+async fn list() -> Vec<AdapterReport> {
     find().await.iter().map(AdapterReport::of_adapter).collect()
 }
 
@@ -58,26 +67,38 @@ pub(super) fn none_found() -> Error {
 
 /// Whether adapters can be asked for. In WebAssembly wgpu panics where the global object is neither a window nor a
 /// worker, as in Node.js.
+#[cfg(target_arch = "wasm32")]
 fn is_reachable() -> bool {
-    #[cfg(target_arch = "wasm32")]
-    {
-        use wasm_bindgen_futures::js_sys::{Reflect, global};
-        let has = |name: &str| Reflect::get(&global(), &name.into()).is_ok_and(|value| !value.is_undefined());
-        has("Window") || has("WorkerGlobalScope")
-    }
-    #[cfg(not(target_arch = "wasm32"))]
-    true
+    use wasm_bindgen_futures::js_sys::{Reflect, global};
+    let has = |name: &str| Reflect::get(&global(), &name.into()).is_ok_and(|value| !value.is_undefined());
+    has("Window") || has("WorkerGlobalScope")
 }
 
-async fn find() -> Vec<wgpu::Adapter> {
+fn descriptor() -> wgpu::InstanceDescriptor {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::PRIMARY;
+    descriptor.with_env()
+}
+
+/// From one instance for the whole process: buffers of two instances may have the same identity, so that one device's
+/// buffer would be taken for another's.
+#[cfg(not(target_arch = "wasm32"))]
+async fn enumerate() -> Vec<wgpu::Adapter> {
+    static INSTANCE: LazyLock<wgpu::Instance> = LazyLock::new(|| wgpu::Instance::new(descriptor()));
+    INSTANCE.enumerate_adapters(descriptor().backends).await
+}
+
+/// In a browser each object is itself.
+#[cfg(target_arch = "wasm32")]
+async fn enumerate() -> Vec<wgpu::Adapter> {
     if !is_reachable() {
         return Vec::new();
     }
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::PRIMARY;
-    let descriptor = descriptor.with_env();
-    let backends = descriptor.backends;
-    let mut adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
+    wgpu::Instance::new(descriptor()).enumerate_adapters(descriptor().backends).await
+}
+
+async fn find() -> Vec<wgpu::Adapter> {
+    let mut adapters = enumerate().await;
     let low = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
     adapters.sort_by_key(|adapter| match AdapterReport::of_adapter(adapter).class {
         Class::Discrete => 1,
@@ -143,10 +164,10 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
     report.features.cooperative_matrices = AdapterReport::of_adapter(adapter).features.cooperative_matrices;
     let gpu = Gpu::new(device, queue, report, options)?;
     let faults = Arc::clone(&gpu.faults);
-    gpu.device.on_uncaptured_error(Arc::new(move |error| faults.report(&error.to_string())));
-    let faults = Arc::clone(&gpu.faults);
-    gpu.device.set_device_lost_callback(move |reason, message| {
-        faults.report_loss(format!("device lost ({reason:?}): {message}"));
-    });
+    gpu.device.on_uncaptured_error(Arc::new(move |error| {
+        if !is_probing() {
+            faults.report(&error.to_string());
+        }
+    }));
     Ok(gpu)
 }

@@ -1,5 +1,6 @@
 //! A wgpu device with the kernels compiled for it.
 
+use super::waiting::{elsewhere, may_wait};
 use super::{AdapterReport, GpuOptions, TuningReport};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Cooperative, Dialect, Kernel, MAX_BINDINGS, Variant, compose};
@@ -7,6 +8,7 @@ use crate::layer::Tuning;
 use crate::plan::PlanLimits;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Uniform parameters of a dispatch begin at multiples of this: the largest alignment that WebGPU lets a device ask for.
@@ -67,7 +69,12 @@ struct Layout {
 pub(crate) struct Faults {
     errors: Mutex<Errors>,
     loss: OnceLock<String>,
+    /// The caller's, to be told of the loss.
+    on_loss: Mutex<Vec<LossCallback>>,
 }
+
+/// What a caller wants to do with the reason for which a device was lost.
+type LossCallback = Box<dyn FnOnce(&str) + Send>;
 
 #[derive(Default)]
 struct Errors {
@@ -87,9 +94,30 @@ impl Faults {
         errors.count += 1;
     }
 
-    pub fn report_loss(&self, message: String) {
-        // The first one is the one that matters.
-        drop(self.loss.set(message));
+    pub fn report_loss(&self, reason: String) {
+        // The first reason is the one that matters.
+        if self.loss.set(reason).is_ok() {
+            self.tell_loss();
+        }
+    }
+
+    /// Calls this once when the device is lost, or now if it is.
+    pub fn on_loss(&self, callback: LossCallback) {
+        locked(&self.on_loss).push(callback);
+        self.tell_loss();
+    }
+
+    fn tell_loss(&self) {
+        if let Some(reason) = self.loss.get() {
+            // Not while the lock is held: a callback may ask for another one.
+            let callbacks = std::mem::take(&mut *locked(&self.on_loss));
+            callbacks.into_iter().for_each(|callback| callback(reason));
+        }
+    }
+
+    /// An error if the device is known to be lost.
+    pub fn lost(&self) -> Result<()> {
+        self.loss.get().map_or(Ok(()), |reason| Err(Error::DeviceLost { reason: reason.clone() }))
     }
 
     fn count(&self) -> u64 {
@@ -97,18 +125,28 @@ impl Faults {
     }
 
     /// What nobody was told of yet.
-    fn take(&self) -> Option<String> {
+    fn take(&self, during: &str) -> Result<()> {
         let told = locked(&self.errors).told;
-        self.since(told)
+        self.since(told, during)
     }
 
     /// What came after so many errors: whoever waited meanwhile is told.
-    fn since(&self, count: u64) -> Option<String> {
+    fn since(&self, count: u64, during: &str) -> Result<()> {
+        self.lost()?;
         let mut errors = locked(&self.errors);
-        let error = (errors.count > count).then(|| errors.message.clone());
+        let error = (errors.count > count).then(|| fault(during, &errors.message));
         errors.told = errors.count;
-        self.loss.get().cloned().or(error)
+        error.map_or(Ok(()), Err)
     }
+}
+
+/// What wgpu's validation says, as an error of this library.
+fn fault(during: &str, message: &str) -> Error {
+    // As wgpu words it where two devices meet.
+    if message.contains("doesn't match Device with") {
+        return Error::OtherDevice { tensor: format!("something used while {during}") };
+    }
+    Error::Gpu { during: during.to_owned(), message: message.to_owned() }
 }
 
 /// A staging buffer that is being mapped, and the bytes of each part in it.
@@ -153,6 +191,14 @@ impl Gpu {
         let words = Kernel::ALL.iter().map(|kernel| 4 * kernel.row().params.len() as u32).max().unwrap_or(0);
         let immediates = !options.portable && report.features.immediates && limits.immediate_bytes >= words;
         let faults = Arc::<Faults>::default();
+        let loses = Arc::clone(&faults);
+        device.set_device_lost_callback(move |reason, message| {
+            let what =
+                if reason == wgpu::DeviceLostReason::Destroyed { "it was destroyed" } else { "its driver failed" };
+            let message = message.trim();
+            let said = if message.is_empty() { what.to_owned() } else { format!("{what}: {message}") };
+            loses.report_loss(said);
+        });
         let (params_layout, layouts) = guard(&device, &faults, "creating layouts", || {
             let params_layout = params_layout(&device);
             let layout = |key| (key, Layout::new(&device, key, &params_layout, immediates));
@@ -199,28 +245,94 @@ impl Gpu {
         Some(Cooperative { edge, subgroups: (lanes / self.report.subgroup.1.max(1)).max(1) })
     }
 
-    /// Runs wgpu calls, and gives what they complained of.
+    /// Runs wgpu calls, and gives what they complained of: a lost device above all, of which wgpu says nothing.
     pub fn guarded<T>(&self, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
-        // Before: what is refused has not been done.
-        self.faults.take().map_or(Ok(()), |message| Err(Error::Gpu { during: during.to_owned(), message }))?;
-        guard(&self.device, &self.faults, during, calls)
+        let made = self.complained(during, calls)?;
+        self.check_alive()?;
+        Ok(made)
     }
 
-    pub fn wait(&self) -> Result<()> {
-        let during = "waiting for the GPU";
-        let fault = |message| Error::Gpu { during: during.to_owned(), message };
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| fault(error.to_string()))?;
-        self.faults.take().map_or(Ok(()), |message| Err(fault(message)))
+    /// The same, but for a lost device that wgpu is silent about: for calls after which its loss is seen.
+    fn complained<T>(&self, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
+        // Before: what is refused has not been done.
+        self.faults.take(during)?;
+        guard(&self.device, &self.faults, during, calls).or_else(|error| {
+            // What is made on a lost device is invalid, which is what wgpu complains of.
+            self.check_alive()?;
+            Err(error)
+        })
+    }
+
+    /// Copies bytes to the beginning of a buffer.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8], during: &str) -> Result<()> {
+        let Some(size) = wgpu::BufferSize::new(bytes.len() as u64) else { return Ok(()) };
+        let written = self.complained(during, || {
+            self.queue.write_buffer_with(buffer, 0, size).map(|mut view| view.copy_from_slice(bytes)).is_some()
+        })?;
+        // Where there is no view and no complaint, the device is lost.
+        if written { Ok(()) } else { Err(self.loss()) }
+    }
+
+    /// Copies bytes to the beginning of a buffer.
+    #[cfg(target_arch = "wasm32")]
+    pub fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8], during: &str) -> Result<()> {
+        self.guarded(during, || self.queue.write_buffer(buffer, 0, bytes))
+    }
+
+    /// Lets wgpu tell what has happened meanwhile.
+    fn poll(&self, how: wgpu::PollType) -> Result<std::result::Result<wgpu::PollStatus, wgpu::PollError>> {
+        poll(&self.device, &self.faults, how)
+    }
+
+    /// Waits for all submitted work.
+    async fn finish(&self, during: &str) -> Result<()> {
+        let all = wgpu::PollType::wait_indefinitely();
+        let polled = if may_wait() {
+            self.poll(all)
+        } else {
+            let (device, faults) = (self.device.clone(), Arc::clone(&self.faults));
+            elsewhere(move || async move { poll(&device, &faults, all) }).await
+        };
+        polled?.map(drop).map_err(|error| Error::Gpu { during: during.to_owned(), message: error.to_string() })
+    }
+
+    /// An error if the device is lost, which wgpu tells nobody who does not submit: a mapped buffer can't be had then.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn check_alive(&self) -> Result<()> {
+        self.faults.lost()?;
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some("probe"),
+            size: 16,
+            usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: true,
+        };
+        let is_alive = guard(&self.device, &self.faults, "looking whether the device is lost", || {
+            self.device.create_buffer(&descriptor).get_mapped_range(..).is_ok()
+        })?;
+        if is_alive { Ok(()) } else { Err(self.loss()) }
+    }
+
+    /// A browser tells of it later.
+    #[cfg(target_arch = "wasm32")]
+    pub fn check_alive(&self) -> Result<()> {
+        self.faults.lost()
+    }
+
+    fn loss(&self) -> Error {
+        loss(&self.device, &self.faults)
     }
 
     pub async fn wait_async(&self) -> Result<()> {
+        let during = "waiting for the GPU";
         let (send, receive) = futures_channel::oneshot::channel();
         // A receiver that is gone has no use for it, and a sender that is gone has nothing to wait for.
         self.queue.on_submitted_work_done(move || send.send(()).unwrap_or_default());
-        self.wait()?;
+        self.finish(during).await?;
         receive.await.unwrap_or_default();
-        // In a browser errors come while this waits.
-        self.wait()
+        self.faults.take(during)?;
+        // A destroyed device is silent.
+        self.check_alive()
     }
 
     /// The first `count` words of a buffer, once the work submitted before is done.
@@ -234,8 +346,8 @@ impl Gpu {
     pub async fn read_all(&self, parts: &[(&wgpu::Buffer, usize)], during: &str) -> Result<Vec<Vec<u32>>> {
         let fault = |message: String| Error::Gpu { during: during.to_owned(), message };
         let faults = self.faults.count();
-        let staged = self.guarded(during, || self.stage(parts))?;
-        self.wait()?;
+        let staged = self.complained(during, || self.stage(parts))?;
+        self.finish(during).await?;
         let mut read = Vec::with_capacity(parts.len());
         for Staged { buffer, parts, mapped } in staged {
             let received = mapped.await.map_err(|error| error.to_string());
@@ -245,7 +357,10 @@ impl Gpu {
                 self.wait_async().await?;
             }
             // In a browser errors come while this waits.
-            self.faults.since(faults).map_or(Ok(()), |message| Err(fault(message)))?;
+            self.faults.since(faults, during)?;
+            if received.is_err() {
+                self.check_alive()?;
+            }
             received.map_err(fault)?;
             let mapped = buffer.get_mapped_range(..).map_err(|error| fault(error.to_string()))?;
             read.extend(parts.into_iter().map(|bytes| bytemuck::pod_collect_to_vec(&mapped[bytes])));
@@ -415,6 +530,30 @@ fn texture_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
     }
 }
 
+/// Lets wgpu tell what has happened meanwhile.
+fn poll(
+    device: &wgpu::Device,
+    faults: &Faults,
+    how: wgpu::PollType,
+) -> Result<std::result::Result<wgpu::PollStatus, wgpu::PollError>> {
+    // Where the driver loses the device, wgpu tells its callback and then panics.
+    catch_unwind(AssertUnwindSafe(|| device.poll(how))).map_err(|_| {
+        faults.report_loss("its driver failed".to_owned());
+        loss(device, faults)
+    })
+}
+
+/// The error of a device that is lost, with the reason where the driver tells it: wgpu does once no work is left.
+fn loss(device: &wgpu::Device, faults: &Faults) -> Error {
+    if faults.lost().is_ok() {
+        // What it answers does not matter: the device is lost.
+        drop(catch_unwind(AssertUnwindSafe(|| device.poll(wgpu::PollType::wait_indefinitely()))));
+    }
+    // The callback may have been replaced by the caller's own.
+    faults.report_loss("it was destroyed, or its driver failed".to_owned());
+    faults.lost().err().unwrap_or(Error::DeviceLost { reason: String::new() })
+}
+
 /// What a scope saw.
 #[cfg(not(target_arch = "wasm32"))]
 fn popped(scope: wgpu::ErrorScopeGuard, _during: &str, _faults: &Arc<Faults>) -> Option<wgpu::Error> {
@@ -434,7 +573,12 @@ fn popped(scope: wgpu::ErrorScopeGuard, during: &str, faults: &Arc<Faults>) -> O
 }
 
 /// Error scopes around wgpu calls: without them an error would panic on a device that the caller lent.
-fn guard<T>(device: &wgpu::Device, faults: &Arc<Faults>, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
+pub(super) fn guard<T>(
+    device: &wgpu::Device,
+    faults: &Arc<Faults>,
+    during: &str,
+    calls: impl FnOnce() -> T,
+) -> Result<T> {
     let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
     let mut scopes = filters.map(|filter| Some(device.push_error_scope(filter)));
     let value = calls();
@@ -445,7 +589,7 @@ fn guard<T>(device: &wgpu::Device, faults: &Arc<Faults>, during: &str, calls: im
     }
     match first {
         None => Ok(value),
-        Some(error) => Err(Error::Gpu { during: during.to_owned(), message: error.to_string() }),
+        Some(error) => Err(fault(during, &error.to_string())),
     }
 }
 

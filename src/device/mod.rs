@@ -3,6 +3,7 @@
 mod autotune;
 mod choose;
 mod gpu;
+mod identity;
 mod progress;
 mod report;
 mod waiting;
@@ -13,7 +14,7 @@ pub use choose::adapters;
 pub use choose::{GpuOptions, adapters_async};
 pub(crate) use gpu::{Gpu, LayoutKey, PARAMS_STRIDE, locked};
 pub use report::{AdapterReport, Class, Features, Limits};
-pub(crate) use waiting::block_on;
+pub(crate) use waiting::{block_on, elsewhere, may_wait};
 
 use crate::error::{Error, Result};
 use crate::kernels::Cooperative;
@@ -63,12 +64,23 @@ impl Device {
         block_on(Self::gpu_async(options))
     }
 
-    /// The same as a future. Creating the adapter and the device does not block; collecting wgpu's errors afterwards
-    /// does, which on native backends are there at once; and so does measuring for [`Autotune`], which a browser can't.
+    /// The same as a future.
     ///
     /// # Errors
-    /// As [`Device::gpu`]; [`Unsupported`](crate::Error::Unsupported) for [`Autotune`] in a browser.
+    /// As [`Device::gpu`]; [`Unsupported`](crate::Error::Unsupported) for [`Autotune`] in a browser, which can't wait for
+    /// measurements.
     pub async fn gpu_async(options: &GpuOptions) -> Result<Self> {
+        if may_wait() {
+            return Self::open(options).await;
+        }
+        let options = options.clone();
+        elsewhere(move || async move { Self::open(&options).await }).await
+    }
+
+    async fn open(options: &GpuOptions) -> Result<Self> {
+        if cfg!(target_arch = "wasm32") && options.autotune.is_some() {
+            return Err(Error::unsupported("autotune in a browser", "it can't wait for measurements"));
+        }
         let mut device = Self(Arc::new(Inner { gpu: Some(choose::open(options).await?), note: None }));
         if device.cooperative(1).is_some()
             && let Some(fault) = autotune::cooperative_fault(&device)
@@ -76,12 +88,6 @@ impl Device {
         {
             inner.note = Some(format!("cooperative matrices are not used: {fault}"));
             inner.gpu.iter_mut().for_each(Gpu::refuse_cooperative);
-        }
-        if cfg!(target_arch = "wasm32") && options.autotune.is_some() {
-            return Err(Error::unsupported(
-                "autotune in a browser",
-                "a page can't wait for measurements; choose a class instead",
-            ));
         }
         if let Some(autotune) = options.autotune.clone().or_else(Autotune::from_environment) {
             let (tuning, report) = autotune::tuned(&device, &autotune);
@@ -96,12 +102,19 @@ impl Device {
     /// A device over wgpu objects of the caller's. Kernels use the features that `device` was made with; immediates and
     /// subgroups help where they are.
     ///
+    /// wgpu keeps one callback for the loss of a device, and this sets it, so that every later call can say why the device
+    /// was lost. [`Device::on_lost`] calls back whoever wants to know.
+    ///
     /// # Errors
+    /// [`OtherDevice`](crate::Error::OtherDevice) where the queue is not this device's,
+    /// [`DeviceLost`](crate::Error::DeviceLost) where the device is lost already,
     /// [`Limit`](crate::Error::Limit) where the device was made for fewer than 8 storage buffers a stage or 64
     /// invocations a workgroup. More is asked for only by the sizes that need it.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         let report = AdapterReport::of_device(&device);
-        Ok(Self(Arc::new(Inner { gpu: Some(Gpu::new(device, queue, report, &GpuOptions::default())?), note: None })))
+        let gpu = Gpu::new(device, queue, report, &GpuOptions::default())?;
+        gpu.check_queue()?;
+        Ok(Self(Arc::new(Inner { gpu: Some(gpu), note: None })))
     }
 
     /// The CPU, with the kernels' twins on all of its cores, or as many as `RAYON_NUM_THREADS` says; on one where the caller is
@@ -116,7 +129,8 @@ impl Device {
     /// slowly than the CPU device. It is taken only where the environment names it (`WGPU_ADAPTER_NAME`, as in
     /// [`Device::gpu`]), or by [`Device::gpu`], which takes the best adapter there is.
     pub fn auto() -> Self {
-        block_on(async { Ok(Self::auto_async().await) }).unwrap_or_else(|error| Self::cpu_for(&error.to_string()))
+        let device: Result<Self> = block_on(async { Ok(Self::auto_async().await) });
+        device.unwrap_or_else(|error| Self::cpu_for(&error.to_string()))
     }
 
     /// The same as a future.
@@ -194,12 +208,20 @@ impl Device {
         self.gpu_ref().map(|gpu| (&gpu.device, &gpu.queue))
     }
 
+    /// Calls this once with the reason when the device is lost, or now if it is. Nothing on a lost device can be used any
+    /// more: every call that needs it is an error, [`DeviceLost`](crate::Error::DeviceLost). The CPU is never lost.
+    pub fn on_lost(&self, callback: impl FnOnce(&str) + Send + 'static) {
+        if let Some(gpu) = self.gpu_ref() {
+            gpu.faults.on_loss(Box::new(callback));
+        }
+    }
+
     /// Waits until all submitted work is done.
     ///
     /// # Errors
-    /// [`Gpu`](crate::Error::Gpu) where the device was lost.
+    /// [`DeviceLost`](crate::Error::DeviceLost).
     pub fn wait(&self) -> Result<()> {
-        self.gpu_ref().map_or(Ok(()), Gpu::wait)
+        block_on(self.wait_async())
     }
 
     /// The same as a future.

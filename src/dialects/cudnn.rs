@@ -78,7 +78,7 @@ impl Weights {
         let r = stacked("recurrent matrices", &self.recurrent)?;
         let w = match input {
             InputMode::Linear => stacked("input matrices", &self.input)?,
-            InputMode::Skip => skipping(gates, r.nrows() / gates),
+            InputMode::Skip => skipping(gates, r.nrows() / gates)?,
         };
         let some = |what, biases: &[Array1<f32>], has: bool| has.then(|| stacked(what, biases)).transpose();
         let biases = Biases {
@@ -108,8 +108,13 @@ impl Weights {
                 return Err(Error::unsupported(name, "cuDNN has none"));
             }
         }
+        for (name, matrix) in [("W", &weights.w), ("R", &weights.r)] {
+            if matrix.is_empty() {
+                return Err(Error::shape(name, "at least one row and one column", matrix.shape()));
+            }
+        }
         let units = weights.r.nrows() / gates;
-        if input == InputMode::Skip && weights.w != skipping(gates, units) {
+        if input == InputMode::Skip && !is_skipping(gates, units, &weights.w) {
             let reason = "its W would be lost, for it is no identity for each gate; use InputMode::Linear";
             return Err(Error::unsupported("cuDNN's skipped input", reason));
         }
@@ -149,8 +154,24 @@ impl BiasMode {
 }
 
 /// The identity for each gate.
-fn skipping(gates: usize, units: usize) -> Array2<f32> {
-    Array2::from_shape_fn((gates * units, units), |(i, j)| f32::from(u8::from(i % units == j)))
+fn skipping(gates: usize, units: usize) -> Result<Array2<f32>> {
+    let rows = gates * units;
+    let mut values = Vec::new();
+    let count = rows.checked_mul(units);
+    if count.is_none_or(|count| values.try_reserve_exact(count).is_err()) {
+        let bytes = (rows as u64).saturating_mul(4 * units as u64);
+        return Err(Error::OutOfMemory { what: "W of a skipped input".to_owned(), bytes });
+    }
+    values.extend((0..rows).flat_map(|i| (0..units).map(move |j| identity(units, i, j))));
+    Array2::from_shape_vec((rows, units), values).map_err(|error| Error::Plan(format!("W of a skipped input: {error}")))
+}
+
+fn is_skipping(gates: usize, units: usize, w: &Array2<f32>) -> bool {
+    w.dim() == (gates * units, units) && w.indexed_iter().all(|((i, j), &value)| value == identity(units, i, j))
+}
+
+fn identity(units: usize, i: usize, j: usize) -> f32 {
+    f32::from(u8::from(i % units == j))
 }
 
 /// Gates in one array; all of one size.
@@ -159,6 +180,9 @@ fn stacked<D: ndarray::Dimension + ndarray::RemoveAxis>(
     gates: &[ndarray::Array<f32, D>],
 ) -> Result<ndarray::Array<f32, D>> {
     let shapes: Vec<_> = gates.iter().map(|gate| gate.shape().to_vec()).collect();
+    if let Some(empty) = shapes.iter().find(|shape| shape.contains(&0)) {
+        return Err(Error::shape(format!("cuDNN's {what}"), "at least one number along each axis", empty));
+    }
     if let Some(other) = shapes.iter().find(|shape| Some(*shape) != shapes.first()) {
         return Err(Error::shape(format!("cuDNN's {what}"), &shapes[0], other));
     }

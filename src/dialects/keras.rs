@@ -31,7 +31,8 @@ impl Weights {
     /// [`Shape`](Error::Shape) for arrays that are not this cell's.
     pub fn to_own(&self, cell: Cell) -> Result<(Bias, LayerWeights)> {
         let units = self.recurrent_kernel.nrows();
-        let columns = cell.gates() * units;
+        // An array without elements may have any number of rows.
+        let columns = if self.recurrent_kernel.is_empty() { 0 } else { cell.gates() * units };
         for (name, array) in [("kernel", &self.kernel), ("recurrent_kernel", &self.recurrent_kernel)] {
             if array.ncols() != columns || array.is_empty() {
                 let expected = format!("[·, {columns}] of {} with {units} units", cell.name());
@@ -77,6 +78,11 @@ impl Weights {
         for (name, has) in others {
             if has {
                 return Err(Error::unsupported(name, "Keras has none"));
+            }
+        }
+        for (name, matrix) in [("W", &weights.w), ("R", &weights.r)] {
+            if matrix.is_empty() {
+                return Err(Error::shape(name, "at least one row and one column", matrix.shape()));
             }
         }
         let rows = weights.w.nrows();

@@ -15,9 +15,8 @@
 use crate::cells::Cell;
 use crate::error::{Error, Result};
 use crate::layer::{Bias, Direction, RnnConfig};
-use crate::weights::RnnWeights;
-use crate::weights::files::{fault, read_file, serialize, tensor};
-use safetensors::SafeTensors;
+use crate::weights::files::{Archive, Extent, equations, of_file, read_file, serialize};
+use crate::weights::{self, RnnWeights, wanted};
 use std::path::Path;
 
 /// Which modules have a state dict's names.
@@ -32,10 +31,12 @@ pub enum Module {
 /// Reads a state dict whose names begin with `prefix`, which may be empty, of either kind of module.
 ///
 /// # Errors
-/// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file, [`MissingWeight`](Error::MissingWeight),
-/// [`Shape`](Error::Shape) for tensors that are not of this cell, [`NotFinite`](Error::NotFinite).
+/// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or one of another format,
+/// [`MissingWeight`](Error::MissingWeight) with what the file has instead, [`LeftOver`](Error::LeftOver) for layers and directions
+/// that the others don't lead to, [`Shape`](Error::Shape) for tensors that are not of this cell,
+/// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where a file of this library says that it is of another cell.
 pub fn load(path: impl AsRef<Path>, cell: Cell, prefix: &str) -> Result<(RnnConfig, RnnWeights)> {
-    from_safetensors(&read_file(path.as_ref())?, cell, prefix)
+    from_safetensors(&read_file(path.as_ref())?, cell, prefix).map_err(of_file(path.as_ref()))
 }
 
 /// The same from bytes.
@@ -43,25 +44,29 @@ pub fn load(path: impl AsRef<Path>, cell: Cell, prefix: &str) -> Result<(RnnConf
 /// # Errors
 /// As [`load`].
 pub fn from_safetensors(bytes: &[u8], cell: Cell, prefix: &str) -> Result<(RnnConfig, RnnWeights)> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| fault(&error))?;
-    let shape = |name: &str| file.tensor(&format!("{prefix}{name}")).ok().map(|view| view.shape().to_vec());
+    let archive = Archive::read(bytes)?;
+    let shape = |name: &str| archive.shape(&format!("{prefix}{name}"));
     let module = if shape("weight_ih").is_some() { Module::Cell } else { Module::Stack };
-    let config = config(cell, module, shape).map_err(|error| prefixed(error, prefix))?;
+    let named = |error| match error {
+        Error::MissingWeight(name) => archive.missing(prefix, &name, &[], weights::is_recurrent),
+        // Errors name tensors as the file does.
+        Error::Shape { tensor, expected, got } => Error::Shape { tensor: format!("{prefix}{tensor}"), expected, got },
+        other => other,
+    };
+    let config = config(cell, module, shape).map_err(named)?;
     let name = |name: &str| format!("{prefix}{}", module.name(name));
-    let weights = RnnWeights::collect(&config, |own| tensor(&file, &name(own)));
-    let weights = weights.and_then(|weights| weights.check(&config).map(|()| weights));
-    if let Ok(weights) = &weights {
-        let taken: Vec<_> = weights.named().map(|(name, _)| module.name(&name).to_owned()).collect();
-        let names = file.names();
-        let own = names.iter().filter_map(|name| name.strip_prefix(prefix));
-        // A layer or a direction that the others do not lead to would be left out silently.
-        if let Some(name) = own.into_iter().find(|name| is_recurrent(name) && !taken.iter().any(|taken| taken == name))
-        {
-            let layers = format!("none beside {} layers of {} directions", config.layer_count(), config.directions());
-            return Err(Error::shape(format!("{prefix}{name}"), layers, shape(name).unwrap_or_default()));
-        }
+    let weights = RnnWeights::collect(&config, |own| archive.tensor(&name(own))).map_err(named)?;
+    weights.check(&config)?;
+    // A layer or a direction that the others do not lead to would be left out silently.
+    let taken: Vec<String> = RnnWeights::names_of(&config).map(|own| name(&own)).collect();
+    let names = archive.names().into_iter();
+    let left = names.filter(|name| name.strip_prefix(prefix).is_some_and(weights::is_recurrent));
+    let left: Vec<String> = left.filter(|name| !taken.iter().any(|taken| taken == name)).map(str::to_owned).collect();
+    if !left.is_empty() {
+        return Err(Error::LeftOver { tensors: left, expected: wanted(&config) });
     }
-    Ok((config, weights.map_err(|error| prefixed(error, prefix))?))
+    equations::check(&archive.notes, &config, prefix, Extent::Whole)?;
+    Ok((config, weights))
 }
 
 /// A safetensors file with a module's names, each after `prefix`.
@@ -78,7 +83,8 @@ pub fn to_safetensors(weights: &RnnWeights, module: Module, prefix: &str) -> Res
     if let Some((name, _)) = weights.named().find(|(name, _)| !is_recurrent(name) || name.contains("_head")) {
         return Err(Error::unsupported(format!("tensor '{name}'"), "PyTorch's modules have no such tensor"));
     }
-    serialize(weights.named().map(|(name, array)| (format!("{prefix}{}", module.name(&name)), array)), None)
+    let named = weights.named().map(|(name, array)| (format!("{prefix}{}", module.name(&name)), array));
+    serialize(named, weights.equations_note(prefix))
 }
 
 impl Module {
@@ -135,13 +141,4 @@ fn is_recurrent(name: &str) -> bool {
     let rest = rest.rsplit_once("_head").filter(|(_, head)| is_number(head)).map_or(rest, |(rest, _)| rest);
     let layer = rest.strip_suffix("_reverse").unwrap_or(rest).strip_prefix("_l");
     rest.is_empty() || layer.is_some_and(is_number)
-}
-
-/// Errors name tensors as the file does.
-fn prefixed(error: Error, prefix: &str) -> Error {
-    match error {
-        Error::MissingWeight(name) => Error::MissingWeight(format!("{prefix}{name}")),
-        Error::Shape { tensor, expected, got } => Error::Shape { tensor: format!("{prefix}{tensor}"), expected, got },
-        other => other,
-    }
 }

@@ -1869,55 +1869,113 @@ fn element_loss_case(count: usize, binary: bool) -> Case {
     }
 }
 
-/// Loss, squared norm, largest norm, first bad step.
+/// Steps that are compared as numbers, which small integers would not be.
+const STEP: u32 = 1.5_f32.to_bits();
+
+/// Loss, squared norm, largest norm, first bad step; the learning rate, and whether weights are unknown, a number is large,
+/// and the optimiser wary.
 pub(super) fn guard(_: &Device) -> Vec<Case> {
+    let usual = (0.1, [false; 3]);
     let cases = [
-        ("a good step", 1.5, 4.0, 0.0, 0),
-        ("a norm to clip", 1.5, 400.0, 5.0, 0),
-        ("a small norm", 1.5, 4.0, 5.0, 0),
-        ("a loss that is NaN", f32::NAN, 4.0, 5.0, 0),
-        ("a loss that is infinite", f32::INFINITY, 4.0, 0.0, 0),
-        ("gradients that are not finite", 1.5, f32::NAN, 0.0, 0),
-        ("an overflowing norm", 1.5, f32::INFINITY, 1.0, 0),
-        ("a step after a bad one", 1.5, 4.0, 0.0, 3),
+        ("a good step", (1.5, 4.0, 0.0, 0), usual),
+        ("a norm to clip", (1.5, 400.0, 5.0, 0), usual),
+        ("a small norm", (1.5, 4.0, 5.0, 0), usual),
+        ("a loss that is NaN", (f32::NAN, 4.0, 5.0, 0), usual),
+        ("a loss that is infinite", (f32::INFINITY, 4.0, 0.0, 0), usual),
+        ("gradients that are not finite", (1.5, f32::NAN, 0.0, 0), usual),
+        ("an overflowing norm", (1.5, f32::INFINITY, 1.0, 0), usual),
+        ("a step after a bad one", (1.5, 4.0, 0.0, STEP + 1), usual),
+        ("large gradients", (1.5, 2e24, 0.0, 0), usual),
+        ("a large rate", (1.5, 4.0, 0.0, 0), (1001.0, [false; 3])),
+        ("a rate that is infinite", (1.5, 4.0, 0.0, 0), (f32::INFINITY, [false; 3])),
+        ("unknown weights", (1.5, 4.0, 0.0, 0), (0.1, [true, false, false])),
+        ("large weights", (1.5, 4.0, 0.0, 0), (0.1, [false, true, false])),
+        ("a wary optimiser", (1.5, 4.0, 0.0, 0), (0.1, [false, false, true])),
     ];
-    let case = |(name, loss, square, norm, bad): (&str, f32, f32, f32, u32)| Case {
+    let case = |(name, (loss, square, norm, bad), (rate, [unknown, large, wary])): (
+        &str,
+        (f32, f32, f32, u32),
+        (f32, [bool; 3]),
+    )| Case {
         name: format!("guard of {name}"),
         variant: Variant::new(Kernel::Guard, ALONE, 4),
         // A root and a quotient; status words are compared as numbers.
         tolerance: 16.0 * f64::from(f32::EPSILON),
-        params: GuardParams { max_norm: norm.to_bits(), loss_offset: 1, squares_offset: 1 }.words(),
+        params: GuardParams { max_norm: norm.to_bits(), loss_offset: 1, squares_offset: 1, wary: wary.into() }.words(),
         window: 0,
         buffers: vec![
-            Words::Indices(vec![1, 9, 0, 0, 0]),
+            Words::Indices(vec![1, STEP, rate.to_bits(), 0, 0, unknown.into()]),
             Words::Numbers(vec![0.0, loss]),
             Words::Numbers(vec![0.0, square]),
-            Words::Numbers([bad, 0, 0, 2.5_f32.to_bits(), 0].map(f32::from_bits).to_vec()),
-            poison(2),
+            Words::Numbers([bad, 0, 0, 2.5_f32.to_bits(), 0, u32::from(large) * STEP].map(f32::from_bits).to_vec()),
+            poison(3),
         ],
     };
     cases.into_iter().map(case).collect()
 }
 
 /// Numbers, step, and whether it is taken.
-type Update = (usize, u32, f32);
+type Update = (usize, u32, Taken);
 
-/// The first step of an optimiser, later ones, one that is not taken.
-const UPDATES: [Update; 5] = [(1, 1, 1.0), (63, 1, 1.0), (63, 5, 1.0), (64, 5, 0.0), (1000, 2, 1.0)];
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Taken {
+    Not,
+    Yes,
+    /// It would make numbers that are not finite, and was found to do so.
+    NotAfterTrial,
+    /// One of the weights is large, and too large to be changed.
+    OfLargeWeight,
+    /// It is tried, because a number may overflow.
+    Tried,
+    /// It is not even tried.
+    Untried,
+    /// The same, and one overflows: the weight, or what is kept of gradients.
+    TriedInVain(f32),
+}
 
-fn update_case(variant: Variant, name: &str, words: usize, params: Vec<u32>, (count, step, go): Update) -> Case {
-    let mut numbers = Numbers::new(count + step as usize);
-    let hyper = [1, step, 0.1_f32.to_bits(), 2.0_f32.to_bits(), 3.0_f32.to_bits()];
-    let mut buffers = vec![
-        Words::Numbers(numbers.uniform(count, 1.0)),
-        Words::Indices(hyper.to_vec()),
-        Words::Numbers(vec![0.75, go]),
-    ];
+/// The first step of an optimiser, later ones, one that is not taken, and ones that are tried.
+const UPDATES: [Update; 11] = [
+    (1, 1, Taken::Yes),
+    (63, 1, Taken::Yes),
+    (63, 5, Taken::Yes),
+    (64, 5, Taken::Not),
+    (1000, 2, Taken::Yes),
+    (63, 5, Taken::NotAfterTrial),
+    (1000, 5, Taken::OfLargeWeight),
+    (1000, STEP, Taken::Tried),
+    (1000, STEP, Taken::Untried),
+    (1000, STEP, Taken::TriedInVain(f32::MAX)),
+    (100, STEP, Taken::TriedInVain(f32::INFINITY)),
+];
+
+fn update_case(variant: Variant, name: &str, words: usize, mut params: Vec<u32>, (count, step, taken): Update) -> Case {
+    let mut numbers = Numbers::new(count + step as usize % 1000);
+    let is_trial = matches!(taken, Taken::Tried | Taken::Untried | Taken::TriedInVain(_));
+    let trial = params.len() - 2;
+    params[trial] = is_trial.into();
+    let hyper = [1, step, 0.1_f32.to_bits(), 2.0_f32.to_bits(), 3.0_f32.to_bits(), 0];
+    let go = f32::from(u8::from(taken != Taken::Not));
+    let tries = f32::from(u8::from(is_trial && taken != Taken::Untried));
+    let mut gradients = numbers.uniform(count, 1.0);
+    if let Taken::TriedInVain(gradient) = taken {
+        gradients[count - 1] = -gradient;
+    }
+    let mut buffers =
+        vec![Words::Numbers(gradients), Words::Indices(hyper.to_vec()), Words::Numbers(vec![0.75, go, tries])];
     // Squares are not negative.
     let positive = |_| Words::Numbers(numbers.uniform(count, 1.0).into_iter().map(f32::abs).collect());
     buffers.extend((0..words).map(positive));
+    if let (Taken::OfLargeWeight, Words::Numbers(weights)) = (taken, &mut buffers[3]) {
+        // A power of two, whose products are exact.
+        weights[count / 2] = 2.0_f32.powi(100);
+    }
+    if let (Taken::TriedInVain(_), Words::Numbers(weights)) = (taken, &mut buffers[3]) {
+        weights[count - 1] = f32::MAX;
+    }
+    let bad = if taken == Taken::NotAfterTrial { STEP } else { 0 };
+    buffers.push(Words::Numbers([bad, 0, 0, 0, 0, 0].map(f32::from_bits).to_vec()));
     Case {
-        name: format!("{name} of {count}, step {step}, taken {go}"),
+        name: format!("{name} of {count}, step {step}, {taken:?}"),
         variant,
         // A few roundings of numbers near 1, and a quotient.
         tolerance: 32.0 * f64::from(f32::EPSILON),
@@ -1940,6 +1998,7 @@ fn sgd_case((name, momentum, decay, nesterov, most): (&str, f32, f32, u32, f32),
         decay: decay.to_bits(),
         nesterov,
         max_value: most.to_bits(),
+        trial: 0,
         row_lanes: (2 * FLAT.lanes).max(layer::row_lanes(update.0) / 2),
     };
     update_case(Variant::new(Kernel::Sgd, FLAT, 4), &format!("sgd {name}"), 2, params.words(), update)
@@ -1960,6 +2019,7 @@ fn adam_case((name, decay, decoupled, most): (&str, f32, u32, f32), update: Upda
         decay: decay.to_bits(),
         decoupled,
         max_value: most.to_bits(),
+        trial: 0,
         row_lanes: (2 * FLAT.lanes).max(layer::row_lanes(update.0) / 2),
     };
     update_case(Variant::new(Kernel::Adam, FLAT, 4), &format!("adam {name}"), 3, params.words(), update)
@@ -2091,8 +2151,8 @@ fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::ElementLoss => vec![element_loss_case(1 << 17, true)],
         Kernel::Guard => guard(device).into_iter().take(1).collect(),
         // The weights of a character model.
-        Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, 0, 0.0), (1 << 19, 2, 1.0))],
-        Kernel::Adam => vec![adam_case(("plain", 0.0, 0, 0.0), (1 << 19, 2, 1.0))],
+        Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, 0, 0.0), (1 << 19, 2, Taken::Yes))],
+        Kernel::Adam => vec![adam_case(("plain", 0.0, 0, 0.0), (1 << 19, 2, Taken::Yes))],
         Kernel::SequenceBackward => {
             let tile = Tile { rows: 4, ..layer::own_tiles(device, kernel)[0] };
             vec![backward_case(Variant { cell, width: 256, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]

@@ -16,7 +16,8 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 16] = [
+const PARTIALS: [(&str, &str); 17] = [
+    ("overflow.wgsl", include_str!("../../shaders/overflow.wgsl")),
     ("norm_row.wgsl", include_str!("../../shaders/norm_row.wgsl")),
     ("scan_lane.wgsl", include_str!("../../shaders/scan_lane.wgsl")),
     ("activations.wgsl", include_str!("../../shaders/activations.wgsl")),

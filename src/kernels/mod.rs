@@ -181,9 +181,11 @@ static CROSS_ENTROPY: Row =
 static ELEMENT_LOSS: Row =
     row!(element_loss, ElementLossParams, [Read x, Read targets, Read count, Write losses, Write gradient]);
 static GUARD: Row = row!(guard, GuardParams, [Read hyper, Read loss, Read squares, Write status, Write control]);
-static SGD: Row = row!(sgd, SgdParams, [Read gradient, Read hyper, Read control, Write weights, Write moment]);
-static ADAM: Row =
-    row!(adam, AdamParams, [Read gradient, Read hyper, Read control, Write weights, Write moment, Write square]);
+static SGD: Row =
+    row!(sgd, SgdParams, [Read gradient, Read hyper, Read control, Write weights, Write moment, Write status]);
+static ADAM: Row = row!(adam, AdamParams, [
+    Read gradient, Read hyper, Read control, Write weights, Write moment, Write square, Write status,
+]);
 
 impl Kernel {
     /// Every kernel: tests, benches and `doctor` go through this list.

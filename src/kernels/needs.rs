@@ -120,16 +120,16 @@ pub(crate) fn needs(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u
         }
         Kernel::Guard => {
             let p: GuardParams = read(params);
-            words[..5].copy_from_slice(&[2, u(p.loss_offset) + 1, u(p.squares_offset) + 1, 5, 2]);
+            words[..5].copy_from_slice(&[6, u(p.loss_offset) + 1, u(p.squares_offset) + 1, 6, 3]);
         }
         Kernel::Sgd => {
             let p: SgdParams = read(params);
             let moment = if p.momentum != 0 { u(p.count) } else { 0 };
-            words[..5].copy_from_slice(&[u(p.count), 3, 2, u(p.count), moment]);
+            words[..6].copy_from_slice(&[u(p.count), 3, 3, u(p.count), moment, 6]);
         }
         Kernel::Adam => {
             let count = u(read::<AdamParams>(params).count);
-            words[..6].copy_from_slice(&[count, 5, 2, count, count, count]);
+            words[..7].copy_from_slice(&[count, 5, 3, count, count, count, 6]);
         }
         Kernel::Step | Kernel::Sequence | Kernel::Grid => recurrence(variant, params, maxima, &mut words),
         Kernel::Wave => wave(variant, params, maxima, &mut words),

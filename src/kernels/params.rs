@@ -77,11 +77,11 @@ params! {
         count, binary, x_offset, target_offset, count_offset, losses_offset, gradient_offset, row_lanes,
     }
     /// Whether a step is taken.
-    GuardParams { max_norm, loss_offset, squares_offset }
+    GuardParams { max_norm, loss_offset, squares_offset, wary }
     /// Stochastic gradient descent.
-    SgdParams { count, momentum, decay, nesterov, max_value, row_lanes }
+    SgdParams { count, momentum, decay, nesterov, max_value, trial, row_lanes }
     /// Adam and AdamW.
-    AdamParams { count, beta_1, beta_2, epsilon, decay, decoupled, max_value, row_lanes }
+    AdamParams { count, beta_1, beta_2, epsilon, decay, decoupled, max_value, trial, row_lanes }
     /// `step`, `sequence`, `grid` and `wave`.
     RecurrenceParams {
         batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,

@@ -25,6 +25,8 @@ pub(crate) struct Flow<'a> {
     pub state: &'a DeviceState,
     /// Of the input, and whether it is added to what is there; none where nobody wants it.
     pub dx: Option<(&'a Value, bool)>,
+    /// Whether gradients of the weights are computed.
+    pub weights: bool,
 }
 
 /// Appends the backward pass: for each layer, the last one first, its steps in reverse, then the gradients of weights and
@@ -109,7 +111,8 @@ pub(crate) fn emit_backward(
         } else {
             d
         };
-        LayerBackward { pass: &pass, layer, reserve, rows, input, dy, dx, d, between, dh, dc }.emit(plan)?;
+        let trains = flow.weights;
+        LayerBackward { pass: &pass, layer, reserve, rows, input, dy, dx, d, between, dh, dc, trains }.emit(plan)?;
     }
     Ok(())
 }
@@ -156,6 +159,8 @@ struct LayerBackward<'a> {
     between: BufferId,
     dh: BufferId,
     dc: BufferId,
+    /// Whether gradients of the weights are computed.
+    trains: bool,
 }
 
 impl LayerBackward<'_> {
@@ -173,7 +178,7 @@ impl LayerBackward<'_> {
             self.weights(plan, part.clone());
             self.input(plan, part)?;
         }
-        if let (true, Some(parameters)) = (self.pass.norms(), self.pass.rnn.parameters()) {
+        if let (true, Some(parameters)) = (self.pass.norms(), self.trained()) {
             let target = gradient_buffer(plan, parameters);
             norm::weights(plan, self.pass, [self.d[0], target], &offsets(self.pass.rnn.config(), self.layer));
         }
@@ -359,9 +364,14 @@ impl LayerBackward<'_> {
         }
     }
 
+    /// The weights whose gradients are computed.
+    fn trained(&self) -> Option<&Parameters> {
+        self.pass.rnn.parameters().filter(|_| self.trains)
+    }
+
     /// Gradients of W, R, biases and projection from the rows of some steps.
     fn weights(&self, plan: &mut PlanBuilder, part: Range<usize>) {
-        let Some(parameters) = self.pass.rnn.parameters() else { return };
+        let Some(parameters) = self.trained() else { return };
         let pass = self.pass;
         let config = pass.rnn.config();
         let rows = &pass.rows;

@@ -126,7 +126,7 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub fn new(plan: &mut PlanBuilder, rnn: &'a Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
         let config = rnn.config();
-        let rows = RowMap::of_call(config, steps, batch, &call.lengths)?;
+        let rows = RowMap::of_call(plan.device(), config, steps, batch, &call.lengths)?;
         // What one dispatch may take, at most.
         let at_once = rows.steps.min(call.keep_every.unwrap_or(usize::MAX));
         let schedule = call.schedule.resolve(plan.device(), config, at_once, batch);

@@ -40,7 +40,7 @@ pub use training::{RnnGradients, RnnTraining};
 pub(crate) use tuning::{Tuning, own_tiles, tiles, tuning};
 
 use crate::cells::Width;
-use crate::device::{Device, block_on, locked};
+use crate::device::{Device, block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use crate::plan::PlanBuilder;
@@ -60,7 +60,7 @@ pub struct RnnOutput {
     pub state: State,
 }
 
-/// A stack of recurrent layers on a device.
+/// A stack of recurrent layers on a device. Clones are handles of the same layers.
 ///
 /// ```
 /// # fn main() -> wgrnn::Result<()> {
@@ -73,13 +73,19 @@ pub struct RnnOutput {
 /// # Ok(())
 /// # }
 /// ```
-pub struct Rnn {
+#[derive(Clone)]
+pub struct Rnn(Arc<Shared>);
+
+/// What clones share.
+struct Shared {
     config: RnnConfig,
     device: Device,
     weights: Weights,
     layers: Vec<DeviceLayer>,
     /// Sessions of the last calls' shapes, the latest at the end.
     sessions: Mutex<Vec<Session>>,
+    /// Held by whoever computes gradients, which all go to the same memory.
+    alone: Mutex<()>,
 }
 
 /// Weights on the host, or where training changes them.
@@ -142,8 +148,16 @@ impl Rnn {
         let block = Storage::zeros(device, "weights", words.len() as u64)?;
         block.write(device, &words)?;
         let layers = DeviceLayer::stack(device, config, false)?;
-        let weights = Weights::Fixed(Arc::new(weights));
-        let rnn = Self { config: config.clone(), device: device.clone(), layers, weights, sessions: Mutex::default() };
+        let weights = Weights::Fixed(Arc::new(weights.of(config)));
+        let shared = Shared {
+            config: config.clone(),
+            device: device.clone(),
+            layers,
+            weights,
+            sessions: Mutex::default(),
+            alone: Mutex::default(),
+        };
+        let rnn = Self(Arc::new(shared));
         pack(device, &block, words.len(), rnn.matrices())?;
         Ok(rnn)
     }
@@ -158,20 +172,21 @@ impl Rnn {
         weights.check(config)?;
         weights.check_precision(config)?;
         let parameters = Parameters::new(device, weights.named())?;
-        let rnn = Self {
+        let rnn = Self(Arc::new(Shared {
             config: config.clone(),
             device: device.clone(),
             layers: DeviceLayer::stack(device, config, true)?,
             weights: Weights::Trainable(parameters),
             sessions: Mutex::default(),
-        };
+            alone: Mutex::default(),
+        }));
         rnn.refresh()?;
         Ok(rnn)
     }
 
     /// Its trainable weights; none where it was made by [`Rnn::new`].
     pub fn parameters(&self) -> Option<&Parameters> {
-        match &self.weights {
+        match &self.0.weights {
             Weights::Fixed(_) => None,
             Weights::Trainable(parameters) => Some(parameters),
         }
@@ -185,7 +200,7 @@ impl Rnn {
         if self.parameters().is_none() {
             return Ok(());
         }
-        let mut plan = PlanBuilder::new(&self.device);
+        let mut plan = PlanBuilder::new(&self.0.device);
         self.emit_refresh(&mut plan);
         plan.build()?.run()
     }
@@ -200,12 +215,12 @@ impl Rnn {
 
     /// The configuration.
     pub fn config(&self) -> &RnnConfig {
-        &self.config
+        &self.0.config
     }
 
     /// The device.
     pub fn device(&self) -> &Device {
-        &self.device
+        &self.0.device
     }
 
     /// The weights: as they were given, or as training has made them so far, read from the device.
@@ -221,10 +236,10 @@ impl Rnn {
     /// # Errors
     /// As [`Rnn::weights`].
     pub async fn weights_async(&self) -> Result<Arc<RnnWeights>> {
-        match &self.weights {
+        match &self.0.weights {
             Weights::Fixed(weights) => Ok(weights.clone()),
             Weights::Trainable(parameters) => {
-                RnnWeights::from_named(&self.config, &parameters.read_async().await?).map(Arc::new)
+                RnnWeights::from_named(&self.0.config, &parameters.read_async().await?).map(Arc::new)
             }
         }
     }
@@ -248,7 +263,7 @@ impl Rnn {
         block_on(self.forward_with_async(x, state, call))
     }
 
-    /// The same as a future, which does its work when it is first polled.
+    /// The same as a future.
     ///
     /// # Errors
     /// As [`Rnn::forward_with`].
@@ -258,11 +273,19 @@ impl Rnn {
         state: Option<&State>,
         call: &RnnCall,
     ) -> Result<RnnOutput> {
+        if may_wait() {
+            return self.run(x, state, call).await;
+        }
+        let (rnn, x, state, call) = (self.clone(), x.to_owned(), state.cloned(), call.clone());
+        elsewhere(move || async move { rnn.run(x.view(), state.as_ref(), &call).await }).await
+    }
+
+    async fn run(&self, x: ArrayView3<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<RnnOutput> {
         let call = RnnCall { carry: state.is_some(), ..call.clone() };
-        let options = SessionOptions::of_input(&self.config, x.shape(), call)?;
+        let options = SessionOptions::of_input(&self.0.config, x.shape(), call)?;
         // Taken out while it is used: another thread that calls with this shape meanwhile makes a session of its own.
         let kept = {
-            let mut sessions = locked(&self.sessions);
+            let mut sessions = locked(&self.0.sessions);
             let place = sessions.iter().position(|session| *session.options() == options);
             place.map(|place| sessions.remove(place))
         };
@@ -277,7 +300,7 @@ impl Rnn {
         session.run()?;
         let (y, state) = read_together_async(&(session.output(), session.state())).await?;
         let output = RnnOutput { y, state };
-        let mut sessions = locked(&self.sessions);
+        let mut sessions = locked(&self.0.sessions);
         if sessions.len() == SESSIONS {
             sessions.remove(0);
         }
@@ -306,7 +329,7 @@ impl Rnn {
     /// # Errors
     /// [`Value`](Error::Value) for `batch` 0.
     pub fn device_state(&self, batch: usize) -> Result<DeviceState> {
-        DeviceState::new(&self.device, &self.config, batch)
+        DeviceState::new(&self.0.device, &self.0.config, batch)
     }
 
     /// Lengths that may change from run to run of one plan, for sequences of at most `steps` steps: for
@@ -315,38 +338,49 @@ impl Rnn {
     /// # Errors
     /// [`Shape`](Error::Shape) where an axis is 0.
     pub fn batch_lengths(&self, steps: usize, batch: usize) -> Result<BatchLengths> {
-        BatchLengths::new(&self.device, &self.config, steps, batch)
+        BatchLengths::new(&self.0.device, &self.0.config, steps, batch)
     }
 
     pub(crate) fn input_weights(&self, layer: usize) -> &Place {
-        &self.layers[layer].input
+        &self.0.layers[layer].input
     }
 
     pub(crate) fn recurrent_weights(&self, layer: usize) -> &Place {
-        &self.layers[layer].recurrent
+        &self.0.layers[layer].recurrent
     }
 
     /// All packed matrices, shared ones once.
     fn matrices(&self) -> impl Iterator<Item = &PackedMatrices> {
         let mut seen = Vec::new();
-        let places = self.layers.iter().flat_map(|layer| [&layer.input, &layer.recurrent]).map(|place| &place.matrices);
+        let places =
+            self.0.layers.iter().flat_map(|layer| [&layer.input, &layer.recurrent]).map(|place| &place.matrices);
         let own = places.filter(move |matrices| {
             let is_new = !seen.contains(&Arc::as_ptr(matrices));
             seen.push(Arc::as_ptr(matrices));
             is_new
         });
-        let others = self.layers.iter().flat_map(|layer| layer.backward.iter().flatten().chain(&layer.gains));
+        let others = self.0.layers.iter().flat_map(|layer| layer.backward.iter().flatten().chain(&layer.gains));
         own.map(|matrices| &**matrices).chain(others)
+    }
+
+    /// What is held while gradients are computed.
+    fn alone(&self) -> &Mutex<()> {
+        &self.0.alone
+    }
+
+    /// Whether two handles are the same layers.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// What a layer's norms multiply with and add.
     pub(crate) fn gains(&self, layer: usize) -> Option<&PackedMatrices> {
-        self.layers[layer].gains.as_ref()
+        self.0.layers[layer].gains.as_ref()
     }
 
     /// W and R as gradients multiply them; an error where the layer can't be trained.
     pub(crate) fn backward_weights(&self, layer: usize) -> Result<&[PackedMatrices; 2]> {
-        let weights = self.layers[layer].backward.as_ref();
+        let weights = self.0.layers[layer].backward.as_ref();
         weights.ok_or_else(|| Error::value("layer", "one made by Rnn::trainable", "one made by Rnn::new"))
     }
 }
@@ -474,6 +508,6 @@ impl DeviceLayer {
 
 impl std::fmt::Debug for Rnn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rnn").field("config", &self.config).field("device", &self.device).finish_non_exhaustive()
+        f.debug_struct("Rnn").field("config", &self.0.config).field("device", &self.0.device).finish_non_exhaustive()
     }
 }

@@ -92,7 +92,7 @@ impl Reserve {
     pub fn new(rnn: &Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
         let config = rnn.config();
         let device = rnn.device();
-        let map = RowMap::of_call(config, steps, batch, &call.lengths)?;
+        let map = RowMap::of_call(device, config, steps, batch, &call.lengths)?;
         if call.keep_every == Some(0) {
             return Err(Error::value("keep_every", "at least 1", 0));
         }

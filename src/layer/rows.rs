@@ -143,8 +143,8 @@ pub(crate) struct RowMap {
 }
 
 impl RowMap {
-    /// The map of a call.
-    pub fn of_call(config: &RnnConfig, steps: usize, batch: usize, lengths: &Lengths) -> Result<Self> {
+    /// The map of a call on a device.
+    pub fn of_call(device: &Device, config: &RnnConfig, steps: usize, batch: usize, lengths: &Lengths) -> Result<Self> {
         match lengths {
             Lengths::Full => Self::new(config, steps, batch, None),
             Lengths::Fixed(lengths) => Self::new(config, steps, batch, Some(lengths)),
@@ -153,6 +153,9 @@ impl RowMap {
                     (config.direction, config.heads, config.batch_first, steps, batch)
                 };
                 let known = &*lengths.0;
+                if !known.device.is(device) {
+                    return Err(Error::OtherDevice { tensor: "lengths".to_owned() });
+                }
                 let got = of(&known.config, known.steps, lengths.list().len());
                 let expected = of(config, steps, batch);
                 if got != expected {

@@ -3,13 +3,14 @@
 use super::config::{Direction, RnnConfig};
 use super::emit::{RnnCall, output_shape, sequence_sizes};
 use super::{Rnn, SESSIONS};
-use crate::device::block_on;
+use crate::device::{block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::layer::DeviceState;
 use crate::plan::{Plan, PlanBuilder};
 use crate::program::{Profile, Program};
 use crate::tensor::Tensor;
 use ndarray::{ArrayD, ArrayView3};
+use std::sync::Arc;
 
 /// The shape of a session, and how it calls its layer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -150,7 +151,7 @@ pub struct Stream<'a> {
     rnn: &'a Rnn,
     batch: usize,
     state: DeviceState,
-    sessions: Vec<Session>,
+    sessions: Vec<Arc<Session>>,
 }
 
 impl<'a> Stream<'a> {
@@ -170,7 +171,7 @@ impl<'a> Stream<'a> {
         block_on(self.push_async(x))
     }
 
-    /// The same as a future.
+    /// The same as a future. One that is dropped before its end may have moved the state on.
     ///
     /// # Errors
     /// As [`Stream::push`].
@@ -182,27 +183,46 @@ impl<'a> Stream<'a> {
         if x.shape() != expected {
             return Err(Error::shape("input", expected, x.shape()));
         }
-        let at = match self.sessions.iter().position(|session| *session.options() == options) {
-            Some(at) => at,
-            None => {
-                let session = Session::with_state(self.rnn, options, self.state.clone())?;
-                if self.sessions.len() == SESSIONS {
-                    self.sessions.remove(0);
-                }
-                self.sessions.push(session);
-                self.sessions.len() - 1
-            }
+        let place = self.sessions.iter().position(|session| *session.options() == options);
+        let known = place.map(|place| Arc::clone(&self.sessions[place]));
+        let is_known = known.is_some();
+        let (session, y) = if may_wait() {
+            push(self.rnn, options, &self.state, known, x).await?
+        } else {
+            let (rnn, state, x) = (self.rnn.clone(), self.state.clone(), x.to_owned());
+            elsewhere(move || async move { push(&rnn, options, &state, known, x.view()).await }).await?
         };
-        let session = &self.sessions[at];
-        session.input().write(x)?;
-        session.run()?;
-        session.output().read_async().await
+        if !is_known {
+            if self.sessions.len() == SESSIONS {
+                self.sessions.remove(0);
+            }
+            self.sessions.push(session);
+        }
+        Ok(y)
     }
 
     /// The state on the device: to read, to set, or to reset between sequences.
     pub fn state(&self) -> &DeviceState {
         &self.state
     }
+}
+
+/// The next steps of a stream, by the session for their number, which is made where none is known.
+async fn push(
+    rnn: &Rnn,
+    options: SessionOptions,
+    state: &DeviceState,
+    known: Option<Arc<Session>>,
+    x: ArrayView3<'_, f32>,
+) -> Result<(Arc<Session>, ArrayD<f32>)> {
+    let session = match known {
+        Some(session) => session,
+        None => Arc::new(Session::with_state(rnn, options, state.clone())?),
+    };
+    session.input().write(x)?;
+    session.run()?;
+    let y = session.output().read_async().await?;
+    Ok((session, y))
 }
 
 impl std::fmt::Debug for Session {

@@ -6,7 +6,7 @@ use super::reserve::Reserve;
 use super::session::SessionOptions;
 use super::state::{DeviceState, State};
 use super::{Rnn, RnnOutput};
-use crate::device::block_on;
+use crate::device::{block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
 use crate::parameters::Gradients;
 use crate::plan::{Plan, PlanBuilder};
@@ -92,7 +92,7 @@ impl RnnTraining {
             &x,
             call,
             &reserve,
-            &Flow { dy: Some(&dy), state: &state_gradient, dx: Some((&dx, false)) },
+            &Flow { dy: Some(&dy), state: &state_gradient, dx: Some((&dx, false)), weights: true },
         )?;
         let backward = plan.build()?;
         let kept = AtomicBool::new(false);
@@ -211,6 +211,7 @@ impl Rnn {
         dy: ArrayViewD<'_, f32>,
         state_gradient: Option<&State>,
     ) -> Result<RnnGradients> {
+        let _alone = locked(self.alone());
         block_on(self.gradients_async(x, state, call, dy, state_gradient))
     }
 
@@ -219,6 +220,27 @@ impl Rnn {
     /// # Errors
     /// As [`Rnn::gradients`].
     pub async fn gradients_async(
+        &self,
+        x: ArrayView3<'_, f32>,
+        state: Option<&State>,
+        call: &RnnCall,
+        dy: ArrayViewD<'_, f32>,
+        state_gradient: Option<&State>,
+    ) -> Result<RnnGradients> {
+        if may_wait() {
+            return self.compute_gradients(x, state, call, dy, state_gradient).await;
+        }
+        let (rnn, x, dy, call) = (self.clone(), x.to_owned(), dy.to_owned(), call.clone());
+        let [state, state_gradient] = [state.cloned(), state_gradient.cloned()];
+        elsewhere(move || async move {
+            // One call at a time: all of them write the gradients of the same parameters. This thread may wait.
+            let _alone = locked(rnn.alone());
+            rnn.compute_gradients(x.view(), state.as_ref(), &call, dy.view(), state_gradient.as_ref()).await
+        })
+        .await
+    }
+
+    async fn compute_gradients(
         &self,
         x: ArrayView3<'_, f32>,
         state: Option<&State>,

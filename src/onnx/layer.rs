@@ -1,39 +1,21 @@
 //! A node as a layer on a device, with inputs and outputs as ONNX lays them out.
 
-use super::node::{INPUTS, Operator};
-use super::{Node, Tensor};
+use super::inputs::{Defaults, Given, Known, axes};
+use super::memory::zeros;
+use super::{Inputs, Node, Operator, Tensor};
 use crate::device::Device;
 use crate::dialects::System;
 use crate::error::{Error, Result};
 use crate::layer::{Bias, Direction, Lengths, Rnn, RnnCall, RnnConfig, RnnOutput, State};
 use crate::weights::{LayerWeights, RnnWeights};
-use ndarray::{Array1, Array3, Array4, ArrayView2, ArrayView3, ArrayViewD, Axis, Ix2, Ix3, s};
+use ndarray::{Array1, Array3, Array4, ArrayView2, ArrayView3, ArrayViewD, Axis, Ix2, Ix3, Ix4, s};
 
 /// A recurrent node with its weights on a device.
 pub struct Layer {
     parts: Vec<Rnn>,
     operator: Operator,
     batch_first: bool,
-}
-
-/// What a node is run on.
-#[derive(Clone, Debug)]
-pub struct Inputs<'a> {
-    /// X: [T, N, I], or [N, T, I] where batches come first.
-    pub x: ArrayView3<'a, f32>,
-    /// sequence_lens: the valid steps of each sequence, from 0 to T; none: all.
-    pub lengths: Option<Vec<usize>>,
-    /// initial_h: [D, N, H], or [N, D, H] where batches come first; none: zeros.
-    pub h: Option<ArrayView3<'a, f32>>,
-    /// initial_c, the same.
-    pub c: Option<ArrayView3<'a, f32>>,
-}
-
-impl<'a> Inputs<'a> {
-    /// Full sequences from zeros.
-    pub const fn new(x: ArrayView3<'a, f32>) -> Self {
-        Self { x, lengths: None, h: None, c: None }
-    }
+    defaults: Defaults,
 }
 
 /// What a node computes.
@@ -49,34 +31,28 @@ pub struct Outputs {
 
 impl Node {
     /// A layer on a device, with the weights that the model holds and those given by the names that they have in the graph.
+    /// What is given comes before what the model holds, also for `sequence_lens`, `initial_h` and `initial_c`, unless
+    /// [`Inputs`] has them when the layer runs. X comes with them only, and tensors that this node does not read are left
+    /// alone, so that one list serves all nodes of a model.
     ///
     /// # Errors
-    /// [`MissingWeight`](Error::MissingWeight) where neither has W or R, [`Shape`](Error::Shape) where one does not fit, and
-    /// as [`Rnn::new`].
+    /// [`MissingWeight`](Error::MissingWeight) where the node has no W or R, [`Value`](Error::Value) where one is an input of
+    /// the graph and is not given, [`Unsupported`](Error::Unsupported) where the graph computes it and it is not given,
+    /// [`Shape`](Error::Shape) where one does not fit, and as [`Rnn::new`].
     pub fn layer(&self, device: &Device, given: &[(&str, &Tensor)]) -> Result<Layer> {
+        self.check()?;
+        let given = Given::new(given)?;
         let directions = self.direction.count();
-        if self.activations.len() != directions {
-            let what = format!("activations of {} node '{}'", self.operator.name(), self.name);
-            return Err(Error::value(what, format!("those of {directions} directions"), self.activations.len()));
-        }
-        let find = |input: usize| -> Result<Option<ArrayViewD<'_, f32>>> {
-            let Some(name) = &self.inputs[input] else { return Ok(None) };
-            let held = self.constants.iter().find(|(held, _)| held == name).map(|(_, tensor)| tensor);
-            match given.iter().find(|(given, _)| given == name).map(|(_, tensor)| *tensor).or(held) {
-                Some(Tensor::Numbers(array)) => Ok(Some(array.view())),
-                Some(Tensor::Integers(_)) => Err(Error::value(self.of(input), "floats", "integers")),
-                None => Err(Error::MissingWeight(self.of(input))),
-            }
-        };
+        let find = |input: usize| self.weights(input, &given);
         let required = |input: usize| find(input)?.ok_or_else(|| Error::MissingWeight(self.of(input)));
-        let rows = self.cell(0).gates() * self.hidden_size;
+        let rows = self.cell(0)?.gates() * self.hidden_size;
         let w = self.fitted::<Ix3>(1, required(1)?, [Some(directions), Some(rows), None])?;
         let r = self.fitted::<Ix3>(2, required(2)?, [Some(directions), Some(rows), Some(self.hidden_size)])?;
         let b = find(3)?.map(|b| self.fitted::<Ix2>(3, b, [Some(directions), Some(2 * rows)])).transpose()?;
         let p =
             find(7)?.map(|p| self.fitted::<Ix2>(7, p, [Some(directions), Some(3 * self.hidden_size)])).transpose()?;
         let weights = |d: usize| {
-            let cell = self.cell(d);
+            let cell = self.cell(d)?;
             let own = |rows| System::Onnx.to_own(cell, rows);
             let bias = |half: usize| {
                 let own =
@@ -99,8 +75,8 @@ impl Node {
                 norm: None,
             })
         };
-        let config = |d: usize| {
-            let mut config = RnnConfig::new(self.cell(d), w.shape()[2], self.hidden_size)
+        let config = |d: usize| -> Result<RnnConfig> {
+            let mut config = RnnConfig::new(self.cell(d)?, w.shape()[2], self.hidden_size)
                 .bias(if b.is_some() { Bias::Two } else { Bias::None })
                 .batch_first(self.batch_first)
                 .coupled(self.coupled)
@@ -109,26 +85,50 @@ impl Node {
                 let [f, g, h] = self.activations[d];
                 config = config.activations(f, g, h);
             }
-            self.clip.map_or(config.clone(), |clip| config.clip(clip))
+            Ok(match self.clip {
+                Some(clip) => config.clip(clip),
+                None => config,
+            })
         };
+        let defaults = Defaults::new(self, &given, w.shape()[2])?;
         // Two directions are one layer where they have the same activations.
         let alike = self.activations.windows(2).all(|pair| pair[0] == pair[1]);
         let parts = if alike {
             let weights = (0..directions).map(weights).collect::<Result<_>>()?;
-            vec![Rnn::new(device, &config(0).direction(self.direction), RnnWeights::new(vec![weights]))?]
+            vec![Rnn::new(device, &config(0)?.direction(self.direction), RnnWeights::new(vec![weights]))?]
         } else {
             let part = |(d, direction)| {
-                Rnn::new(device, &config(d).direction(direction), RnnWeights::new(vec![vec![weights(d)?]]))
+                Rnn::new(device, &config(d)?.direction(direction), RnnWeights::new(vec![vec![weights(d)?]]))
             };
             [Direction::Forward, Direction::Reverse].into_iter().enumerate().map(part).collect::<Result<_>>()?
         };
-        Ok(Layer { parts, operator: self.operator, batch_first: self.batch_first })
+        Ok(Layer { parts, operator: self.operator, batch_first: self.batch_first, defaults })
     }
 
-    /// An input's name for errors.
-    fn of(&self, input: usize) -> String {
-        let name = self.inputs[input].as_deref().unwrap_or("left out");
-        format!("{} ('{name}') of {} node '{}'", INPUTS[input], self.operator.name(), self.name)
+    /// The value of W, R, B or P; none where the node leaves it out.
+    fn weights<'a>(&'a self, input: usize, given: &Given<'a>) -> Result<Option<ArrayViewD<'a, f32>>> {
+        let tensor = match self.known(input, given) {
+            None => return Ok(None),
+            Some(Known::Given(tensor)) => tensor,
+            Some(Known::Held(constant)) => &constant.tensor,
+            // Biases and peepholes of 0 are as none.
+            Some(Known::Zeros) if [3, 7].contains(&input) => return Ok(None),
+            Some(Known::Zeros) => return Err(self.computed(input, "the graph computes it")),
+            Some(Known::Not { since, is_computed: true }) => return Err(self.computed(input, &since)),
+            Some(Known::Not { since, .. }) => {
+                let expected = format!("a value of that name given to `Node::layer`, since {since}");
+                return Err(Error::value(self.of(input), expected, "none"));
+            }
+        };
+        match tensor {
+            Tensor::Numbers(array) => Ok(Some(array.view())),
+            Tensor::Integers(_) => Err(Error::value(self.of(input), "floats", "integers")),
+        }
+    }
+
+    fn computed(&self, input: usize, since: &str) -> Error {
+        let reason = format!("{since}, and only constants are read: give its value to `Node::layer` by that name");
+        Error::unsupported(self.of(input), reason)
     }
 
     /// A tensor with as many dimensions, and these sizes where they are known.
@@ -170,16 +170,23 @@ impl Layer {
     /// Runs it. A sequence of no step has a Y, Y_h and Y_c of 0, as in ONNX Runtime.
     ///
     /// # Errors
-    /// As [`Rnn::forward_with`].
+    /// [`Shape`](Error::Shape) and [`Value`](Error::Value) for inputs, given or held by the model, that do not fit those
+    /// sizes of X, for lengths beyond T, and where `initial_h`, `initial_c` or `sequence_lens` is neither given nor held by
+    /// the model although the node reads it; [`OutOfMemory`](Error::OutOfMemory); and as [`Rnn::forward_with`].
     pub fn run(&self, inputs: &Inputs<'_>) -> Result<Outputs> {
-        let time = usize::from(self.batch_first);
-        let [steps, batch] = [time, 1 - time].map(|axis| inputs.x.len_of(Axis(axis)));
-        if let Some(lengths) = inputs.lengths.as_ref().filter(|lengths| lengths.contains(&0) && lengths.len() == batch)
-        {
-            return self.run_nonempty(inputs, lengths, steps);
+        let inputs = self.defaults.resolve(inputs)?;
+        match inputs.lengths.as_ref().filter(|lengths| lengths.contains(&0)) {
+            Some(lengths) => self.run_nonempty(&inputs, lengths),
+            None => self.run_resolved(&inputs),
         }
+    }
+
+    /// Runs sequences that have a step each.
+    fn run_resolved(&self, inputs: &Inputs<'_>) -> Result<Outputs> {
+        let [time, sequences] = axes(self.batch_first);
+        let batch = inputs.x.len_of(sequences);
         let directions: usize = self.parts.iter().map(|part| part.config().directions()).sum();
-        let state = self.initial_state(inputs, [directions, batch, self.config().hidden_size()])?;
+        let state = self.initial_state(inputs, Ix3(directions, batch, self.config().hidden_size()))?;
         let call =
             RnnCall { lengths: inputs.lengths.clone().map_or(Lengths::Full, Lengths::Fixed), ..RnnCall::default() };
         let mut outputs = Vec::new();
@@ -198,12 +205,12 @@ impl Layer {
         let fault = |error| Error::Plan(format!("directions side by side: {error}"));
         let state = |of: &dyn Fn(&Outputs) -> Option<ArrayView3<'_, f32>>| {
             let views: Vec<_> = outputs.iter().filter_map(of).collect();
-            ndarray::concatenate(Axis(time), &views).map_err(fault)
+            ndarray::concatenate(time, &views).map_err(fault)
         };
         let y: Vec<_> = outputs.iter().map(|outputs| outputs.y.view()).collect();
         let has_c = outputs.iter().all(|outputs| outputs.c.is_some());
         Ok(Outputs {
-            y: ndarray::concatenate(Axis(1 + time), &y).map_err(fault)?,
+            y: ndarray::concatenate(Axis(1 + time.index()), &y).map_err(fault)?,
             h: state(&|outputs| Some(outputs.h.view()))?,
             c: if has_c { Some(state(&|outputs| outputs.c.as_ref().map(|c| c.view()))?) } else { None },
         })
@@ -227,30 +234,25 @@ impl Layer {
     }
 
     /// Runs the sequences that have a step; the others' outputs are 0.
-    fn run_nonempty(&self, inputs: &Inputs<'_>, lengths: &[usize], steps: usize) -> Result<Outputs> {
-        let axis = Axis(usize::from(!self.batch_first));
-        let some: Vec<usize> = (0..lengths.len()).filter(|&n| lengths[n] > 0).collect();
+    fn run_nonempty(&self, inputs: &Inputs<'_>, lengths: &[usize]) -> Result<Outputs> {
+        let [time, axis] = axes(self.batch_first);
+        let (steps, batch) = (inputs.x.len_of(time), lengths.len());
+        let some: Vec<usize> = (0..batch).filter(|&n| lengths[n] > 0).collect();
         let [directions, hidden] =
             [self.parts.iter().map(|part| part.config().directions()).sum(), self.config().hidden_size()];
-        let batch = lengths.len();
-        let zeros = |n: usize| {
-            let (y, h) = if self.batch_first {
-                ((n, steps, directions, hidden), (n, directions, hidden))
-            } else {
-                ((steps, directions, n, hidden), (directions, n, hidden))
-            };
-            let c = (self.operator == Operator::Lstm).then(|| Array3::zeros(h));
-            Outputs { y: Array4::zeros(y), h: Array3::zeros(h), c }
+        let (y, h) = if self.batch_first {
+            (Ix4(batch, steps, directions, hidden), Ix3(batch, directions, hidden))
+        } else {
+            (Ix4(steps, directions, batch, hidden), Ix3(directions, batch, hidden))
         };
-        let mut all = zeros(batch);
-        // What is left out is checked too.
-        self.initial_state(inputs, [directions, batch, hidden])?;
+        let c = (self.operator == Operator::Lstm).then(|| zeros("Y_c", h)).transpose()?;
+        let mut all = Outputs { y: zeros("Y", y)?, h: zeros("Y_h", h)?, c };
         if some.is_empty() {
             return Ok(all);
         }
         let select = |array: ArrayView3<'_, f32>| array.select(axis, &some);
         let (x, h, c) = (select(inputs.x), inputs.h.map(select), inputs.c.map(select));
-        let part = self.run(&Inputs {
+        let part = self.run_resolved(&Inputs {
             x: x.view(),
             lengths: Some(some.iter().map(|&n| lengths[n]).collect()),
             h: h.as_ref().map(|h| h.view()),
@@ -268,21 +270,16 @@ impl Layer {
     }
 
     /// The state that the inputs give, [D, N, H]; none for zeros.
-    fn initial_state(&self, inputs: &Inputs<'_>, [directions, batch, hidden]: [usize; 3]) -> Result<Option<State>> {
-        let expected = if self.batch_first { [batch, directions, hidden] } else { [directions, batch, hidden] };
-        let part = |name: &str, given: &Option<ArrayView3<'_, f32>>| match given {
-            None => Ok(Array3::zeros([directions, batch, hidden])),
-            Some(given) if given.shape() != expected => Err(Error::shape(name, expected, given.shape())),
-            Some(given) => Ok(self.laid_out(given.to_owned())),
-        };
-        if self.operator != Operator::Lstm && inputs.c.is_some() {
-            return Err(Error::value("initial_c", format!("none for an {}", self.operator.name()), "one"));
-        }
+    fn initial_state(&self, inputs: &Inputs<'_>, shape: Ix3) -> Result<Option<State>> {
         if inputs.h.is_none() && inputs.c.is_none() {
             return Ok(None);
         }
-        let (h, c) = (part("initial_h", &inputs.h)?, part("initial_c", &inputs.c)?);
-        Ok(Some(State { h, c: (self.operator == Operator::Lstm).then_some(c) }))
+        let part = |name: &str, given: &Option<ArrayView3<'_, f32>>| match given {
+            None => zeros(name, shape),
+            Some(given) => Ok(self.laid_out(given.to_owned())),
+        };
+        let c = (self.operator == Operator::Lstm).then(|| part("initial_c", &inputs.c)).transpose()?;
+        Ok(Some(State { h: part("initial_h", &inputs.h)?, c }))
     }
 
     /// States of one layout in the other one, if it is batches first.
@@ -298,18 +295,4 @@ impl std::fmt::Debug for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Layer").field("parts", &self.parts).finish_non_exhaustive()
     }
-}
-
-/// The lengths of sequences out of a tensor of integers.
-///
-/// # Errors
-/// [`Value`](Error::Value) for floats, another number of dimensions than one, or a negative length.
-pub fn lengths(tensor: &Tensor) -> Result<Vec<usize>> {
-    let Tensor::Integers(array) = tensor else { return Err(Error::value("sequence_lens", "integers", "floats")) };
-    if array.ndim() != 1 {
-        return Err(Error::value("sequence_lens", "one dimension", format!("shape {:?}", array.shape())));
-    }
-    let length =
-        |&length: &i64| usize::try_from(length).map_err(|_| Error::value("sequence_lens", "numbers from 0 on", length));
-    array.iter().map(length).collect()
 }

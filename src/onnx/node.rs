@@ -1,10 +1,11 @@
 //! Recurrent nodes: their attributes, and which tensor is which.
 
-use super::Tensor;
-use super::proto;
+use super::proto::{self, attribute_type};
+use super::values::{Held, Values, is_standard};
 use crate::cells::{Activation, Cell, Coefficient, Options, Reset};
 use crate::error::{Error, Result};
 use crate::layer::Direction;
+use std::collections::HashSet;
 
 /// The operators that this library runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,13 +19,15 @@ pub enum Operator {
 }
 
 impl Operator {
-    fn named(name: &str, domain: &str) -> Option<Self> {
-        let own = ["", "ai.onnx"].contains(&domain);
-        match name {
-            "RNN" if own => Some(Self::Rnn),
-            "LSTM" if own => Some(Self::Lstm),
-            "GRU" if own => Some(Self::Gru),
-            _ => None,
+    pub(super) fn named(name: &str, domain: &str) -> Option<Self> {
+        [Self::Rnn, Self::Lstm, Self::Gru].into_iter().find(|own| own.name() == name && is_standard(domain))
+    }
+
+    /// How many inputs and outputs it has: `initial_c`, P and Y_c are an `LSTM`'s alone.
+    const fn places(self) -> [usize; 2] {
+        match self {
+            Self::Rnn | Self::Gru => [6, 2],
+            Self::Lstm => [8, 3],
         }
     }
 
@@ -48,7 +51,10 @@ impl Operator {
 }
 
 /// The inputs of a recurrent node, in ONNX's order.
-pub(super) const INPUTS: [&str; 8] = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"];
+const INPUTS: [&str; 8] = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"];
+
+/// The largest hidden size: more units could not be indexed by the 32-bit words of a shader.
+const MOST_UNITS: usize = 1 << 24;
 
 /// A recurrent node of a model.
 #[derive(Clone, Debug)]
@@ -77,36 +83,43 @@ pub struct Node {
     pub inputs: [Option<String>; 8],
     /// The names of Y, Y_h and Y_c.
     pub outputs: [Option<String>; 3],
-    /// Those inputs whose values the model holds.
-    pub(super) constants: Vec<(String, Tensor)>,
+    /// What the model knows of each input but X that it had in the graph, by name.
+    pub(super) held: Vec<(String, Held)>,
 }
 
 impl Node {
-    /// None for other operators.
-    pub(super) fn new(node: &proto::Node) -> Option<Result<Self>> {
-        let operator = Operator::named(&node.op_type, &node.domain)?;
-        Some(Self::of_operator(node, operator))
+    /// The recurrent node that is a graph's `i`-th node.
+    pub(super) fn new(values: &Values, i: usize) -> Result<Self> {
+        let node = values.node(i)?;
+        let operator = Operator::named(&node.op_type, &node.domain);
+        let operator = operator.ok_or_else(|| Error::Onnx(format!("node {i} is no recurrent node")))?;
+        let mut own = Self::of_operator(&node, operator)?;
+        for name in own.inputs[1..].iter().flatten() {
+            own.held.push((name.clone(), values.held(name)?));
+        }
+        Ok(own)
     }
 
     fn of_operator(node: &proto::Node, operator: Operator) -> Result<Self> {
         let attributes = Attributes { node, operator };
+        attributes.check_names()?;
         let direction = match &*attributes.text("direction", "forward")? {
             "forward" => Direction::Forward,
             "reverse" => Direction::Reverse,
             "bidirectional" => Direction::Bidirectional,
             other => return Err(attributes.fault("direction", "forward, reverse or bidirectional", other)),
         };
-        attributes.check()?;
+        attributes.check_places()?;
         let activations = attributes.activations(direction.count())?;
         let after = attributes.integer("linear_before_reset", 0)? != 0;
-        let clip = attributes.find("clip").map(|attribute| attribute.f);
+        let clip = attributes.typed("clip", attribute_type::FLOAT)?.map(|attribute| attribute.f);
         if let Some(clip) = clip.filter(|clip| !(*clip > 0.0 && clip.is_finite())) {
             return Err(attributes.fault("clip", "a positive number", clip));
         }
         let hidden_size = match (attributes.find("hidden_size"), attributes.integer("hidden_size", 0)?) {
             (Some(_), size) => usize::try_from(size)
                 .ok()
-                .filter(|&size| size > 0 && size <= 1 << 24)
+                .filter(|size| (1..=MOST_UNITS).contains(size))
                 .ok_or_else(|| attributes.fault("hidden_size", "a number from 1 to 2²⁴", size))?,
             (None, _) => return Err(attributes.fault("hidden_size", "a positive number", "none")),
         };
@@ -128,17 +141,57 @@ impl Node {
             coupled: attributes.integer("input_forget", 0)? != 0,
             inputs: std::array::from_fn(|i| name(&node.input, i)),
             outputs: std::array::from_fn(|i| name(&node.output, i)),
-            constants: Vec::new(),
+            held: Vec::new(),
         })
     }
 
-    /// The cell of a direction.
-    pub fn cell(&self, direction: usize) -> Cell {
-        match self.operator {
-            Operator::Rnn => Cell::Elman(self.activations[direction][0]),
+    /// The cell of a direction: 0, or 1 of a bidirectional node.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for a direction that the node does not have, or one that has no activations.
+    pub fn cell(&self, direction: usize) -> Result<Cell> {
+        let count = self.direction.count();
+        if direction >= count {
+            let expected = if count == 1 { "0, the only one" } else { "0 or 1" };
+            return Err(Error::value(format!("direction of {}", self.label()), expected, direction));
+        }
+        let activations = self.activations.get(direction).ok_or_else(|| self.activations_fault())?;
+        Ok(match self.operator {
+            Operator::Rnn => Cell::Elman(activations[0]),
             Operator::Lstm => Cell::Lstm,
             Operator::Gru => Cell::Gru(self.reset),
+        })
+    }
+
+    /// Refuses sizes and inputs that a node of a file can't have: fields may have been written since.
+    pub(super) fn check(&self) -> Result<()> {
+        if !(1..=MOST_UNITS).contains(&self.hidden_size) {
+            let what = format!("hidden_size of {}", self.label());
+            return Err(Error::value(what, "a number from 1 to 2²⁴", self.hidden_size));
         }
+        if self.activations.len() != self.direction.count() {
+            return Err(self.activations_fault());
+        }
+        match (self.operator.places()[0]..INPUTS.len()).find(|&input| self.inputs[input].is_some()) {
+            Some(input) => Err(Error::unsupported(self.of(input), "only an LSTM has this input")),
+            None => Ok(()),
+        }
+    }
+
+    fn activations_fault(&self) -> Error {
+        let what = format!("activations of {}", self.label());
+        Error::value(what, format!("those of {} directions", self.direction.count()), self.activations.len())
+    }
+
+    /// The node for errors.
+    fn label(&self) -> String {
+        format!("{} node '{}'", self.operator.name(), self.name)
+    }
+
+    /// An input for errors.
+    pub(super) fn of(&self, input: usize) -> String {
+        let name = self.inputs[input].as_ref().map(|name| format!(" ('{name}')")).unwrap_or_default();
+        format!("{}{name} of {}", INPUTS[input], self.label())
     }
 }
 
@@ -158,26 +211,33 @@ impl Attributes<'_> {
         Error::value(format!("{what} of {} node '{}'", self.operator.name(), self.node.name), expected, got)
     }
 
+    /// An attribute, whose value is of this type.
+    fn typed(&self, name: &str, kind: i32) -> Result<Option<&proto::Attribute>> {
+        let Some(attribute) = self.find(name) else { return Ok(None) };
+        attribute.check(kind).map_err(|got| self.fault(name, attribute_type::name(kind), got))?;
+        Ok(Some(attribute))
+    }
+
     fn integer(&self, name: &str, otherwise: i64) -> Result<i64> {
-        Ok(self.find(name).map_or(otherwise, |attribute| attribute.i))
+        Ok(self.typed(name, attribute_type::INT)?.map_or(otherwise, |attribute| attribute.i))
     }
 
     fn text(&self, name: &str, otherwise: &str) -> Result<String> {
-        let Some(attribute) = self.find(name) else { return Ok(otherwise.to_owned()) };
+        let Some(attribute) = self.typed(name, attribute_type::STRING)? else { return Ok(otherwise.to_owned()) };
         String::from_utf8(attribute.s.clone()).map_err(|_| self.fault(name, "text", "bytes that are none"))
     }
 
     /// The activations of each direction: f of an `RNN`, f and g of a `GRU`, f, g and h of an `LSTM`, and what is not there as
     /// it usually is.
     fn activations(&self, directions: usize) -> Result<Vec<[Activation; 3]>> {
-        let names = self.find("activations").map(|attribute| &attribute.strings);
+        let names = self.typed("activations", attribute_type::STRINGS)?.map(|attribute| &attribute.strings);
         let names: Vec<_> = names.into_iter().flatten().map(|name| String::from_utf8_lossy(name)).collect();
         let usual = self.operator.activations();
         let count = usual.len() * directions;
         if !names.is_empty() && names.len() != count {
             return Err(self.fault("activations", format!("{count} names"), names.len()));
         }
-        let mut constants = Constants::new(self);
+        let mut constants = Constants::new(self)?;
         let mut named = names.iter().map(|name| self.activation(name, &mut constants));
         let mut directions: Vec<_> = (0..directions).map(|_| Options::USUAL.activations).collect();
         for own in directions.iter_mut().flat_map(|own| own.iter_mut().zip(usual)) {
@@ -217,8 +277,9 @@ impl Attributes<'_> {
         })
     }
 
-    /// What can't be honoured is refused by name, and so is what is unknown.
-    fn check(&self) -> Result<()> {
+    /// What can't be honoured is refused by name, and so is what is unknown or there twice.
+    fn check_names(&self) -> Result<()> {
+        let mut names = HashSet::new();
         for attribute in &self.node.attribute {
             let is_allowed = match (&*attribute.name, self.operator) {
                 ("direction" | "hidden_size" | "layout" | "activations", _) => true,
@@ -230,10 +291,30 @@ impl Attributes<'_> {
                 _ => false,
             };
             if !is_allowed {
-                return Err(self.fault(&format!("attribute {}", attribute.name), "none: no cell here has it", "one"));
+                return Err(self.unsupported(&format!("attribute {}", attribute.name), "no cell here has it"));
+            }
+            if !names.insert(&*attribute.name) {
+                return Err(self.fault(&format!("attribute {}", attribute.name), "it once", "it twice"));
             }
         }
         Ok(())
+    }
+
+    /// Refuses inputs and outputs that the operator does not have.
+    fn check_places(&self) -> Result<()> {
+        for (what, names, most) in [("inputs", &self.node.input, 0), ("outputs", &self.node.output, 1)]
+            .map(|(what, names, place)| (what, names, self.operator.places()[place]))
+        {
+            if let Some(name) = names.iter().skip(most).find(|name| !name.is_empty()) {
+                let reason = format!("{} has up to {most}", self.operator.name());
+                return Err(self.unsupported(&format!("'{name}' among {} {what}", names.len()), &reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn unsupported(&self, what: &str, reason: &str) -> Error {
+        Error::unsupported(format!("{what} of {} node '{}'", self.operator.name(), self.node.name), reason)
     }
 }
 
@@ -245,9 +326,12 @@ struct Constants<'a> {
 }
 
 impl<'a> Constants<'a> {
-    fn new(attributes: &'a Attributes<'a>) -> Self {
-        let list = |name| attributes.find(name).map_or(&[][..], |attribute| &attribute.floats).iter();
-        Self { attributes, alpha: list("activation_alpha"), beta: list("activation_beta") }
+    fn new(attributes: &'a Attributes<'a>) -> Result<Self> {
+        let list = |name| -> Result<_> {
+            let list = attributes.typed(name, attribute_type::FLOATS)?;
+            Ok(list.map_or(&[][..], |attribute| &attribute.floats).iter())
+        };
+        Ok(Self { attributes, alpha: list("activation_alpha")?, beta: list("activation_beta")? })
     }
 
     fn alpha(&mut self) -> Option<Coefficient> {
@@ -291,7 +375,7 @@ mod tests {
             attribute: [&[hidden_size], attributes].concat(),
             ..Default::default()
         };
-        Node::new(&node).unwrap()
+        Node::of_operator(&node, Operator::named(operator, "").unwrap())
     }
 
     fn numbers(name: &str, floats: &[f32]) -> proto::Attribute {
@@ -300,13 +384,13 @@ mod tests {
 
     #[test]
     fn cells_follow_from_operator_and_attributes() {
-        assert_eq!(node("RNN", &[]).unwrap().cell(0), Cell::Elman(Activation::Tanh));
-        assert_eq!(node("RNN", &[names(&["relu"])]).unwrap().cell(0), Cell::Elman(Activation::Relu));
+        assert_eq!(node("RNN", &[]).unwrap().cell(0).unwrap(), Cell::Elman(Activation::Tanh));
+        assert_eq!(node("RNN", &[names(&["relu"])]).unwrap().cell(0).unwrap(), Cell::Elman(Activation::Relu));
         assert_eq!(node("LSTM", &[]).unwrap().activations, [Options::USUAL.activations]);
-        assert_eq!(node("GRU", &[]).unwrap().cell(0), Cell::Gru(Reset::Before));
+        assert_eq!(node("GRU", &[]).unwrap().cell(0).unwrap(), Cell::Gru(Reset::Before));
         let after = proto::Attribute { i: 1, ..attribute("linear_before_reset") };
-        assert_eq!(node("GRU", &[after]).unwrap().cell(0), Cell::Gru(Reset::After));
-        assert!(Node::new(&proto::Node { op_type: "Gemm".to_owned(), ..Default::default() }).is_none());
+        assert_eq!(node("GRU", &[after]).unwrap().cell(0).unwrap(), Cell::Gru(Reset::After));
+        assert_eq!([Operator::named("Gemm", ""), Operator::named("LSTM", "com.microsoft")], [None, None]);
     }
 
     /// Each takes the constants that it has, in turn, over both directions.
@@ -352,6 +436,7 @@ mod tests {
         fault("GRU", &[proto::Attribute { i: 2, ..attribute("layout") }], "layout");
         fault("GRU", &[attribute("new_one")], "new_one");
         let sizeless = proto::Node { op_type: "GRU".to_owned(), ..Default::default() };
-        assert!(Node::new(&sizeless).unwrap().unwrap_err().to_string().contains("hidden_size"));
+        let error = Node::of_operator(&sizeless, Operator::Gru).unwrap_err().to_string();
+        assert!(error.contains("hidden_size"), "{error}");
     }
 }

@@ -1,10 +1,16 @@
 //! The messages of an ONNX file that recurrent nodes need, with the field numbers of `onnx.proto`. Other fields are
 //! skipped.
+//!
+//! A graph keeps its nodes and tensors as bytes, which are parts of the file and not copies of it. Each is decoded when it is
+//! needed: of most of them only the names are.
 
 use prost::Message;
+use prost::bytes::Bytes;
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Model {
+    #[prost(int64, tag = "1")]
+    pub ir_version: i64,
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSet>,
     #[prost(message, optional, tag = "7")]
@@ -21,20 +27,50 @@ pub struct OperatorSet {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Graph {
-    #[prost(message, repeated, tag = "1")]
-    pub node: Vec<Node>,
-    #[prost(message, repeated, tag = "5")]
-    pub initializer: Vec<Tensor>,
+    /// Each a [`Node`].
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub node: Vec<Bytes>,
+    /// Each a [`Tensor`].
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub initializer: Vec<Bytes>,
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfo>,
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<SparseTensor>,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub struct ValueInfo {
     #[prost(string, tag = "1")]
     pub name: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct SparseTensor {
+    #[prost(message, optional, tag = "1")]
+    pub values: Option<TensorName>,
+}
+
+/// A [`Tensor`] without its data.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorName {
+    #[prost(string, tag = "8")]
+    pub name: String,
+}
+
+/// A [`Node`] without its attributes and inputs.
+#[derive(Clone, PartialEq, Message)]
+pub struct NodeHead {
+    #[prost(string, repeated, tag = "2")]
+    pub output: Vec<String>,
+    #[prost(string, tag = "3")]
+    pub name: String,
+    #[prost(string, tag = "4")]
+    pub op_type: String,
+    #[prost(string, tag = "7")]
+    pub domain: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -63,12 +99,41 @@ pub struct Attribute {
     pub i: i64,
     #[prost(bytes = "vec", tag = "4")]
     pub s: Vec<u8>,
-    #[prost(message, optional, tag = "5")]
-    pub t: Option<Tensor>,
+    #[prost(message, optional, boxed, tag = "5")]
+    pub t: Option<Box<Tensor>>,
     #[prost(float, repeated, tag = "7")]
     pub floats: Vec<f32>,
+    #[prost(int64, repeated, tag = "8")]
+    pub ints: Vec<i64>,
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub strings: Vec<Vec<u8>>,
+    /// Which of the fields holds the value: see [`attribute_type`].
+    #[prost(int32, tag = "20")]
+    pub kind: i32,
+    /// Of a function's body: the attribute of the function that gives the value.
+    #[prost(string, tag = "21")]
+    pub ref_attr_name: String,
+}
+
+impl Attribute {
+    /// Refuses a value of another type, or one that stands elsewhere; the error is what it is.
+    pub fn check(&self, kind: i32) -> Result<(), String> {
+        if !self.ref_attr_name.is_empty() {
+            return Err(format!("a reference to '{}' of a function", self.ref_attr_name));
+        }
+        let filled = [
+            (attribute_type::FLOAT, self.f != 0.0),
+            (attribute_type::INT, self.i != 0),
+            (attribute_type::STRING, !self.s.is_empty()),
+            (attribute_type::TENSOR, self.t.is_some()),
+            (attribute_type::FLOATS, !self.floats.is_empty()),
+            (attribute_type::INTS, !self.ints.is_empty()),
+            (attribute_type::STRINGS, !self.strings.is_empty()),
+        ];
+        let said = Some(self.kind).filter(|said| ![kind, attribute_type::UNDEFINED].contains(said));
+        let other = filled.into_iter().find(|&(other, is_filled)| is_filled && other != kind).map(|(other, _)| other);
+        said.or(other).map_or(Ok(()), |other| Err(attribute_type::name(other)))
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -85,16 +150,47 @@ pub struct Tensor {
     pub int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    pub raw_data: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub raw_data: Bytes,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
     #[prost(int32, tag = "14")]
     pub data_location: i32,
 }
 
+/// `AttributeProto.AttributeType`.
+pub mod attribute_type {
+    /// Files of the first versions of ONNX leave it out.
+    pub const UNDEFINED: i32 = 0;
+    pub const FLOAT: i32 = 1;
+    pub const INT: i32 = 2;
+    pub const STRING: i32 = 3;
+    pub const TENSOR: i32 = 4;
+    pub const FLOATS: i32 = 6;
+    pub const INTS: i32 = 7;
+    pub const STRINGS: i32 = 8;
+
+    /// The name of one.
+    pub fn name(of: i32) -> String {
+        let names = [
+            "an undefined type",
+            "a float",
+            "an integer",
+            "a string",
+            "a tensor",
+            "a graph",
+            "floats",
+            "integers",
+            "strings",
+        ];
+        let name = usize::try_from(of).ok().and_then(|of| names.get(of));
+        name.map_or_else(|| format!("attribute type {of}"), |name| (*name).to_owned())
+    }
+}
+
 /// `TensorProto.DataType`.
 pub mod data_type {
+    pub const UNDEFINED: i32 = 0;
     pub const FLOAT: i32 = 1;
     pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;

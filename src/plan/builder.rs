@@ -1,6 +1,6 @@
 //! Plans put together from operations.
 
-use super::{BufferId, Draft, Plan, Role};
+use super::{BufferId, Draft, Plan, Role, Trace};
 use crate::cells::Activation;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -9,10 +9,24 @@ use crate::layer::{self, DeviceState, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
 use crate::program::Program;
 use crate::tensor::{Element, Storage, Tensor, elements};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// An array inside of a plan: a part of one of its buffers.
+/// Tells plans under construction apart, so that a value of one is refused in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlanId(u64);
+
+impl PlanId {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// An array inside of a plan: a part of one of its buffers. It can be used only with the [`PlanBuilder`] or
+/// [`Tape`](crate::Tape) that made it: others answer [`OtherPlan`](Error::OtherPlan).
 #[derive(Clone, Debug)]
 pub struct Value {
+    pub(crate) plan: PlanId,
     pub(crate) buffer: BufferId,
     /// First element.
     pub(crate) offset: usize,
@@ -79,17 +93,27 @@ impl Value {
 /// # }
 /// ```
 pub struct PlanBuilder {
+    id: PlanId,
     device: Device,
     pub(crate) draft: Draft,
     binds: Vec<(BufferId, Storage)>,
     /// Copies at the plan's end.
     last: Vec<(BufferId, BufferId, u64)>,
+    /// The operations so far.
+    pub(crate) traces: Vec<Trace>,
 }
 
 impl PlanBuilder {
     /// An empty plan for a device.
     pub fn new(device: &Device) -> Self {
-        Self { device: device.clone(), draft: Draft::default(), binds: Vec::new(), last: Vec::new() }
+        Self {
+            id: PlanId::new(),
+            device: device.clone(),
+            draft: Draft::default(),
+            binds: Vec::new(),
+            last: Vec::new(),
+            traces: Vec::new(),
+        }
     }
 
     /// A tensor to read or write.
@@ -104,7 +128,7 @@ impl PlanBuilder {
         let words = shape.iter().product::<usize>() as u64;
         let buffer = self.external(&format!("tensor {shape:?}"), &tensor.storage, words);
         let is_index = std::any::TypeId::of::<T>() == std::any::TypeId::of::<u32>();
-        Ok(Value { buffer, offset: 0, shape, is_index })
+        Ok(Value { plan: self.id, buffer, offset: 0, shape, is_index })
     }
 
     /// Memory that is not the plan's own; the same memory is the same buffer.
@@ -171,7 +195,7 @@ impl PlanBuilder {
             return Err(Error::OtherDevice { tensor: "parameters".to_owned() });
         }
         let buffer = self.external("parameters", parameters.values(), parameters.len() as u64);
-        Ok(Value { buffer, offset: 0, shape: shape.to_vec(), is_index: false })
+        Ok(Value { plan: self.id, buffer, offset: 0, shape: shape.to_vec(), is_index: false })
     }
 
     /// Memory of the plan's that no other operation shares.
@@ -204,8 +228,8 @@ impl PlanBuilder {
     /// # Errors
     /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) for indices.
     pub fn copy(&mut self, from: &Value, to: &Value) -> Result<()> {
-        Self::expect(from, "value", false)?;
-        Self::expect(to, "copy", false)?;
+        self.expect(from, "value", false)?;
+        self.expect(to, "copy", false)?;
         if from.shape != to.shape {
             return Err(Error::shape("copy", &from.shape, &to.shape));
         }
@@ -221,6 +245,7 @@ impl PlanBuilder {
             ..Default::default()
         };
         layer::copy_rows(self, from.buffer, to.buffer, params);
+        self.record("copy", &[from], &[to]);
         Ok(())
     }
 
@@ -234,7 +259,7 @@ impl PlanBuilder {
         let (_, rest) = values.first().and_then(|first| first.shape.split_last()).ok_or_else(expected)?;
         let mut width = 0;
         for value in values {
-            Self::expect(value, "value", false)?;
+            self.expect(value, "value", false)?;
             width += match value.shape.split_last() {
                 Some((features, others)) if others == rest => features,
                 _ => return Err(Error::shape("values side by side", format!("{rest:?} and features"), &value.shape)),
@@ -258,6 +283,7 @@ impl PlanBuilder {
             layer::copy_rows(self, value.buffer, out.buffer, params);
             column += features;
         }
+        self.record("concat", values, &[&out]);
         Ok(out)
     }
 
@@ -272,10 +298,23 @@ impl PlanBuilder {
     pub(crate) fn fresh(&mut self, name: &str, shape: &[usize]) -> Result<Value> {
         let words = elements(shape)? as u64;
         let buffer = self.draft.buffer(name, words, Role::Workspace);
-        Ok(Value { buffer, offset: 0, shape: shape.to_vec(), is_index: false })
+        Ok(Value { plan: self.id, buffer, offset: 0, shape: shape.to_vec(), is_index: false })
     }
 
-    pub(crate) fn expect(value: &Value, name: &str, is_index: bool) -> Result<()> {
+    /// Whether a value is one of this plan.
+    ///
+    /// # Errors
+    /// [`OtherPlan`](Error::OtherPlan).
+    pub(crate) fn owns(&self, value: &Value, name: &str) -> Result<()> {
+        if value.plan == self.id {
+            return Ok(());
+        }
+        Err(Error::OtherPlan { value: format!("{name} {:?}", value.shape) })
+    }
+
+    /// Whether a value is one of this plan, and holds indices or numbers as it should.
+    pub(crate) fn expect(&self, value: &Value, name: &str, is_index: bool) -> Result<()> {
+        self.owns(value, name)?;
         let kind = |is_index| if is_index { "indices (u32)" } else { "numbers (f32)" };
         if value.is_index == is_index { Ok(()) } else { Err(Error::value(name, kind(is_index), kind(value.is_index))) }
     }
@@ -285,8 +324,8 @@ impl PlanBuilder {
     /// # Errors
     /// [`Shape`](Error::Shape) where `table` is no matrix.
     pub fn embedding(&mut self, table: &Value, indices: &Value) -> Result<Value> {
-        Self::expect(table, "embedding table", false)?;
-        Self::expect(indices, "embedding indices", true)?;
+        self.expect(table, "embedding table", false)?;
+        self.expect(indices, "embedding indices", true)?;
         let &[rows, features] = &table.shape[..] else {
             return Err(Error::shape("embedding table", "[rows, features]", &table.shape));
         };
@@ -306,6 +345,7 @@ impl PlanBuilder {
         };
         let bindings = vec![table.buffer, indices.buffer, out.buffer];
         self.draft.dispatch(Variant::new(Kernel::Gather, FLAT, self.device.panel()), bindings, &params.words());
+        self.record("embedding", &[table, indices], &[&out]);
         Ok(out)
     }
 
@@ -314,6 +354,7 @@ impl PlanBuilder {
     /// # Errors
     /// [`Shape`](Error::Shape) where that axis is not W's.
     pub fn linear(&mut self, linear: &Linear, x: &Value) -> Result<Value> {
+        self.expect(x, "linear input", false)?;
         let rest = x.shape.split_last().map_or(&[][..], |(_, rest)| rest);
         let out = self.fresh("output of a linear layer", &[rest, &[linear.outputs]].concat())?;
         self.linear_into(linear, x, &out)?;
@@ -325,8 +366,8 @@ impl PlanBuilder {
     /// # Errors
     /// As [`PlanBuilder::linear`].
     pub fn linear_into(&mut self, linear: &Linear, x: &Value, out: &Value) -> Result<()> {
-        Self::expect(out, "linear output", false)?;
-        Self::expect(x, "linear input", false)?;
+        self.expect(out, "linear output", false)?;
+        self.expect(x, "linear input", false)?;
         let Some((&inputs, rest)) = x.shape.split_last().filter(|(inputs, _)| **inputs == linear.inputs) else {
             return Err(Error::shape("linear input", format!("[..., {}]", linear.inputs), &x.shape));
         };
@@ -356,6 +397,7 @@ impl PlanBuilder {
             layer::Operands { a: x.buffer, b: &linear.packed, map: none, c: out.buffer, narrow: false },
             &params,
         );
+        self.record("linear", &[x], &[out]).parameters = linear.parameters().cloned();
         Ok(())
     }
 
@@ -364,7 +406,7 @@ impl PlanBuilder {
     /// # Errors
     /// [`Value`](Error::Value) for indices, or a constant that is not finite.
     pub fn activate(&mut self, x: &Value, activation: Activation) -> Result<Value> {
-        Self::expect(x, "activated value", false)?;
+        self.expect(x, "activated value", false)?;
         activation.check()?;
         let columns = x.shape.last().copied().unwrap_or(1);
         self.apply(x, Function::Activation(activation), columns, &x.shape)
@@ -375,7 +417,7 @@ impl PlanBuilder {
     /// # Errors
     /// [`Shape`](Error::Shape) where the last axis is odd, [`Value`](Error::Value) for indices.
     pub fn magnitude(&mut self, x: &Value) -> Result<Value> {
-        Self::expect(x, "complex numbers", false)?;
+        self.expect(x, "complex numbers", false)?;
         match x.shape.split_last() {
             Some((&parts, rest)) if parts % 2 == 0 => {
                 let shape = [rest, &[parts / 2]].concat();
@@ -397,8 +439,10 @@ impl PlanBuilder {
             out_row: columns as u32,
             row_lanes: layer::row_lanes(out.len()),
         };
+        let name = if function == Function::Magnitude { "magnitude" } else { "activate" };
         let variant = Variant { function: Some(function), ..Variant::new(Kernel::Apply, FLAT, self.device.panel()) };
         self.draft.dispatch(variant, vec![x.buffer, out.buffer], &params.words());
+        self.record(name, &[x], &[&out]);
         Ok(out)
     }
 
@@ -407,8 +451,8 @@ impl PlanBuilder {
     /// # Errors
     /// [`Shape`](Error::Shape) where the rows differ.
     pub fn argmax(&mut self, values: &Value, out: &Value) -> Result<()> {
-        Self::expect(values, "argmax values", false)?;
-        Self::expect(out, "argmax output", true)?;
+        self.expect(values, "argmax values", false)?;
+        self.expect(out, "argmax output", true)?;
         let &[rows, columns] = &values.shape[..] else {
             return Err(Error::shape("argmax values", "[rows, columns]", &values.shape));
         };
@@ -424,6 +468,7 @@ impl PlanBuilder {
         };
         let variant = Variant::new(Kernel::Argmax, FLAT, self.device.panel());
         self.draft.dispatch(variant, vec![values.buffer, out.buffer], &params.words());
+        self.record("argmax", &[values], &[out]);
         Ok(())
     }
 
@@ -433,6 +478,7 @@ impl PlanBuilder {
     /// # Errors
     /// [`Shape`](Error::Shape) and [`Value`](Error::Value) where input, lengths or state do not fit the layer.
     pub fn rnn(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
+        self.expect(x, "recurrent input", false)?;
         let shape = layer::output_shape(rnn, x.shape(), call)?;
         let out = self.fresh("output of a recurrent layer", &shape)?;
         self.rnn_into(rnn, x, state, call, &out)?;
@@ -444,9 +490,11 @@ impl PlanBuilder {
     /// # Errors
     /// As [`PlanBuilder::rnn`].
     pub fn rnn_into(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall, out: &Value) -> Result<()> {
-        Self::expect(x, "recurrent input", false)?;
-        Self::expect(out, "recurrent output", false)?;
-        layer::emit(self, rnn, x, state, call, out, None)
+        self.expect(x, "recurrent input", false)?;
+        self.expect(out, "recurrent output", false)?;
+        layer::emit(self, rnn, x, state, call, out, None)?;
+        self.record_rnn("rnn", rnn, (&[x], &[out]), state, call);
+        Ok(())
     }
 
     /// The same as [`PlanBuilder::rnn_into`], keeping what [`PlanBuilder::rnn_backward`] needs.
@@ -462,9 +510,11 @@ impl PlanBuilder {
         out: &Value,
         reserve: &Reserve,
     ) -> Result<()> {
-        Self::expect(x, "recurrent input", false)?;
-        Self::expect(out, "recurrent output", false)?;
-        layer::emit(self, rnn, x, state, call, out, Some(reserve))
+        self.expect(x, "recurrent input", false)?;
+        self.expect(out, "recurrent output", false)?;
+        layer::emit(self, rnn, x, state, call, out, Some(reserve))?;
+        self.record_rnn("rnn", rnn, (&[x], &[out]), state, call);
+        Ok(())
     }
 
     /// The backward pass of a layer whose forward pass over `x` filled the reserve, which it uses up. `state` holds the
@@ -485,12 +535,16 @@ impl PlanBuilder {
         state: &DeviceState,
         dx: Option<&Value>,
     ) -> Result<()> {
-        Self::expect(x, "recurrent input", false)?;
+        self.expect(x, "recurrent input", false)?;
         for (name, value) in [("gradient of the output", dy), ("gradient of the input", dx)] {
-            value.map_or(Ok(()), |value| Self::expect(value, name, false))?;
+            value.map_or(Ok(()), |value| self.expect(value, name, false))?;
         }
-        let flow = layer::Flow { dy, state, dx: dx.map(|dx| (dx, false)) };
-        layer::emit_backward(self, rnn, x, call, reserve, &flow)
+        let flow = layer::Flow { dy, state, dx: dx.map(|dx| (dx, false)), weights: true };
+        layer::emit_backward(self, rnn, x, call, reserve, &flow)?;
+        let reads: Vec<&Value> = [Some(x), dy].into_iter().flatten().collect();
+        let carried = RnnCall { carry: true, ..call.clone() };
+        self.record_rnn("rnn_backward", rnn, (&reads, dx.as_slice()), state, &carried);
+        Ok(())
     }
 
     /// Sets the gradients of parameters to zero.

@@ -6,9 +6,11 @@
 mod builder;
 mod check;
 mod display;
+mod trace;
 
 pub use builder::{PlanBuilder, Value};
 pub(crate) use check::{MAX_TRIPS, PlanLimits, WINDOW_ALIGNMENT};
+pub(crate) use trace::{Region, Trace};
 
 #[cfg(doc)]
 use crate::kernels::Kernel;

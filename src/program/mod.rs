@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::kernels::Access;
 use crate::plan::{Buffer, BufferId, Command, Plan, Role};
 use crate::tensor::Storage;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A [`Plan`] with its memory on a device: pipelines, bind groups and workspaces are made once, then it is replayed.
 pub struct Program {
@@ -50,6 +51,7 @@ impl Program {
             };
             memory.push(storage);
         }
+        check_place(device, &plan, &memory)?;
         check_usages(&plan, &memory)?;
         check_kinds(&plan, &memory)?;
         let executor = match device.gpu_ref() {
@@ -96,12 +98,18 @@ impl Program {
     /// Records it into an encoder of the caller's, to be submitted among other work.
     ///
     /// # Errors
-    /// [`OtherDevice`](Error::OtherDevice) on the CPU, [`Gpu`](Error::Gpu) where wgpu complains.
+    /// [`OtherDevice`](Error::OtherDevice) on the CPU and for an encoder of another wgpu instance,
+    /// [`DeviceLost`](Error::DeviceLost), [`Gpu`](Error::Gpu) where wgpu complains. wgpu does not tell which device of its
+    /// instance an encoder belongs to: that of another one is wgpu's validation error when the encoder is finished.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         match (&self.executor, self.device.gpu_ref()) {
-            (Executor::Gpu(recorder), Some(gpu)) => gpu.guarded("recording a plan", || {
-                recorder.record(&self.plan, self.plan.commands(), 0, encoder);
-            }),
+            (Executor::Gpu(recorder), Some(gpu)) => {
+                // What has a number in this instance only is a panic in another one.
+                let record = || recorder.record(&self.plan, self.plan.commands(), 0, encoder);
+                let record = || catch_unwind(AssertUnwindSafe(record));
+                gpu.guarded("recording a plan", record)?
+                    .map_err(|_| Error::OtherDevice { tensor: "encoder".to_owned() })
+            }
             _ => Err(Error::OtherDevice { tensor: "encoder".to_owned() }),
         }
     }
@@ -116,6 +124,15 @@ fn external(buffer: &Buffer, id: BufferId, externals: &[(BufferId, Storage)]) ->
         return Err(Error::Plan(format!("'{}' needs {} words, its tensor has {words}", buffer.name, buffer.words)));
     }
     Ok(storage.clone())
+}
+
+/// All memory is of the device's kind.
+fn check_place(device: &Device, plan: &Plan, memory: &[Storage]) -> Result<()> {
+    let is_elsewhere = |storage: &Storage| matches!(storage, Storage::Cpu(_)) != device.is_cpu();
+    match memory.iter().position(is_elsewhere) {
+        Some(i) => Err(Error::OtherDevice { tensor: plan.buffers()[i].name.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// Copies and clears need usages that a caller's buffer may lack: wgpu would complain only when the encoder is finished,

@@ -1,10 +1,11 @@
 //! The backward pass of a tape.
 
-use super::tape::{Operation, Recurrence, Tape, emit_dropout};
+use super::paths::{Paths, Source};
+use super::tape::{Operation, Recurrence, Tape, Wanted, emit_dropout};
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, LinksParams, OuterParams, ScatterAddParams, Variant};
 use crate::layer::{self, DeviceState, Flow, Linear};
-use crate::plan::{BufferId, PlanBuilder, Value};
+use crate::plan::{BufferId, PlanBuilder, Region, Value};
 
 /// Rows that one dispatch of `scatter_add` takes: its loops run over them.
 const SCATTER_ROWS: usize = 8192;
@@ -50,6 +51,18 @@ impl Gradients {
         self.states.push((state.clone(), gradient.clone()));
         Ok(gradient)
     }
+
+    /// Forgets the gradient of what an operation wrote over: whoever used that memory before has no part in it.
+    fn clear(&self, plan: &mut PlanBuilder, region: &Region) {
+        if let Some((_, gradient)) = self.values.iter().find(|gradient| gradient.0 == region.buffer) {
+            plan.draft.clear(*gradient, region.range.start as u64, region.range.len() as u64);
+        }
+        for (state, gradient) in &self.states {
+            if plan.external("h", &state.h, state.words().0) == region.buffer {
+                clear_state(plan, gradient);
+            }
+        }
+    }
 }
 
 fn clear_state(plan: &mut PlanBuilder, state: &DeviceState) {
@@ -64,54 +77,60 @@ fn clear_state(plan: &mut PlanBuilder, state: &DeviceState) {
 
 impl Tape<'_> {
     /// Appends the backward pass: parameters' gradients are written over those of the last run.
-    pub(super) fn backward(&mut self) -> Result<()> {
-        for parameters in self.parameters() {
-            self.plan.clear_gradients(&parameters)?;
+    pub(super) fn backward(&mut self, paths: &Paths) -> Result<()> {
+        let blocks = self.parameters();
+        for block in blocks.iter().filter(|block| !self.frozen.iter().any(|frozen| frozen.is(block))) {
+            self.plan.clear_gradients(block)?;
         }
         let mut gradients = Gradients::default();
         let operations = std::mem::take(&mut self.operations);
-        let made: Vec<BufferId> = operations.iter().filter_map(|operation| Some(operation.out()?.buffer)).collect();
-        for (i, operation) in operations.iter().enumerate().rev() {
-            // Nobody asks for the gradient of an input unless it is wanted.
-            let wanted: Vec<BufferId> = self.wanted.iter().map(|wanted| wanted.0.buffer).collect();
-            let needed = |value: &Value| made.contains(&value.buffer) || wanted.contains(&value.buffer);
-            self.one(operation, &operations[..i], &mut gradients, needed)?;
-        }
-        for (of, target) in std::mem::take(&mut self.wanted) {
-            match gradients.of(&of) {
-                Some(gradient) => copy(&mut self.plan, &gradient, &target, false),
-                // Nothing depends on it.
-                None => self.plan.draft.clear(target.buffer, target.offset as u64, target.len() as u64),
+        for i in (0..self.plan.traces.len()).rev() {
+            // All who read what it gave have added their parts by now.
+            self.give_wanted(paths, &gradients, Some(i));
+            if let Some(operation) = operations.get(&i).filter(|_| paths.is_active(i)) {
+                self.one((i, operation), &mut gradients, paths)?;
             }
+            paths.overwritten(i).iter().for_each(|region| gradients.clear(&mut self.plan, region));
         }
+        self.give_wanted(paths, &gradients, None);
         self.operations = operations;
         Ok(())
     }
 
-    fn one(
-        &mut self,
-        operation: &Operation<'_>,
-        earlier: &[Operation<'_>],
-        gradients: &mut Gradients,
-        needed: impl Fn(&Value) -> bool,
-    ) -> Result<()> {
+    /// Copies the gradients wanted of what an operation wrote, or of what was there before all of them.
+    fn give_wanted(&mut self, paths: &Paths, gradients: &Gradients, writer: Option<usize>) {
+        for (Wanted { of, target, .. }, sources) in self.wanted.iter().zip(&paths.wanted) {
+            for Source { region, .. } in sources.iter().filter(|source| source.writer == writer) {
+                let part = |value: &Value| {
+                    let offset = value.offset + region.range.start - of.offset;
+                    Value { offset, shape: vec![region.range.len()], ..value.clone() }
+                };
+                let (of, target) = (part(of), part(target));
+                match gradients.of(&of) {
+                    Some(gradient) => copy(&mut self.plan, &gradient, &target, false),
+                    // Nothing depends on it.
+                    None => self.plan.draft.clear(target.buffer, target.offset as u64, target.len() as u64),
+                }
+            }
+        }
+    }
+
+    fn one(&mut self, (i, operation): (usize, &Operation<'_>), gradients: &mut Gradients, paths: &Paths) -> Result<()> {
+        let trains = operation.parameters().is_some_and(|parameters| !self.is_frozen(parameters));
+        let needed = |value: &Value| paths.needs(i, value);
         let plan = &mut self.plan;
         let dy = operation.out().and_then(|out| gradients.of(out));
         match operation {
-            Operation::Gradient { of, gradient } => {
-                if needed(of) {
-                    add(plan, gradients, of, gradient);
-                }
-            }
+            Operation::Gradient { of, gradient, given } => add(plan, gradients, of, gradient, !given),
             Operation::Dropout { x, probability, stream, .. } => {
                 if let Some(dy) = dy.filter(|_| needed(x)) {
                     let seed = plan.tensor(&self.hyper)?;
                     emit_dropout(plan, seed.buffer, &dy, *probability, *stream);
-                    add(plan, gradients, x, &dy);
+                    add(plan, gradients, x, &dy, true);
                 }
             }
             Operation::Embedding { embedding, indices, .. } => {
-                if let Some(dy) = dy {
+                if let Some(dy) = dy.filter(|_| trains) {
                     let target = layer::gradient_buffer(plan, embedding.parameters());
                     scatter_add(plan, &dy, indices, target, [embedding.symbols(), embedding.features()]);
                 }
@@ -119,7 +138,7 @@ impl Tape<'_> {
             Operation::Linear { linear, x, .. } => {
                 if let Some(dy) = dy {
                     let dx = needed(x).then(|| gradients.target(plan, x));
-                    linear_backward(plan, linear, x, &dy, dx.as_ref())?;
+                    linear_backward(plan, linear, x, &dy, dx.as_ref(), trains)?;
                 }
             }
             Operation::Rnn(recurrence) => {
@@ -131,15 +150,8 @@ impl Tape<'_> {
                 let d_state = gradients.state(plan, state)?;
                 let dx = needed(x).then(|| gradients.target(plan, x));
                 let dx = dx.as_ref().map(|(dx, accumulate)| (dx, *accumulate));
-                layer::emit_backward(plan, rnn, x, call, reserve, &Flow { dy: dy.as_ref(), state: &d_state, dx })?;
-                // Whoever left the state before has no part in this call, if it began with zeros.
-                let shares = |operation: &Operation<'_>| match operation {
-                    Operation::Rnn(other) => other.state.h.is(&state.h),
-                    _ => false,
-                };
-                if !call.carry && earlier.iter().any(shares) {
-                    clear_state(plan, &d_state);
-                }
+                let flow = Flow { dy: dy.as_ref(), state: &d_state, dx, weights: trains };
+                layer::emit_backward(plan, rnn, x, call, reserve, &flow)?;
             }
         }
         Ok(())
@@ -157,11 +169,11 @@ impl Operation<'_> {
     }
 }
 
-/// Adds a gradient that lies in a buffer of its own; as the first one it may stay there.
-fn add(plan: &mut PlanBuilder, gradients: &mut Gradients, of: &Value, gradient: &Value) {
+/// Adds a gradient; as the first one it may stay where it lies, if it is `spare`: nobody else reads it.
+fn add(plan: &mut PlanBuilder, gradients: &mut Gradients, of: &Value, gradient: &Value, spare: bool) {
     let words = |value: &Value| plan.plan().buffers()[value.buffer.0].words;
     let whole = |value: &Value| value.offset == 0 && value.len() as u64 == words(value);
-    if gradients.of(of).is_none() && whole(of) && whole(gradient) && plan.is_own(gradient.buffer) {
+    if spare && gradients.of(of).is_none() && whole(of) && whole(gradient) && plan.is_own(gradient.buffer) {
         gradients.values.push((of.buffer, gradient.buffer));
         return;
     }
@@ -215,13 +227,14 @@ fn scatter_add(plan: &mut PlanBuilder, dy: &Value, indices: &Value, target: Buff
     }
 }
 
-/// dx (+)= dy·W, dW += dyᵀ·x, db += Σ dy.
+/// dx (+)= dy·W; where the layer is trained, dW += dyᵀ·x, db += Σ dy.
 fn linear_backward(
     plan: &mut PlanBuilder,
     linear: &Linear,
     x: &Value,
     dy: &Value,
     dx: Option<&(Value, bool)>,
+    trains: bool,
 ) -> Result<()> {
     let training = linear.training.as_ref();
     let training = training
@@ -245,6 +258,9 @@ fn linear_backward(
             ..Default::default()
         };
         layer::gemm(plan, layer::Operands { a: dy.buffer, b, map: none, c: dx.buffer, narrow: false }, &params);
+    }
+    if !trains {
+        return Ok(());
     }
     let target = layer::gradient_buffer(plan, &training.parameters);
     let params = OuterParams {

@@ -1,14 +1,13 @@
 //! Training that can go on later: weights, what the optimiser keeps, states, step and seed in one safetensors file.
 
-use super::trainer::Trainer;
+use super::trainer::{LAST_STEP, STATUS, Trainer};
 use crate::device::block_on;
 use crate::error::{Error, Result};
 use crate::layer::State;
 use crate::readback::{Row, read_together_async};
-use crate::weights::files::{fault, read_file, replace, serialize, tensor};
-use ndarray::Array3;
-use safetensors::SafeTensors;
-use std::collections::HashMap;
+use crate::weights::files::{Archive, Extent, RESERVED, equations, of_file, read_file, replace, serialize};
+use ndarray::{Array3, ArrayD};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// Stands before what belongs to the optimiser.
@@ -16,9 +15,38 @@ const OPTIMIZER: &str = "optimizer.";
 /// Stands before carried states.
 const STATE: &str = "state.";
 
+/// The loss since it was last asked for, and of how many steps it is.
+const PROGRESS: &str = "progress";
+/// Notes of the trainer's.
+const STEP: &str = "wgrnn.step";
+const SEED: &str = "wgrnn.seed";
+const OPTIMIZER_NOTE: &str = "wgrnn.optimizer";
+
+/// Whether a name of a block of parameters would be taken for something else in a checkpoint.
+pub(super) fn is_reserved(name: &str) -> bool {
+    name.starts_with(OPTIMIZER) || name.starts_with(STATE)
+}
+
+/// Whether a tensor of a file is what a checkpoint has besides weights.
+pub(super) fn is_for_training(archive: &Archive<'_>, name: &str) -> bool {
+    archive.notes.contains_key(STEP) && (is_reserved(name) || name == PROGRESS)
+}
+
 /// What the caller noted, without what is kept for training.
-fn own_notes(metadata: HashMap<String, String>) -> HashMap<String, String> {
-    metadata.into_iter().filter(|(key, _)| !key.starts_with("wgrnn.")).collect()
+fn own_notes(mut notes: HashMap<String, String>) -> HashMap<String, String> {
+    notes.retain(|key, _| ![STEP, SEED, OPTIMIZER_NOTE].contains(&&**key) && !equations::is_key(key));
+    notes
+}
+
+/// All of a checkpoint, after it was looked at: arrays in the order of the trainer's blocks, moments and states.
+struct Checkpoint {
+    step: u32,
+    seed: u32,
+    weights: Vec<Vec<(String, ArrayD<f32>)>>,
+    moments: Vec<ArrayD<f32>>,
+    states: Vec<State>,
+    progress: [f32; 2],
+    notes: HashMap<String, String>,
 }
 
 impl Trainer {
@@ -26,9 +54,12 @@ impl Trainer {
     /// `state.`, and step, seed, optimiser and the notes given as metadata. It is written beside the file and then put in
     /// its place, so that whatever goes wrong the old file stays whole.
     ///
+    /// What it writes has been looked at as [`Trainer::load`] does: a file that could not be loaded replaces none.
+    ///
     /// # Errors
     /// [`File`](Error::File), [`Diverged`](Error::Diverged) where training has failed: the weights of before are not
-    /// worth losing an older file for, [`Gpu`](Error::Gpu).
+    /// worth losing an older file for, [`Value`](Error::Value) for a note whose name begins with `wgrnn.`, and for two states or blocks of
+    /// parameters of one name, [`NotFinite`](Error::NotFinite) for a state that is not finite, [`Gpu`](Error::Gpu).
     pub fn save(&self, path: impl AsRef<Path>, notes: &HashMap<String, String>) -> Result<()> {
         replace(path.as_ref(), &block_on(self.to_safetensors_async(notes))?)
     }
@@ -38,6 +69,10 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::save`], but for files.
     pub async fn to_safetensors_async(&self, notes: &HashMap<String, String>) -> Result<Vec<u8>> {
+        if let Some(name) = notes.keys().filter(|name| name.starts_with(RESERVED)).min() {
+            return Err(Error::value("name of a note", format!("one that does not begin with '{RESERVED}'"), name));
+        }
+        self.check_names()?;
         // Read by one call: they are of one moment.
         let parts = self.trained.iter().map(|trained| {
             let words = trained.parameters.len();
@@ -61,24 +96,29 @@ impl Trainer {
             return Err(Error::Diverged { step: status[0] });
         }
         // The loss since it was last asked for, so that the next report is the same too.
-        let progress = ndarray::arr1(&[f32::from_bits(status[3]), status[4] as f32]);
-        arrays.push(("progress".to_owned(), progress.into_dyn()));
+        let sum = f32::from_bits(status[3]).clamp(f32::MIN, f32::MAX);
+        arrays.push((PROGRESS.to_owned(), ndarray::arr1(&[sum, status[4] as f32]).into_dyn()));
         let mut metadata = notes.clone();
-        metadata.insert("wgrnn.step".to_owned(), self.step.to_string());
-        metadata.insert("wgrnn.seed".to_owned(), self.options.seed.to_string());
-        metadata.insert("wgrnn.optimizer".to_owned(), format!("{:?}", self.options.optimizer));
+        metadata.insert(STEP.to_owned(), self.step.to_string());
+        metadata.insert(SEED.to_owned(), self.options.seed.to_string());
+        metadata.insert(OPTIMIZER_NOTE.to_owned(), format!("{:?}", self.options.optimizer));
+        let described = self.trained.iter().filter_map(|trained| Some((&trained.name, trained.config.as_ref()?)));
+        metadata.extend(described.map(|(name, config)| (equations::key(name), equations::note(config))));
         let views = arrays.iter().map(|(name, array)| (name.clone(), array.view()));
-        serialize(views, Some(metadata))
+        let bytes = serialize(views, Some(metadata))?;
+        self.look(&bytes)?;
+        Ok(bytes)
     }
 
-    /// Goes on from a checkpoint of a model with the same names and shapes and the same optimiser; gives its notes. The
-    /// whole file is looked at first: after an error all is as it was.
+    /// Goes on from a checkpoint of a model with the same names and shapes, the same cells and the same optimiser; gives its
+    /// notes. The whole file is looked at first: after an error all is as it was.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors), [`MissingWeight`](Error::MissingWeight),
-    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) for another optimiser.
+    /// [`LeftOver`](Error::LeftOver), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) for another
+    /// optimiser or cell, and for numbers that no training gives: squares less than 0, a step or a progress that can't be.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
-        self.load_safetensors(&read_file(path.as_ref())?)
+        self.load_safetensors(&read_file(path.as_ref())?).map_err(of_file(path.as_ref()))
     }
 
     /// The same from bytes.
@@ -86,71 +126,105 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::load`].
     pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<HashMap<String, String>> {
-        let file = SafeTensors::deserialize(bytes).map_err(|error| fault(&error))?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| fault(&error))?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let note = |key: &str| {
-            metadata.get(key).ok_or_else(|| Error::Safetensors(format!("no checkpoint: its metadata lack '{key}'")))
-        };
-        let number = |key: &str| -> Result<u32> {
-            let text = note(key)?;
-            text.parse().map_err(|_| Error::value(key, "a number", text))
-        };
-        let (step, seed) = (number("wgrnn.step")?, number("wgrnn.seed")?);
-        let expected = format!("{:?}", self.options.optimizer);
-        if *note("wgrnn.optimizer")? != expected {
-            return Err(Error::value("optimizer of the checkpoint", expected, note("wgrnn.optimizer")?));
+        let Checkpoint { step, seed, weights, moments, states, progress, notes } = self.look(bytes)?;
+        for (trained, arrays) in self.trained.iter().zip(weights) {
+            trained.parameters.write(&arrays)?;
         }
-        let array = |name: &str, shape: &[usize]| {
-            let array = tensor(&file, name)?.ok_or_else(|| Error::MissingWeight(name.to_owned()))?;
-            if array.shape() != shape {
-                return Err(Error::shape(name, shape, array.shape()));
-            }
-            crate::weights::check_finite(name, array.iter())?;
-            Ok(array)
-        };
+        let storages = self.trained.iter().flat_map(|trained| &trained.moments);
+        for ((_, storage), array) in storages.zip(moments) {
+            let words: Vec<u32> = array.iter().map(|value| value.to_bits()).collect();
+            storage.write(&self.device, &words)?;
+        }
+        for ((_, state), values) in self.states.iter().zip(states) {
+            state.write(&values)?;
+        }
+        let status: [u32; STATUS] = [0, 0, 0, progress[0].to_bits(), progress[1] as u32, 0];
+        self.status.write(ndarray::ArrayView1::from(&status[..]))?;
+        (self.step, self.options.seed) = (step, seed);
+        self.refresh()?;
+        Ok(notes)
+    }
 
-        let mut weights = Vec::new();
-        let mut moments = Vec::new();
+    /// Refuses names that two things have.
+    fn check_names(&self) -> Result<()> {
+        let mut names = HashSet::new();
+        if let Some((name, _)) = self.states.iter().find(|(name, _)| !names.insert(name)) {
+            return Err(Error::value("kept states", "a name of its own for each", format!("two of name '{name}'")));
+        }
+        Ok(())
+    }
+
+    /// A checkpoint of this trainer's, as far as its numbers can be what they say.
+    fn look(&self, bytes: &[u8]) -> Result<Checkpoint> {
+        self.check_names()?;
+        let archive = Archive::read(bytes)?;
+        let note = |key: &str| {
+            let missing = || Error::Safetensors(format!("no checkpoint: its metadata lack '{key}'"));
+            archive.notes.get(key).ok_or_else(missing)
+        };
+        let number = |key: &str, most: u32| -> Result<u32> {
+            let text = note(key)?;
+            let number = text.parse().ok().filter(|&number| number <= most);
+            number.ok_or_else(|| Error::value(key, format!("a whole number from 0 to {most}"), text))
+        };
+        let (step, seed) = (number(STEP, LAST_STEP)?, number(SEED, u32::MAX)?);
+        let expected = format!("{:?}", self.options.optimizer);
+        if *note(OPTIMIZER_NOTE)? != expected {
+            return Err(Error::value("optimizer of the checkpoint", expected, note(OPTIMIZER_NOTE)?));
+        }
+        let mut reader = Reader { archive: &archive, taken: HashSet::new() };
+
+        let (mut weights, mut moments) = (Vec::new(), Vec::new());
         for trained in &self.trained {
-            let arrays = trained
-                .parameters
-                .names()
-                .map(|(name, shape)| Ok((name.to_owned(), array(&format!("{}{name}", trained.name), shape)?)));
-            weights.push((&trained.parameters, arrays.collect::<Result<Vec<_>>>()?));
-            for (moment, storage) in &trained.moments {
+            let mut arrays = Vec::new();
+            for (name, shape) in trained.parameters.names() {
+                arrays.push((name.to_owned(), reader.array(format!("{}{name}", trained.name), shape)?));
+            }
+            weights.push(arrays);
+            for (moment, _) in &trained.moments {
                 let name = format!("{OPTIMIZER}{}{moment}", trained.name);
-                moments.push((storage, array(&name, &[trained.parameters.len()])?));
+                let array = reader.array(name.clone(), &[trained.parameters.len()])?;
+                if *moment == "square"
+                    && let Some((i, square)) = array.iter().enumerate().find(|(_, square)| **square < 0.0)
+                {
+                    return Err(Error::value(name, "mean squares, which are at least 0", format!("{square} at {i}")));
+                }
+                moments.push(array);
+            }
+            if let Some(config) = &trained.config {
+                equations::check(&archive.notes, config, &trained.name, Extent::Whole)?;
             }
         }
         let mut states = Vec::new();
         for (name, state) in &self.states {
             let zeros = State::zeros(&state.config, state.batch);
-            let three = |part: &str, like: &Array3<f32>| {
-                let array = array(&format!("{STATE}{name}.{part}"), like.shape())?;
+            let mut three = |part: &str, like: &Array3<f32>| {
+                let array = reader.array(format!("{STATE}{name}.{part}"), like.shape())?;
                 let got = array.shape().to_vec();
                 array.into_dimensionality().map_err(|_| Error::shape(part, like.shape(), got))
             };
-            let c = zeros.c.as_ref().map(|c| three("c", c)).transpose()?;
-            states.push((state, State { h: three("h", &zeros.h)?, c }));
+            let h = three("h", &zeros.h)?;
+            states.push(State { h, c: zeros.c.as_ref().map(|c| three("c", c)).transpose()? });
         }
-        let progress = array("progress", &[2])?;
-
-        for (parameters, arrays) in weights {
-            parameters.write(&arrays)?;
+        let progress = reader.array(PROGRESS.to_owned(), &[2])?;
+        let progress = [progress[0], progress[1]];
+        let [sum, count] = progress;
+        // Numbers of steps are rounded beyond 2²⁴.
+        let can_be = count.fract() == 0.0 && (0.0..=step as f32).contains(&count) && (count > 0.0 || sum == 0.0);
+        if !can_be {
+            let expected = format!("a loss, and of how many steps it is the sum, of the {step} taken");
+            return Err(Error::value(PROGRESS, expected, format!("{sum} of {count}")));
         }
-        for (storage, array) in moments {
-            let words: Vec<u32> = array.iter().map(|value| value.to_bits()).collect();
-            storage.write(&self.device, &words)?;
+        let left = archive.names().into_iter().filter(|name| !reader.taken.contains(*name));
+        let left: Vec<String> = left.map(str::to_owned).collect();
+        if !left.is_empty() {
+            let blocks: Vec<_> = self.trained.iter().map(|trained| format!("'{}'", trained.name)).collect();
+            let states: Vec<_> = self.states.iter().map(|(name, _)| format!("'{name}'")).collect();
+            let expected = format!("a training of {} with the states [{}]", blocks.join(", "), states.join(", "));
+            return Err(Error::LeftOver { tensors: left, expected });
         }
-        for (state, values) in states {
-            state.write(&values)?;
-        }
-        let status = [0, 0, 0, progress[0].to_bits(), progress[1] as u32];
-        self.status.write(ndarray::ArrayView1::from(&status[..]))?;
-        (self.step, self.options.seed) = (step, seed);
-        self.refresh()?;
-        Ok(own_notes(metadata))
+        let notes = own_notes(archive.notes);
+        Ok(Checkpoint { step, seed, weights, moments, states, progress, notes })
     }
 
     /// The notes of a checkpoint, to be read before there is a model: they may say what it is made of.
@@ -158,7 +232,7 @@ impl Trainer {
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors).
     pub fn notes(path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
-        Self::notes_of_safetensors(&read_file(path.as_ref())?)
+        Self::notes_of_safetensors(&read_file(path.as_ref())?).map_err(of_file(path.as_ref()))
     }
 
     /// The same from bytes.
@@ -166,7 +240,26 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::notes`].
     pub fn notes_of_safetensors(bytes: &[u8]) -> Result<HashMap<String, String>> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| fault(&error))?;
-        Ok(own_notes(header.metadata().clone().unwrap_or_default()))
+        Ok(own_notes(Archive::read(bytes)?.notes))
+    }
+}
+
+/// Takes arrays out of a file, and remembers which.
+struct Reader<'a> {
+    archive: &'a Archive<'a>,
+    taken: HashSet<String>,
+}
+
+impl Reader<'_> {
+    /// One of this name and shape, of finite numbers.
+    fn array(&mut self, name: String, shape: &[usize]) -> Result<ArrayD<f32>> {
+        let array = self.archive.tensor(&name)?;
+        let array = array.ok_or_else(|| self.archive.missing("", &name, &[], |_| true))?;
+        if array.shape() != shape {
+            return Err(Error::shape(name, shape, array.shape()));
+        }
+        crate::weights::check_finite(&name, array.iter())?;
+        self.taken.insert(name);
+        Ok(array)
     }
 }

@@ -5,6 +5,7 @@ mod backward;
 mod checkpoint;
 mod model;
 mod optimizer;
+mod paths;
 mod tape;
 mod trainer;
 

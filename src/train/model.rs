@@ -10,10 +10,10 @@ use crate::plan::Value;
 use crate::readback::read_together_async;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;
-use crate::weights::files::{fault, read_file, replace, serialize, tensor};
+use crate::weights::files::{Archive, Extent, equations, of_file, read_file, replace, serialize};
 use ndarray::{Array1, Array2, ArrayView, Dimension};
 use rand_mt::Mt;
-use safetensors::SafeTensors;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// What a model reads.
@@ -214,14 +214,16 @@ impl Model {
             .try_for_each(|(name, parameters)| trainer.name(&format!("{prefix}{name}"), parameters))
     }
 
-    /// Reads its weights from a safetensors file, such as a checkpoint; other tensors are left alone. All are looked at
-    /// before the first is changed.
+    /// Reads its weights from a safetensors file, such as a checkpoint, whose names begin with `prefix`. Other tensors under the
+    /// prefix are an error, but for what a checkpoint has for training: [`Model::load_partial`] leaves them out. So is a file that
+    /// says that its recurrent layers are of another cell. All is looked at before the first weight is changed.
     ///
     /// # Errors
-    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors), [`MissingWeight`](Error::MissingWeight),
-    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
+    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or one of another format,
+    /// [`MissingWeight`](Error::MissingWeight) with what the file has instead, [`LeftOver`](Error::LeftOver),
+    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) for layers of another cell.
     pub fn load(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
-        self.load_safetensors(&read_file(path.as_ref())?, prefix)
+        self.load_safetensors(&read_file(path.as_ref())?, prefix).map_err(of_file(path.as_ref()))
     }
 
     /// The same from bytes.
@@ -229,13 +231,46 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn load_safetensors(&self, bytes: &[u8], prefix: &str) -> Result<()> {
-        let file = SafeTensors::deserialize(bytes).map_err(|error| fault(&error))?;
+        self.extract(bytes, prefix, Extent::Whole).map(|_| ())
+    }
+
+    /// Reads its weights where a file has more under the prefix; gives the names of the tensors that were left out.
+    ///
+    /// # Errors
+    /// As [`Model::load`], but for tensors that are left over.
+    pub fn load_partial(&self, path: impl AsRef<Path>, prefix: &str) -> Result<Vec<String>> {
+        self.load_safetensors_partial(&read_file(path.as_ref())?, prefix).map_err(of_file(path.as_ref()))
+    }
+
+    /// The same from bytes.
+    ///
+    /// # Errors
+    /// As [`Model::load_partial`].
+    pub fn load_safetensors_partial(&self, bytes: &[u8], prefix: &str) -> Result<Vec<String>> {
+        self.extract(bytes, prefix, Extent::Part)
+    }
+
+    /// Takes the weights, and gives the names that are left over.
+    fn extract(&self, bytes: &[u8], prefix: &str, extent: Extent) -> Result<Vec<String>> {
+        let archive = Archive::read(bytes)?;
+        let is_own = |name: &str| !super::checkpoint::is_for_training(&archive, name);
+        let mut own = HashSet::new();
+        for (part, parameters) in self.parameters() {
+            own.extend(parameters.names().map(|(array, _)| format!("{prefix}{part}{array}")));
+        }
+        let mut missing: Vec<_> = own.iter().filter(|name| archive.shape(name).is_none()).cloned().collect();
+        missing.sort();
+        if let Some((first, more)) = missing.split_first() {
+            return Err(
+                archive.missing(prefix, &first[prefix.len()..], more, |name| is_own(&format!("{prefix}{name}")))
+            );
+        }
         let mut all = Vec::new();
-        for (name, parameters) in self.parameters() {
+        for (part, parameters) in self.parameters() {
             let mut arrays = Vec::new();
             for (array, shape) in parameters.names() {
-                let full = format!("{prefix}{name}{array}");
-                let values = tensor(&file, &full)?.ok_or_else(|| Error::MissingWeight(full.clone()))?;
+                let full = format!("{prefix}{part}{array}");
+                let values = archive.tensor(&full)?.ok_or_else(|| Error::MissingWeight(full.clone()))?;
                 if values.shape() != shape {
                     return Err(Error::shape(full, shape, values.shape()));
                 }
@@ -244,17 +279,26 @@ impl Model {
             }
             all.push((parameters, arrays));
         }
+        equations::check(&archive.notes, self.rnn.config(), &format!("{prefix}rnn."), extent)?;
+        let names = archive.names().into_iter().filter(|name| name.starts_with(prefix) && !own.contains(*name));
+        let left: Vec<String> = names.filter(|name| is_own(name)).map(str::to_owned).collect();
+        if extent == Extent::Whole && !left.is_empty() {
+            let parts = self.parameters().iter().map(|(part, _)| format!("'{prefix}{part}'")).collect::<Vec<_>>();
+            return Err(Error::LeftOver { tensors: left, expected: format!("a model of {}", parts.join(", ")) });
+        }
         for (parameters, arrays) in all {
             parameters.write(&arrays)?;
         }
         self.rnn.refresh()?;
-        self.head.as_ref().map_or(Ok(()), Linear::refresh)
+        self.head.as_ref().map_or(Ok(()), Linear::refresh)?;
+        Ok(left)
     }
 
-    /// Writes its weights to a safetensors file, beside it first and then in its place.
+    /// Writes its weights to a safetensors file, beside it first and then in its place; a note says what cell they are of.
     ///
     /// # Errors
-    /// [`File`](Error::File), [`Gpu`](Error::Gpu).
+    /// [`File`](Error::File), [`NotFinite`](Error::NotFinite) for weights that could not be loaded again,
+    /// [`Gpu`](Error::Gpu).
     pub fn save(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
         replace(path.as_ref(), &block_on(self.to_safetensors_async(prefix))?)
     }
@@ -262,7 +306,7 @@ impl Model {
     /// What [`Model::save`] writes, as bytes.
     ///
     /// # Errors
-    /// [`Gpu`](Error::Gpu).
+    /// As [`Model::save`], but for files.
     pub async fn to_safetensors_async(&self, prefix: &str) -> Result<Vec<u8>> {
         let (names, parameters): (Vec<_>, Vec<_>) = self.parameters().into_iter().unzip();
         let read = read_together_async(&parameters).await?;
@@ -270,7 +314,11 @@ impl Model {
             arrays.into_iter().map(move |(array, values)| (format!("{prefix}{name}{array}"), values))
         };
         let arrays: Vec<_> = names.into_iter().zip(read).flat_map(named).collect();
-        serialize(arrays.iter().map(|(name, array)| (name.clone(), array.view())), None)
+        for (name, array) in &arrays {
+            crate::weights::check_finite(name, array.iter())?;
+        }
+        let note = (equations::key(&format!("{prefix}rnn.")), equations::note(self.rnn.config()));
+        serialize(arrays.iter().map(|(name, array)| (name.clone(), array.view())), Some(HashMap::from([note])))
     }
 }
 

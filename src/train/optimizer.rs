@@ -82,8 +82,21 @@ impl Optimizer {
         }
     }
 
-    /// One step for a block of `count` weights: gradients, hyper, control, weights, then its moments.
-    pub(crate) fn emit(&self, plan: &mut PlanBuilder, bindings: Vec<BufferId>, count: usize, clip: Clip) {
+    /// Whether a step may overflow though weights, moments and gradients are below 10¹² and the rate is at most 1,000: then
+    /// every step is tried before it is taken. Else Adam's m/(1 − β₁ᵗ) is below 10²⁰, and divided by ε times the rate below 10³⁵.
+    pub(crate) fn is_wary(&self) -> bool {
+        match *self {
+            Self::Sgd { weight_decay, .. } => weight_decay > 1.0,
+            Self::Adam { epsilon, weight_decay, .. } | Self::AdamW { epsilon, weight_decay, .. } => {
+                epsilon < 1e-12 || weight_decay > 1.0
+            }
+        }
+    }
+
+    /// One step for a block of `count` weights: gradients, hyper, control, weights, then its moments and the status. A trial
+    /// changes none of them, but says in the status whether the step would make one that is not finite.
+    pub(crate) fn emit(&self, plan: &mut PlanBuilder, bindings: Vec<BufferId>, count: usize, clip: Clip, trial: bool) {
+        let trial = trial.into();
         let max_value = if let Clip::Value(most) = clip { most.to_bits() } else { 0 };
         let row_lanes = row_lanes(count);
         let count = count as u32;
@@ -92,7 +105,7 @@ impl Optimizer {
                 let decay = weight_decay.to_bits();
                 let momentum = momentum.to_bits();
                 let nesterov = nesterov.into();
-                (Kernel::Sgd, SgdParams { count, momentum, decay, nesterov, max_value, row_lanes }.words())
+                (Kernel::Sgd, SgdParams { count, momentum, decay, nesterov, max_value, trial, row_lanes }.words())
             }
             Self::Adam { betas, epsilon, weight_decay } | Self::AdamW { betas, epsilon, weight_decay } => {
                 let params = AdamParams {
@@ -103,6 +116,7 @@ impl Optimizer {
                     decay: weight_decay.to_bits(),
                     decoupled: matches!(self, Self::AdamW { .. }).into(),
                     max_value,
+                    trial,
                     row_lanes,
                 };
                 (Kernel::Adam, params.words())
@@ -197,8 +211,8 @@ impl LearningRate {
             Self::Step { rate, factor, .. } | Self::Exponential { rate, factor } => [rate, factor],
             Self::Cosine { rate, least, .. } => [rate, least],
         };
-        match rates.into_iter().find(|rate| !(rate.is_finite() && *rate >= 0.0)) {
-            Some(rate) => Err(Error::value("learning rate", "finite and at least 0", rate)),
+        match rates.into_iter().find(|rate| !(*rate >= 0.0 && (*rate as f32).is_finite())) {
+            Some(rate) => Err(Error::value("learning rate", "at least 0, and finite as a 32-bit float", rate)),
             None => Ok(()),
         }
     }

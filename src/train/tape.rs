@@ -1,6 +1,6 @@
 //! A plan whose operations are remembered, so that their backward passes can follow.
 
-use crate::device::{Device, block_on};
+use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::kernels::{CrossEntropyParams, DropoutParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant};
 use crate::layer::{self, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
@@ -8,6 +8,8 @@ use crate::parameters::Parameters;
 use crate::plan::{BufferId, PlanBuilder, Value};
 use crate::program::Program;
 use crate::tensor::{Element, Tensor};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A target that counts for nothing: [`Tape::cross_entropy`] leaves its position out.
 pub const IGNORED: u32 = u32::MAX;
@@ -35,7 +37,17 @@ pub(super) enum Operation<'m> {
     Gradient {
         of: Value,
         gradient: Value,
+        /// Whether it was given; else it is memory of the loss's own.
+        given: bool,
     },
+}
+
+/// A gradient that is to be written to a tensor.
+pub(super) struct Wanted {
+    pub of: Value,
+    pub target: Value,
+    /// Operations of the plan when it was asked for.
+    pub at: usize,
 }
 
 /// A recurrent layer's call.
@@ -76,10 +88,12 @@ pub(super) struct Recurrence<'m> {
 pub struct Tape<'m> {
     pub(super) plan: PlanBuilder,
     pub(super) training: bool,
-    pub(super) operations: Vec<Operation<'m>>,
-    /// Gradients that are wanted, of these values.
-    pub(super) wanted: Vec<(Value, Value)>,
-    /// Seed, step, learning rate, corrections: see the kernels that read it.
+    /// By their places among all operations of the plan.
+    pub(super) operations: BTreeMap<usize, Operation<'m>>,
+    pub(super) wanted: Vec<Wanted>,
+    /// Parameters that are not to be trained.
+    pub(super) frozen: Vec<Parameters>,
+    /// Seed, step, learning rate, corrections, whether weights are unknown: see the kernels that read it.
     pub(super) hyper: Tensor<u32>,
     /// The sum of all losses.
     pub(super) loss: Tensor,
@@ -113,9 +127,10 @@ impl<'m> Tape<'m> {
         Ok(Self {
             plan: PlanBuilder::new(device),
             training,
-            operations: Vec::new(),
+            operations: BTreeMap::new(),
             wanted: Vec::new(),
-            hyper: Tensor::zeros(device, &[5])?,
+            frozen: Vec::new(),
+            hyper: Tensor::zeros(device, &[6])?,
             loss: Tensor::zeros(device, &[1])?,
             losses: 0,
             streams: 0,
@@ -132,7 +147,10 @@ impl<'m> Tape<'m> {
         self.training
     }
 
-    /// The plan for operations that have no backward pass.
+    /// The plan, for operations that have no backward pass. They may compute what the host reads, or prepare inputs and
+    /// targets. [`Trainer::new`](crate::Trainer::new) refuses them between trainable layers and a loss, where the gradient
+    /// would be wrong; freeze these layers, or give the gradient by [`Tape::give_gradient`]. Only
+    /// [`argmax`](PlanBuilder::argmax) may stand there, whose derivative is zero.
     pub fn plan(&mut self) -> &mut PlanBuilder {
         &mut self.plan
     }
@@ -145,29 +163,76 @@ impl<'m> Tape<'m> {
         self.plan.tensor(tensor)
     }
 
-    /// Lets the backward pass write the gradient of an input, or of what an operation gave, to a tensor.
+    /// Leaves parameters as they are: no gradients of them are computed, and the optimiser keeps nothing for them. Gradients
+    /// pass through their layers all the same. Checkpoints hold their values where an operation of the tape uses them.
+    /// In evaluation this does nothing.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where the tensor's is another one.
-    pub fn want_gradient(&mut self, of: &Value, tensor: &Tensor) -> Result<()> {
-        let gradient = self.plan.tensor(tensor)?;
-        if gradient.shape() != of.shape() {
-            return Err(Error::shape("gradient wanted", of.shape(), gradient.shape()));
+    /// [`OtherDevice`](Error::OtherDevice).
+    pub fn freeze(&mut self, parameters: &Parameters) -> Result<()> {
+        if !parameters.device().is(self.device()) {
+            return Err(Error::OtherDevice { tensor: "frozen parameters".to_owned() });
         }
-        self.wanted.push((of.clone(), gradient));
+        if !self.is_frozen(parameters) {
+            self.frozen.push(parameters.clone());
+        }
         Ok(())
     }
 
-    /// A gradient given from outside, added to what comes from losses.
+    pub(super) fn is_frozen(&self, parameters: &Parameters) -> bool {
+        self.frozen.iter().any(|frozen| frozen.is(parameters))
+    }
+
+    /// Lets the backward pass write the gradient of an input, or of what an operation gave, to a tensor: zeros where no loss
+    /// depends on it. The tensor has no other use on the tape, and the value is not overwritten later:
+    /// [`Trainer::new`](crate::Trainer::new) checks it.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where its shape is another one.
+    /// [`Shape`](Error::Shape) where the tensor's is another one, [`Value`](Error::Value) for indices or a tensor that takes
+    /// another gradient already, [`Unsupported`](Error::Unsupported) where the tape is for evaluation.
+    pub fn want_gradient(&mut self, of: &Value, tensor: &Tensor) -> Result<()> {
+        self.expect_training("a gradient wanted")?;
+        self.plan.expect(of, "value whose gradient is wanted", false)?;
+        let target = self.plan.tensor(tensor)?;
+        if target.shape() != of.shape() {
+            return Err(Error::shape("gradient wanted", of.shape(), target.shape()));
+        }
+        if self.wanted.iter().any(|wanted| wanted.target.buffer == target.buffer) {
+            return Err(Error::value("tensor for a gradient", "one of its own", "one that takes another gradient"));
+        }
+        self.wanted.push(Wanted { of: of.clone(), target, at: self.plan.traces.len() });
+        Ok(())
+    }
+
+    /// A gradient given from outside, added to what comes from losses. It may be computed on the tape by any operation: no
+    /// gradient passes through that computation.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where its shape is another one, [`Value`](Error::Value) for indices,
+    /// [`Unsupported`](Error::Unsupported) where the tape is for evaluation.
     pub fn give_gradient(&mut self, of: &Value, gradient: &Value) -> Result<()> {
+        self.expect_training("a gradient given")?;
+        self.plan.expect(of, "value whose gradient is given", false)?;
+        self.plan.expect(gradient, "gradient given", false)?;
         if gradient.shape() != of.shape() {
             return Err(Error::shape("gradient given", of.shape(), gradient.shape()));
         }
-        self.operations.push(Operation::Gradient { of: of.clone(), gradient: gradient.clone() });
+        self.plan.record("give_gradient", &[of], &[]).beside.push(gradient.into());
+        self.remember(Operation::Gradient { of: of.clone(), gradient: gradient.clone(), given: true });
         Ok(())
+    }
+
+    fn expect_training(&self, what: &str) -> Result<()> {
+        if self.training {
+            return Ok(());
+        }
+        let reason = "nothing computes gradients there; ask Tape::is_training before, or use Tape::training";
+        Err(Error::unsupported(format!("{what} on a tape for evaluation"), reason))
+    }
+
+    /// Remembers how the last operation of the plan is differentiated.
+    fn remember(&mut self, operation: Operation<'m>) {
+        self.operations.insert(self.plan.traces.len().saturating_sub(1), operation);
     }
 
     /// Vectors of symbols: [...] gives [..., features]. An index beyond the table gives NaN.
@@ -177,7 +242,10 @@ impl<'m> Tape<'m> {
     pub fn embedding(&mut self, embedding: &'m Embedding, indices: &Value) -> Result<Value> {
         let table = self.plan.parameters(embedding.parameters(), &[embedding.symbols(), embedding.features()])?;
         let out = self.plan.embedding(&table, indices)?;
-        self.operations.push(Operation::Embedding { embedding, indices: indices.clone(), out: out.clone() });
+        if let Some(trace) = self.plan.traces.last_mut() {
+            trace.parameters = Some(embedding.parameters().clone());
+        }
+        self.remember(Operation::Embedding { embedding, indices: indices.clone(), out: out.clone() });
         Ok(out)
     }
 
@@ -187,7 +255,7 @@ impl<'m> Tape<'m> {
     /// [`Shape`](Error::Shape) where that axis is not W's.
     pub fn linear(&mut self, linear: &'m Linear, x: &Value) -> Result<Value> {
         let out = self.plan.linear(linear, x)?;
-        self.operations.push(Operation::Linear { linear, x: x.clone(), out: out.clone() });
+        self.remember(Operation::Linear { linear, x: x.clone(), out: out.clone() });
         Ok(out)
     }
 
@@ -197,7 +265,7 @@ impl<'m> Tape<'m> {
     /// As [`Tape::linear`], and where `out` has another shape.
     pub fn linear_into(&mut self, linear: &'m Linear, x: &Value, out: &Value) -> Result<()> {
         self.plan.linear_into(linear, x, out)?;
-        self.operations.push(Operation::Linear { linear, x: x.clone(), out: out.clone() });
+        self.remember(Operation::Linear { linear, x: x.clone(), out: out.clone() });
         Ok(())
     }
 
@@ -212,6 +280,7 @@ impl<'m> Tape<'m> {
             return self.plan.rnn(rnn, x, state, call);
         }
         rnn.backward_weights(0)?;
+        self.plan.expect(x, "recurrent input", false)?;
         let (steps, batch) = layer::sequence_sizes(rnn.config(), x.shape())?;
         let mut reserve = Reserve::new(rnn, steps, batch, call)?;
         reserve.set_seed(&self.hyper, &mut self.streams);
@@ -220,7 +289,7 @@ impl<'m> Tape<'m> {
         let (x, state, call) = (x.clone(), state.clone(), call.clone());
         let out_value = out.clone();
         let recurrence = Recurrence { rnn, x, state, call, reserve, out: out_value };
-        self.operations.push(Operation::Rnn(Box::new(recurrence)));
+        self.remember(Operation::Rnn(Box::new(recurrence)));
         Ok(out)
     }
 
@@ -229,18 +298,22 @@ impl<'m> Tape<'m> {
     /// this gives x.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) for a probability that is not from 0 to less than 1.
+    /// [`Value`](Error::Value) for a probability that is not from 0 to less than 1, or for indices.
     pub fn dropout(&mut self, x: &Value, probability: f64) -> Result<Value> {
         check_probability(probability)?;
+        self.plan.expect(x, "input of dropout", false)?;
         if !self.training || probability == 0.0 {
             return Ok(x.clone());
         }
         let out = self.plan.copy_of(x)?;
+        if let Some(trace) = self.plan.traces.last_mut() {
+            trace.name = "dropout";
+        }
         let stream = self.streams;
         self.streams += 1;
         let seed = self.plan.tensor(&self.hyper)?;
         emit_dropout(&mut self.plan, seed.buffer, &out, probability, stream);
-        self.operations.push(Operation::Dropout { x: x.clone(), out: out.clone(), probability, stream });
+        self.remember(Operation::Dropout { x: x.clone(), out: out.clone(), probability, stream });
         Ok(out)
     }
 
@@ -248,10 +321,11 @@ impl<'m> Tape<'m> {
     /// [`IGNORED`] ones count for nothing. A target beyond C, or nothing but ignored ones, give NaN.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where the shapes do not fit each other.
+    /// [`Shape`](Error::Shape) where the shapes do not fit each other, [`Value`](Error::Value) where the tape has 16 losses
+    /// already, or numbers come for indices.
     pub fn cross_entropy(&mut self, logits: &Value, targets: &Value) -> Result<()> {
-        PlanBuilder::expect(logits, "logits", false)?;
-        PlanBuilder::expect(targets, "targets", true)?;
+        self.plan.expect(logits, "logits", false)?;
+        self.plan.expect(targets, "targets", true)?;
         let (&columns, rest) = logits.shape().split_last().unwrap_or((&0, &[]));
         if rest.is_empty() || targets.shape() != rest {
             return Err(Error::shape("targets", rest, targets.shape()));
@@ -270,13 +344,15 @@ impl<'m> Tape<'m> {
         };
         let bindings = vec![logits.buffer, targets.buffer, count, losses, gradient.buffer];
         self.plan.draft.dispatch(self.variant(Kernel::CrossEntropy), bindings, &params.words());
+        self.plan.record("cross_entropy", &[logits], &[]).beside.push(targets.into());
         self.add_loss(logits, losses, m, count, gradient)
     }
 
     /// Adds the mean of (x − t)² to the loss, over targets that are not NaN; NaN where all are.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where the shapes differ.
+    /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) where the tape has 16 losses already, or
+    /// indices come for numbers.
     pub fn mean_squared_error(&mut self, x: &Value, targets: &Value) -> Result<()> {
         self.element_loss(x, targets, false)
     }
@@ -284,14 +360,15 @@ impl<'m> Tape<'m> {
     /// Adds the mean of −t·log σ(x) − (1 − t)·log(1 − σ(x)) to the loss, over targets that are not NaN; NaN where all are.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where the shapes differ.
+    /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) where the tape has 16 losses already, or
+    /// indices come for numbers.
     pub fn binary_cross_entropy(&mut self, x: &Value, targets: &Value) -> Result<()> {
         self.element_loss(x, targets, true)
     }
 
     fn element_loss(&mut self, x: &Value, targets: &Value, binary: bool) -> Result<()> {
-        PlanBuilder::expect(x, "input of a loss", false)?;
-        PlanBuilder::expect(targets, "targets", false)?;
+        self.plan.expect(x, "input of a loss", false)?;
+        self.plan.expect(targets, "targets", false)?;
         if targets.shape() != x.shape() {
             return Err(Error::shape("targets", x.shape(), targets.shape()));
         }
@@ -307,6 +384,8 @@ impl<'m> Tape<'m> {
         };
         let bindings = vec![x.buffer, targets.buffer, valid, losses, gradient.buffer];
         self.plan.draft.dispatch(self.variant(Kernel::ElementLoss), bindings, &params.words());
+        let name = if binary { "binary_cross_entropy" } else { "mean_squared_error" };
+        self.plan.record(name, &[x], &[]).beside.push(targets.into());
         self.add_loss(x, losses, count, valid, gradient)
     }
 
@@ -322,6 +401,9 @@ impl<'m> Tape<'m> {
         form: u32,
         input: &Value,
     ) -> Result<(BufferId, BufferId, Value)> {
+        if self.losses == LOSSES {
+            return Err(Error::value("losses of a tape", format!("at most {LOSSES}"), self.losses + 1));
+        }
         let valid = self.plan.fresh("valid targets", &[1])?;
         sum(&mut self.plan, (targets.buffer, targets.offset), count, form, None, (valid.buffer, 0));
         let losses = self.plan.fresh("losses", &[count])?;
@@ -330,39 +412,31 @@ impl<'m> Tape<'m> {
     }
 
     fn add_loss(&mut self, of: &Value, losses: BufferId, count: usize, valid: BufferId, gradient: Value) -> Result<()> {
-        if self.losses == LOSSES {
-            return Err(Error::value("losses of a tape", format!("at most {LOSSES}"), self.losses + 1));
-        }
         let all = self.plan.workspace("all losses", LOSSES);
         sum(&mut self.plan, (losses, 0), count, 0, Some(valid), (all, self.losses));
         self.losses += 1;
         let total = self.plan.tensor(&self.loss)?;
         sum(&mut self.plan, (all, 0), self.losses, 0, None, (total.buffer, 0));
-        self.operations.push(Operation::Gradient { of: of.clone(), gradient });
+        self.remember(Operation::Gradient { of: of.clone(), gradient, given: false });
         Ok(())
     }
 
     /// Makes it ready to evaluate.
     ///
     /// # Errors
-    /// As [`PlanBuilder::build`].
+    /// [`Value`](Error::Value) where the tape is for training, with dropout; as [`PlanBuilder::build`].
     pub fn evaluation(self) -> Result<Evaluation> {
-        Ok(Evaluation { loss: self.loss, program: self.plan.build()? })
+        if self.training {
+            return Err(Error::value("tape", "one made by Tape::evaluating", "one for training"));
+        }
+        Ok(Evaluation { loss: self.loss, program: Arc::new(self.plan.build()?) })
     }
 
     /// The blocks of parameters that its operations have, each once.
     pub(super) fn parameters(&self) -> Vec<Parameters> {
         let mut all: Vec<Parameters> = Vec::new();
-        for operation in &self.operations {
-            let parameters = match operation {
-                Operation::Embedding { embedding, .. } => Some(embedding.parameters()),
-                Operation::Linear { linear, .. } => linear.parameters(),
-                Operation::Rnn(recurrence) => recurrence.rnn.parameters(),
-                Operation::Dropout { .. } | Operation::Gradient { .. } => None,
-            };
-            if let Some(parameters) = parameters
-                && !all.iter().any(|known| known.is(parameters))
-            {
+        for parameters in self.operations.values().filter_map(Operation::parameters) {
+            if !all.iter().any(|known| known.is(parameters)) {
                 all.push(parameters.clone());
             }
         }
@@ -370,11 +444,23 @@ impl<'m> Tape<'m> {
     }
 }
 
+impl Operation<'_> {
+    /// Its trainable weights.
+    pub(super) fn parameters(&self) -> Option<&Parameters> {
+        match self {
+            Self::Embedding { embedding, .. } => Some(embedding.parameters()),
+            Self::Linear { linear, .. } => linear.parameters(),
+            Self::Rnn(recurrence) => recurrence.rnn.parameters(),
+            Self::Dropout { .. } | Self::Gradient { .. } => None,
+        }
+    }
+}
+
 /// A model's loss on data that it is not trained on.
 #[derive(Debug)]
 pub struct Evaluation {
     loss: Tensor,
-    program: Program,
+    program: Arc<Program>,
 }
 
 impl Evaluation {
@@ -391,7 +477,13 @@ impl Evaluation {
     /// # Errors
     /// As [`Evaluation::run`].
     pub async fn run_async(&self) -> Result<f32> {
-        self.program.run()?;
+        if may_wait() {
+            self.program.run()?;
+        } else {
+            // The CPU device computes while it runs.
+            let program = Arc::clone(&self.program);
+            elsewhere(move || async move { program.run() }).await?;
+        }
         Ok(self.loss.read_async().await?.first().copied().unwrap_or(f32::NAN))
     }
 

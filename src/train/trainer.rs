@@ -1,11 +1,12 @@
 //! Training steps on the device, one submit each.
 
 use super::optimizer::{Clip, LearningRate, Optimizer};
+use super::paths::Paths;
 use super::tape::{Operation, Tape, sum};
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
-use crate::layer::{DeviceState, Linear, Rnn};
+use crate::layer::{DeviceState, Linear, Rnn, RnnConfig};
 use crate::parameters::Parameters;
 use crate::plan::{Plan, PlanBuilder};
 use crate::program::Program;
@@ -49,11 +50,19 @@ pub(super) struct Trained {
     /// Stands before the names of its arrays.
     pub name: String,
     pub parameters: Parameters,
+    /// Whether they stay as they are; then there are no moments.
+    pub frozen: bool,
     pub moments: Vec<(&'static str, Storage)>,
+    /// Of a recurrent layer's.
+    pub config: Option<RnnConfig>,
+    /// The version of the parameters that the last step left.
+    seen: u32,
 }
 
-/// Words of the status: first bad step, bits of the last loss and norm, of Σ losses, steps.
-const STATUS: usize = 5;
+/// Words of the status: first bad step, bits of the last loss and norm, of Σ losses, steps, whether a number is large.
+pub(super) const STATUS: usize = 6;
+/// The number of the last step that there can be.
+pub(super) const LAST_STEP: u32 = u32::MAX - 1;
 
 /// A model's forward and backward pass and its optimiser as one program on the device. A step comes back to the host only
 /// when [`Trainer::progress`] asks how it went; nothing is allocated after the first.
@@ -72,12 +81,14 @@ pub struct Trainer {
 
 impl Trainer {
     /// Adds backward pass and optimiser to a tape with at least one loss or gradient, and makes the program. Every block
-    /// of trainable parameters on it is trained; they are named `0.`, `1.` and so on in checkpoints, in the order of their
-    /// first use: [`Trainer::name`] gives them better names.
+    /// of trainable parameters on it is trained, unless it was frozen by [`Tape::freeze`]; they are named `0.`, `1.` and so
+    /// on in checkpoints, frozen ones too, in the order of their first use: [`Trainer::name`] gives them better names.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) where the tape is for evaluation, has nothing to train, or an option is out of range; as
-    /// [`PlanBuilder::build`].
+    /// [`Value`](Error::Value) where the tape is for evaluation or has nothing to train, where a block gets no gradient from
+    /// any loss, where something that the backward pass reads is overwritten, or an option is out of range.
+    /// [`Unsupported`](Error::Unsupported) where an operation without a backward pass, or the targets of a loss, lie between
+    /// trained parameters, or a value whose gradient is wanted, and a loss. As [`PlanBuilder::build`].
     pub fn new(mut tape: Tape<'_>, options: TrainerOptions) -> Result<Self> {
         options.optimizer.validate()?;
         options.clip.validate()?;
@@ -85,26 +96,31 @@ impl Trainer {
         if !tape.training {
             return Err(Error::value("tape", "one made by Tape::training", "one for evaluation"));
         }
-        let blocks = tape.parameters();
-        if blocks.is_empty() || !tape.operations.iter().any(|operation| matches!(operation, Operation::Gradient { .. }))
-        {
-            return Err(Error::value("tape", "trainable layers and a loss", "none"));
+        let paths = Paths::new(&tape)?;
+        let blocks: Vec<_> = tape.parameters().into_iter().map(|block| (tape.is_frozen(&block), block)).collect();
+        let ends = tape.operations.values().any(|operation| matches!(operation, Operation::Gradient { .. }));
+        if blocks.iter().all(|(frozen, _)| *frozen) || !ends {
+            return Err(Error::value("tape", "trainable layers that are not frozen, and a loss", "none"));
         }
         let device = tape.device().clone();
         let mut trained = Vec::new();
-        for (i, parameters) in blocks.into_iter().enumerate() {
+        for (i, (frozen, parameters)) in blocks.into_iter().enumerate() {
             let words = parameters.len() as u64;
-            let moments =
-                options.optimizer.moments().iter().map(|&name| Ok((name, Storage::zeros(&device, name, words)?)));
-            trained.push(Trained { name: format!("{i}."), moments: moments.collect::<Result<_>>()?, parameters });
+            let names = if frozen { &[] } else { options.optimizer.moments() };
+            let moments = names.iter().map(|&name| Ok((name, Storage::zeros(&device, name, words)?)));
+            let config = rnn_of(&tape, &parameters).map(|rnn| rnn.config().clone());
+            let moments = moments.collect::<Result<_>>()?;
+            trained.push(Trained { name: format!("{i}."), frozen, moments, parameters, config, seen: 0 });
         }
         let status = Tensor::zeros(&device, &[STATUS])?;
-        tape.backward()?;
+        tape.backward(&paths)?;
         emit_step(&mut tape, &options, &trained, &status)?;
-        let layers = layers(&tape.operations);
+        let layers = layers(&tape);
         let mut refresh = PlanBuilder::new(&device);
         for layer in &layers {
-            layer.emit(&mut tape.plan);
+            if !layer.parameters().is_some_and(|parameters| tape.is_frozen(parameters)) {
+                layer.emit(&mut tape.plan);
+            }
             layer.emit(&mut refresh);
         }
         let refresh = refresh.build()?;
@@ -116,8 +132,13 @@ impl Trainer {
     /// Names a layer's parameters in checkpoints: `name` stands before the name of each array.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) where they are not trained here, or the name is another one's.
+    /// [`Value`](Error::Value) where they are not trained here, the name is another one's, or it begins with `optimizer.` or
+    /// `state.`, which are the names of other things there.
     pub fn name(&mut self, name: &str, parameters: &Parameters) -> Result<()> {
+        if super::checkpoint::is_reserved(name) {
+            let expected = "one that begins with neither 'optimizer.' nor 'state.'";
+            return Err(Error::value("name of parameters", expected, name));
+        }
         if self.trained.iter().any(|trained| trained.name == name && !trained.parameters.is(parameters)) {
             return Err(Error::value("name of parameters", "one of its own", name));
         }
@@ -127,23 +148,36 @@ impl Trainer {
         Ok(())
     }
 
-    /// A state that is carried from step to step, to be kept in checkpoints too.
+    /// A state that is carried from step to step, to be kept in checkpoints too. Each needs a name of its own: with two of one name
+    /// there is no checkpoint.
     pub fn keep_state(&mut self, name: &str, state: &DeviceState) {
-        self.states.push((name.to_owned(), state.clone()));
+        // The same once more is no second one.
+        if !self.states.iter().any(|(known, kept)| known == name && kept.h.is(&state.h)) {
+            self.states.push((name.to_owned(), state.clone()));
+        }
     }
 
     /// One step on what the inputs hold now: loss, gradients, weights. On a GPU the work is submitted.
     ///
     /// # Errors
-    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain. A loss that is not finite is no error here: the step is not
-    /// taken, nor any after it, and [`Trainer::progress`] reports it.
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain, [`Value`](Error::Value) after 2³² − 2 steps. A loss, a gradient or a new
+    /// weight that is not finite is no error here: the step is not taken, nor any after it, and [`Trainer::progress`] reports it.
     pub fn step(&mut self) -> Result<()> {
+        if self.step >= LAST_STEP {
+            return Err(Error::value("steps of a training", format!("at most {LAST_STEP}"), "one more"));
+        }
         let step = self.step + 1;
         let rate = self.options.learning_rate.at(self.step) as f32;
         let [first, second] = self.options.optimizer.corrections(step);
-        let hyper = [self.options.seed, step, rate.to_bits(), first.to_bits(), second.to_bits()];
+        // Whether somebody else has written weights since the last step, or there was none.
+        let mut moved = self.trained.iter().filter(|trained| !trained.frozen);
+        let unknown = moved.any(|trained| trained.seen != trained.parameters.version());
+        let hyper = [self.options.seed, step, rate.to_bits(), first.to_bits(), second.to_bits(), unknown.into()];
         self.hyper.write(ndarray::ArrayView1::from(&hyper[..]))?;
         self.program.run()?;
+        for trained in self.trained.iter_mut().filter(|trained| !trained.frozen) {
+            trained.seen = trained.parameters.change();
+        }
         self.step = step;
         Ok(())
     }
@@ -156,8 +190,8 @@ impl Trainer {
     /// How training goes: waits for the last step.
     ///
     /// # Errors
-    /// [`Diverged`](Error::Diverged) with the first step whose loss or gradients were not finite: the weights are those
-    /// from before that step. [`Gpu`](Error::Gpu).
+    /// [`Diverged`](Error::Diverged) with the first step whose loss, gradients or new weights were not finite: the weights are
+    /// those from before that step. [`Gpu`](Error::Gpu).
     pub fn progress(&mut self) -> Result<Progress> {
         block_on(self.progress_async())
     }
@@ -228,19 +262,36 @@ impl Layer<'_> {
         }
     }
 
+    fn parameters(&self) -> Option<&Parameters> {
+        match self {
+            Self::Rnn(rnn) => rnn.parameters(),
+            Self::Linear(linear) => linear.parameters(),
+        }
+    }
+
     fn is(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Rnn(a), Self::Rnn(b)) => std::ptr::eq(a, b),
+            (Self::Rnn(a), Self::Rnn(b)) => a.is(b),
             (Self::Linear(a), Self::Linear(b)) => std::ptr::eq(a, b),
             _ => false,
         }
     }
 }
 
+/// The recurrent layer on a tape whose parameters these are.
+fn rnn_of<'m>(tape: &Tape<'m>, parameters: &Parameters) -> Option<&'m Rnn> {
+    tape.operations.values().find_map(|operation| match operation {
+        Operation::Rnn(recurrence) if recurrence.rnn.parameters().is_some_and(|own| own.is(parameters)) => {
+            Some(recurrence.rnn)
+        }
+        _ => None,
+    })
+}
+
 /// The layers on a tape, each once.
-fn layers<'a>(operations: &'a [Operation<'_>]) -> Vec<Layer<'a>> {
-    let mut layers: Vec<Layer<'a>> = Vec::new();
-    let all = operations.iter().filter_map(|operation| match operation {
+fn layers<'m>(tape: &Tape<'m>) -> Vec<Layer<'m>> {
+    let mut layers: Vec<Layer<'m>> = Vec::new();
+    let all = tape.operations.values().filter_map(|operation| match operation {
         Operation::Rnn(recurrence) => Some(Layer::Rnn(recurrence.rnn)),
         Operation::Linear { linear, .. } => Some(Layer::Linear(linear)),
         _ => None,
@@ -259,9 +310,10 @@ fn emit_step(tape: &mut Tape<'_>, options: &TrainerOptions, trained: &[Trained],
     let loss = tape.plan.tensor(&tape.loss)?.buffer;
     let status = tape.plan.tensor(status)?.buffer;
     let plan = &mut tape.plan;
+    let trained: Vec<_> = trained.iter().filter(|block| !block.frozen).collect();
     let parts = plan.own("squared norms", trained.len() as u64);
     let squares = plan.own("squared norm", 1);
-    let control = plan.own("control", 2);
+    let control = plan.own("control", 3);
     for (i, block) in trained.iter().enumerate() {
         let gradients = crate::layer::gradient_buffer(plan, &block.parameters);
         sum(plan, (gradients, 0), block.parameters.len(), 1, None, (parts, i));
@@ -269,8 +321,9 @@ fn emit_step(tape: &mut Tape<'_>, options: &TrainerOptions, trained: &[Trained],
     sum(plan, (parts, 0), trained.len(), 0, None, (squares, 0));
     let max_norm = if let Clip::Norm(most) = options.clip { most.to_bits() } else { 0 };
     let variant = Variant::new(Kernel::Guard, ALONE, plan.device().panel());
-    let params = GuardParams { max_norm, ..Default::default() };
+    let params = GuardParams { max_norm, wary: options.optimizer.is_wary().into(), ..Default::default() };
     plan.draft.dispatch(variant, vec![hyper, loss, squares, status, control], &params.words());
+    let mut updates = Vec::new();
     for block in trained {
         let count = block.parameters.len();
         let gradients = crate::layer::gradient_buffer(plan, &block.parameters);
@@ -281,7 +334,14 @@ fn emit_step(tape: &mut Tape<'_>, options: &TrainerOptions, trained: &[Trained],
         if block.moments.is_empty() {
             bindings.push(plan.workspace("no momentum", 1));
         }
-        options.optimizer.emit(plan, bindings, count, options.clip);
+        bindings.push(status);
+        updates.push((bindings, count));
+    }
+    // All blocks are tried before the first one is changed.
+    for trial in [true, false] {
+        for (bindings, count) in &updates {
+            options.optimizer.emit(plan, bindings.clone(), *count, options.clip, trial);
+        }
     }
     Ok(())
 }

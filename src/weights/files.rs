@@ -1,29 +1,28 @@
-//! safetensors, with PyTorch's names.
+//! Weights in safetensors files, with PyTorch's names.
 
-use super::RnnWeights;
+pub(crate) use super::archive::{Archive, RESERVED, of_file, read_file, serialize};
+pub(crate) use super::equations::{self, Extent};
+pub(crate) use super::replace::replace;
+use super::{RnnWeights, is_recurrent, wanted};
 use crate::error::{Error, Result};
 use crate::layer::RnnConfig;
-use half::{bf16, f16};
-use ndarray::{ArrayD, ArrayViewD};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::collections::HashMap;
-#[cfg(not(target_arch = "wasm32"))]
-use std::io::Write;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-pub(crate) fn fault(error: &safetensors::SafeTensorError) -> Error {
-    Error::Safetensors(error.to_string())
-}
-
 impl RnnWeights {
-    /// Reads `weight_ih_l0`, `weight_hh_l0_reverse` and so on from a safetensors file. `prefix` stands before each name
-    /// (`"encoder."`), and may be empty. Other tensors are left alone.
+    /// Reads `weight_ih_l0`, `weight_hh_l0_reverse` and so on from a safetensors file, of floats of 16, 32 or 64 bits. `prefix`
+    /// stands before each name (`"encoder."`), and may be empty. Tensors of other modules, such as `head.weight`, are left alone;
+    /// further layers, directions and heads under the prefix are an error: [`RnnWeights::load_partial`] leaves them out.
+    ///
+    /// A file that [`RnnWeights::save`], [`Model::save`](crate::Model::save) or [`Trainer::save`](crate::Trainer::save) wrote
+    /// says what cell it is of, with its activations and other options: another one is an error. PyTorch's files don't.
     ///
     /// # Errors
-    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or a type other than f32, f16 and bf16,
-    /// [`MissingWeight`](Error::MissingWeight), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
+    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file, one of another format, or a type that is
+    /// not of floats, [`MissingWeight`](Error::MissingWeight) with what the file has instead, [`LeftOver`](Error::LeftOver),
+    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) for layers of another cell.
     pub fn load(path: impl AsRef<Path>, config: &RnnConfig, prefix: &str) -> Result<Self> {
-        Self::from_safetensors(&read_file(path.as_ref())?, config, prefix)
+        Self::from_safetensors(&read_file(path.as_ref())?, config, prefix).map_err(of_file(path.as_ref()))
     }
 
     /// The same from bytes.
@@ -31,95 +30,112 @@ impl RnnWeights {
     /// # Errors
     /// As [`RnnWeights::load`].
     pub fn from_safetensors(bytes: &[u8], config: &RnnConfig, prefix: &str) -> Result<Self> {
+        let (weights, left) = Self::extract(bytes, config, prefix, Extent::Whole)?;
+        if !left.is_empty() {
+            let left = left.into_iter().map(|name| format!("{prefix}{name}")).collect();
+            return Err(Error::LeftOver { tensors: left, expected: wanted(config) });
+        }
+        Ok(weights)
+    }
+
+    /// Part of what a file has: as many layers, directions and heads as the configuration. The names of the recurrent tensors that were left out
+    /// come with the weights, without the prefix.
+    ///
+    /// ```
+    /// # fn main() -> wgrnn::Result<()> {
+    /// use wgrnn::{Cell, Direction, RnnConfig, RnnWeights};
+    /// let config = RnnConfig::new(Cell::Gru(wgrnn::Reset::After), 3, 5).direction(Direction::Bidirectional);
+    /// let bytes = RnnWeights::init(&config, 0)?.to_safetensors("")?;
+    /// let forward = config.direction(Direction::Forward);
+    /// assert!(RnnWeights::from_safetensors(&bytes, &forward, "").is_err());
+    /// let (weights, left_out) = RnnWeights::from_safetensors_partial(&bytes, &forward, "")?;
+    /// assert_eq!(weights.layers()[0].len(), 1);
+    /// assert_eq!(left_out[0], "bias_hh_l0_reverse");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`RnnWeights::load`], but for tensors that are left over.
+    pub fn load_partial(path: impl AsRef<Path>, config: &RnnConfig, prefix: &str) -> Result<(Self, Vec<String>)> {
+        Self::from_safetensors_partial(&read_file(path.as_ref())?, config, prefix).map_err(of_file(path.as_ref()))
+    }
+
+    /// The same from bytes.
+    ///
+    /// # Errors
+    /// As [`RnnWeights::load_partial`].
+    pub fn from_safetensors_partial(bytes: &[u8], config: &RnnConfig, prefix: &str) -> Result<(Self, Vec<String>)> {
+        Self::extract(bytes, config, prefix, Extent::Part)
+    }
+
+    /// The weights, and the names of recurrent tensors under the prefix that are none of theirs.
+    fn extract(bytes: &[u8], config: &RnnConfig, prefix: &str, extent: Extent) -> Result<(Self, Vec<String>)> {
         config.validate()?;
-        let file = SafeTensors::deserialize(bytes).map_err(|error| fault(&error))?;
+        let archive = Archive::read(bytes)?;
+        let (mut own, mut missing) = (HashSet::new(), Vec::new());
+        for name in Self::names_of(config) {
+            let is_there = archive.shape(&format!("{prefix}{name}")).is_some();
+            if is_there {
+                _ = own.insert(name)
+            } else {
+                missing.push(name)
+            }
+            // A file of a few bytes may be asked for millions of layers.
+            if missing.len() == 20 {
+                break;
+            }
+        }
+        if let Some((first, more)) = missing.split_first() {
+            return Err(archive.missing(prefix, first, more, is_recurrent));
+        }
         // Errors name tensors as the file does.
         let rename = |error| match error {
-            Error::MissingWeight(name) => Error::MissingWeight(format!("{prefix}{name}")),
             Error::Shape { tensor, expected, got } => {
                 Error::Shape { tensor: format!("{prefix}{tensor}"), expected, got }
             }
             other => other,
         };
-        let weights = Self::collect(config, |name| tensor(&file, &format!("{prefix}{name}"))).map_err(rename)?;
+        let weights = Self::collect(config, |name| {
+            // A bias that the configuration has not is an error, unless a part is asked for.
+            let is_asked = extent == Extent::Whole || own.contains(name);
+            if is_asked { archive.tensor(&format!("{prefix}{name}")) } else { Ok(None) }
+        });
+        let weights = weights.map_err(rename)?;
         weights.check(config)?;
-        Ok(weights)
+        equations::check(&archive.notes, config, prefix, extent)?;
+        let names = archive.names().into_iter().filter_map(|name| name.strip_prefix(prefix));
+        let left = names.filter(|name| is_recurrent(name) && !own.contains(*name)).map(str::to_owned).collect();
+        Ok((weights, left))
     }
 
-    /// As a safetensors file with PyTorch's names, each after `prefix`.
+    /// As a safetensors file with PyTorch's names, each after `prefix`; a note says what the cell is where that is known: of
+    /// weights that [`RnnWeights::init`], [`RnnWeights::load`], [`RnnWeights::from_named`] or [`Rnn::weights`](crate::Rnn::weights) gave.
     ///
     /// # Errors
-    /// [`Safetensors`](Error::Safetensors).
+    /// [`Value`](Error::Value) for layers with more directions than two, [`Safetensors`](Error::Safetensors).
     pub fn to_safetensors(&self, prefix: &str) -> Result<Vec<u8>> {
+        let most = 2 * self.heads;
+        if let Some(tracks) = self.layers.iter().map(Vec::len).find(|&tracks| tracks > most) {
+            return Err(Error::value("weights", format!("at most {most} directions and heads of a layer"), tracks));
+        }
         let named = self.named().map(|(name, array)| (format!("{prefix}{name}"), array));
-        serialize(named, None)
+        serialize(named, self.equations_note(prefix))
     }
 
-    /// Writes them to a file, beside it first and then in its place: whatever goes wrong, the old file stays whole.
+    /// The note about their equations, where these are known.
+    pub(crate) fn equations_note(&self, prefix: &str) -> Option<HashMap<String, String>> {
+        self.equations.as_ref().map(|note| HashMap::from([(equations::key(prefix), note.clone())]))
+    }
+
+    /// Writes them to a file, beside it first and then in its place: whatever goes wrong, the old file stays whole. A link is
+    /// followed, and the file's permissions are kept.
     ///
     /// # Errors
-    /// [`File`](Error::File).
+    /// [`File`](Error::File); [`NotFinite`](Error::NotFinite), [`Shape`](Error::Shape) and [`Value`](Error::Value) for
+    /// weights that no configuration could load.
     pub fn save(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
+        self.check_loadable()?;
         replace(path.as_ref(), &self.to_safetensors(prefix)?)
     }
-}
-
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
-}
-
-/// Arrays as a safetensors file.
-pub(crate) fn serialize<'a>(
-    arrays: impl Iterator<Item = (String, ArrayViewD<'a, f32>)>,
-    metadata: Option<HashMap<String, String>>,
-) -> Result<Vec<u8>> {
-    let tensors: Vec<_> = arrays
-        .map(|(name, array)| {
-            let bytes: Vec<u8> = array.iter().flat_map(|value| value.to_le_bytes()).collect();
-            (name, array.shape().to_vec(), bytes)
-        })
-        .collect();
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
-    });
-    let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| fault(&error))?;
-    safetensors::serialize(views, metadata).map_err(|error| fault(&error))
-}
-
-/// A browser has no files: the bytes are the caller's to keep.
-#[cfg(target_arch = "wasm32")]
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
-}
-
-/// Puts bytes in the place of a file, written beside it first: whatever goes wrong, the old file stays whole.
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        // As any new file, for the umask to restrict: temporary ones are private.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|source| Error::File { path: path.to_owned(), source })
-}
-
-/// One tensor of a file, if it is there.
-pub(crate) fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Option<ArrayD<f32>>> {
-    let Ok(view) = file.tensor(name) else { return Ok(None) };
-    let data = view.data();
-    let values = match view.dtype() {
-        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F16 => data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        Dtype::BF16 => data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        other => return Err(Error::Safetensors(format!("{name}: expected F32, F16 or BF16, got {other:?}"))),
-    };
-    let array = ArrayD::from_shape_vec(view.shape(), values);
-    array.map(Some).map_err(|_| Error::Safetensors(format!("{name}: its data is not {:?}", view.shape())))
 }

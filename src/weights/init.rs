@@ -49,6 +49,6 @@ impl RnnWeights {
         };
         let layers = 0..config.layers;
         let layers = layers.map(|layer| (0..config.tracks()).map(|_| direction(layer)).collect()).collect();
-        Ok(Self::new(layers).heads(config.heads))
+        Ok(Self::new(layers).heads(config.heads).of(config))
     }
 }

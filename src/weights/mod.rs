@@ -1,12 +1,17 @@
 //! Weights on the host: from arrays, from a seed, from and to safetensors.
 
+pub(crate) mod archive;
+pub(crate) mod equations;
 pub(crate) mod files;
+mod foreign;
 mod init;
+mod replace;
 
 use crate::error::{Error, Result};
 use crate::layer::{Bias, Precision, RnnConfig};
 use half::f16;
 use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
+use std::collections::{HashMap, HashSet};
 
 /// The weights of one direction of one layer. Rows hold the gates in PyTorch's order: i, f, g, o of an LSTM, r, z, n of
 /// a GRU.
@@ -44,22 +49,38 @@ pub struct NormWeights {
 }
 
 /// The weights of a stack of layers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct RnnWeights {
     layers: Vec<Vec<LayerWeights>>,
     heads: usize,
+    /// What files say of the cell, where it is known.
+    equations: Option<String>,
+}
+
+/// Whether the numbers are the same.
+impl PartialEq for RnnWeights {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.layers, self.heads) == (&other.layers, other.heads)
+    }
 }
 
 impl RnnWeights {
     /// From arrays of layers without heads: for each layer its directions, forward before reverse. [`Rnn::new`](crate::Rnn::new) checks them.
     pub const fn new(layers: Vec<Vec<LayerWeights>>) -> Self {
-        Self { layers, heads: 1 }
+        Self { layers, heads: 1, equations: None }
     }
 
     /// The same of layers with so many heads: for each layer its directions, and in each its heads.
     #[must_use]
     pub const fn heads(mut self, heads: usize) -> Self {
         self.heads = heads;
+        self
+    }
+
+    /// The same as those of a configuration, which files then say.
+    #[must_use]
+    pub(crate) fn of(mut self, config: &RnnConfig) -> Self {
+        self.equations = Some(equations::note(config));
         self
     }
 
@@ -81,16 +102,40 @@ impl RnnWeights {
         })
     }
 
-    /// The weights of a configuration out of tensors with PyTorch's names; others are left alone.
+    /// The weights of a configuration out of tensors with PyTorch's names. Other modules' are left alone; further layers,
+    /// directions and heads are an error.
     ///
     /// # Errors
-    /// [`MissingWeight`](Error::MissingWeight), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
+    /// [`MissingWeight`](Error::MissingWeight), [`LeftOver`](Error::LeftOver), [`Shape`](Error::Shape),
+    /// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where two have one name.
     pub fn from_named(config: &RnnConfig, tensors: &[(String, ArrayD<f32>)]) -> Result<Self> {
-        let weights = Self::collect(config, |name| {
-            Ok(tensors.iter().find(|tensor| tensor.0 == name).map(|tensor| tensor.1.clone()))
-        })?;
+        let mut all = HashMap::new();
+        for (name, array) in tensors {
+            if all.insert(name.as_str(), array).is_some() {
+                return Err(Error::value(
+                    "tensors by name",
+                    "a name of its own for each",
+                    format!("two of name '{name}'"),
+                ));
+            }
+        }
+        let weights = Self::collect(config, |name| Ok(all.get(name).map(|&array| array.clone())))?;
         weights.check(config)?;
-        Ok(weights)
+        let own: HashSet<String> = Self::names_of(config).collect();
+        let names = tensors.iter().map(|tensor| &tensor.0);
+        let left: Vec<String> = names.filter(|name| is_recurrent(name) && !own.contains(*name)).cloned().collect();
+        if left.is_empty() { Ok(weights) } else { Err(Error::LeftOver { tensors: left, expected: wanted(config) }) }
+    }
+
+    /// The names of a configuration's tensors.
+    pub(crate) fn names_of(config: &RnnConfig) -> impl Iterator<Item = String> {
+        let tracks = (0..config.layers).flat_map(|layer| (0..config.tracks()).map(move |track| (layer, track)));
+        tracks.flat_map(move |(layer, track)| {
+            let shapes = tensor_shapes(config, layer).into_iter();
+            shapes
+                .filter(|(_, shape)| shape.is_some())
+                .map(move |(kind, _)| tensor_name(config.heads, kind, layer, track))
+        })
     }
 
     /// Weights out of what `tensor` finds by name, with the shapes that it has them in.
@@ -125,7 +170,7 @@ impl RnnWeights {
             })
         };
         let layer = |layer| (0..config.tracks()).map(|d| direction(layer, d)).collect::<Result<_>>();
-        Ok(Self::new((0..config.layers).map(layer).collect::<Result<_>>()?).heads(config.heads))
+        Ok(Self::new((0..config.layers).map(layer).collect::<Result<_>>()?).heads(config.heads).of(config))
     }
 
     /// Refuses what half precision can't hold, where it is asked for.
@@ -138,6 +183,43 @@ impl RnnWeights {
         for (name, array) in named {
             if let Some(value) = array.iter().find(|value| value.abs() > most) {
                 return Err(Error::value(name, format!("numbers up to ±{most}, what half precision can hold"), value));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses weights that no configuration has, or that are not finite: a file of them could never be loaded.
+    fn check_loadable(&self) -> Result<()> {
+        let first = self.layers.first().and_then(|directions| directions.first());
+        let first = first.ok_or_else(|| Error::value("weights", "one layer at least", "none"))?.tensors();
+        let rows = |tensors: &[(&str, Option<ndarray::ArrayViewD<'_, f32>>); 10]| {
+            tensors[0].1.as_ref().map_or(0, |w| w.shape()[0])
+        };
+        for (layer, directions) in self.layers.iter().enumerate() {
+            if directions.len() != self.layers[0].len() || directions.len() % self.heads.max(1) != 0 {
+                let got = format!("{} in layer {layer}", directions.len());
+                let expected = format!("as many of {} heads in every layer", self.heads);
+                return Err(Error::value("directions", expected, got));
+            }
+            for (track, weights) in directions.iter().enumerate() {
+                let tensors = weights.tensors();
+                for ((kind, array), (_, like)) in tensors.iter().zip(&first) {
+                    let name = tensor_name(self.heads, kind, layer, track);
+                    match (array, like) {
+                        (Some(array), Some(like)) => {
+                            check_finite(&name, array.iter())?;
+                            // Only what a layer reads may differ in width.
+                            let same = array.shape() == like.shape()
+                                || layer > 0 && *kind == KINDS[0] && array.shape()[0] == rows(&first);
+                            if !same {
+                                return Err(Error::shape(name, like.shape(), array.shape()));
+                            }
+                        }
+                        (Some(array), None) => return Err(Error::shape(name, "none", array.shape())),
+                        (None, Some(_)) => return Err(Error::MissingWeight(name)),
+                        (None, None) => {}
+                    }
+                }
             }
         }
         Ok(())
@@ -274,6 +356,24 @@ fn tensor_name(heads: usize, kind: &str, layer: usize, track: usize) -> String {
     let reverse = if track >= heads { "_reverse" } else { "" };
     let head = if heads > 1 { format!("_head{}", track % heads) } else { String::new() };
     format!("{kind}_l{layer}{reverse}{head}")
+}
+
+/// Whether a name, without its prefix, is one that a recurrent layer's tensors have: of a stack, or of a PyTorch cell.
+pub(crate) fn is_recurrent(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    KINDS.iter().filter_map(|kind| name.strip_prefix(kind)).any(|rest| {
+        let rest = rest.rsplit_once("_head").filter(|(_, head)| is_number(head)).map_or(rest, |(rest, _)| rest);
+        let layer = rest.strip_suffix("_reverse").unwrap_or(rest).strip_prefix("_l");
+        rest.is_empty() || layer.is_some_and(is_number)
+    })
+}
+
+/// What a configuration's tensors are, in words.
+pub(crate) fn wanted(config: &RnnConfig) -> String {
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let sizes = [(config.layers, "layer"), (config.directions(), "direction"), (config.heads, "head")];
+    let [layers, directions, heads] = sizes.map(|(size, what)| count(size, what));
+    format!("{layers} with {directions} and {heads} each, {}", config.form())
 }
 
 /// Refuses a peephole of the candidate, which no LSTM has.

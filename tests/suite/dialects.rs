@@ -355,3 +355,51 @@ fn what_a_system_lacks_is_unsupported_by_name() {
     let session = rnn(&portable(), &RnnConfig::new(Cell::Lstm, 3, 4)).session(SessionOptions::new(2, 1)).unwrap();
     refused(session.profile().unwrap_err(), &format!("a profile on {}", portable().name()), "timestamp");
 }
+
+/// An array without elements may claim any number of rows: no size is reckoned with or allocated on its word.
+#[test]
+fn weights_without_elements_are_refused_whatever_sizes_they_claim() {
+    let huge = 1 << 62;
+    let cell = Cell::Gru(Reset::After);
+    let own = |w: [usize; 2], r: [usize; 2]| LayerWeights {
+        w: Array::zeros(w),
+        r: Array::zeros(r),
+        b_w: None,
+        b_r: None,
+        w_hr: None,
+        peepholes: None,
+        norm: None,
+    };
+    for [rows, columns] in [[huge, 0], [0, huge], [0, 0]] {
+        let matrix = || Array::zeros([rows, columns]);
+        let weights = keras::Weights { kernel: matrix(), recurrent_kernel: matrix(), bias: None };
+        assert!(weights.to_own(cell).is_err(), "{rows}, {columns}");
+        let gates = || vec![matrix(), matrix(), matrix()];
+        let weights = cudnn::Weights {
+            input: gates(),
+            recurrent: gates(),
+            projection: None,
+            input_bias: Vec::new(),
+            recurrent_bias: Vec::new(),
+        };
+        assert!(weights.to_own(cell, InputMode::Linear, BiasMode::None).is_err(), "{rows}, {columns}");
+        let skipped = cudnn::Weights { input: Vec::new(), ..weights };
+        assert!(skipped.to_own(cell, InputMode::Skip, BiasMode::None).is_err(), "{rows}, {columns}");
+        for own in [own([rows, columns], [3, 1]), own([3, 1], [rows, columns])] {
+            assert!(keras::Weights::of_own(cell, &own).is_err(), "{rows}, {columns}");
+            for input in [InputMode::Linear, InputMode::Skip] {
+                assert!(cudnn::Weights::of_own(cell, &own, input, BiasMode::Double).is_err(), "{rows}, {columns}");
+            }
+        }
+    }
+    // A skipped input is a matrix of all units for each gate, however small a projection makes R.
+    let narrow = cudnn::Weights {
+        input: Vec::new(),
+        recurrent: vec![Array::zeros([1 << 23, 1]); 4],
+        projection: None,
+        input_bias: Vec::new(),
+        recurrent_bias: Vec::new(),
+    };
+    let error = narrow.to_own(Cell::Lstm, InputMode::Skip, BiasMode::None).unwrap_err();
+    assert!(matches!(error, Error::OutOfMemory { bytes: 1_125_899_906_842_624, .. }), "{error}");
+}

@@ -144,12 +144,13 @@ fn losses_and_their_gradients_are_pytorchs() {
             let array = |name: &str| fixture.array(&format!("{}/{name}", case.name));
             let input = Tensor::from_array(&device, array("input").view()).unwrap();
             let gradient = Tensor::<f32>::zeros(&device, input.shape()).unwrap();
-            // Something must be trained: a layer that has no part in it.
+            // Something must be trained: a layer beside it, by a gradient of its own.
             let aside = Linear::trainable(&device, Array2::zeros((1, 1)).view(), None).unwrap();
             let one = Tensor::<f32>::zeros(&device, &[1, 1]).unwrap();
             let mut tape = Tape::training(&device).unwrap();
             let one = tape.input(&one).unwrap();
-            tape.linear(&aside, &one).unwrap();
+            let y = tape.linear(&aside, &one).unwrap();
+            tape.give_gradient(&y, &one).unwrap();
             let x = tape.input(&input).unwrap();
             tape.want_gradient(&x, &gradient).unwrap();
             if case.kind == "cross_entropy" {
@@ -378,7 +379,11 @@ fn dropout_is_the_same_for_a_seed_and_another_for_the_next_step() {
         let value = tape.input(&x).unwrap();
         tape.want_gradient(&value, &dx).unwrap();
         let dropped = tape.dropout(&value, 0.3).unwrap();
-        tape.linear(&aside, &dropped).unwrap();
+        // Its weights are 0, and so is its part of the gradient.
+        let scores = tape.linear(&aside, &dropped).unwrap();
+        let zeros = Tensor::<f32>::zeros(&device, &[100, 1]).unwrap();
+        let zeros = tape.input(&zeros).unwrap();
+        tape.mean_squared_error(&scores, &zeros).unwrap();
         let ones = tape.input(&x).unwrap();
         tape.give_gradient(&dropped, &ones).unwrap();
         let target = tape.input(&y).unwrap();

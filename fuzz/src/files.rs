@@ -1,0 +1,158 @@
+//! Files of each format, whole, damaged, or never whole.
+
+use super::damage::damaged;
+use arbitrary::Unstructured;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use wgrnn::ndarray::{Array2, Array3, array};
+use wgrnn::{
+    Activation, Cell, Device, Direction, Linear, Optimizer, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tape, Tensor,
+    Trainer, TrainerOptions, onnx,
+};
+
+/// A small configuration.
+pub fn config(draw: &mut Unstructured<'_>) -> RnnConfig {
+    let cells = [
+        Cell::Elman(Activation::Tanh),
+        Cell::Elman(Activation::Relu),
+        Cell::Lstm,
+        Cell::Gru(Reset::After),
+        Cell::Gru(Reset::Before),
+        Cell::MinGru,
+        Cell::IndRnn(Activation::Tanh),
+    ];
+    let cell = draw.choose(&cells).copied().unwrap_or(Cell::Lstm);
+    let mut size = |most| draw.int_in_range(1..=most).unwrap_or(1);
+    let config = RnnConfig::new(cell, size(4), size(5)).layers(size(2));
+    let both = draw.ratio(1, 3).unwrap_or(false);
+    config.direction(if both { Direction::Bidirectional } else { Direction::Forward })
+}
+
+/// Weights out of a file: what is accepted is whole, and written as it was read.
+pub fn safetensors(bytes: &[u8]) -> bool {
+    let mut draw = Unstructured::new(bytes);
+    let config = config(&mut draw);
+    let prefix = if draw.ratio(1, 4).unwrap_or(false) { "encoder." } else { "" };
+    let never_whole = draw.ratio(1, 8).unwrap_or(false);
+    let file = if never_whole {
+        draw.take_rest().to_vec()
+    } else {
+        let weights = RnnWeights::init(&config, 1).expect("the configuration is sound");
+        damaged(&mut draw, &weights.to_safetensors(prefix).expect("weights can be written"))
+    };
+    match RnnWeights::from_safetensors(&file, &config, prefix) {
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            false
+        }
+        Ok(weights) => {
+            let finite = weights.named().all(|(_, array)| array.iter().all(|x| x.is_finite()));
+            assert!(finite, "weights that are not finite were accepted");
+            let again = weights.to_safetensors(prefix).expect("what was read can be written");
+            assert_eq!(RnnWeights::from_safetensors(&again, &config, prefix).expect("and read again"), weights);
+            true
+        }
+    }
+}
+
+/// Models with recurrent nodes of all kinds.
+static MODELS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let fixtures = [
+        "tests/fixtures/onnx",
+        "../tests/fixtures/onnx",
+        "tests/fixtures/onnx_random",
+        "../tests/fixtures/onnx_random",
+    ];
+    let mut models = Vec::new();
+    for folder in fixtures {
+        let Ok(folder) = std::fs::read_dir(format!("{root}{folder}")) else { continue };
+        let mut files: Vec<_> = folder.flatten().map(|entry| entry.path().join("model.onnx")).collect();
+        files.sort();
+        models.extend(files.into_iter().filter_map(|file| std::fs::read(file).ok()));
+    }
+    assert!(!models.is_empty(), "there are no models to damage");
+    models
+});
+
+/// A model, its nodes as layers, and what these compute.
+pub fn onnx(bytes: &[u8]) -> bool {
+    let mut draw = Unstructured::new(bytes);
+    let never_whole = draw.ratio(1, 16).unwrap_or(false);
+    let file = if never_whole {
+        draw.take_rest().to_vec()
+    } else {
+        let place = draw.choose_index(MODELS.len()).unwrap_or(0);
+        damaged(&mut draw, &MODELS[place])
+    };
+    let Ok(model) = onnx::Model::from_bytes(&file) else { return false };
+    let mut ran = false;
+    model.inputs().chain(model.outputs()).for_each(|name| drop(name.to_owned()));
+    for node in model.nodes().into_iter().flatten() {
+        drop(model.node(&node.name));
+        let Ok(layer) = node.layer(&Device::cpu(), &[]) else { continue };
+        let features = layer.config().input_size();
+        for shape in [[3, 2, features], [3, 2, features + 1], [0, 2, features]] {
+            let x = Array3::from_elem(shape, 0.5);
+            if let Ok(outputs) = layer.run(&onnx::Inputs::new(x.view())) {
+                assert_eq!(outputs.y.shape()[3], layer.config().hidden_size());
+                ran = true;
+            }
+        }
+    }
+    ran
+}
+
+/// A trainer of a small model, and its checkpoint after two steps.
+fn trainer(adam: bool) -> (Trainer, Tensor) {
+    let device = Device::cpu();
+    let config = RnnConfig::new(Cell::Gru(Reset::After), 2, 3);
+    let build = || -> wgrnn::Result<(Trainer, Tensor)> {
+        let weights = RnnWeights::init(&config, 5)?;
+        let rnn = Rnn::trainable(&device, &config, &weights)?;
+        let head = Linear::trainable(&device, Array2::from_elem((1, 3), 0.5).view(), Some(array![0.1].view()))?;
+        let x =
+            Tensor::from_array(&device, Array3::from_shape_fn((4, 2, 2), |(t, n, i)| (t + n + i) as f32 / 5.0).view())?;
+        let t = Tensor::from_array(&device, Array3::<f32>::ones((4, 2, 1)).view())?;
+        let state = rnn.device_state(2)?;
+        let mut tape = Tape::training(&device)?;
+        let (input, targets) = (tape.input(&x)?, tape.input(&t)?);
+        let y = tape.rnn(&rnn, &input, &state, &RnnCall { carry: true, ..RnnCall::default() })?;
+        let y = tape.linear(&head, &y)?;
+        tape.mean_squared_error(&y, &targets)?;
+        let momentum = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+        let mut trainer = Trainer::new(tape, TrainerOptions::new(if adam { Optimizer::ADAM } else { momentum }))?;
+        trainer.keep_state("carried", &state);
+        trainer.step()?;
+        trainer.step()?;
+        Ok((trainer, x))
+    };
+    build().expect("the model is sound")
+}
+
+/// What a trainer would save.
+fn saved(trainer: &Trainer) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+    let path = folder.path().join("saved.safetensors");
+    trainer.save(&path, &HashMap::new()).expect("a sound trainer can be saved");
+    std::fs::read(path).expect("what was saved can be read")
+}
+
+/// A checkpoint: what is refused leaves the trainer as it was, what is accepted can be gone on from and saved.
+pub fn checkpoint(bytes: &[u8]) -> bool {
+    let mut draw = Unstructured::new(bytes);
+    let (mut trainer, _x) = trainer(draw.arbitrary().unwrap_or(true));
+    let before = saved(&trainer);
+    let never_whole = draw.ratio(1, 16).unwrap_or(false);
+    let file = if never_whole { draw.take_rest().to_vec() } else { damaged(&mut draw, &before) };
+    if trainer.load_safetensors(&file).is_err() {
+        assert!(saved(&trainer) == before, "a checkpoint that was refused changed the trainer");
+        return false;
+    }
+    saved(&trainer);
+    // Wild weights may end in a loss that is not finite, which is an error of its own.
+    if trainer.step().is_ok() && trainer.progress().is_ok() {
+        saved(&trainer);
+    }
+    true
+}
