@@ -4,7 +4,7 @@ use super::baseline::BagOfWords;
 use super::common::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot};
 use super::data::{Data, Review, UNKNOWN, batches, words};
 use super::network::{Reader, Training, model};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 use rand_mt::Mt;
 use std::collections::HashMap;
