@@ -1,3 +1,5 @@
+{#- A lane takes COLUMNS columns a loop trip: drivers are known that end long loops. -#}
+{%- from "groups.wgsl" import begin_group_of, group_id -%}
 // out[m] = the column of the largest element of row m; the first of equals; the first NaN if there is one.
 //
 // A workgroup takes a row: each lane its best of every LANES-th column, then the lanes' best in pairs.
@@ -27,17 +29,27 @@ fn better(x: f32, i: u32, y: f32, j: u32) -> bool {
 }
 
 @compute @workgroup_size({{ LANES }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
+    {{- begin_group_of("p.m") }}
     let row = p.values_offset + group.x * p.values_row;
     // A lane without a column repeats the first one, which changes nothing.
     var column = select(0u, lane, lane < p.columns);
     var value = values[row + column];
-    for (var j = lane + {{ LANES }}u; j < p.columns; j += {{ LANES }}u) {
+    for (var j = lane + {{ LANES }}u; j < p.columns; j += {{ LANES * COLUMNS }}u) {
         let x = values[row + j];
         if (better(x, j, value, column)) {
             value = x;
             column = j;
         }
+{%- for i in range(1, COLUMNS) %}
+        if (j + {{ i * LANES }}u < p.columns) {
+            let next = values[row + j + {{ i * LANES }}u];
+            if (better(next, j + {{ i * LANES }}u, value, column)) {
+                value = next;
+                column = j + {{ i * LANES }}u;
+            }
+        }
+{%- endfor %}
     }
     best_value[lane] = value;
     best_column[lane] = column;

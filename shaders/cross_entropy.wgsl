@@ -1,3 +1,4 @@
+{#- A lane takes COLUMNS columns a loop trip: drivers are known that end long loops. -#}
 // losses[m] = log Σj exp(logits[m, j]) − logits[m, target[m]] and gradient[m, j] = (softmax(logits[m])[j] − [j = target])
 // / count; 0 for a masked target, NaN for one that is no column.
 //
@@ -35,9 +36,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let target_ = targets[p.target_offset + m];
     // A lane without a column repeats the first one, which changes no maximum.
     var largest = logits[row + select(0u, lane, lane < p.columns)];
-    for (var j = lane; j < p.columns; j += {{ LANES }}u) {
+    for (var j = lane; j < p.columns; j += {{ LANES * COLUMNS }}u) {
         let x = logits[row + j];
         largest = select(max(largest, x), x, is_nan(x));
+{%- for i in range(1, COLUMNS) %}
+        if (j + {{ i * LANES }}u < p.columns) {
+            let next = logits[row + j + {{ i * LANES }}u];
+            largest = select(max(largest, next), next, is_nan(next));
+        }
+{%- endfor %}
     }
     shared_[lane] = largest;
     workgroupBarrier();
@@ -50,8 +57,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     largest = shared_[0];
     workgroupBarrier();
     var sum = 0.0;
-    for (var j = lane; j < p.columns; j += {{ LANES }}u) {
+    for (var j = lane; j < p.columns; j += {{ LANES * COLUMNS }}u) {
         sum += exp(logits[row + j] - largest);
+{%- for i in range(1, COLUMNS) %}
+        if (j + {{ i * LANES }}u < p.columns) {
+            sum += exp(logits[row + j + {{ i * LANES }}u] - largest);
+        }
+{%- endfor %}
     }
     shared_[lane] = sum;
     workgroupBarrier();
@@ -65,11 +77,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let masked = target_ == 0xffffffffu;
     let beyond = !masked && target_ >= p.columns;
     let scale = 1.0 / count[p.count_offset];
-    for (var j = lane; j < p.columns; j += {{ LANES }}u) {
+    for (var j = lane; j < p.columns; j += {{ LANES * COLUMNS }}u) {
         let probability = exp(logits[row + j] - largest) / sum;
         var value = (probability - select(0.0, 1.0, j == target_)) * scale;
         value = select(value, bitcast<f32>(p.nan), beyond);
         gradient[p.gradient_offset + m * p.columns + j] = select(value, 0.0, masked);
+{%- for i in range(1, COLUMNS) %}
+        if (j + {{ i * LANES }}u < p.columns) {
+            let at = j + {{ i * LANES }}u;
+            var next = (exp(logits[row + at] - largest) / sum - select(0.0, 1.0, at == target_)) * scale;
+            next = select(next, bitcast<f32>(p.nan), beyond);
+            gradient[p.gradient_offset + m * p.columns + at] = select(next, 0.0, masked);
+        }
+{%- endfor %}
     }
     if (lane == 0u) {
         let score = logits[row + select(0u, target_, target_ < p.columns)];

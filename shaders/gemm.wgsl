@@ -1,3 +1,5 @@
+{#- With UNBIASED these are terms of longer sums, whose bias comes with others. -#}
+{%- from "groups.wgsl" import group_id -%}
 {%- from "operands.wgsl" import matrix, rows -%}
 {%- from "tile.wgsl" import begin_rows, begin_sums, collect_sums, column_of, invocation, load_rows, multiply_add, store_number, store_row -%}
 // C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
@@ -76,7 +78,7 @@ fn main({{ invocation() }}
 {%- for c in range(COLUMNS) %}
     let column{{ c }} = group.x * {{ LANES * COLUMNS }}u + {{ column_of(c, LANES, "lane") }};
     let from{{ c }} = weights + min(column{{ c }}, p.n - 1u);
-    let bias{{ c }} = b_bias(from{{ c }} + panels * p.n);
+    let bias{{ c }} = {% if UNBIASED %}0.0{% else %}b_bias(from{{ c }} + panels * p.n){% endif %};
 {%- endfor %}
 {%- if SPREAD %}
 {%- for i in range(ROWS // SPREAD) %}

@@ -25,7 +25,7 @@ fn right_vector(by: Operands, column: u32, k: u32) -> vec4<f32> {
 
 @compute @workgroup_size({{ LANES }})
 fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
+    {{ group_id() }},
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
 ) {
@@ -36,7 +36,7 @@ fn main(
     let side = 2u * (lane % {{ PAIRS }}u);
 {%- for c in [0, 1] %}
     let column{{ c }} = column + side + {{ c }}u;
-    let bias{{ c }} = b_bias(weights + panels * p.n + min(column{{ c }}, p.n - 1u));
+    let bias{{ c }} = {% if UNBIASED %}0.0{% else %}b_bias(weights + panels * p.n + min(column{{ c }}, p.n - 1u)){% endif %};
 {%- endfor %}
     for (var i = lane / {{ PAIRS }}u; i < min({{ ROWS }}u, m - first); i += {{ LANES // PAIRS }}u) {
         let r = 0u;

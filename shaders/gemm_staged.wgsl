@@ -8,7 +8,7 @@ var<workgroup> a_tile: array<vec4<f32>, {{ 2 * 256 }}>; // [2, DEPTH, SIDE]
 var<workgroup> b_tile: array<vec4<f32>, {{ 2 * 256 }}>; // [2, DEPTH, SIDE]
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
     {{- begin_rows(SIDE) }}
     let column = group.x * {{ SIDE }}u;
     // What this lane loads: neighbours load neighbours.
@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 {%- for c in range(COLUMNS) %}
     let side{{ c }} = {{ column_of(c, 16, "x") }};
     let column{{ c }} = column + side{{ c }};
-    let bias{{ c }} = b_bias(weights + panels * p.n + min(column{{ c }}, p.n - 1u));
+    let bias{{ c }} = {% if UNBIASED %}0.0{% else %}b_bias(weights + panels * p.n + min(column{{ c }}, p.n - 1u)){% endif %};
 {%- endfor %}
     {{- begin_sums(COLUMNS) }}
     var now = 0u;

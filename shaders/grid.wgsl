@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group, group_id -%}
 {%- from "tile.wgsl" import unit_products -%}
 // Many time steps in one dispatch, spread over many workgroups: each takes LANES units of ROWS sequences of a direction.
 //
@@ -80,7 +81,8 @@ fn phase_{{ f }}(direction: u32, first: u32, unit: u32, step: Step, at: u32) {
 }
 {% endfor %}
 @compute @workgroup_size({{ LANES }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
+    {{- begin_group("p.batch", ROWS, "p.directions") }}
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;
     let unit = group.x * {{ LANES }}u + lane;

@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group -%}
 {#- What `norm_step` and its backward half share: parameters, and what a workgroup, which has a row, knows of it. -#}
 
 {%- macro norm_params() -%}
@@ -70,6 +71,7 @@ fn gains_of_c(direction: u32, at: u32) -> vec2<f32> {
 {%- endmacro -%}
 
 {%- macro begin_row() %}
+    {{- begin_group("p.running", 1, "p.directions") }}
     let rank = p.rank + group.y;
     let direction = group.z;
     let first = map[p.offsets];

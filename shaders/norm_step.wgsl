@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import group_id -%}
 {%- from "norm_row.wgsl" import norm_params, begin_row, of -%}
 // A time step of a cell with layer norms (Ba et al. 2016), all directions, after the product with R: a workgroup has a row, so
 // that sums over all of its units stay in its memory. W's products and R's are normed apart, then the gates follow, and of a
@@ -29,7 +30,7 @@ fn finish(direction: u32, rank: u32, first: u32, next: u32, state: u32, unit: u3
 }
 
 @compute @workgroup_size({{ LANES }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
     {{- begin_row() }}
     let units = p.units;
     let product = (direction * p.batch + rank) * GATES * units;

@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import group_id -%}
 {%- from "norm_row.wgsl" import norm_params, begin_row, of -%}
 // `norm_step` backwards, after the product of the next step's gradients of R·h with R: a workgroup has a row. With a number
 // a' = γ·â + β and â = (a − mean) · scale, the gradient of a is scale·(u − mean(u) − â·mean(u⊙â)) with u = γ·da'.
@@ -29,7 +30,7 @@ fn gradient(direction: u32, rank: u32, first: u32, state: u32, unit: u32) -> f32
 }
 
 @compute @workgroup_size({{ LANES }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
     {{- begin_row() }}
     let units = p.units;
     let out = own * p.d_stride;

@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group -%}
 {%- from "tile.wgsl" import invocation, store_number -%}
 // C[b, i, j] (+)= Σr A[b, r, i] · B[b, row(r), j]: the gradient of a weight, from those of the rows that it made and the
 // rows that it multiplied.
@@ -41,6 +42,7 @@ fn four(at: u32, column: u32, columns: u32) -> vec4<f32> {
 @compute @workgroup_size({{ LANES }})
 fn main({{ invocation() }}
 ) {
+    {{- begin_group("p.m", ROWS, "p.batch") }}
     let batch = group.z;
     let first = group.y * {{ ROWS }}u;
     let column = 4u * (group.x * {{ LANES }}u + lane);

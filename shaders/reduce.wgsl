@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group_of, group_id -%}
 {#- The forms: 0 Σ x, 1 Σ x², 2 how many are not masked indices, 3 how many are not NaN. -#}
 // out[g] = Σ f(values[i]) over the g-th block of values, f one of x, x², 1 where an index is none of the masked ones, 1
 // where a number is not NaN; divided by another number where that is asked for (NaN where it is 0).
@@ -34,7 +35,8 @@ fn term(bits: u32) -> f32 {
 }
 
 @compute @workgroup_size({{ LANES }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
+    {{- begin_group_of("(p.count / p.block + u32(p.count % p.block != 0u))") }}
     let start = group.x * p.block;
     let end = min(start + p.block, p.count);
     var sum = 0.0;

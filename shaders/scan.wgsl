@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import group_id -%}
 {%- from "scan_lane.wgsl" import scan_params, begin_lane, gates, state_at, total_at -%}
 // A linear recurrence s' = a⊙s + b over many steps, a and b of the gates' input part alone: nothing is multiplied in its
 // loop, and steps can be cut into parts that run side by side.
@@ -29,7 +30,7 @@ fn x_at(at: u32) -> f32 {
 }
 
 @compute @workgroup_size({{ LANES }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
     {{- begin_lane() }}
     let state = p.state_row + row;
 {%- if PHASE == 2 %}

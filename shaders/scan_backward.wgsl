@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import group_id -%}
 {%- from "scan_lane.wgsl" import scan_params, begin_lane, gates, state_at, total_at -%}
 // `scan` backwards: with d the gradient of h' and o that of h' by s', the gradient of the state is a recurrence too,
 // ds = a⊙(ds' + o⊙d), from the last step to the first. PHASE as in `scan`, parts in the same order of steps.
@@ -15,7 +16,7 @@
 {% include SCAN.file %}
 
 @compute @workgroup_size({{ LANES }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
     {{- begin_lane() }}
     let dh_at = (p.state_row + row) * p.h_stride + unit;
 {%- if SCAN.has_c %}

@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group -%}
 {#- What `scan` and its backward half share: parameters, and where a lane's numbers lie. -#}
 
 {%- macro scan_params() -%}
@@ -28,6 +29,7 @@ struct Params {
 
 {#- A lane has a unit of a sequence in a part of the steps of a direction. -#}
 {%- macro begin_lane() %}
+    {{- begin_group("p.running", 1, "p.directions * p.parts") }}
     let unit = group.x * {{ LANES }}u + lane;
     if (unit >= p.units) {
         return;

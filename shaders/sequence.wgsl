@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group, group_id -%}
 {%- from "tile.wgsl" import begin_sums, collect_sums, unit_products -%}
 // Many time steps in one dispatch: a workgroup takes ROWS sequences of one direction, with their state in its memory.
 //
@@ -32,12 +33,13 @@ fn phase_{{ f }}(
 {% endfor %}
 @compute @workgroup_size({{ LANES }})
 fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
+    {{ group_id() }},
     @builtin(local_invocation_index) lane: u32,
 {%- if SPREAD %}
     @builtin(subgroup_invocation_id) sublane: u32,
 {%- endif %}
 ) {
+    {{- begin_group("p.running", ROWS, "p.directions") }}
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;
     let state_row = p.state_row + direction * p.batch;

@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group, group_id -%}
 {%- from "tile.wgsl" import collect_sums, zero_sums -%}
 // Many time steps backwards in one dispatch: a workgroup takes ROWS sequences of one direction, with the gate gradients of
 // the step after in its memory.
@@ -41,7 +42,8 @@ fn phase_{{ f }}(direction: u32, first: u32, lane: u32, step: Step, now: u32) {
 }
 {% endfor %}
 @compute @workgroup_size({{ LANES }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
+    {{- begin_group("p.running", ROWS, "p.directions") }}
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;
     let state_row = p.state_row + direction * p.batch;

@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group, group_id -%}
 {%- from "tile.wgsl" import begin_part, begin_sums, invocation, part_memory, row_products -%}
 // One phase of one time step, all directions: h·Rᵀ + b, the gates, and the new state, in one dispatch.
 //
@@ -16,6 +17,7 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
 fn main({{ invocation() }}
 ) {
     {{- begin_part() }}
+    {{- begin_group("p.running", ROWS, "p.directions") }}
     let step = step_at(0u);
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;

@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group -%}
 {%- from "tile.wgsl" import begin_part, invocation, part_memory, row_products, zero_sums -%}
 // One phase of one time step backwards, all directions: the product with R (transposed) and the cell's derivative, in one
 // dispatch.
@@ -15,6 +16,7 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
 fn main({{ invocation() }}
 ) {
     {{- begin_part() }}
+    {{- begin_group("p.running", ROWS, "p.directions") }}
     let step = step_at(0u);
     let direction = group.z;
     let first = group.y * {{ ROWS }}u;

@@ -29,10 +29,11 @@ fn right_vector(by: Operands, column: u32, k: u32) -> vec4<f32> {
 
 @compute @workgroup_size({{ LANES }})
 fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
+    {{ group_id() }},
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
 ) {
+    {{- begin_group("p.running", ROWS, "p.directions") }}
     let step = step_at(0u);
     let first = group.y * {{ ROWS }}u;
     if (first >= step.running) {

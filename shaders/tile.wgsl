@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group, group_id -%}
 {#- A register tile: sums s{row}_{column} of ROWS rows by COLUMNS columns, four terms of the dot product at a time. -#}
 
 {#- The rows of vector k, v0..: each lane reads all of them, or, with SPREAD, lane i of a subgroup reads row i and the
@@ -46,7 +47,7 @@ var<workgroup> parts: array<f32, {{ SPLIT * ROWS * columns * LANES }}>;
 
 {#- What an invocation knows of itself. -#}
 {%- macro invocation() %}
-    @builtin(workgroup_id) group: vec3<u32>,
+    {{ group_id() }},
     @builtin(local_invocation_index) {{ "thread" if SPLIT > 1 else "lane" }}: u32,
 {%- if SPREAD %}
     @builtin(subgroup_invocation_id) sublane: u32,
@@ -158,6 +159,7 @@ var<workgroup> parts: array<f32, {{ SPLIT * ROWS * columns * LANES }}>;
 
 {#- Where a workgroup of `gemm` begins: its rows, `side` of them, and its matrix. -#}
 {%- macro begin_rows(side) %}
+    {{- begin_group("p.m", side, "p.batch") }}
     let batch = group.z;
     let first = group.y * {{ side }}u;
     let rows = part();

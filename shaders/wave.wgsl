@@ -1,3 +1,4 @@
+{%- from "groups.wgsl" import begin_group -%}
 {%- from "tile.wgsl" import begin_part, begin_sums, invocation, part_memory, row_products -%}
 // One wave through a stack of layers of one direction: each layer takes the step after which the layer below already is,
 // all in one dispatch: layer l at step s - l. The lowest layer's input part was made before, the others' is made here.
@@ -36,6 +37,7 @@ fn products(base: u32, layer: u32, first: u32, running: u32, unit: u32, lane: u3
 fn main({{ invocation() }}
 ) {
     {{- begin_part() }}
+    {{- begin_group("p.running", ROWS, "p.directions") }}
     let layer = p.layer + group.z;
     // Each layer is a step behind the one below.
     let step = step_at(p.layer - layer);

@@ -71,7 +71,7 @@ pub enum Error {
     MissingWeight(String),
 
     /// More memory or a larger dispatch is needed than the adapter allows.
-    #[error("{what} needs {needed}, but this adapter's limit {limit} is {allowed}")]
+    #[error("{what} needs {needed}, but this adapter's limit {limit} is {allowed}{}", way_out(what, limit))]
     Limit {
         /// What is too large.
         what: String,
@@ -164,8 +164,7 @@ pub enum Error {
 
     /// A file has more tensors of a layer or a model than are loaded from it.
     #[error(
-        "weights: tensors would be left out: {}; expected those of {expected} (the partial forms of load leave the others \
-         out on purpose)",
+        "weights: tensors would be left out: {}; expected those of {expected}; load_partial leaves others out on purpose",
         crate::weights::archive::list(tensors)
     )]
     LeftOver {
@@ -173,6 +172,16 @@ pub enum Error {
         tensors: Vec<String>,
         /// What is loaded.
         expected: String,
+    },
+
+    /// A kernel of the CPU device panicked while it was writing a tensor.
+    #[error(
+        "{tensor} holds no result: a panic broke off the program that was writing it; write it anew, or make the layer or \
+         trainer anew, before it is used"
+    )]
+    Spoilt {
+        /// The tensor.
+        tensor: String,
     },
 }
 
@@ -194,5 +203,26 @@ impl Error {
         got: impl std::fmt::Display,
     ) -> Self {
         Self::Value { what: what.into(), expected: expected.to_string(), got: got.to_string() }
+    }
+}
+
+/// What helps where an adapter's limit is too low.
+fn way_out(what: &str, limit: &str) -> &'static str {
+    match limit {
+        _ if what.starts_with("reserve") => {
+            ": call the layer with fewer sequences, or let RnnCall::keep_every keep the states of fewer steps"
+        }
+        "max_storage_buffer_binding_size" | "max_buffer_size" => {
+            ": one buffer holds all of it, so use fewer sequences or steps at a time, smaller layers, or Precision::Half for \
+             weights; the CPU device has no such limit"
+        }
+        "32-bit indices" => ": use fewer sequences or steps at a time, or smaller layers",
+        "loop trips of an invocation" => {
+            ": drivers are known that end longer loops; use smaller layers, or the CPU device, which has no such limit"
+        }
+        "max_compute_workgroups_per_dimension" => {
+            ": use fewer heads, columns or features at a time, or the CPU device, which has no such limit"
+        }
+        _ => "",
     }
 }

@@ -9,6 +9,7 @@ pub mod dialects;
 mod error;
 pub mod kernels;
 mod layer;
+mod memory;
 pub mod onnx;
 mod parameters;
 pub mod plan;

@@ -2,6 +2,7 @@
 
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::readback::{Readable, Request, Words, read_together_async};
 use crate::tensor::Storage;
 use crate::weights::check_finite;
@@ -24,6 +25,41 @@ impl Entry {
     }
 }
 
+/// How many words of arrays that follow one another go into each buffer: all into one where a binding may hold so many, else as
+/// many whole arrays as it may. Vectors that follow one another stay together, since gains and biases are read as one matrix.
+fn cut(device: &Device, arrays: &[(String, ArrayViewD<'_, f32>)]) -> Vec<usize> {
+    let most = usize::try_from(device.plan_limits().binding_bytes / 4).unwrap_or(usize::MAX);
+    let mut parts = vec![0];
+    for together in arrays.chunk_by(|(_, a), (_, b)| a.ndim() < 2 && b.ndim() < 2) {
+        let words: usize = together.iter().map(|(_, array)| array.len()).sum();
+        match parts.last_mut() {
+            Some(last) if *last == 0 || words.saturating_add(*last) <= most => *last += words,
+            _ => parts.push(words),
+        }
+    }
+    parts
+}
+
+/// Arrays one after the other into memory of a device.
+pub(crate) fn upload(device: &Device, name: &str, arrays: &[(String, ArrayViewD<'_, f32>)]) -> Result<Storage> {
+    let parts = cut(device, arrays);
+    let storage = Storage::in_parts(device, name, &parts)?;
+    let mut rest = arrays.iter();
+    for (i, &count) in parts.iter().enumerate() {
+        let mut words = memory::reserved(name, count)?;
+        while words.len() < count
+            && let Some((_, array)) = rest.next()
+        {
+            words.extend(array.iter().map(|value| value.to_bits()));
+        }
+        match storage.parts() {
+            Some(parts) => Storage::Gpu(parts[i].0.clone()).write(device, &words)?,
+            None => storage.write(device, &words)?,
+        }
+    }
+    Ok(storage)
+}
+
 /// The trainable arrays of a layer, on its device, with their gradients. Clones are handles of the same memory.
 #[derive(Clone)]
 pub struct Parameters(Arc<Block>);
@@ -42,25 +78,33 @@ impl Parameters {
     /// Copies arrays to a device, with gradients of zero.
     ///
     /// # Errors
-    /// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where two have one name, and what allocating memory may
-    /// give.
+    /// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where two have one name, [`Limit`](Error::Limit) where one of
+    /// them is more than a buffer of the adapter may hold, and what allocating memory may give.
     pub fn new<'a>(device: &Device, arrays: impl IntoIterator<Item = (String, ArrayViewD<'a, f32>)>) -> Result<Self> {
+        let arrays: Vec<_> = arrays.into_iter().collect();
         let mut entries: Vec<Entry> = Vec::new();
-        let mut words = Vec::new();
-        for (name, array) in arrays {
-            check_finite(&name, array.iter())?;
-            if entries.iter().any(|entry| entry.name == name) {
+        let mut words: usize = 0;
+        for (name, array) in &arrays {
+            check_finite(name, array.iter())?;
+            if entries.iter().any(|entry| entry.name == *name) {
                 return Err(Error::value("parameters", "a name of its own for each", name));
             }
-            entries.push(Entry { name, shape: array.shape().to_vec(), offset: words.len() });
-            words.extend(array.iter().map(|value| value.to_bits()));
+            entries.push(Entry { name: name.clone(), shape: array.shape().to_vec(), offset: words });
+            words += array.len();
         }
-        let count = crate::tensor::elements(&[words.len()])?;
-        let [values, gradients] = ["parameters", "gradients"].map(|name| Storage::zeros(device, name, count as u64));
+        if words == 0 {
+            crate::tensor::elements(&[0])?;
+        }
+        let values = upload(device, "parameters", &arrays)?;
+        let gradients = Storage::in_parts(device, "gradients", &cut(device, &arrays))?;
         let (device, version) = (device.clone(), AtomicU32::new(1));
-        let block = Block { device, entries, words: count, values: values?, gradients: gradients?, version };
-        block.values.write(&block.device, &words)?;
-        Ok(Self(Arc::new(block)))
+        Ok(Self(Arc::new(Block { device, entries, words, values, gradients, version })))
+    }
+
+    /// Memory of zeros beside them, a number for each of theirs, in as many buffers.
+    pub(crate) fn beside(&self, name: &str) -> Result<Storage> {
+        let parts = self.0.values.parts().map(|parts| parts.iter().map(|(_, words)| *words).collect());
+        Storage::in_parts(&self.0.device, name, &parts.unwrap_or_else(|| vec![self.0.words]))
     }
 
     /// The device.
@@ -119,9 +163,10 @@ impl Parameters {
     /// parameters see them after [`Rnn::refresh`](crate::Rnn::refresh) and [`Linear::refresh`](crate::Linear::refresh).
     ///
     /// # Errors
-    /// [`MissingWeight`](Error::MissingWeight), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite).
+    /// [`MissingWeight`](Error::MissingWeight), [`LeftOver`](Error::LeftOver) for arrays of other names, [`Shape`](Error::Shape),
+    /// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where two have one name.
     pub fn write(&self, arrays: &[(String, ArrayD<f32>)]) -> Result<()> {
-        let mut words = Vec::with_capacity(self.0.words);
+        let mut words = memory::reserved("parameters", self.0.words)?;
         for entry in &self.0.entries {
             let array = arrays.iter().find(|array| array.0 == entry.name);
             let (_, array) = array.ok_or_else(|| Error::MissingWeight(entry.name.clone()))?;
@@ -130,6 +175,16 @@ impl Parameters {
             }
             check_finite(&entry.name, array.iter())?;
             words.extend(array.iter().map(|value| value.to_bits()));
+        }
+        let is_known = |name: &str| self.0.entries.iter().any(|entry| entry.name == name);
+        let names = arrays.iter().map(|array| &array.0);
+        let other: Vec<String> = names.filter(|name| !is_known(name)).cloned().collect();
+        if !other.is_empty() {
+            let own: Vec<&str> = self.names().map(|(name, _)| name).collect();
+            return Err(Error::LeftOver { tensors: other, expected: own.join(", ") });
+        }
+        if arrays.len() > self.0.entries.len() {
+            return Err(Error::value("arrays written", "one of each name", arrays.len()));
         }
         self.change();
         self.0.values.write(&self.0.device, &words)
@@ -150,7 +205,7 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::read`].
     pub fn clear_gradients(&self) -> Result<()> {
-        self.0.gradients.write(&self.0.device, &vec![0; self.0.words])
+        self.0.gradients.write(&self.0.device, &memory::filled("gradients", self.0.words, 0)?)
     }
 
     fn arrays(&self, words: &[u32]) -> Result<Vec<(String, ArrayD<f32>)>> {

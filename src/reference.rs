@@ -321,7 +321,7 @@ pub fn forward<F: Real>(
     if let Some(state) = state {
         state.check(config, batch)?;
     }
-    let zeros = State::zeros(config, batch);
+    let zeros = State::zeros(config, batch)?;
     let state = state.unwrap_or(&zeros);
     let mut h_all = state.h.mapv(real);
     let mut c_all = state.c.as_ref().map(|c| c.mapv(real));

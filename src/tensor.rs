@@ -4,6 +4,7 @@ use crate::device::{Device, Gpu, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::kernels::{TEXELS, WINDOW};
 use crate::layer::reads_windows;
+use crate::memory;
 use crate::readback::{Readable, Request, Words, read_together_async};
 use ndarray::{ArrayD, ArrayView, Dimension};
 use std::fmt::{Debug, Formatter};
@@ -43,7 +44,8 @@ fn texel_bytes(texture: &wgpu::Texture) -> u32 {
 /// Words of the host, read by many programs or written by one.
 pub(crate) type Memory = Arc<RwLock<Vec<f32>>>;
 
-/// Locks that a panic elsewhere does not close: numbers have no invariant to break.
+/// Locks that a panic elsewhere does not close. It leaves them poisoned, which marks numbers that are no result: they can't be
+/// read until they are written anew.
 pub(crate) fn read_lock(memory: &Memory) -> RwLockReadGuard<'_, Vec<f32>> {
     memory.read().unwrap_or_else(PoisonError::into_inner)
 }
@@ -52,10 +54,12 @@ pub(crate) fn write_lock(memory: &Memory) -> RwLockWriteGuard<'_, Vec<f32>> {
     memory.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Memory of a device: a wgpu buffer, a texture of vectors, or words of the host.
+/// Memory of a device: a wgpu buffer, or some of them, a texture of vectors, or words of the host.
 #[derive(Clone)]
 pub(crate) enum Storage {
     Gpu(wgpu::Buffer),
+    /// Words that follow one another in several buffers, each with how many it has: more than one binding may hold.
+    Parts(Arc<[(wgpu::Buffer, usize)]>),
     Texture(wgpu::Texture),
     Cpu(Memory),
 }
@@ -65,19 +69,14 @@ impl Storage {
     pub fn zeros(device: &Device, name: &str, words: u64) -> Result<Self> {
         let Some(gpu) = device.gpu_ref() else {
             let words = usize::try_from(words).map_err(|_| Error::value(name, "an addressable size", words))?;
-            let mut memory = Vec::new();
-            memory
-                .try_reserve_exact(words)
-                .map_err(|error| Error::value(name, "a size that fits into memory", error))?;
-            memory.resize(words, 0.0);
-            return Ok(Self::Cpu(Arc::new(RwLock::new(memory))));
+            return Ok(Self::Cpu(Arc::new(RwLock::new(memory::filled(name, words, 0.0)?))));
         };
         Self::buffer(gpu, name, words.max(1), 0, BUFFER)
     }
 
     /// A buffer of some words that one binding may hold, and more behind them.
     fn buffer(gpu: &Gpu, name: &str, words: u64, behind: u64, usage: wgpu::BufferUsages) -> Result<Self> {
-        let (needed, allowed) = (4 * words, gpu.plan_limits().binding_bytes);
+        let (needed, allowed) = (words.saturating_mul(4), gpu.plan_limits().binding_bytes);
         if needed > allowed {
             let limit = "max_storage_buffer_binding_size";
             return Err(Error::Limit { what: name.to_owned(), needed, limit, allowed });
@@ -85,6 +84,26 @@ impl Storage {
         let size = bound_bytes(needed, allowed) + 4 * behind;
         let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false };
         gpu.guarded(&format!("allocating {name}"), || Self::Gpu(gpu.device.create_buffer(&descriptor)))
+    }
+
+    /// Memory of zeros in parts of so many words, each of which one binding can hold; in one buffer where there is one part.
+    pub fn in_parts(device: &Device, name: &str, parts: &[usize]) -> Result<Self> {
+        let (Some(gpu), [_, _, ..]) = (device.gpu_ref(), parts) else {
+            return Self::zeros(device, name, parts.iter().map(|&words| words as u64).sum());
+        };
+        let part = |&words: &usize| match Self::buffer(gpu, name, words as u64, 0, BUFFER)? {
+            Self::Gpu(buffer) => Ok((buffer, words)),
+            _ => Err(Error::Plan(format!("{name} is no buffer"))),
+        };
+        Ok(Self::Parts(parts.iter().map(part).collect::<Result<_>>()?))
+    }
+
+    /// Its buffers, each with its words; none where it is in one piece.
+    pub fn parts(&self) -> Option<&[(wgpu::Buffer, usize)]> {
+        match self {
+            Self::Parts(parts) => Some(parts),
+            _ => None,
+        }
     }
 
     /// Memory that windows of uniform buffers can be bound to: a whole one fits behind every word.
@@ -121,6 +140,7 @@ impl Storage {
     pub fn words(&self) -> u64 {
         match self {
             Self::Gpu(buffer) => buffer.size() / 4,
+            Self::Parts(parts) => parts.iter().map(|(_, words)| *words as u64).sum(),
             Self::Texture(texture) => {
                 u64::from(texel_bytes(texture) / 4) * u64::from(texture.width()) * u64::from(texture.height())
             }
@@ -134,7 +154,7 @@ impl Storage {
             Self::Gpu(buffer) => {
                 buffer.usage().contains(wgpu::BufferUsages::UNIFORM) && buffer.size() / 4 >= words + u64::from(WINDOW)
             }
-            Self::Texture(_) => false,
+            Self::Parts(_) | Self::Texture(_) => false,
             Self::Cpu(_) => true,
         }
     }
@@ -143,6 +163,7 @@ impl Storage {
     pub fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Gpu(a), Self::Gpu(b)) => a == b,
+            (Self::Parts(a), Self::Parts(b)) => Arc::ptr_eq(a, b),
             (Self::Texture(a), Self::Texture(b)) => a == b,
             (Self::Cpu(a), Self::Cpu(b)) => Arc::ptr_eq(a, b),
             _ => false,
@@ -152,12 +173,24 @@ impl Storage {
     pub fn write(&self, device: &Device, words: &[u32]) -> Result<()> {
         match self {
             Self::Cpu(memory) => {
-                write_lock(memory)[..words.len()].copy_from_slice(bytemuck::cast_slice(words));
+                let mut memory_words = write_lock(memory);
+                memory_words[..words.len()].copy_from_slice(bytemuck::cast_slice(words));
+                if memory_words.len() == words.len() {
+                    memory.clear_poison();
+                }
                 Ok(())
             }
             Self::Gpu(buffer) => device
                 .gpu_ref()
                 .map_or(Ok(()), |gpu| gpu.write(buffer, bytemuck::cast_slice(words), "writing a tensor")),
+            Self::Parts(parts) => {
+                let mut rest = words;
+                parts.iter().try_for_each(|(buffer, words)| {
+                    let (these, others) = rest.split_at((*words).min(rest.len()));
+                    rest = others;
+                    Self::Gpu(buffer.clone()).write(device, these)
+                })
+            }
             Self::Texture(texture) => device.gpu_ref().map_or(Ok(()), |gpu| {
                 let mut texels = words.to_vec();
                 texels.resize(self.words() as usize, 0);
@@ -183,8 +216,16 @@ impl Storage {
     pub async fn read_all(device: &Device, parts: &[(&Self, usize)]) -> Result<Vec<Vec<u32>>> {
         let Some(gpu) = device.gpu_ref() else {
             let words = |&(memory, count): &(&Self, usize)| match memory {
-                Self::Cpu(memory) => Ok(bytemuck::cast_slice(&read_lock(memory)[..count]).to_vec()),
-                Self::Gpu(_) | Self::Texture(_) => Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
+                Self::Cpu(memory) => {
+                    let words = read_lock(memory);
+                    if memory.is_poisoned() {
+                        return Err(Error::Spoilt { tensor: "a tensor to be read".to_owned() });
+                    }
+                    Ok(bytemuck::cast_slice(&words[..count]).to_vec())
+                }
+                Self::Gpu(_) | Self::Parts(_) | Self::Texture(_) => {
+                    Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() })
+                }
             };
             if may_wait() {
                 return parts.iter().map(words).collect();
@@ -194,14 +235,31 @@ impl Storage {
             let words = move |(memory, count): (Self, usize)| words(&(&memory, count));
             return elsewhere(move || async move { parts.into_iter().map(words).collect() }).await;
         };
-        let buffer = |&(memory, count): &(&'_ Self, usize)| match memory {
-            Self::Gpu(buffer) => Ok((buffer.clone(), count)),
-            Self::Texture(_) => Err(Error::Plan("a texture is only read by kernels".to_owned())),
-            Self::Cpu(_) => Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
+        let mut buffers: Vec<(&wgpu::Buffer, usize)> = Vec::new();
+        for &(memory, count) in parts {
+            match memory {
+                Self::Gpu(buffer) => buffers.push((buffer, count)),
+                Self::Parts(parts) => {
+                    let mut rest = count;
+                    buffers.extend(parts.iter().map(|(buffer, words)| {
+                        let some = rest.min(*words);
+                        rest -= some;
+                        (buffer, some)
+                    }));
+                }
+                Self::Texture(_) => return Err(Error::Plan("a texture is only read by kernels".to_owned())),
+                Self::Cpu(_) => return Err(Error::OtherDevice { tensor: "a tensor to be read".to_owned() }),
+            }
+        }
+        let mut read = gpu.read_all(&buffers, "reading a tensor").await?.into_iter();
+        let joined = |&(memory, count): &(&Self, usize)| match memory {
+            Self::Parts(parts) => {
+                let words = memory::collected("a tensor read", count, read.by_ref().take(parts.len()).flatten())?;
+                Ok(words)
+            }
+            _ => Ok(read.next().unwrap_or_default()),
         };
-        let buffers = parts.iter().map(buffer).collect::<Result<Vec<_>>>()?;
-        let buffers: Vec<_> = buffers.iter().map(|(buffer, count)| (buffer, *count)).collect();
-        gpu.read_all(&buffers, "reading a tensor").await
+        parts.iter().map(joined).collect()
     }
 }
 
@@ -277,7 +335,7 @@ impl<T: Element> Tensor<T> {
     pub fn buffer(&self) -> Option<&wgpu::Buffer> {
         match &self.storage {
             Storage::Gpu(buffer) => Some(buffer),
-            Storage::Texture(_) | Storage::Cpu(_) => None,
+            Storage::Parts(_) | Storage::Texture(_) | Storage::Cpu(_) => None,
         }
     }
 

@@ -450,6 +450,7 @@ impl World {
                 let rows = of_x.to_shape((rows, width)).expect("rows of one width").to_owned();
                 let product = rows.dot(&weight.t()) + &bias;
                 let shape = [&of_x.shape()[..of_x.ndim() - 1], &[2]].concat();
+                let product = product.as_standard_layout().into_owned();
                 (value, product.into_shape_with_order(shape).expect("as many numbers"))
             }
         };

@@ -373,6 +373,14 @@ impl Cell {
         }
     }
 
+    /// Numbers a unit that pass from step to step or from phase to phase beside h, at most.
+    pub(crate) const fn state_numbers(self) -> usize {
+        match self {
+            Self::Gru(Reset::Before) => 2,
+            _ => self.cell_numbers(),
+        }
+    }
+
     /// What a cell without a matrix R has instead of phases.
     pub fn scan(self) -> Option<&'static Scan> {
         match self {

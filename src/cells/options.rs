@@ -51,6 +51,18 @@ pub struct Options {
     pub recurrent_dropout: Option<Probability>,
 }
 
+/// A number, or the bound that it is beyond; NaN stays NaN. Bounds that make no sense give one of them.
+#[inline(always)]
+fn within(number: f32, low: f32, high: f32) -> f32 {
+    if number < low {
+        low
+    } else if number > high {
+        high
+    } else {
+        number
+    }
+}
+
 impl Options {
     /// What textbooks have.
     pub const USUAL: Self = Self {
@@ -67,7 +79,7 @@ impl Options {
     /// A sum as it comes to a gate's activation.
     #[inline(always)]
     pub fn clipped(&self, sum: f32) -> f32 {
-        self.clip.map_or(sum, |clip| sum.clamp(-clip.get(), clip.get()))
+        self.clip.map_or(sum, |clip| within(sum, -clip.get(), clip.get()))
     }
 
     /// c as it is handed on.
@@ -75,7 +87,7 @@ impl Options {
     pub fn clipped_cell(&self, c: f32) -> f32 {
         match self.cell_clip {
             Some(CellClip { low, propagates_nan: false, .. }) if c.is_nan() => low.get(),
-            Some(CellClip { low, high, .. }) => c.clamp(low.get(), high.get()),
+            Some(CellClip { low, high, .. }) => within(c, low.get(), high.get()),
             None => c,
         }
     }

@@ -1,7 +1,7 @@
 //! Adam, with decay in the gradient or decoupled from it.
 
 use super::Call;
-use super::overflow::{is_idle, note_large};
+use super::overflow::{is_idle, is_large, note_bad, note_large};
 use crate::kernels::AdamParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {
@@ -15,30 +15,36 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let [rate, correction_1, correction_2] = [hyper[2], hyper[3], hyper[4]].map(f32::from_bits);
     let [beta_1, beta_2, epsilon, decay, most] =
         [p.beta_1, p.beta_2, p.epsilon, p.decay, p.max_value].map(f32::from_bits);
-    let count = p.count as usize;
-    let all = weights[..count].iter_mut().zip(&gradient[..count]).zip(&mut moment[..count]).zip(&mut square[..count]);
-    for (((weight, g), old_m), old_v) in all {
+    let update = |g: f32, mut w: f32, m: f32, v: f32| {
         let mut g = g * control[0];
         if p.max_value != 0 {
             g = g.clamp(-most, most);
         }
-        let mut w = *weight;
         if p.decoupled != 0 {
             w -= rate * decay * w;
         } else {
             g += decay * w;
         }
-        let m = beta_1 * *old_m + (1.0 - beta_1) * g;
-        let v = beta_2 * *old_v + (1.0 - beta_2) * g * g;
+        let m = beta_1 * m + (1.0 - beta_1) * g;
+        let v = beta_2 * v + (1.0 - beta_2) * g * g;
         w -= rate * (m * correction_1) / ((v * correction_2).sqrt() + epsilon);
-        if p.trial != 0 {
-            if !(w.is_finite() && m.is_finite() && v.is_finite()) {
-                status[0] = hyper[1];
-                return;
-            }
-            continue;
+        (w, m, v)
+    };
+    let count = p.count as usize;
+    let all = weights[..count].iter_mut().zip(&gradient[..count]).zip(&mut moment[..count]).zip(&mut square[..count]);
+    if p.trial != 0 {
+        let mut is_bad = false;
+        for (((w, g), m), v) in all {
+            let (w, m, v) = update(*g, *w, *m, *v);
+            is_bad |= !(w.is_finite() & m.is_finite() & v.is_finite());
         }
-        (*weight, *old_m, *old_v) = (w, m, v);
-        note_large(status, w, m, v);
+        note_bad(status, hyper[1], is_bad);
+        return;
     }
+    let mut large = false;
+    for (((w, g), m), v) in all {
+        (*w, *m, *v) = update(*g, *w, *m, *v);
+        large |= is_large(*w, *m, *v);
+    }
+    note_large(status, large);
 }

@@ -27,7 +27,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let layout = Packed { rows: k, columns: n, panel: width };
     let matrices: Vec<_> = (0..batches)
         .map(|batch| {
-            Matrix::new(&b[(p.b_offset as usize + batch * p.b_batch as usize) * width..], layout, call.variant.half)
+            let at = (p.b_offset as usize + batch * p.b_batch as usize) * width;
+            let matrix = Matrix::new(&b[at..], layout, call.variant.half);
+            if call.variant.unbiased { matrix.without_bias() } else { matrix }
         })
         .collect();
     let mapped = |batch: usize, i: usize| map[place + batch * p.map_batch as usize + i] as usize;
@@ -46,7 +48,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
         if p.a_column == 1 { &a[row_of(batch, i)..][..k] } else { &gathered[(batch * m + i) * k..][..k] }
     };
 
-    let threads = if m * n * k * batches < PARALLEL { 1 } else { threads::count() };
+    let threads =
+        if [n, k, batches].into_iter().fold(m, usize::saturating_mul) < PARALLEL { 1 } else { threads::count() };
     let tiles = m.div_ceil(ROWS);
     // Where there are too few tiles of rows for all threads, columns are shared out too.
     let parts = threads.div_ceil((batches * tiles).max(1)).min(n.div_ceil(BLOCK)).max(1);

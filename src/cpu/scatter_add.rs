@@ -18,7 +18,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         sums.fill(0.0);
         let mut i = m;
         while i < p.end {
-            let values = &values[p.values_offset as usize + (i * p.values_row) as usize..][..columns];
+            let values = &values[p.values_offset as usize + i as usize * p.values_row as usize..][..columns];
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
             i = links[i as usize] & !EARLIER;
         }

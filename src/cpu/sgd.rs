@@ -1,7 +1,7 @@
 //! Stochastic gradient descent, with momentum.
 
 use super::Call;
-use super::overflow::{is_idle, note_large};
+use super::overflow::{is_idle, is_large, note_bad, note_large};
 use crate::kernels::SgdParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {
@@ -14,31 +14,37 @@ pub(crate) fn run(call: &mut Call<'_>) {
     }
     let rate = f32::from_bits(hyper[2]);
     let [momentum, decay, most] = [p.momentum, p.decay, p.max_value].map(f32::from_bits);
-    for i in 0..p.count as usize {
-        let mut g = gradient[i] * control[0];
+    let update = |g: f32, w: f32, b: f32| {
+        let mut g = g * control[0];
         if p.max_value != 0 {
             g = g.clamp(-most, most);
         }
-        g += decay * weights[i];
-        let mut b = g;
-        if p.momentum != 0 {
-            if hyper[1] > 1 {
-                b = momentum * moment[i] + g;
-            }
-            g = if p.nesterov != 0 { g + momentum * b } else { b };
+        g += decay * w;
+        if p.momentum == 0 {
+            return (w - rate * g, g);
         }
-        let w = weights[i] - rate * g;
-        if p.trial != 0 {
-            if !(w.is_finite() && b.is_finite()) {
-                status[0] = hyper[1];
-                return;
-            }
-            continue;
+        let b = if hyper[1] > 1 { momentum * b + g } else { g };
+        (w - rate * if p.nesterov != 0 { g + momentum * b } else { b }, b)
+    };
+    let count = p.count as usize;
+    let old = |moment: &[f32], i: usize| if p.momentum != 0 { moment[i] } else { 0.0 };
+    if p.trial != 0 {
+        let mut is_bad = false;
+        for i in 0..count {
+            let (w, b) = update(gradient[i], weights[i], old(moment, i));
+            is_bad |= !(w.is_finite() & b.is_finite());
         }
+        note_bad(status, hyper[1], is_bad);
+        return;
+    }
+    let mut large = false;
+    for i in 0..count {
+        let (w, b) = update(gradient[i], weights[i], old(moment, i));
         if p.momentum != 0 {
             moment[i] = b;
         }
         weights[i] = w;
-        note_large(status, w, b, 0.0);
+        large |= is_large(w, b, 0.0);
     }
+    note_large(status, large);
 }

@@ -1,7 +1,7 @@
 //! One step of each of some layers, each a step behind the one below: layer by layer.
 
 use super::product::Matrix;
-use super::recurrence::{Part, Recurrence, StepRows, Workspace};
+use super::recurrence::{Part, Recurrence, Workspace};
 use super::rows::SharedRows;
 use super::{Call, View};
 use crate::kernels::{Packed, RecurrenceParams};
@@ -17,7 +17,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
     for behind in 0..p.directions {
         let params = p.of_layer(behind);
         let layer = params.layer;
-        let params = if layer == 0 { params } else { RecurrenceParams { x_stride: gates as u32, gate_0: 0, ..params } };
+        // Layers above the lowest read rows of their own, which begin with their step: the lowest one's chunk may begin later.
+        let above = RecurrenceParams { x_stride: gates as u32, gate_0: 0, chunk: params.offsets, ..params };
+        let params = if layer == 0 { params } else { above };
         let words = params.words();
         let indices: &[u32] = bytemuck::cast_slice(map);
         let rank_row = |rank: usize| indices[p.order as usize + rank] as usize;
@@ -48,7 +50,6 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let mut inner = Call { variant: call.variant, params: &words, views, scratch: &mut *call.scratch };
         let recurrence = Recurrence::new(&mut inner);
         let at = recurrence.step(0);
-        let at = if layer == 0 { at } else { StepRows { x_row: 0, ..at } };
         let part = Part { direction: 0, ranks: 0..at.running, units: 0..p.units_0 as usize };
         recurrence.phase(
             &mut workspace,

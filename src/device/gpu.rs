@@ -1,5 +1,6 @@
 //! A wgpu device with the kernels compiled for it.
 
+use super::pipelines::Pipelines;
 use super::waiting::{elsewhere, may_wait};
 use super::{AdapterReport, GpuOptions, TuningReport};
 use crate::error::{Error, Result};
@@ -26,7 +27,7 @@ pub(crate) struct Gpu {
     cooperative: bool,
     layouts: HashMap<LayoutKey, Layout>,
     pub params_layout: wgpu::BindGroupLayout,
-    pipelines: Mutex<HashMap<Variant, wgpu::ComputePipeline>>,
+    pipelines: Mutex<Pipelines<wgpu::ComputePipeline>>,
     side_by_side: OnceLock<u32>,
     /// Which tiles, and how operands are read.
     pub tuning: Tuning,
@@ -427,10 +428,15 @@ impl Gpu {
         &self.layouts[&LayoutKey::of(variant)].bindings
     }
 
-    /// The variant compiled, once for this device.
+    /// How many compiled variants are kept.
+    pub fn pipelines(&self) -> usize {
+        locked(&self.pipelines).len()
+    }
+
+    /// The variant compiled, once for this device while it is among the last ones that were asked for.
     pub fn pipeline(&self, variant: &Variant) -> Result<wgpu::ComputePipeline> {
         if let Some(pipeline) = locked(&self.pipelines).get(variant) {
-            return Ok(pipeline.clone());
+            return Ok(pipeline);
         }
         let wgsl = compose(variant, Dialect { immediates: self.immediates, enable_subgroups: false })?;
         let name = variant.to_string();

@@ -4,6 +4,7 @@ mod autotune;
 mod choose;
 mod gpu;
 mod identity;
+mod pipelines;
 mod progress;
 mod report;
 mod waiting;
@@ -240,6 +241,12 @@ impl Device {
     /// no waiting for a trial.
     pub fn side_by_side(&self) -> usize {
         self.gpu_ref().map_or(1, |gpu| gpu.side_by_side() as usize)
+    }
+
+    /// How many compiled kernels the device keeps for the next programs, and how many at most.
+    #[doc(hidden)]
+    pub fn kept_kernels(&self) -> (usize, usize) {
+        (self.gpu_ref().map_or(0, Gpu::pipelines), pipelines::MOST)
     }
 
     pub(crate) fn gpu_ref(&self) -> Option<&Gpu> {

@@ -75,6 +75,17 @@ impl Case {
         (lanes > report.limits.invocations).then(|| format!("no workgroups of {lanes}"))
     }
 
+    /// The same with its workgroups spread over two axes, so many along the first, where the kernel can.
+    #[doc(hidden)]
+    pub fn wrapped(&self, along: u32) -> Option<Self> {
+        self.variant.kernel.wraps()?;
+        Some(Self {
+            name: format!("{}, wrapped", self.name),
+            variant: Variant { wrapped: along, ..self.variant.clone() },
+            ..self.clone()
+        })
+    }
+
     /// The same with one input off, as a faulty device would read it: weights, what is copied, or what is searched.
     #[cfg(test)]
     pub(crate) fn spoilt(&self) -> Self {
@@ -1872,6 +1883,8 @@ fn element_loss_case(count: usize, binary: bool) -> Case {
 /// Steps that are compared as numbers, which small integers would not be.
 const STEP: u32 = 1.5_f32.to_bits();
 
+type Guarded = (&'static str, (f32, f32, f32, u32), (f32, [bool; 3]));
+
 /// Loss, squared norm, largest norm, first bad step; the learning rate, and whether weights are unknown, a number is large,
 /// and the optimiser wary.
 pub(super) fn guard(_: &Device) -> Vec<Case> {
@@ -1892,11 +1905,7 @@ pub(super) fn guard(_: &Device) -> Vec<Case> {
         ("large weights", (1.5, 4.0, 0.0, 0), (0.1, [false, true, false])),
         ("a wary optimiser", (1.5, 4.0, 0.0, 0), (0.1, [false, false, true])),
     ];
-    let case = |(name, (loss, square, norm, bad), (rate, [unknown, large, wary])): (
-        &str,
-        (f32, f32, f32, u32),
-        (f32, [bool; 3]),
-    )| Case {
+    let case = |(name, (loss, square, norm, bad), (rate, [unknown, large, wary])): Guarded| Case {
         name: format!("guard of {name}"),
         variant: Variant::new(Kernel::Guard, ALONE, 4),
         // A root and a quotient; status words are compared as numbers.

@@ -1,6 +1,6 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
-use super::{Function, Kernel, Variant};
+use super::{Function, Kernel, Tile, Variant};
 use crate::cells::{Activation, Cell, CellClip, Coefficient, EPSILON, Options, Phase, Probability, Scan};
 use crate::error::{Error, Result};
 use minijinja::{Environment, Value, context};
@@ -16,8 +16,9 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 17] = [
+const PARTIALS: [(&str, &str); 18] = [
     ("overflow.wgsl", include_str!("../../shaders/overflow.wgsl")),
+    ("groups.wgsl", include_str!("../../shaders/groups.wgsl")),
     ("norm_row.wgsl", include_str!("../../shaders/norm_row.wgsl")),
     ("scan_lane.wgsl", include_str!("../../shaders/scan_lane.wgsl")),
     ("activations.wgsl", include_str!("../../shaders/activations.wgsl")),
@@ -86,11 +87,59 @@ fn bounds(clip: CellClip) -> Value {
     context! { low => literal(clip.low), high => literal(clip.high), propagates_nan => clip.propagates_nan }
 }
 
+/// Refuses a variant that its template can't make: text is repeated as often as its numbers say.
+fn check(variant: &Variant) -> Result<()> {
+    use Kernel::{
+        Apply, Gemm, Grid, NormStep, NormStepBackward, Scan, ScanBackward, Sequence, SequenceBackward, Step,
+        StepBackward, Wave,
+    };
+    let fault = |what: &str| Err(Error::Plan(format!("{:?}: no variant with such {what}", variant.kernel)));
+    let Tile { rows, columns, lanes, spread } = variant.tile;
+    let within = |number: u32, least: u32, most: u32| (least..=most).contains(&number);
+    if !(within(rows, 1, 64) && within(columns, 1, 64) && within(lanes, 1, 1024) && within(spread, 0, 64)) {
+        return fault("a tile");
+    }
+    let units = variant.cooperative.is_none_or(|units| within(units.edge, 1, 64) && within(units.subgroups, 1, 1024));
+    if !(within(variant.split, 1, 64) && within(variant.width, 0, 1 << 16) && within(variant.panel, 1, 4) && units) {
+        return fault("sizes");
+    }
+    if variant.resident && (spread == 0 || variant.width > 1 << 10) {
+        return fault("resident weights");
+    }
+    if let Some(form) = variant.cell {
+        form.check()?;
+    }
+    let phases = variant.phases().len();
+    let has_cell = match variant.kernel {
+        Step | StepBackward => (variant.phase as usize) < phases,
+        Sequence | SequenceBackward | Grid => phases > 0,
+        Wave => phases == 1,
+        Scan | ScanBackward => variant.scan().is_some() && variant.phase < 3,
+        NormStep | NormStepBackward => variant.norm().is_some(),
+        _ => true,
+    };
+    if !has_cell {
+        return fault("a cell or phase");
+    }
+    if variant.kernel == Apply && variant.function.is_none() {
+        return fault("a function");
+    }
+    if variant.cooperative.is_some() && !matches!(variant.kernel, Gemm | Step) {
+        return fault("units for small matrices");
+    }
+    match variant.function {
+        Some(Function::Activation(activation)) => activation.check(),
+        _ => Ok(()),
+    }
+}
+
 /// The WGSL of a variant.
 ///
 /// # Errors
-/// [`Error::Plan`] where the variant is not one that its template can make.
+/// [`Error::Plan`] where the variant is not one that its template can make, [`Error::Value`] where its cell or function can't
+/// be.
 pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
+    check(variant)?;
     let fault = |error: &minijinja::Error| Error::Plan(format!("composing {variant}: {error:#}"));
     let Options { activations, clip, cell_clip, coupled, peepholes, zoneout, recurrent_dropout, .. } =
         variant.options();
@@ -122,6 +171,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
             SPREAD => tile.spread, SPLIT => variant.split, VECTOR => variant.vector, RESIDENT => variant.resident, WIDTH => variant.width, PHASE => variant.phase,
             KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture,
+            WRAPPED => variant.wrapped > 0, UNBIASED => variant.unbiased,
             HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
             TEXELS => super::TEXELS, POLLS => super::POLLS, HEAD => super::EXCHANGE_HEAD,
             EXCHANGE => variant.kernel == Kernel::Grid, WAVE => variant.kernel == Kernel::Wave,

@@ -12,7 +12,8 @@ pub(crate) use cases::{cooperative_cases, timed, timed_half, timed_staged};
 pub(crate) use compose::compose_progress;
 pub use compose::{Dialect, compose};
 pub(crate) use needs::{
-    EXCHANGE_HEAD, exchange_words, flop, grid, grid_trips, needs, sequence_trips, state_width, trips,
+    EXCHANGE_HEAD, exchange_words, flop, grid, grid_trips, needs, row_tile, sequence_trips, state_width, trips,
+    wrapped, wrapped_params,
 };
 pub(crate) use packed::{BLOCK, Packed};
 pub(crate) use params::{
@@ -239,6 +240,39 @@ impl Kernel {
         )
     }
 
+    /// How it takes more workgroups than one axis of a grid may have, if it can.
+    pub(crate) const fn wraps(self) -> Option<Wraps> {
+        match self {
+            Self::Gemm
+            | Self::Outer
+            | Self::Step
+            | Self::Sequence
+            | Self::Grid
+            | Self::Wave
+            | Self::StepBackward
+            | Self::SequenceBackward
+            | Self::Scan
+            | Self::ScanBackward
+            | Self::NormStep
+            | Self::NormStepBackward => Some(Wraps::Rows),
+            Self::Argmax | Self::Reduce => Some(Wraps::Columns),
+            // These are spread over two axes in any case, or are few.
+            Self::Pack
+            | Self::Gather
+            | Self::Apply
+            | Self::Dropout
+            | Self::Masks
+            | Self::Links
+            | Self::ScatterAdd
+            | Self::CrossEntropy
+            | Self::ElementLoss
+            | Self::Guard
+            | Self::Sgd
+            | Self::Adam
+            | Self::Settle => None,
+        }
+    }
+
     /// This kernel's row of the table.
     pub fn row(self) -> &'static Row {
         match self {
@@ -271,6 +305,15 @@ impl Kernel {
             Self::Wave => &WAVE,
         }
     }
+}
+
+/// Which of a kernel's workgroups are numbered on over two axes where there are many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wraps {
+    /// Those along y and z, in both.
+    Rows,
+    /// Those along x, in x and y.
+    Columns,
 }
 
 /// The part of an output that one invocation or workgroup takes.
@@ -370,6 +413,10 @@ pub struct Variant {
     pub half: bool,
     /// `gemm`, `step`, `sequence`, `grid`, `wave`: whether the input part of the gates is in half precision, two numbers a word.
     pub narrow: bool,
+    /// `gemm`: whether the bias is left out, since these are some of the terms of longer sums.
+    pub unbiased: bool,
+    /// Workgroups along y where there are more than one axis of a grid may have, so that they are spread over two; else 0.
+    pub wrapped: u32,
     /// Whether the rows that it multiplies are a window of [`WINDOW`] words, bound as a uniform buffer.
     pub uniform: bool,
 }
@@ -394,6 +441,8 @@ impl Variant {
             texture: false,
             half: false,
             narrow: false,
+            unbiased: false,
+            wrapped: 0,
             uniform: false,
         }
     }
@@ -480,6 +529,11 @@ impl Variant {
         self.cell.map_or(Options::USUAL, |form| Options { activations: form.activations(), ..form.options })
     }
 
+    /// The name of its phase; of a phase that its cell has not, that.
+    fn phase_name(&self) -> &'static str {
+        self.phases().get(self.phase as usize).map_or("a phase that its cell has not", |phase| phase.name)
+    }
+
     /// The phases of its cell; none where there is no cell.
     pub fn phases(&self) -> &'static [Phase] {
         self.cell.map_or(&[], |form| form.phases())
@@ -497,9 +551,9 @@ impl std::fmt::Display for Variant {
         if let Some(form) = self.cell {
             match self.kernel {
                 Kernel::Step | Kernel::StepBackward if form.draws() || !form.is_usual() => {
-                    write!(f, " {} of {form}", form.phases()[self.phase as usize].name)?;
+                    write!(f, " {} of {form}", self.phase_name())?;
                 }
-                Kernel::Step | Kernel::StepBackward => write!(f, " {}", form.phases()[self.phase as usize].name)?,
+                Kernel::Step | Kernel::StepBackward => write!(f, " {}", self.phase_name())?,
                 Kernel::Scan | Kernel::ScanBackward => {
                     write!(f, " {form}{}", ["", ", totals", ", parts"][self.phase as usize % 3])?;
                 }
@@ -516,6 +570,7 @@ impl std::fmt::Display for Variant {
                 write!(f, " {rows}x{columns} cooperative by {edge}")?;
             }
             Kernel::NormStep | Kernel::NormStepBackward => write!(f, " {lanes}")?,
+            Kernel::Argmax | Kernel::CrossEntropy if columns > 1 => write!(f, " by {columns}")?,
             _ if self.staged => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
             kernel if kernel.is_tiled() => write!(f, " {rows}x{columns}x{lanes}")?,
             _ => {}
@@ -539,6 +594,8 @@ impl std::fmt::Display for Variant {
             (self.texture, "texture"),
             (self.half, "half"),
             (self.narrow, "narrow"),
+            (self.unbiased, "part"),
+            (self.wrapped > 0, "wrapped"),
         ];
         for (_, name) in forms.into_iter().filter(|(is, _)| *is) {
             write!(f, " {name}")?;

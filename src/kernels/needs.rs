@@ -2,12 +2,13 @@
 //! buffers it reaches. Shaders run without bounds checks, so a plan is refused where one reaches beyond its buffer.
 
 use super::{
-    AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
+    AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, FLAT,
     Function, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, MAX_BINDINGS, MasksParams, NormParams,
     OuterParams, POLLS, PackParams, Packed, RecurrenceParams, ReduceParams, ScanParams, ScatterAddParams, SettleParams,
-    SgdParams, Tile, Variant,
+    SgdParams, Tile, Variant, Wraps,
 };
 use crate::cells::Scan;
+use std::borrow::Cow;
 
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
 pub(crate) type Maxima<'a> = &'a dyn Fn(usize, u64, u64) -> u64;
@@ -451,6 +452,53 @@ fn wide<P, const WORDS: usize>(params: &[u32]) -> [u64; WORDS] {
 
 /// Workgroups in x, y and z.
 pub(crate) fn grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
+    let [x, y, z] = plain_grid(variant, params);
+    match (u64::from(variant.wrapped), variant.kernel.wraps()) {
+        (1.., Some(Wraps::Rows)) => {
+            let along = u64::from(variant.wrapped);
+            [x, along, y.saturating_mul(z).div_ceil(along)]
+        }
+        (1.., Some(Wraps::Columns)) => {
+            let along = u64::from(variant.wrapped);
+            [along, x.div_ceil(along), 1]
+        }
+        _ => [x, y, z],
+    }
+}
+
+/// The variant whose workgroups fit on the axes of a grid, each of which may have so many.
+pub(crate) fn wrapped(variant: Variant, params: &[u32], most: u64) -> Variant {
+    /// Few values, few kernels.
+    const ALONG: u64 = 1 << 15;
+    let [x, y, z] = plain_grid(&variant, params);
+    let too_many = match variant.kernel.wraps() {
+        Some(Wraps::Rows) => y.max(z) > most,
+        Some(Wraps::Columns) => x > most,
+        None => false,
+    };
+    let along = most.clamp(1, ALONG) as u32;
+    if too_many { Variant { wrapped: along, ..variant } } else { variant }
+}
+
+/// The parameters of a kernel whose workgroups wrap into y by themselves, with no more of them along x than an axis may have.
+pub(crate) fn wrapped_params<'a>(variant: &Variant, params: &'a [u32], most: u64) -> Cow<'a, [u32]> {
+    let place = |name: &str| variant.kernel.row().params.iter().position(|&param| param == name);
+    let most = u32::try_from(most).unwrap_or(u32::MAX).max(1);
+    let (place, most) = match (place("row_lanes"), place("row_groups")) {
+        (Some(at), _) => (at, most.saturating_mul(variant.tile.lanes)),
+        (None, Some(at)) => (at, most),
+        (None, None) => return Cow::Borrowed(params),
+    };
+    if params.get(place).is_none_or(|&along| along <= most) {
+        return Cow::Borrowed(params);
+    }
+    let mut params = params.to_vec();
+    params[place] = most;
+    Cow::Owned(params)
+}
+
+/// Workgroups before any are spread over two axes.
+fn plain_grid(variant: &Variant, params: &[u32]) -> [u64; 3] {
     let tile = variant.tile;
     // A lane of a cooperative product has no columns of its own.
     let across = if variant.cooperative.is_some() { tile.columns } else { tile.lanes * tile.columns };
@@ -606,8 +654,7 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
         Kernel::NormStep | Kernel::NormStepBackward => {
             5 * u(read::<NormParams>(params).units).div_ceil(lanes) + 4 * u64::from(tile.lanes.ilog2())
         }
-        Kernel::Argmax => wide::<ArgmaxParams, 5>(params)[1].div_ceil(lanes) + 32,
-        Kernel::CrossEntropy => 3 * u(read::<CrossEntropyParams>(params).columns).div_ceil(lanes) + 32,
+        Kernel::Argmax | Kernel::CrossEntropy => row_trips(variant, columns_of(variant.kernel, params)),
         Kernel::Reduce => u(read::<ReduceParams>(params).block).div_ceil(lanes) + 32,
         Kernel::ScatterAdd => {
             let p: ScatterAddParams = read(params);
@@ -637,10 +684,32 @@ pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
     }
 }
 
+/// Columns of a row of `argmax` or `cross_entropy`.
+fn columns_of(kernel: Kernel, params: &[u32]) -> u64 {
+    match kernel {
+        Kernel::Argmax => wide::<ArgmaxParams, 5>(params)[1],
+        _ => u(read::<CrossEntropyParams>(params).columns),
+    }
+}
+
+/// Loop trips over a row of `argmax` or `cross_entropy`.
+fn row_trips(variant: &Variant, columns: u64) -> u64 {
+    let loops = if variant.kernel == Kernel::Argmax { 1 } else { 3 };
+    loops * columns.div_ceil(u64::from(variant.tile.lanes * variant.tile.columns)) + 32
+}
+
+/// The tile of `argmax` or `cross_entropy` over rows of so many columns: a lane takes as many columns a loop trip as keep its
+/// trips within a limit.
+pub(crate) fn row_tile(kernel: Kernel, columns: usize, trips: u64) -> Tile {
+    let tiles = (0..=6).map(|power| Tile { columns: 1 << power, ..FLAT });
+    let fits = |tile: &Tile| row_trips(&Variant::new(kernel, *tile, 1), columns as u64) <= trips;
+    tiles.clone().find(fits).or(tiles.last()).unwrap_or(FLAT)
+}
+
 /// Loop trips of `sequence`: around its steps, and in each of them. Phases are units and panels.
 pub(crate) fn sequence_trips(tile: Tile, width: u32, phases: impl IntoIterator<Item = (u64, u64)>) -> (u64, u64) {
     let [rows, lanes] = [tile.rows, tile.lanes].map(u64::from);
-    let edges = 3 * u64::from(tile.rows * width).div_ceil(lanes);
+    let edges = 3 * (rows * u64::from(width)).div_ceil(lanes);
     let phases = phases.into_iter().map(|(units, panels)| units.div_ceil(lanes) * (panels + 1 + rows));
     (edges, phases.sum::<u64>() + 1)
 }

@@ -13,7 +13,7 @@ use crate::cells::Width;
 use crate::error::{Error, Result};
 use crate::kernels::{BackwardParams, GatherParams, GemmParams, Kernel, OuterParams, PhaseParams, Tile, Variant};
 use crate::parameters::Parameters;
-use crate::plan::{BufferId, PlanBuilder, Value};
+use crate::plan::{BufferId, Parts, PlanBuilder, Value};
 use crate::weights::{Offsets, offsets};
 use std::ops::Range;
 
@@ -51,7 +51,7 @@ pub(crate) fn emit_backward(
     check_state(plan, "gradient of the state", rnn, batch, flow.state)?;
     reserve.check(rnn, steps, batch, call)?;
     rnn.backward_weights(0)?;
-    let pass = Pass::new(plan, rnn, steps, batch, call)?;
+    let pass = Pass::new(plan, rnn, [steps, batch], call, Some(reserve))?;
 
     let (h, width) = (pass.h_width(), config.output_size());
     let dh = plan.external("gradient of h", &flow.state.h, (pass.states() * h) as u64);
@@ -179,8 +179,8 @@ impl LayerBackward<'_> {
             self.input(plan, part)?;
         }
         if let (true, Some(parameters)) = (self.pass.norms(), self.trained()) {
-            let target = gradient_buffer(plan, parameters);
-            norm::weights(plan, self.pass, [self.d[0], target], &offsets(self.pass.rnn.config(), self.layer));
+            let target = gradient_parts(plan, parameters);
+            norm::weights(plan, self.pass, self.d[0], &target, &offsets(self.pass.rnn.config(), self.layer));
         }
         self.initial_state(plan, self.d[now])
     }
@@ -376,7 +376,7 @@ impl LayerBackward<'_> {
         let config = pass.rnn.config();
         let rows = &pass.rows;
         let count = rows.offset(part.end) - rows.offset(part.start);
-        let target = gradient_buffer(plan, parameters);
+        let target = gradient_parts(plan, parameters);
         let Offsets { w, r, b_w, b_r, w_hr, words, .. } = offsets(config, self.layer);
         let gates = pass.gates();
         let reserve = OuterParams {
@@ -395,14 +395,13 @@ impl LayerBackward<'_> {
             n: inputs as u32,
             b_offset: (self.input.1 + start) as u32,
             b_row: inputs as u32,
-            c_offset: w as u32,
             c_row: inputs as u32,
             mapped: (!rows.identity).into(),
             ..reserve
         };
-        outer(plan, [self.rows, self.input.0, pass.map, target], &params);
+        outer(plan, [self.rows, self.input.0, pass.map], (&target, w), &params);
         let bias = |plan: &mut PlanBuilder, column: usize, width: usize, to: usize| {
-            sum_rows(plan, self.rows, pass.map, target, column, width, to, &reserve);
+            sum_rows(plan, [self.rows, pass.map], (&target, to), (column, width), &reserve);
         };
         // Norms add the biases: see there.
         let [b_w, b_r] = [b_w, b_r].map(|bias| bias.filter(|_| !pass.norms()));
@@ -431,12 +430,11 @@ impl LayerBackward<'_> {
                     b_offset: if i == 0 { pass.columns.source } else { pass.columns.between } as u32,
                     b_row: reserve.a_row,
                     b_batch: reserve.a_batch,
-                    c_offset: (weight + done * source) as u32,
                     c_row: source as u32,
                     ..reserve
                 };
                 // One buffer read twice.
-                outer(plan, [self.rows, self.rows, pass.map, target], &params);
+                outer(plan, [self.rows, self.rows, pass.map], (&target, weight + done * source), &params);
                 if let Some(b_r) = bias_at {
                     bias(plan, column, width, b_r + row + done);
                 }
@@ -548,13 +546,40 @@ impl LayerBackward<'_> {
 }
 
 /// The gradients of a block of parameters.
-pub(crate) fn gradient_buffer(plan: &mut PlanBuilder, parameters: &Parameters) -> BufferId {
-    plan.external("gradients", parameters.gradient_storage(), parameters.len() as u64)
+pub(crate) fn gradient_parts(plan: &mut PlanBuilder, parameters: &Parameters) -> Parts {
+    plan.parts("gradients", parameters.gradient_storage(), parameters.len())
 }
 
-/// Σ over rows of one buffer times rows of another, in as many dispatches as their loops need; vectors where they are
-/// aligned.
-pub(crate) fn outer(plan: &mut PlanBuilder, bindings: [BufferId; 4], params: &OuterParams) {
+/// Σ over rows of one buffer times rows of another, into gradients from word `to` on, those of the next matrix of the batch
+/// `c_batch` further: all matrices at once where their gradients lie in one buffer.
+pub(crate) fn outer(
+    plan: &mut PlanBuilder,
+    [a, b, map]: [BufferId; 3],
+    (target, to): (&Parts, usize),
+    p: &OuterParams,
+) {
+    let place = |matrix: u32| target.at(to + matrix as usize * p.c_batch as usize);
+    let (first, offset) = place(0);
+    if place(p.batch.saturating_sub(1)).0 == first {
+        outer_rows(plan, [a, b, map, first], &OuterParams { c_offset: offset as u32, ..*p });
+        return;
+    }
+    for matrix in 0..p.batch {
+        let (c, offset) = place(matrix);
+        let params = OuterParams {
+            batch: 1,
+            a_offset: p.a_offset + matrix * p.a_batch,
+            b_offset: p.b_offset + matrix * p.b_batch,
+            map_offset: p.map_offset + matrix * p.map_batch,
+            c_offset: offset as u32,
+            ..*p
+        };
+        outer_rows(plan, [a, b, map, c], &params);
+    }
+}
+
+/// The same in as many dispatches as their loops need; vectors where they are aligned.
+fn outer_rows(plan: &mut PlanBuilder, bindings: [BufferId; 4], params: &OuterParams) {
     let p = params;
     let tile = schedule::outer_tile(plan.device(), p.m as usize);
     let aligned = [p.n, p.b_offset, p.b_row, p.b_batch].iter().all(|words| words % 4 == 0);
@@ -573,16 +598,12 @@ pub(crate) fn outer(plan: &mut PlanBuilder, bindings: [BufferId; 4], params: &Ou
     }
 }
 
-/// Σ over rows of `width` columns from `column` on, as the product with a one; `of` tells rows and target.
-#[allow(clippy::too_many_arguments, reason = "four buffers and four places")]
+/// Σ over rows of some columns, from the first one on so many, as the product with a one; `of` tells rows and target.
 pub(crate) fn sum_rows(
     plan: &mut PlanBuilder,
-    rows: BufferId,
-    map: BufferId,
-    target: BufferId,
-    column: usize,
-    width: usize,
-    to: usize,
+    [rows, map]: [BufferId; 2],
+    target: (&Parts, usize),
+    (column, width): (usize, usize),
     of: &OuterParams,
 ) {
     let one = plan.constant("one", &[1.0_f32.to_bits()]);
@@ -595,10 +616,9 @@ pub(crate) fn sum_rows(
         b_offset: column as u32,
         b_row: of.a_row,
         b_batch: of.a_batch,
-        c_offset: to as u32,
         c_row: width as u32,
         mapped: 0,
         ..*of
     };
-    outer(plan, [one, rows, map, target], &params);
+    outer(plan, [one, rows, map], target, &params);
 }

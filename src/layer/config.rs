@@ -289,17 +289,17 @@ impl RnnConfig {
 
     /// Recurrences of a layer that do not see each other: D·S, the heads of each direction.
     pub(crate) const fn tracks(&self) -> usize {
-        self.directions() * self.heads
+        self.directions().saturating_mul(self.heads)
     }
 
     /// Width of c: H, of an sLSTM 3·H, 0 where there is none.
     pub const fn cell_state_size(&self) -> usize {
-        self.cell.cell_numbers() * self.hidden
+        self.cell.cell_numbers().saturating_mul(self.hidden)
     }
 
     /// Width of the output: D·S times the width of h.
     pub const fn output_size(&self) -> usize {
-        self.tracks() * self.state_size()
+        self.tracks().saturating_mul(self.state_size())
     }
 
     /// L: layers.
@@ -345,6 +345,7 @@ impl RnnConfig {
         if self.batch_first { [batch, steps, features] } else { [steps, batch, features] }
     }
 
+    /// Whether it can be: what takes a configuration of a caller's asks this first, since sizes are multiplied everywhere.
     pub(crate) fn validate(&self) -> Result<()> {
         let sizes = [
             ("input size", self.input),

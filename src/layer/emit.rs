@@ -2,7 +2,7 @@
 
 use super::config::{Precision, RnnConfig};
 use super::grid;
-use super::product::{Operands, gemm};
+use super::product::{Operands, fits_terms, gemm};
 use super::reserve::{Columns, Reserve};
 use super::rows::{Lengths, RowMap};
 use super::schedule::{self, Grid, Schedule, Sequence, reads_windows};
@@ -43,7 +43,8 @@ pub struct RnnCall {
     pub input_part_bytes: usize,
     /// Training only. None: all that the backward pass needs is kept. `Some(k)`: only the state before every k-th step is,
     /// and steps are computed again, k at a time: for k near √T what is kept of a layer grows with √T, and the gradients are
-    /// the same. What one layer gives to the next is kept whole.
+    /// the same. What one layer gives to the next is kept whole. Where a buffer of the adapter can't hold what None needs, k is
+    /// chosen as large as it can.
     pub keep_every: Option<usize>,
 }
 
@@ -67,12 +68,39 @@ pub(crate) fn sequence_sizes(config: &RnnConfig, x: &[usize]) -> Result<(usize, 
         [a, b, features] if a > 0 && b > 0 && features == config.input => {
             // Before anything of that size is asked for.
             crate::tensor::elements(x)?;
-            Ok(if config.batch_first { (b, a) } else { (a, b) })
+            let (steps, batch) = if config.batch_first { (b, a) } else { (a, b) };
+            check_indices(config, steps, batch)?;
+            Ok((steps, batch))
         }
         _ => {
             let axes = if config.batch_first { "[N, T, " } else { "[T, N, " };
             Err(Error::shape("input", format!("{axes}{}], none of them 0", config.input), x))
         }
+    }
+}
+
+/// Whether every array that a layer makes for such an input can be indexed by the 32-bit words of a shader: parameters are
+/// made of these sizes.
+fn check_indices(config: &RnnConfig, steps: usize, batch: usize) -> Result<()> {
+    let padded = |width: usize| width.next_multiple_of(4);
+    let gates = config.cell.gates().saturating_mul(config.hidden);
+    let widest =
+        padded(config.state_size()).max(padded(config.hidden)).max(config.cell.state_numbers() * config.hidden);
+    let rows = |tracks: usize, numbers: usize| tracks.saturating_mul(batch).saturating_mul(numbers);
+    let needs = [
+        ("states of all layers", rows(config.tracks().saturating_mul(config.layers), widest)),
+        ("input part of a step's gates", rows(config.tracks(), padded(gates))),
+        ("output of a layer", if config.layers > 1 { rows(steps, config.output_size()) } else { 0 }),
+        ("map of rows", rows(config.tracks(), steps).saturating_add(batch).saturating_add(steps + 2)),
+    ];
+    // No allocation is larger than `isize::MAX` bytes, which matters where that has 32 bits.
+    let allowed = (u32::MAX as usize).min(isize::MAX as usize / 4);
+    match needs.into_iter().find(|(_, words)| *words > allowed) {
+        Some((what, words)) => {
+            let [needed, allowed] = [words, allowed].map(|words| (words as u64).saturating_mul(4));
+            Err(Error::Limit { what: what.to_owned(), needed, limit: "32-bit indices", allowed })
+        }
+        None => Ok(()),
     }
 }
 
@@ -124,11 +152,21 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    pub fn new(plan: &mut PlanBuilder, rnn: &'a Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
+    pub fn new(
+        plan: &mut PlanBuilder,
+        rnn: &'a Rnn,
+        [steps, batch]: [usize; 2],
+        call: &RnnCall,
+        reserve: Option<&Reserve>,
+    ) -> Result<Self> {
         let config = rnn.config();
+        if call.keep_every == Some(0) {
+            return Err(Error::value("keep_every", "at least 1", 0));
+        }
         let rows = RowMap::of_call(plan.device(), config, steps, batch, &call.lengths)?;
         // What one dispatch may take, at most.
-        let at_once = rows.steps.min(call.keep_every.unwrap_or(usize::MAX));
+        let every = reserve.map_or(call.keep_every, Reserve::keep_every);
+        let at_once = rows.steps.min(every.unwrap_or(usize::MAX));
         let schedule = call.schedule.resolve(plan.device(), config, at_once, batch);
         // There is one way to scan, and to norm.
         let one_way = config.cell.scan().is_some() || config.options.layer_norm;
@@ -279,10 +317,12 @@ pub(crate) fn emit(
     if let Some(reserve) = reserve {
         reserve.check(rnn, steps, batch, call)?;
     }
-    let pass = Pass::new(plan, rnn, steps, batch, call)?;
+    let pass = Pass::new(plan, rnn, [steps, batch], call, reserve)?;
     // Gradients are those of what was computed: steps that are computed again are as they were. The CPU has no halves.
     // Norms compute with all of their bits.
     let narrow = config.precision == Precision::Half && reserve.is_none() && !plan.device().is_cpu() && !pass.norms();
+    // Nor can parts of a sum be added up in halves.
+    let narrow = narrow && (0..config.layers.min(2)).all(|layer| fits_terms(plan, config.input_of(layer)));
     let chunk = chunk_rows(plan, &pass, call.input_part_bytes, narrow);
     let in_reserve = |reserve: &Reserve| reserve.is_whole() || config.form().draws();
     let rows = if reserve.is_some_and(in_reserve) { 1 } else { chunk };
@@ -411,7 +451,7 @@ fn gather_last(plan: &mut PlanBuilder, pass: &Pass<'_>, h_state: BufferId, out: 
 /// Rows from one buffer to another, inside of a compute pass.
 pub(crate) fn copy_rows(plan: &mut PlanBuilder, from: BufferId, to: BufferId, params: GatherParams) {
     let none = plan.workspace("no index", 1);
-    let row_lanes = row_lanes((params.m * params.columns) as usize);
+    let row_lanes = row_lanes(params.m as usize * params.columns as usize);
     let params = GatherParams { nan: f32::NAN.to_bits(), row_lanes, ..params };
     let variant = Variant::new(Kernel::Gather, FLAT, plan.device().panel());
     plan.draft.dispatch(variant, vec![from, none, to], &params.words());

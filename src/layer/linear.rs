@@ -4,6 +4,7 @@ use super::config::Precision;
 use super::pack::{Matrix, PackedMatrices, pack};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::parameters::Parameters;
 use crate::plan::PlanBuilder;
 use crate::tensor::Storage;
@@ -34,8 +35,10 @@ impl Linear {
     /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and what allocating memory may give.
     pub fn new(device: &Device, weight: ArrayView2<'_, f32>, bias: Option<ArrayView1<'_, f32>>) -> Result<Self> {
         check(weight, bias)?;
-        let words: Vec<u32> = weight.iter().chain(bias.iter().flatten()).map(|value| value.to_bits()).collect();
-        let block = Storage::zeros(device, "linear weight", words.len() as u64)?;
+        let count = weight.len() + bias.map_or(0, |bias| bias.len());
+        let block = Storage::zeros(device, "linear weight", count as u64)?;
+        let values = weight.iter().chain(bias.iter().flatten()).map(|value| value.to_bits());
+        let words = memory::collected("linear weight", count, values)?;
         block.write(device, &words)?;
         let linear = Self::over(device, weight.dim(), bias.is_some())?;
         pack(device, &block, words.len(), [&linear.packed])?;
@@ -76,8 +79,8 @@ impl Linear {
     /// The same as commands of a plan.
     pub(crate) fn emit_refresh(&self, plan: &mut PlanBuilder) {
         if let Some(LinearTraining { parameters, transposed, .. }) = &self.training {
-            let block = plan.external("parameters", parameters.values(), parameters.len() as u64);
-            [&self.packed, transposed].into_iter().for_each(|matrices| matrices.emit(plan, block));
+            let weights = plan.parts("parameters", parameters.values(), parameters.len());
+            [&self.packed, transposed].into_iter().for_each(|matrices| matrices.emit(plan, &weights));
         }
     }
 

@@ -20,7 +20,7 @@ mod training;
 mod tuning;
 mod wave;
 
-pub(crate) use backward::{Flow, emit_backward, gradient_buffer, outer, sum_rows};
+pub(crate) use backward::{Flow, emit_backward, gradient_parts, outer, sum_rows};
 pub use config::{Bias, Direction, Precision, RnnConfig};
 pub use embedding::Embedding;
 pub use emit::{Output, RnnCall};
@@ -42,10 +42,9 @@ pub(crate) use tuning::{Tuning, own_tiles, tiles, tuning};
 use crate::cells::Width;
 use crate::device::{Device, block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, upload};
 use crate::plan::PlanBuilder;
 use crate::readback::read_together_async;
-use crate::tensor::Storage;
 use crate::weights::{RnnWeights, offsets};
 use ndarray::{ArrayD, ArrayView3};
 use pack::{Matrix, PackedMatrices, pack};
@@ -144,9 +143,10 @@ impl Rnn {
         config.validate()?;
         weights.check(config)?;
         weights.check_precision(config)?;
-        let words: Vec<u32> = weights.named().flat_map(|(_, array)| array.into_iter()).map(|w| w.to_bits()).collect();
-        let block = Storage::zeros(device, "weights", words.len() as u64)?;
-        block.write(device, &words)?;
+        let arrays: Vec<_> = weights.named().collect();
+        let words = arrays.iter().map(|(_, array)| array.len()).sum();
+        let block = upload(device, "weights", &arrays)?;
+        drop(arrays);
         let layers = DeviceLayer::stack(device, config, false)?;
         let weights = Weights::Fixed(Arc::new(weights.of(config)));
         let shared = Shared {
@@ -158,7 +158,7 @@ impl Rnn {
             alone: Mutex::default(),
         };
         let rnn = Self(Arc::new(shared));
-        pack(device, &block, words.len(), rnn.matrices())?;
+        pack(device, &block, words, rnn.matrices())?;
         Ok(rnn)
     }
 
@@ -208,8 +208,8 @@ impl Rnn {
     /// The same as commands of a plan.
     pub(crate) fn emit_refresh(&self, plan: &mut PlanBuilder) {
         if let Some(parameters) = self.parameters() {
-            let block = plan.external("parameters", parameters.values(), parameters.len() as u64);
-            self.matrices().for_each(|matrices| matrices.emit(plan, block));
+            let weights = plan.parts("parameters", parameters.values(), parameters.len());
+            self.matrices().for_each(|matrices| matrices.emit(plan, &weights));
         }
     }
 

@@ -6,7 +6,7 @@ use super::scan::Place;
 use super::{packed, scan};
 use crate::error::Result;
 use crate::kernels::{FLAT, GemmParams, Kernel, NormParams, OuterParams, Tile, Variant};
-use crate::plan::{BufferId, PlanBuilder};
+use crate::plan::{BufferId, Parts, PlanBuilder};
 use crate::weights::Offsets;
 use std::ops::Range;
 
@@ -199,7 +199,7 @@ pub(super) fn emit_backward(
 }
 
 /// Adds the gradients of γ and β, which each sequence has the sums of, to those of a layer's weights.
-pub(super) fn weights(plan: &mut PlanBuilder, pass: &Pass<'_>, [d, target]: [BufferId; 2], offsets: &Offsets) {
+pub(super) fn weights(plan: &mut PlanBuilder, pass: &Pass<'_>, d: BufferId, target: &Parts, offsets: &Offsets) {
     let [w, r, c, b_c] = offsets.norm;
     let (gates, row) = (pass.gates(), gradient_row(pass));
     let rows = OuterParams {
@@ -216,7 +216,7 @@ pub(super) fn weights(plan: &mut PlanBuilder, pass: &Pass<'_>, [d, target]: [Buf
     let mut column = gates;
     for (to, width) in sums {
         if let Some(to) = to {
-            super::sum_rows(plan, d, pass.map, target, column, width, to, &rows);
+            super::sum_rows(plan, [d, pass.map], (target, to), (column, width), &rows);
         }
         column += width;
     }

@@ -5,7 +5,7 @@ use super::schedule::packs_textures;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, PackParams, Packed, Variant};
-use crate::plan::{BufferId, PlanBuilder};
+use crate::plan::{BufferId, Parts, PlanBuilder};
 use crate::tensor::Storage;
 
 /// A matrix to pack out of a block of weights: element [k, j] is at offset + k · row + j · column.
@@ -91,8 +91,8 @@ impl PackedMatrices {
         plan.external(&self.name, &self.storage, self.words as u64)
     }
 
-    /// Packs them out of the block that holds them: kernels find them so after the plan's end.
-    pub fn emit(&self, plan: &mut PlanBuilder, block: BufferId) {
+    /// Packs them out of the weights: kernels find them so after the plan's end.
+    pub fn emit(&self, plan: &mut PlanBuilder, weights: &Parts) {
         if self.matrices.is_empty() {
             return;
         }
@@ -111,20 +111,22 @@ impl PackedMatrices {
             let layout = packed(&device, matrix.rows, matrix.columns);
             let variant = Variant { half: self.half, ..Variant::new(Kernel::Pack, FLAT, device.panel()) };
             let words = layout.vectors() * variant.vector_words() as usize;
+            let (source, source_offset) = weights.at(matrix.offset);
+            let (bias, bias_offset) = matrix.bias.map_or((source, 0), |bias| weights.at(bias));
             let params = PackParams {
                 rows: matrix.rows as u32,
                 columns: matrix.columns as u32,
                 pitch: layout.pitch() as u32,
                 width: device.panel(),
-                source_offset: matrix.offset as u32,
+                source_offset: source_offset as u32,
                 source_row: matrix.row as u32,
                 source_column: matrix.column as u32,
                 biased: matrix.bias.is_some().into(),
-                bias_offset: matrix.bias.unwrap_or(0) as u32,
+                bias_offset: bias_offset as u32,
                 packed_offset: offset as u32,
                 row_lanes: row_lanes(words),
             };
-            plan.draft.dispatch(variant, vec![block, block, target], &params.words());
+            plan.draft.dispatch(variant, vec![source, bias, target], &params.words());
             offset += words;
         }
     }
@@ -138,8 +140,8 @@ pub(crate) fn pack<'a>(
     all: impl IntoIterator<Item = &'a PackedMatrices>,
 ) -> Result<()> {
     let mut plan = PlanBuilder::new(device);
-    let source = plan.external("weights", block, words as u64);
-    all.into_iter().for_each(|matrices| matrices.emit(&mut plan, source));
+    let source = plan.parts("weights", block, words);
+    all.into_iter().for_each(|matrices| matrices.emit(&mut plan, &source));
     plan.build()?.run()
 }
 

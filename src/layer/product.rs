@@ -3,7 +3,7 @@
 use super::emit::copy_rows;
 use super::pack::PackedMatrices;
 use super::schedule;
-use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, Tile, Variant, WINDOW};
+use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, Tile, Variant, WINDOW, trips};
 use crate::plan::{BufferId, PlanBuilder, WINDOW_ALIGNMENT};
 
 /// Where a product's rows come from and where they go.
@@ -17,22 +17,43 @@ pub(crate) struct Operands<'a> {
     pub narrow: bool,
 }
 
+/// Terms of each part of a sum that is too long for one dispatch: whole vectors, and no more loop trips of any variant than
+/// drivers allow.
+const TERMS: u32 = 1 << 14;
+
 /// Appends a product. Rows of A are read four elements at a time where they allow it, and through windows of uniform
-/// buffers where that is faster.
+/// buffers where that is faster. Sums of more terms than one dispatch may loop over are added up part by part.
 pub(crate) fn gemm(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
     let vector = p.a_column == 1 && [p.k, p.a_row, p.a_offset, p.a_batch].iter().all(|words| words % 4 == 0);
     // A part of a map that is told only when the plan runs can't be cut up before.
     let cut = vector && p.first == p.end && schedule::windows_suit(plan.device(), p);
     if cut {
         by_windows(plan, operands, p);
+    } else if let Some(variant) = whole(plan, operands, vector, false, p) {
+        dispatch(plan, operands, variant, 0, p);
     } else {
-        dispatch(plan, operands, vector, None, p);
+        by_terms(plan, operands, p);
     }
 }
 
-/// One dispatch; with a window, over the rows that begin there.
-fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, vector: bool, window: Option<u64>, p: &GemmParams) {
-    let staged = schedule::staged_tile(plan.device(), p).filter(|_| vector && window.is_none());
+/// The variant of one dispatch for all terms; none where these are too many.
+fn whole(plan: &PlanBuilder, operands: Operands<'_>, vector: bool, window: bool, p: &GemmParams) -> Option<Variant> {
+    let staged = schedule::staged_tile(plan.device(), p).filter(|_| vector && !window);
+    let most = plan.device().plan_limits().trips;
+    // Staged loops are twice as long.
+    let variants =
+        staged.into_iter().map(Some).chain([None]).map(|staged| variant(plan, operands, vector, staged, window, p));
+    variants.into_iter().find(|variant| trips(variant, &p.words()) <= most)
+}
+
+fn variant(
+    plan: &PlanBuilder,
+    operands: Operands<'_>,
+    vector: bool,
+    staged: Option<Tile>,
+    window: bool,
+    p: &GemmParams,
+) -> Variant {
     let tile = staged.unwrap_or_else(|| schedule::gemm_tile(plan.device(), p.m as usize));
     let plain = Variant {
         vector,
@@ -40,15 +61,44 @@ fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, vector: bool, window
         texture: operands.b.is_texture(),
         half: operands.b.half,
         narrow: operands.narrow,
-        uniform: window.is_some(),
+        uniform: window,
         ..Variant::new(Kernel::Gemm, if vector { tile } else { Tile { spread: 0, ..tile } }, plan.device().panel())
     };
-    let by_units = schedule::cooperative(plan.device(), &plain, [p.m as usize, p.k as usize])
-        .filter(|_| vector && window.is_none());
-    let variant = by_units.unwrap_or(plain);
+    let by_units =
+        schedule::cooperative(plan.device(), &plain, [p.m as usize, p.k as usize]).filter(|_| vector && !window);
+    by_units.unwrap_or(plain)
+}
+
+/// One dispatch; the rows begin at word `window` where they are read through a window.
+fn dispatch(plan: &mut PlanBuilder, operands: Operands<'_>, variant: Variant, window: u64, p: &GemmParams) {
     let b = operands.b.buffer(plan);
     let bindings = vec![operands.a, b, operands.map, operands.c];
-    plan.draft.dispatch_window(variant, bindings, window.unwrap_or(0), &p.words());
+    plan.draft.dispatch_window(variant, bindings, window, &p.words());
+}
+
+/// A dispatch for each part of the terms, added to those before: the last one has the bias, which follows the last row of B.
+fn by_terms(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
+    for first in (0..p.k).step_by(TERMS as usize) {
+        let k = TERMS.min(p.k - first);
+        let part = GemmParams {
+            k,
+            a_offset: p.a_offset + first * p.a_column,
+            b_offset: p.b_offset + first / 4 * p.n,
+            accumulate: if first == 0 { p.accumulate } else { 1 },
+            ..*p
+        };
+        let vector = p.a_column == 1 && [k, part.a_row, part.a_offset, part.a_batch].iter().all(|words| words % 4 == 0);
+        let staged = schedule::staged_tile(plan.device(), &part).filter(|_| vector);
+        let variant = variant(plan, operands, vector, staged, false, &part);
+        let unbiased = first + k < p.k;
+        dispatch(plan, operands, Variant { unbiased, ..variant }, 0, &part);
+    }
+}
+
+/// Whether sums of so many terms are one dispatch's, whatever its variant.
+pub(crate) fn fits_terms(plan: &PlanBuilder, terms: usize) -> bool {
+    let rows = schedule::gemm_tile(plan.device(), usize::MAX >> 1).rows;
+    (terms as u64).div_ceil(4) + u64::from(rows) <= plan.device().plan_limits().trips
 }
 
 /// A dispatch for each window of rows, of each matrix of the batch where each has rows of its own.
@@ -80,7 +130,8 @@ fn by_windows(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
                 map_offset: p.map_offset + if p.mapped == 2 { row } else { 0 },
                 ..p
             };
-            dispatch(plan, operands, true, Some(window.into()), &params);
+            let variant = variant(plan, operands, true, None, true, &params);
+            dispatch(plan, operands, variant, window.into(), &params);
         }
     }
 }
@@ -94,7 +145,7 @@ fn side_by_side(
     if p.mapped != 1 && p.a_row == p.k && plan.is_windowed(a) {
         return (a, *p);
     }
-    let copy = plan.workspace("rows of a product", (p.m * p.k) as usize);
+    let copy = plan.workspace("rows of a product", p.m as usize * p.k as usize);
     let indexed = p.mapped == 1;
     let largest = if indexed { plan.draft.plan.maximum(map, p.map_offset.into(), p.m.into()) as u32 } else { p.m - 1 };
     let params = GatherParams {
@@ -107,7 +158,7 @@ fn side_by_side(
         index_offset: p.map_offset,
         out_row: p.k,
         nan: f32::NAN.to_bits(),
-        row_lanes: super::row_lanes((p.m * p.k) as usize),
+        row_lanes: super::row_lanes(p.m as usize * p.k as usize),
         ..Default::default()
     };
     if indexed {

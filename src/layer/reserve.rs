@@ -67,6 +67,9 @@ pub struct Reserve {
     steps: usize,
     batch: usize,
     lengths: Lengths,
+    /// What the call asks for,
+    asked: Option<usize>,
+    /// and what is done: where a buffer can't hold all rows, those of as many steps as it can.
     keep_every: Option<usize>,
     device: Device,
     columns: Columns,
@@ -87,27 +90,33 @@ impl Reserve {
     /// and layers with zoneout or recurrent dropout don't take it: [`Rnn::training`] and [`Tape::rnn`](crate::Tape::rnn) make
     /// their own.
     ///
+    /// Where the adapter allows no buffer so large that it holds a layer's rows, steps are computed again in parts, as
+    /// [`RnnCall::keep_every`] says, as few as need be.
+    ///
     /// # Errors
-    /// [`Limit`](Error::Limit) where the adapter allows no buffer so large: [`RnnCall::keep_every`] needs smaller ones.
+    /// [`Limit`](Error::Limit) where it allows none for the rows of one step, or for what one layer gives to the next.
     pub fn new(rnn: &Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
         let config = rnn.config();
         let device = rnn.device();
+        super::emit::sequence_sizes(config, &config.sequence_shape(steps, batch, config.input))?;
         let map = RowMap::of_call(device, config, steps, batch, &call.lengths)?;
         if call.keep_every == Some(0) {
             return Err(Error::value("keep_every", "at least 1", 0));
         }
         let columns = Columns::new(&config.form(), config.hidden, config.state_size());
+        let row = config.tracks() * columns.width;
+        let keep_every = call.keep_every.or_else(|| needed_parts(device, &map, row));
         // Sequences end but none begins: the first steps have the most rows.
-        let chunk = map.offset(call.keep_every.unwrap_or(map.steps).min(map.steps));
+        let chunk = map.offset(keep_every.unwrap_or(map.steps).min(map.steps));
         let zeros = |name: String, sizes: &[usize]| Storage::zeros(device, &name, elements(sizes)? as u64);
-        let count = if call.keep_every.is_some() { 1 } else { config.layers };
+        let count = if keep_every.is_some() { 1 } else { config.layers };
         let rows = (0..count)
             .map(|layer| zeros(format!("reserve of layer {layer}"), &[config.tracks(), chunk, columns.width]));
         let outputs = (1..config.layers)
             .map(|layer| zeros(format!("output of layer {}", layer - 1), &[steps, batch, config.output_size()]));
         let states = config.tracks() * batch;
-        let kept = (0..if call.keep_every.is_some() { config.layers } else { 0 }).map(|layer| {
-            let count = map.steps.div_ceil(call.keep_every.unwrap_or(1));
+        let kept = (0..if keep_every.is_some() { config.layers } else { 0 }).map(|layer| {
+            let count = map.steps.div_ceil(keep_every.unwrap_or(1));
             let h =
                 zeros(format!("states of layer {layer}"), &[count, states, config.state_size().next_multiple_of(4)])?;
             let c = config.cell.has_cell_state();
@@ -121,7 +130,8 @@ impl Reserve {
             steps,
             batch,
             lengths: call.lengths.clone(),
-            keep_every: call.keep_every,
+            asked: call.keep_every,
+            keep_every,
             device: device.clone(),
             columns,
             chunk,
@@ -179,8 +189,13 @@ impl Reserve {
             return Err(Error::value("reserve of a layer with zoneout or recurrent dropout", expected, "none"));
         }
         let expected = (rnn.config(), steps, batch, &call.lengths, call.keep_every);
-        let got = (&self.config, self.steps, self.batch, &self.lengths, self.keep_every);
+        let got = (&self.config, self.steps, self.batch, &self.lengths, self.asked);
         if expected == got { Ok(()) } else { Err(Error::shape("reserve (layer, T, N, lengths, kept)", expected, got)) }
+    }
+
+    /// Steps of a part, where what is computed again is computed in parts.
+    pub(super) fn keep_every(&self) -> Option<usize> {
+        self.keep_every
     }
 
     /// Whether nothing has to be computed again.
@@ -273,6 +288,22 @@ impl Reserve {
         }
         states
     }
+}
+
+/// How many steps' rows of so many words one buffer of a device holds, in parts of about one length; none where it holds all
+/// steps', or not even one step's.
+fn needed_parts(device: &Device, map: &RowMap, row: usize) -> Option<usize> {
+    let most = device.plan_limits().binding_bytes / 4;
+    let fits = |steps: usize| (map.offset(steps) as u64).saturating_mul(row as u64) <= most;
+    let (mut least, mut beyond) = (0, map.steps);
+    if fits(beyond) || !fits(1) {
+        return None;
+    }
+    while beyond - least > 1 {
+        let middle = least + (beyond - least) / 2;
+        if fits(middle) { least = middle } else { beyond = middle }
+    }
+    Some(map.steps.div_ceil(map.steps.div_ceil(least)))
 }
 
 fn state_rows(states: usize, width: usize) -> GatherParams {

@@ -8,6 +8,7 @@ use super::config::RnnConfig;
 use crate::device::{Device, locked};
 use crate::error::{Error, Result};
 use crate::kernels::{GemmParams, OuterParams};
+use crate::memory;
 use crate::plan::{BufferId, PlanBuilder};
 use crate::tensor::Storage;
 use std::hash::{Hash, Hasher};
@@ -61,10 +62,10 @@ impl BatchLengths {
     pub(crate) fn new(device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Result<Self> {
         config.validate()?;
         super::emit::sequence_sizes(config, &config.sequence_shape(steps, batch, config.input))?;
-        let full = RowMap::new(config, steps, batch, None)?;
+        let full = RowMap::new(device, config, steps, batch, None)?;
         let rows = Storage::zeros(device, "rows, ranks, offsets", full.indices.len() as u64)?;
         rows.write(device, &full.indices)?;
-        let lengths = Mutex::new(vec![steps; batch]);
+        let lengths = Mutex::new(memory::filled("lengths", batch, steps)?);
         Ok(Self(Arc::new(OnDevice { device: device.clone(), config: config.clone(), steps, lengths, rows })))
     }
 
@@ -72,15 +73,15 @@ impl BatchLengths {
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where there are not as many as sequences, [`Value`](Error::Value) where one is not from 1
-    /// to T.
+    /// to T, [`OutOfMemory`](Error::OutOfMemory).
     pub fn write(&self, lengths: &[usize]) -> Result<()> {
         let OnDevice { device, config, steps, lengths: known, rows } = &*self.0;
         let mut known = locked(known);
         let batch = known.len();
-        let map = RowMap::new(config, *steps, batch, Some(lengths))?;
+        let map = RowMap::new(device, config, *steps, batch, Some(lengths))?;
         // The places are those of full sequences; what is beyond the last row is never looked up.
         let full = steps * batch;
-        let mut indices = vec![0; config.tracks() * full + batch + steps + 2];
+        let mut indices = memory::filled("map of rows", config.tracks() * full + batch + steps + 2, 0)?;
         for (direction, rows) in map.indices[..map.order].chunks_exact(map.rows).enumerate() {
             indices[direction * full..][..map.rows].copy_from_slice(rows);
         }
@@ -146,8 +147,8 @@ impl RowMap {
     /// The map of a call on a device.
     pub fn of_call(device: &Device, config: &RnnConfig, steps: usize, batch: usize, lengths: &Lengths) -> Result<Self> {
         match lengths {
-            Lengths::Full => Self::new(config, steps, batch, None),
-            Lengths::Fixed(lengths) => Self::new(config, steps, batch, Some(lengths)),
+            Lengths::Full => Self::new(device, config, steps, batch, None),
+            Lengths::Fixed(lengths) => Self::new(device, config, steps, batch, Some(lengths)),
             Lengths::PerRun(lengths) => {
                 let of = |config: &RnnConfig, steps, batch| {
                     (config.direction, config.heads, config.batch_first, steps, batch)
@@ -162,7 +163,7 @@ impl RowMap {
                     let what = "lengths (direction, heads, batch first, T, N)";
                     return Err(Error::shape(what, expected, got));
                 }
-                let full = Self::new(config, steps, batch, None)?;
+                let full = Self::new(device, config, steps, batch, None)?;
                 Ok(Self { padded: true, identity: false, per_run: Some(known.rows.clone()), ..full })
             }
         }
@@ -196,34 +197,58 @@ impl RowMap {
         (0, (self.offsets + from) as u32, (self.offsets + to) as u32)
     }
 
-    pub fn new(config: &RnnConfig, steps: usize, batch: usize, lengths: Option<&[usize]>) -> Result<Self> {
-        let lengths = check_lengths(steps, batch, lengths)?;
-        let mut order: Vec<usize> = (0..batch).collect();
-        order.sort_by_key(|&n| std::cmp::Reverse(lengths[n]));
-        let longest = lengths[order[0]];
-        let mut offsets = vec![0];
+    /// The map of sequences of these lengths, which has to fit into one buffer of a device.
+    pub fn new(
+        device: &Device,
+        config: &RnnConfig,
+        steps: usize,
+        batch: usize,
+        lengths: Option<&[usize]>,
+    ) -> Result<Self> {
+        if steps == 0 || batch == 0 {
+            return Err(Error::shape("steps and sequences", "[T, N], neither of them 0", [steps, batch]));
+        }
+        if let Some(lengths) = lengths {
+            check_each_length(steps, batch, lengths)?;
+        }
+        let length = |n: usize| lengths.map_or(steps, |lengths| lengths[n]);
+        let longest = lengths.map_or(steps, |lengths| lengths.iter().copied().max().unwrap_or(0));
+        let rows = match lengths {
+            Some(lengths) => lengths.iter().fold(0, |rows: usize, &length| rows.saturating_add(length)),
+            None => steps.saturating_mul(batch),
+        };
+        let words = map_words(config, rows, batch, longest);
+        let (needed, allowed) = (words.saturating_mul(4), device.plan_limits().binding_bytes);
+        if needed > allowed {
+            let limit = "max_storage_buffer_binding_size";
+            return Err(Error::Limit { what: "map of rows".to_owned(), needed, limit, allowed });
+        }
+        let mut order: Vec<u32> = memory::collected("order of sequences", batch, 0..batch as u32)?;
+        order.sort_by_key(|&n| std::cmp::Reverse(length(n as usize)));
+        let mut offsets = memory::reserved::<u32>("first rows of steps", longest + 2)?;
+        offsets.push(0);
         for s in 0..longest {
             // Falling lengths: the ranks that run at step s come first.
-            let running = order.partition_point(|&n| lengths[n] > s);
-            offsets.push(offsets[s] + running);
+            let running = order.partition_point(|&n| length(n as usize) > s);
+            offsets.push(offsets[s] + running as u32);
         }
-        let rows = offsets[longest];
         // Once more, so that the step after the last one has no running rank.
-        offsets.push(rows);
-        let mut indices = Vec::with_capacity(rows * config.tracks() + batch + offsets.len());
+        offsets.push(rows as u32);
+        let mut indices = memory::reserved("map of rows", words as usize)?;
         for direction in 0..config.tracks() {
             for s in 0..longest {
-                for &n in &order[..offsets[s + 1] - offsets[s]] {
-                    let t = if config.is_reverse(direction) { lengths[n] - 1 - s } else { s };
-                    indices.push(if config.batch_first { n * steps + t } else { t * batch + n });
+                for &n in &order[..(offsets[s + 1] - offsets[s]) as usize] {
+                    let n = n as usize;
+                    let t = if config.is_reverse(direction) { length(n) - 1 - s } else { s };
+                    indices.push((if config.batch_first { n * steps + t } else { t * batch + n }) as u32);
                 }
             }
         }
-        let identity = indices.iter().enumerate().all(|(i, &row)| i % rows == row);
+        let identity = indices.chunks_exact(rows).all(|rows| rows.iter().zip(0..).all(|(&row, i)| row == i));
         let (order_at, offsets_at) = (indices.len(), indices.len() + batch);
         indices.extend(order.into_iter().chain(offsets));
         Ok(Self {
-            indices: indices.into_iter().map(|index| index as u32).collect(),
+            indices,
             rows,
             steps: longest,
             order: order_at,
@@ -251,15 +276,30 @@ impl RowMap {
     }
 }
 
+/// Words of a map: a row of each direction for each valid step, the ranks, and where each step begins.
+fn map_words(config: &RnnConfig, rows: usize, batch: usize, steps: usize) -> u64 {
+    let words = config.tracks().saturating_mul(rows).saturating_add(batch).saturating_add(steps).saturating_add(2);
+    words as u64
+}
+
 /// Lengths as given, or T for each; an error unless each is from 1 to T.
 pub(crate) fn check_lengths(steps: usize, batch: usize, lengths: Option<&[usize]>) -> Result<Vec<usize>> {
-    let Some(lengths) = lengths else { return Ok(vec![steps; batch]) };
+    match lengths {
+        Some(lengths) => {
+            check_each_length(steps, batch, lengths)?;
+            Ok(lengths.to_vec())
+        }
+        None => memory::filled("lengths", batch, steps),
+    }
+}
+
+fn check_each_length(steps: usize, batch: usize, lengths: &[usize]) -> Result<()> {
     if lengths.len() != batch {
         return Err(Error::shape("lengths", [batch], [lengths.len()]));
     }
     match lengths.iter().enumerate().find(|&(_, length)| !(1..=steps).contains(length)) {
         Some((n, length)) => Err(Error::value(format!("length of sequence {n}"), format!("from 1 to {steps}"), length)),
-        None => Ok(lengths.to_vec()),
+        None => Ok(()),
     }
 }
 
@@ -269,7 +309,7 @@ mod tests {
     use crate::{Cell, Direction};
 
     fn map(config: &RnnConfig, steps: usize, lengths: &[usize]) -> RowMap {
-        RowMap::new(config, steps, lengths.len(), Some(lengths)).unwrap()
+        RowMap::new(&Device::cpu(), config, steps, lengths.len(), Some(lengths)).unwrap()
     }
 
     #[test]
@@ -290,7 +330,7 @@ mod tests {
 
     #[test]
     fn full_time_major_sequences_need_no_map() {
-        let map = RowMap::new(&RnnConfig::new(Cell::Lstm, 1, 1), 3, 2, None).unwrap();
+        let map = RowMap::new(&Device::cpu(), &RnnConfig::new(Cell::Lstm, 1, 1), 3, 2, None).unwrap();
         assert!(map.identity && !map.padded);
     }
 

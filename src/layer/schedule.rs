@@ -58,8 +58,8 @@ pub(crate) fn windows_suit(device: &Device, p: &GemmParams) -> bool {
         return false;
     }
     let tile = gemm_tile(device, rows as usize);
-    let groups = p.n.div_ceil(tile.lanes * tile.columns) * (rows / tile.rows).max(1);
-    p.m <= rows || groups as usize >= cores()
+    let groups = u64::from(p.n.div_ceil(tile.lanes * tile.columns)) * u64::from((rows / tile.rows).max(1));
+    p.m <= rows || groups >= cores() as u64
 }
 
 /// Those of this process, on which a GPU in software works.
@@ -278,7 +278,7 @@ pub(crate) fn sequence_backward_steps(device: &Device, config: &RnnConfig, tile:
 
 /// Multiplications of a step of one sequence.
 fn work(config: &RnnConfig) -> usize {
-    config.state_size() * config.cell.gates() * config.hidden
+    config.state_size().saturating_mul(config.cell.gates()).saturating_mul(config.hidden)
 }
 
 /// Whether steps are so small that many of them in a dispatch are faster than one, forward and backward.
@@ -324,13 +324,18 @@ fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u6
 
 impl Schedule {
     /// What this choice comes to on a device, for a layer and so many steps of so many sequences: `Step`, `Sequence`, `Grid` or
-    /// `Wavefront`. The first time that `Grid` comes into question, the device is tried for it.
+    /// `Wavefront`. The first time that `Grid` comes into question, the device is tried for it. Sizes that no layer can have,
+    /// which every call refuses, come to `Step`.
     pub fn resolve(self, device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Self {
         if config.cell.scan().is_some() {
             return Self::Step;
         }
         if self != Self::Auto {
             return self;
+        }
+        let shape = config.sequence_shape(steps, batch, config.input);
+        if config.validate().is_err() || super::sequence_sizes(config, &shape).is_err() {
+            return Self::Step;
         }
         if is_small(device, config, batch) || resident(device, config, [steps, batch]).is_some() {
             return Self::Sequence;

@@ -3,8 +3,9 @@
 use super::config::RnnConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::readback::{Readable, Request, Words, read_together_async};
-use crate::tensor::Storage;
+use crate::tensor::{Storage, elements};
 use ndarray::{Array3, ArrayView3, Axis, s};
 
 /// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse; with S heads [L·D·S, N, ·], a
@@ -19,10 +20,21 @@ pub struct State {
 
 impl State {
     /// Zeros, as a sequence without an initial state begins.
-    pub fn zeros(config: &RnnConfig, batch: usize) -> Self {
-        let rows = config.layers * config.tracks();
-        let c = config.cell.has_cell_state().then(|| Array3::zeros((rows, batch, config.cell_state_size())));
-        Self { h: Array3::zeros((rows, batch, config.state_size())), c }
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for a configuration that can't be, a batch of 0, or a state of 2³² numbers or more,
+    /// [`OutOfMemory`](Error::OutOfMemory).
+    pub fn zeros(config: &RnnConfig, batch: usize) -> Result<Self> {
+        config.validate()?;
+        let rows = config.layers.saturating_mul(config.tracks());
+        let zeros = |name: &str, width: usize| {
+            let shape = [rows, batch, width];
+            let numbers = memory::filled(name, elements(&shape)?, 0.0)?;
+            Array3::from_shape_vec(shape, numbers).map_err(|_| Error::shape(name, shape, "other numbers"))
+        };
+        let h = zeros("h", config.state_size())?;
+        let c = config.cell.has_cell_state().then(|| zeros("c", config.cell_state_size())).transpose()?;
+        Ok(Self { h, c })
     }
 
     /// Whether it fits a configuration and a batch.
@@ -105,9 +117,9 @@ impl DeviceState {
     /// Zeros.
     ///
     /// # Errors
-    /// [`Gpu`](Error::Gpu) where the device was lost.
+    /// [`Gpu`](Error::Gpu) where the device was lost, [`OutOfMemory`](Error::OutOfMemory).
     pub fn reset(&self) -> Result<()> {
-        self.write(&State::zeros(&self.config, self.batch))
+        self.write(&State::zeros(&self.config, self.batch)?)
     }
 
     /// Copies it to the host.

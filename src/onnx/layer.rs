@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::dialects::System;
 use crate::error::{Error, Result};
 use crate::layer::{Bias, Direction, Lengths, Rnn, RnnCall, RnnConfig, RnnOutput, State};
-use crate::weights::{LayerWeights, RnnWeights};
+use crate::weights::{LayerWeights, RnnWeights, check_finite};
 use ndarray::{Array1, Array3, Array4, ArrayView2, ArrayView3, ArrayViewD, Axis, Ix2, Ix3, Ix4, s};
 
 /// A recurrent node with its weights on a device.
@@ -29,6 +29,14 @@ pub struct Outputs {
     pub c: Option<Array3<f32>>,
 }
 
+/// What a node is weighted with: W [D, G·H, I], R [D, G·H, H], B [D, 2·G·H] and P [D, 3·H].
+struct Tensors<'a> {
+    w: ArrayView3<'a, f32>,
+    r: ArrayView3<'a, f32>,
+    b: Option<ArrayView2<'a, f32>>,
+    p: Option<ArrayView2<'a, f32>>,
+}
+
 impl Node {
     /// A layer on a device, with the weights that the model holds and those given by the names that they have in the graph.
     /// What is given comes before what the model holds, also for `sequence_lens`, `initial_h` and `initial_c`, unless
@@ -38,71 +46,86 @@ impl Node {
     /// # Errors
     /// [`MissingWeight`](Error::MissingWeight) where the node has no W or R, [`Value`](Error::Value) where one is an input of
     /// the graph and is not given, [`Unsupported`](Error::Unsupported) where the graph computes it and it is not given,
-    /// [`Shape`](Error::Shape) where one does not fit, and as [`Rnn::new`].
+    /// [`Shape`](Error::Shape) where one does not fit, [`NotFinite`](Error::NotFinite), and as [`Rnn::new`].
     pub fn layer(&self, device: &Device, given: &[(&str, &Tensor)]) -> Result<Layer> {
         self.check()?;
         let given = Given::new(given)?;
-        let directions = self.direction.count();
-        let find = |input: usize| self.weights(input, &given);
-        let required = |input: usize| find(input)?.ok_or_else(|| Error::MissingWeight(self.of(input)));
-        let rows = self.cell(0)?.gates() * self.hidden_size;
-        let w = self.fitted::<Ix3>(1, required(1)?, [Some(directions), Some(rows), None])?;
-        let r = self.fitted::<Ix3>(2, required(2)?, [Some(directions), Some(rows), Some(self.hidden_size)])?;
-        let b = find(3)?.map(|b| self.fitted::<Ix2>(3, b, [Some(directions), Some(2 * rows)])).transpose()?;
-        let p =
-            find(7)?.map(|p| self.fitted::<Ix2>(7, p, [Some(directions), Some(3 * self.hidden_size)])).transpose()?;
-        let weights = |d: usize| {
-            let cell = self.cell(d)?;
-            let own = |rows| System::Onnx.to_own(cell, rows);
-            let bias = |half: usize| {
-                let own =
-                    |b: &ArrayView2<'_, f32>| System::Onnx.to_own(cell, b.slice(s![d, half * rows..(half + 1) * rows]));
-                b.as_ref().map(own).transpose()
-            };
-            let peepholes = |p: &ArrayView2<'_, f32>| {
-                // Those of i, o and f; g sees nothing.
-                let none = Array1::zeros(self.hidden_size);
-                let all = ndarray::concatenate![Axis(0), p.index_axis(Axis(0), d), none];
-                System::Onnx.to_own(cell, all.view())
-            };
-            Ok(LayerWeights {
-                w: own(w.index_axis(Axis(0), d))?,
-                r: own(r.index_axis(Axis(0), d))?,
-                b_w: bias(0)?,
-                b_r: bias(1)?,
-                w_hr: None,
-                peepholes: p.as_ref().map(peepholes).transpose()?,
-                norm: None,
-            })
-        };
-        let config = |d: usize| -> Result<RnnConfig> {
-            let mut config = RnnConfig::new(self.cell(d)?, w.shape()[2], self.hidden_size)
-                .bias(if b.is_some() { Bias::Two } else { Bias::None })
-                .batch_first(self.batch_first)
-                .coupled(self.coupled)
-                .peepholes(p.is_some());
-            if self.operator != Operator::Rnn {
-                let [f, g, h] = self.activations[d];
-                config = config.activations(f, g, h);
-            }
-            Ok(match self.clip {
-                Some(clip) => config.clip(clip),
-                None => config,
-            })
-        };
-        let defaults = Defaults::new(self, &given, w.shape()[2])?;
+        let tensors = self.tensors(&given)?;
+        let defaults = Defaults::new(self, &given, tensors.w.len_of(Axis(2)))?;
         // Two directions are one layer where they have the same activations.
         let alike = self.activations.windows(2).all(|pair| pair[0] == pair[1]);
         let parts = if alike {
-            let weights = (0..directions).map(weights).collect::<Result<_>>()?;
-            vec![Rnn::new(device, &config(0)?.direction(self.direction), RnnWeights::new(vec![weights]))?]
+            let weights = (0..self.direction.count()).map(|d| self.own_weights(&tensors, d)).collect::<Result<_>>()?;
+            let config = self.config(&tensors, 0)?.direction(self.direction);
+            vec![Rnn::new(device, &config, RnnWeights::new(vec![weights]))?]
         } else {
             let part = |(d, direction)| {
-                Rnn::new(device, &config(d)?.direction(direction), RnnWeights::new(vec![vec![weights(d)?]]))
+                let weights = RnnWeights::new(vec![vec![self.own_weights(&tensors, d)?]]);
+                Rnn::new(device, &self.config(&tensors, d)?.direction(direction), weights)
             };
             [Direction::Forward, Direction::Reverse].into_iter().enumerate().map(part).collect::<Result<_>>()?
         };
         Ok(Layer { parts, operator: self.operator, batch_first: self.batch_first, defaults })
+    }
+
+    /// W, R, B and P, with the sizes that they have to have.
+    fn tensors<'a>(&'a self, given: &Given<'a>) -> Result<Tensors<'a>> {
+        let directions = self.direction.count();
+        let rows = self.cell(0)?.gates() * self.hidden_size;
+        let required = |input: usize| self.weights(input, given)?.ok_or_else(|| Error::MissingWeight(self.of(input)));
+        let vectors = |input: usize, size: usize| {
+            let vectors = self.weights(input, given)?;
+            vectors.map(|vectors| self.fitted::<Ix2>(input, vectors, [Some(directions), Some(size)])).transpose()
+        };
+        Ok(Tensors {
+            w: self.fitted::<Ix3>(1, required(1)?, [Some(directions), Some(rows), None])?,
+            r: self.fitted::<Ix3>(2, required(2)?, [Some(directions), Some(rows), Some(self.hidden_size)])?,
+            b: vectors(3, 2 * rows)?,
+            p: vectors(7, 3 * self.hidden_size)?,
+        })
+    }
+
+    /// The weights of a direction as this library has them.
+    fn own_weights(&self, tensors: &Tensors<'_>, d: usize) -> Result<LayerWeights> {
+        let cell = self.cell(d)?;
+        let rows = tensors.w.len_of(Axis(1));
+        let bias = |half: usize| {
+            let own =
+                |b: &ArrayView2<'_, f32>| System::Onnx.to_own(cell, b.slice(s![d, half * rows..(half + 1) * rows]));
+            tensors.b.as_ref().map(own).transpose()
+        };
+        let peepholes = |p: &ArrayView2<'_, f32>| {
+            // Those of i, o and f; g sees nothing.
+            let none = Array1::zeros(self.hidden_size);
+            let all = ndarray::concatenate![Axis(0), p.index_axis(Axis(0), d), none];
+            System::Onnx.to_own(cell, all.view())
+        };
+        Ok(LayerWeights {
+            w: System::Onnx.to_own(cell, tensors.w.index_axis(Axis(0), d))?,
+            r: System::Onnx.to_own(cell, tensors.r.index_axis(Axis(0), d))?,
+            b_w: bias(0)?,
+            b_r: bias(1)?,
+            w_hr: None,
+            peepholes: tensors.p.as_ref().map(peepholes).transpose()?,
+            norm: None,
+        })
+    }
+
+    /// The configuration of a direction.
+    fn config(&self, tensors: &Tensors<'_>, d: usize) -> Result<RnnConfig> {
+        let mut config = RnnConfig::new(self.cell(d)?, tensors.w.len_of(Axis(2)), self.hidden_size)
+            .bias(if tensors.b.is_some() { Bias::Two } else { Bias::None })
+            .batch_first(self.batch_first)
+            .coupled(self.coupled)
+            .peepholes(tensors.p.is_some());
+        if self.operator != Operator::Rnn {
+            let [f, g, h] = self.activations[d];
+            config = config.activations(f, g, h);
+        }
+        Ok(match self.clip {
+            Some(clip) => config.clip(clip),
+            None => config,
+        })
     }
 
     /// The value of W, R, B or P; none where the node leaves it out.
@@ -131,7 +154,7 @@ impl Node {
         Error::unsupported(self.of(input), reason)
     }
 
-    /// A tensor with as many dimensions, and these sizes where they are known.
+    /// A tensor of finite numbers with as many dimensions, and these sizes where they are known.
     fn fitted<'t, D: ndarray::Dimension>(
         &self,
         input: usize,
@@ -152,6 +175,7 @@ impl Node {
         if !fits {
             return Err(fault());
         }
+        check_finite(&self.of(input), tensor.iter())?;
         tensor.into_dimensionality::<D>().map_err(|_| fault())
     }
 }

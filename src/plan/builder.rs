@@ -4,7 +4,7 @@ use super::{BufferId, Draft, Plan, Role, Trace};
 use crate::cells::Activation;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{ApplyParams, ArgmaxParams, FLAT, Function, GatherParams, GemmParams, Kernel, Variant};
+use crate::kernels::{ApplyParams, ArgmaxParams, FLAT, Function, GatherParams, GemmParams, Kernel, Variant, row_tile};
 use crate::layer::{self, DeviceState, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
 use crate::program::Program;
@@ -109,7 +109,7 @@ impl PlanBuilder {
         Self {
             id: PlanId::new(),
             device: device.clone(),
-            draft: Draft::default(),
+            draft: Draft::new(device.plan_limits().workgroups),
             binds: Vec::new(),
             last: Vec::new(),
             traces: Vec::new(),
@@ -194,7 +194,7 @@ impl PlanBuilder {
         if !parameters.device().is(&self.device) {
             return Err(Error::OtherDevice { tensor: "parameters".to_owned() });
         }
-        let buffer = self.external("parameters", parameters.values(), parameters.len() as u64);
+        let (buffer, _) = self.parts("parameters", parameters.values(), parameters.len()).at(0);
         Ok(Value { plan: self.id, buffer, offset: 0, shape: shape.to_vec(), is_index: false })
     }
 
@@ -466,7 +466,8 @@ impl PlanBuilder {
             values_row: columns as u32,
             out_offset: out.offset as u32,
         };
-        let variant = Variant::new(Kernel::Argmax, FLAT, self.device.panel());
+        let tile = row_tile(Kernel::Argmax, columns, self.device.plan_limits().trips);
+        let variant = Variant::new(Kernel::Argmax, tile, self.device.panel());
         self.draft.dispatch(variant, vec![values.buffer, out.buffer], &params.words());
         self.record("argmax", &[values], &[out]);
         Ok(())
@@ -555,8 +556,9 @@ impl PlanBuilder {
         if !parameters.device().is(&self.device) {
             return Err(Error::OtherDevice { tensor: "parameters".to_owned() });
         }
-        let gradients = layer::gradient_buffer(self, parameters);
-        self.draft.clear(gradients, 0, parameters.len() as u64);
+        for part in layer::gradient_parts(self, parameters).all() {
+            self.draft.clear(part.buffer, 0, part.words as u64);
+        }
         Ok(())
     }
 

@@ -30,7 +30,12 @@ impl Plan {
     /// Whether an executor with these limits can run it, with every access inside of its buffer.
     pub(crate) fn check(&self, limits: &PlanLimits) -> Result<()> {
         for buffer in &self.buffers {
-            limit(&buffer.name, 4 * buffer.words, "max_storage_buffer_binding_size", limits.binding_bytes)?;
+            limit(
+                &buffer.name,
+                buffer.words.saturating_mul(4),
+                "max_storage_buffer_binding_size",
+                limits.binding_bytes,
+            )?;
             if let Role::Constant(data) | Role::Indices(data) | Role::Guarded(data) = &buffer.role
                 && data.len() as u64 != buffer.words
             {

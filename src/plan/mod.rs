@@ -6,10 +6,12 @@
 mod builder;
 mod check;
 mod display;
+mod parts;
 mod trace;
 
 pub use builder::{PlanBuilder, Value};
 pub(crate) use check::{MAX_TRIPS, PlanLimits, WINDOW_ALIGNMENT};
+pub(crate) use parts::Parts;
 pub(crate) use trace::{Region, Trace};
 
 #[cfg(doc)]
@@ -132,9 +134,9 @@ impl Plan {
         &self.commands
     }
 
-    /// A dispatch's parameters.
+    /// A dispatch's parameters; none for one of a longer plan.
     pub fn params(&self, dispatch: &Dispatch) -> &[u32] {
-        &self.params[dispatch.params.clone()]
+        self.params.get(dispatch.params.clone()).unwrap_or_default()
     }
 
     /// Buffers of which windows are bound.
@@ -205,14 +207,28 @@ impl Plan {
 }
 
 /// Plans under construction: buffers and commands, with equal variants and bindings kept once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Draft {
     pub plan: Plan,
+    /// Most workgroups along an axis: where a kernel has more, they are spread over two.
+    workgroups: u64,
     variants: HashMap<Variant, usize>,
     bindings: HashMap<Vec<BufferId>, usize>,
 }
 
+impl Default for Draft {
+    /// For any device.
+    fn default() -> Self {
+        Self::new(u64::MAX)
+    }
+}
+
 impl Draft {
+    /// A plan for a device that allows so many workgroups along an axis.
+    pub fn new(workgroups: u64) -> Self {
+        Self { plan: Plan::default(), workgroups, variants: HashMap::new(), bindings: HashMap::new() }
+    }
+
     /// Lets a buffer be at least so long.
     pub fn widen(&mut self, id: BufferId, words: u64) {
         let buffer = &mut self.plan.buffers[id.0];
@@ -230,6 +246,8 @@ impl Draft {
 
     /// With the rows that it multiplies beginning at word `window` of their buffer.
     pub fn dispatch_window(&mut self, variant: Variant, bindings: Vec<BufferId>, window: u64, params: &[u32]) {
+        let variant = kernels::wrapped(variant, params, self.workgroups);
+        let params = &*kernels::wrapped_params(&variant, params, self.workgroups);
         let maxima = |binding: usize, at, count| self.plan.maximum(bindings[binding], at, count);
         let needs = kernels::needs(&variant, params, &maxima);
         let flop = kernels::flop(&variant, params, &maxima);

@@ -73,10 +73,7 @@ impl Program {
     pub fn run(&self) -> Result<()> {
         match (&self.executor, self.device.gpu_ref()) {
             (Executor::Gpu(recorder), Some(gpu)) => recorder.submit(gpu, &self.plan),
-            (Executor::Cpu(runner), _) => {
-                runner.run(&self.plan);
-                Ok(())
-            }
+            (Executor::Cpu(runner), _) => runner.run(&self.plan),
             (Executor::Gpu(_), None) => Err(Error::OtherDevice { tensor: "program".to_owned() }),
         }
     }
@@ -89,7 +86,7 @@ impl Program {
     pub fn profile(&self) -> Result<Profile> {
         let seconds = match (&self.executor, self.device.gpu_ref()) {
             (Executor::Gpu(recorder), Some(gpu)) => recorder.profile(&self.device, gpu, &self.plan)?,
-            (Executor::Cpu(runner), _) => runner.profile(&self.plan),
+            (Executor::Cpu(runner), _) => runner.profile(&self.plan)?,
             (Executor::Gpu(_), None) => return Err(Error::OtherDevice { tensor: "program".to_owned() }),
         };
         Ok(Profile::new(&self.plan, &seconds))
@@ -162,6 +159,8 @@ fn check_kinds(plan: &Plan, memory: &[Storage]) -> Result<()> {
         for (&(name, access), id) in variant.kernel.row().bindings.iter().zip(bindings) {
             let is_right = match &memory[id.0] {
                 Storage::Cpu(_) => true,
+                // Plans have each part as a buffer of its own.
+                Storage::Parts(_) => false,
                 Storage::Texture(_) => access == Access::Matrix && variant.texture,
                 memory @ Storage::Gpu(_) if access == Access::Rows && variant.uniform => {
                     memory.is_windowed(plan.buffers()[id.0].words)

@@ -131,7 +131,7 @@ impl Tape<'_> {
             }
             Operation::Embedding { embedding, indices, .. } => {
                 if let Some(dy) = dy.filter(|_| trains) {
-                    let target = layer::gradient_buffer(plan, embedding.parameters());
+                    let (target, _) = layer::gradient_parts(plan, embedding.parameters()).at(0);
                     scatter_add(plan, &dy, indices, target, [embedding.symbols(), embedding.features()]);
                 }
             }
@@ -262,7 +262,7 @@ fn linear_backward(
     if !trains {
         return Ok(());
     }
-    let target = layer::gradient_buffer(plan, &training.parameters);
+    let target = layer::gradient_parts(plan, &training.parameters);
     let params = OuterParams {
         m: outputs as u32,
         n: inputs as u32,
@@ -276,9 +276,9 @@ fn linear_backward(
         accumulate: 1,
         ..Default::default()
     };
-    layer::outer(plan, [dy.buffer, x.buffer, none, target], &params);
+    layer::outer(plan, [dy.buffer, x.buffer, none], (&target, 0), &params);
     if training.biased {
-        layer::sum_rows(plan, dy.buffer, none, target, dy.offset, outputs, inputs * outputs, &params);
+        layer::sum_rows(plan, [dy.buffer, none], (&target, inputs * outputs), (dy.offset, outputs), &params);
     }
     Ok(())
 }

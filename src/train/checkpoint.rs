@@ -58,8 +58,8 @@ impl Trainer {
     ///
     /// # Errors
     /// [`File`](Error::File), [`Diverged`](Error::Diverged) where training has failed: the weights of before are not
-    /// worth losing an older file for, [`Value`](Error::Value) for a note whose name begins with `wgrnn.`, and for two states or blocks of
-    /// parameters of one name, [`NotFinite`](Error::NotFinite) for a state that is not finite, [`Gpu`](Error::Gpu).
+    /// worth losing an older file for, [`Value`](Error::Value) for a note whose name begins with `wgrnn.` and for two states of
+    /// one name, [`NotFinite`](Error::NotFinite) for a state that is not finite, [`Gpu`](Error::Gpu).
     pub fn save(&self, path: impl AsRef<Path>, notes: &HashMap<String, String>) -> Result<()> {
         replace(path.as_ref(), &block_on(self.to_safetensors_async(notes))?)
     }
@@ -115,8 +115,9 @@ impl Trainer {
     ///
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors), [`MissingWeight`](Error::MissingWeight),
-    /// [`LeftOver`](Error::LeftOver), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) for another
-    /// optimiser or cell, and for numbers that no training gives: squares less than 0, a step or a progress that can't be.
+    /// [`LeftOver`](Error::LeftOver), [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite),
+    /// [`Value`](Error::Value) for another optimiser or cell, and for numbers that no training gives: squares less than 0, a
+    /// step or a progress that can't be.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
         self.load_safetensors(&read_file(path.as_ref())?).map_err(of_file(path.as_ref()))
     }
@@ -191,13 +192,10 @@ impl Trainer {
                 }
                 moments.push(array);
             }
-            if let Some(config) = &trained.config {
-                equations::check(&archive.notes, config, &trained.name, Extent::Whole)?;
-            }
         }
         let mut states = Vec::new();
         for (name, state) in &self.states {
-            let zeros = State::zeros(&state.config, state.batch);
+            let zeros = State::zeros(&state.config, state.batch)?;
             let mut three = |part: &str, like: &Array3<f32>| {
                 let array = reader.array(format!("{STATE}{name}.{part}"), like.shape())?;
                 let got = array.shape().to_vec();
@@ -222,6 +220,11 @@ impl Trainer {
             let states: Vec<_> = self.states.iter().map(|(name, _)| format!("'{name}'")).collect();
             let expected = format!("a training of {} with the states [{}]", blocks.join(", "), states.join(", "));
             return Err(Error::LeftOver { tensors: left, expected });
+        }
+        for trained in &self.trained {
+            if let Some(config) = &trained.config {
+                equations::check(&archive.notes, config, &trained.name, Extent::Whole)?;
+            }
         }
         let notes = own_notes(archive.notes);
         Ok(Checkpoint { step, seed, weights, moments, states, progress, notes })

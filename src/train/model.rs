@@ -88,9 +88,11 @@ impl Model {
         let features = config.rnn.input_size();
         let matrix = |rows: usize, columns: usize, bound: f32, seed: u32| {
             let mut generator = Mt::new(seed);
-            let uniform = || (generator.next_u32() >> 8) as f32 / 8_388_608.0 - 1.0;
-            crate::tensor::elements(&[rows, columns])?;
-            Ok(Array2::from_shape_simple_fn((rows, columns), uniform) * bound)
+            let uniform = || ((generator.next_u32() >> 8) as f32 / 8_388_608.0 - 1.0) * bound;
+            let count = crate::tensor::elements(&[rows, columns])?;
+            let numbers = crate::memory::collected("weights", count, std::iter::repeat_with(uniform).take(count))?;
+            Array2::from_shape_vec((rows, columns), numbers)
+                .map_err(|_| Error::shape("weights", [rows, columns], [count]))
         };
         let rnn = Rnn::trainable(device, &config.rnn, &RnnWeights::init(&config.rnn, seed)?)?;
         let embedding = match config.input {
@@ -214,9 +216,9 @@ impl Model {
             .try_for_each(|(name, parameters)| trainer.name(&format!("{prefix}{name}"), parameters))
     }
 
-    /// Reads its weights from a safetensors file, such as a checkpoint, whose names begin with `prefix`. Other tensors under the
-    /// prefix are an error, but for what a checkpoint has for training: [`Model::load_partial`] leaves them out. So is a file that
-    /// says that its recurrent layers are of another cell. All is looked at before the first weight is changed.
+    /// Reads its weights from a safetensors file, such as a checkpoint, whose names begin with `prefix`. Other tensors under
+    /// the prefix are an error, but for what a checkpoint has for training: [`Model::load_partial`] leaves them out. So is a
+    /// file that says that its recurrent layers are of another cell. All is looked at before the first weight is changed.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or one of another format,
@@ -279,13 +281,13 @@ impl Model {
             }
             all.push((parameters, arrays));
         }
-        equations::check(&archive.notes, self.rnn.config(), &format!("{prefix}rnn."), extent)?;
         let names = archive.names().into_iter().filter(|name| name.starts_with(prefix) && !own.contains(*name));
         let left: Vec<String> = names.filter(|name| is_own(name)).map(str::to_owned).collect();
         if extent == Extent::Whole && !left.is_empty() {
             let parts = self.parameters().iter().map(|(part, _)| format!("'{prefix}{part}'")).collect::<Vec<_>>();
             return Err(Error::LeftOver { tensors: left, expected: format!("a model of {}", parts.join(", ")) });
         }
+        equations::check(&archive.notes, self.rnn.config(), &format!("{prefix}rnn."), extent)?;
         for (parameters, arrays) in all {
             parameters.write(&arrays)?;
         }
@@ -348,7 +350,7 @@ impl Targets {
     /// # Errors
     /// [`Value`](Error::Value) where one is no class, or all are ignored, [`Shape`](Error::Shape).
     pub fn write<D: Dimension>(&self, targets: ArrayView<'_, u32, D>) -> Result<()> {
-        let classes = self.classes as u32;
+        let classes = u32::try_from(self.classes).unwrap_or(u32::MAX);
         if let Some((i, target)) =
             targets.iter().enumerate().find(|(_, target)| **target >= classes && **target != IGNORED)
         {

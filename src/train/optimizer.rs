@@ -83,7 +83,7 @@ impl Optimizer {
     }
 
     /// Whether a step may overflow though weights, moments and gradients are below 10¹² and the rate is at most 1,000: then
-    /// every step is tried before it is taken. Else Adam's m/(1 − β₁ᵗ) is below 10²⁰, and divided by ε times the rate below 10³⁵.
+    /// every step is tried before it is taken. Else Adam's m/(1 − β₁ᵗ) is below 10²⁰, and rate · that / ε below 10³⁵.
     pub(crate) fn is_wary(&self) -> bool {
         match *self {
             Self::Sgd { weight_decay, .. } => weight_decay > 1.0,
@@ -206,14 +206,17 @@ impl LearningRate {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let rates = match *self {
-            Self::Constant(rate) => [rate; 2],
-            Self::Step { rate, factor, .. } | Self::Exponential { rate, factor } => [rate, factor],
-            Self::Cosine { rate, least, .. } => [rate, least],
+        let (rates, factor) = match *self {
+            Self::Constant(rate) => ([rate; 2], 1.0),
+            Self::Step { rate, factor, .. } | Self::Exponential { rate, factor } => ([rate; 2], factor),
+            Self::Cosine { rate, least, .. } => ([rate, least], 1.0),
         };
-        match rates.into_iter().find(|rate| !(*rate >= 0.0 && (*rate as f32).is_finite())) {
-            Some(rate) => Err(Error::value("learning rate", "at least 0, and finite as a 32-bit float", rate)),
-            None => Ok(()),
+        if let Some(rate) = rates.into_iter().find(|rate| !(*rate >= 0.0 && (*rate as f32).is_finite())) {
+            return Err(Error::value("learning rate", "at least 0, and finite as a 32-bit float", rate));
         }
+        if !(factor >= 0.0 && factor.is_finite()) {
+            return Err(Error::value("factor of the learning rate", "finite and at least 0", factor));
+        }
+        Ok(())
     }
 }

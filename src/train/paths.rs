@@ -8,15 +8,15 @@ use crate::plan::{BufferId, Region, Trace, Value};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Whom a value depends on.
+/// What a value depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Depends {
-    /// On inputs only.
-    OnInputs,
-    /// On frozen parameters.
-    OnFrozen,
-    /// On parameters that are trained, or on a value whose gradient is wanted.
-    OnTrained,
+    /// Inputs only.
+    Inputs,
+    /// Frozen parameters, at most.
+    Frozen,
+    /// Parameters that are trained, or a value whose gradient is wanted.
+    Trained,
 }
 
 /// Part of what an operation reads, and the operation that wrote it; none where it was there before.
@@ -117,7 +117,7 @@ impl Paths {
                 used.entry(region.buffer).or_default().push(region.range.clone());
             }
         }
-        let (depends, active) = (vec![Depends::OnInputs; traces.len()], vec![false; traces.len()]);
+        let (depends, active) = (vec![Depends::Inputs; traces.len()], vec![false; traces.len()]);
         Self { sources, beside, depends, active, overwritten, wanted: Vec::new() }
     }
 
@@ -148,11 +148,11 @@ impl Paths {
         Ok(())
     }
 
-    /// On whom each operation's results depend.
+    /// On what each operation's results depend.
     fn depend(&mut self, tape: &Tape<'_>) {
         for (i, trace) in tape.plan.traces.iter().enumerate() {
-            let own = trace.parameters.as_ref().map_or(Depends::OnInputs, |parameters| {
-                if tape.is_frozen(parameters) { Depends::OnFrozen } else { Depends::OnTrained }
+            let own = trace.parameters.as_ref().map_or(Depends::Inputs, |parameters| {
+                if tape.is_frozen(parameters) { Depends::Frozen } else { Depends::Trained }
             });
             if !trace.discrete {
                 self.depends[i] = self.sources[i].iter().map(|source| self.of(source)).fold(own, Depends::max);
@@ -163,9 +163,9 @@ impl Paths {
     fn of(&self, source: &Source) -> Depends {
         let same = |wanted: &Source| wanted.writer == source.writer && wanted.region.overlaps(&source.region);
         if self.wanted.iter().flatten().any(same) {
-            return Depends::OnTrained;
+            return Depends::Trained;
         }
-        source.writer.map_or(Depends::OnInputs, |writer| self.depends[writer])
+        source.writer.map_or(Depends::Inputs, |writer| self.depends[writer])
     }
 
     /// The operations that gradients reach, from the losses on.
@@ -176,14 +176,14 @@ impl Paths {
             if let Some(Operation::Gradient { given, .. }) = operation {
                 if !given {
                     self.check_targets(tape, i)?;
-                } else if self.depends[i] == Depends::OnInputs {
+                } else if self.depends[i] == Depends::Inputs {
                     let expected = "that of a value which depends on trainable layers, or whose gradient is wanted";
                     let got = format!("one of a value that depends on neither, in {}", name(tape, i));
                     return Err(Error::value("gradient given", expected, got));
                 }
                 reached[i] = true;
             }
-            if !reached[i] || self.depends[i] != Depends::OnTrained {
+            if !reached[i] || self.depends[i] != Depends::Trained {
                 continue;
             }
             if operation.is_none() {
@@ -203,7 +203,7 @@ impl Paths {
     }
 
     fn check_targets(&self, tape: &Tape<'_>, i: usize) -> Result<()> {
-        if self.beside[i].iter().all(|source| self.of(source) != Depends::OnTrained) {
+        if self.beside[i].iter().all(|source| self.of(source) != Depends::Trained) {
             return Ok(());
         }
         let origins = self.origins(tape, i, &self.beside[i]);
@@ -325,7 +325,7 @@ impl Paths {
     pub fn needs(&self, i: usize, value: &Value) -> bool {
         let region = Region::from(value);
         let mut sources = self.sources[i].iter().filter(|source| source.region.overlaps(&region));
-        sources.any(|source| self.of(source) == Depends::OnTrained)
+        sources.any(|source| self.of(source) == Depends::Trained)
     }
 
     /// What operation `i` wrote over things that had been used before, whose gradients end there.

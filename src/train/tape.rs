@@ -2,7 +2,9 @@
 
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
-use crate::kernels::{CrossEntropyParams, DropoutParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant};
+use crate::kernels::{
+    CrossEntropyParams, DropoutParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant, row_tile,
+};
 use crate::layer::{self, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
 use crate::plan::{BufferId, PlanBuilder, Value};
@@ -343,7 +345,9 @@ impl<'m> Tape<'m> {
             ..Default::default()
         };
         let bindings = vec![logits.buffer, targets.buffer, count, losses, gradient.buffer];
-        self.plan.draft.dispatch(self.variant(Kernel::CrossEntropy), bindings, &params.words());
+        let tile = row_tile(Kernel::CrossEntropy, columns, self.plan.device().plan_limits().trips);
+        let variant = Variant { tile, ..self.variant(Kernel::CrossEntropy) };
+        self.plan.draft.dispatch(variant, bindings, &params.words());
         self.plan.record("cross_entropy", &[logits], &[]).beside.push(targets.into());
         self.add_loss(logits, losses, m, count, gradient)
     }

@@ -105,9 +105,8 @@ impl Trainer {
         let device = tape.device().clone();
         let mut trained = Vec::new();
         for (i, (frozen, parameters)) in blocks.into_iter().enumerate() {
-            let words = parameters.len() as u64;
             let names = if frozen { &[] } else { options.optimizer.moments() };
-            let moments = names.iter().map(|&name| Ok((name, Storage::zeros(&device, name, words)?)));
+            let moments = names.iter().map(|&name| Ok((name, parameters.beside(name)?)));
             let config = rnn_of(&tape, &parameters).map(|rnn| rnn.config().clone());
             let moments = moments.collect::<Result<_>>()?;
             trained.push(Trained { name: format!("{i}."), frozen, moments, parameters, config, seen: 0 });
@@ -148,8 +147,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// A state that is carried from step to step, to be kept in checkpoints too. Each needs a name of its own: with two of one name
-    /// there is no checkpoint.
+    /// A state that is carried from step to step, to be kept in checkpoints too. Each needs a name of its own: with two of
+    /// one name there is no checkpoint.
     pub fn keep_state(&mut self, name: &str, state: &DeviceState) {
         // The same once more is no second one.
         if !self.states.iter().any(|(known, kept)| known == name && kept.h.is(&state.h)) {
@@ -160,8 +159,9 @@ impl Trainer {
     /// One step on what the inputs hold now: loss, gradients, weights. On a GPU the work is submitted.
     ///
     /// # Errors
-    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain, [`Value`](Error::Value) after 2³² − 2 steps. A loss, a gradient or a new
-    /// weight that is not finite is no error here: the step is not taken, nor any after it, and [`Trainer::progress`] reports it.
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain, [`Value`](Error::Value) after 2³² − 2 steps. A loss, a gradient
+    /// or a new weight that is not finite is no error here: the step is not taken, nor any after it, and
+    /// [`Trainer::progress`] reports it.
     pub fn step(&mut self) -> Result<()> {
         if self.step >= LAST_STEP {
             return Err(Error::value("steps of a training", format!("at most {LAST_STEP}"), "one more"));
@@ -311,31 +311,33 @@ fn emit_step(tape: &mut Tape<'_>, options: &TrainerOptions, trained: &[Trained],
     let status = tape.plan.tensor(status)?.buffer;
     let plan = &mut tape.plan;
     let trained: Vec<_> = trained.iter().filter(|block| !block.frozen).collect();
-    let parts = plan.own("squared norms", trained.len() as u64);
+    let gradients: Vec<_> = trained.iter().map(|block| crate::layer::gradient_parts(plan, &block.parameters)).collect();
+    let count = gradients.iter().map(|gradients| gradients.all().len()).sum();
+    let parts = plan.own("squared norms", count as u64);
     let squares = plan.own("squared norm", 1);
     let control = plan.own("control", 3);
-    for (i, block) in trained.iter().enumerate() {
-        let gradients = crate::layer::gradient_buffer(plan, &block.parameters);
-        sum(plan, (gradients, 0), block.parameters.len(), 1, None, (parts, i));
+    for (i, part) in gradients.iter().flat_map(|gradients| gradients.all()).enumerate() {
+        sum(plan, (part.buffer, 0), part.words, 1, None, (parts, i));
     }
-    sum(plan, (parts, 0), trained.len(), 0, None, (squares, 0));
+    sum(plan, (parts, 0), count, 0, None, (squares, 0));
     let max_norm = if let Clip::Norm(most) = options.clip { most.to_bits() } else { 0 };
     let variant = Variant::new(Kernel::Guard, ALONE, plan.device().panel());
     let params = GuardParams { max_norm, wary: options.optimizer.is_wary().into(), ..Default::default() };
     plan.draft.dispatch(variant, vec![hyper, loss, squares, status, control], &params.words());
     let mut updates = Vec::new();
-    for block in trained {
+    for (block, gradients) in trained.iter().zip(&gradients) {
         let count = block.parameters.len();
-        let gradients = crate::layer::gradient_buffer(plan, &block.parameters);
-        let weights = plan.external("parameters", block.parameters.values(), count as u64);
-        let mut bindings = vec![gradients, hyper, control, weights];
-        let moments = block.moments.iter().map(|(name, storage)| plan.external(name, storage, count as u64));
-        bindings.extend(moments.collect::<Vec<_>>());
-        if block.moments.is_empty() {
-            bindings.push(plan.workspace("no momentum", 1));
+        let weights = plan.parts("parameters", block.parameters.values(), count);
+        let moments: Vec<_> = block.moments.iter().map(|(name, storage)| plan.parts(name, storage, count)).collect();
+        for (i, part) in gradients.all().iter().enumerate() {
+            let mut bindings = vec![part.buffer, hyper, control, weights.all()[i].buffer];
+            bindings.extend(moments.iter().map(|moment| moment.all()[i].buffer));
+            if moments.is_empty() {
+                bindings.push(plan.workspace("no momentum", 1));
+            }
+            bindings.push(status);
+            updates.push((bindings, part.words));
         }
-        bindings.push(status);
-        updates.push((bindings, count));
     }
     // All blocks are tried before the first one is changed.
     for trial in [true, false] {

@@ -42,8 +42,8 @@ impl<'a> Archive<'a> {
     /// A tensor as 32-bit floats, if it is there.
     ///
     /// # Errors
-    /// [`Safetensors`](Error::Safetensors) for a type that is none of floats, [`Value`](Error::Value) for a number of 64 bits that is beyond
-    /// 32 of them.
+    /// [`Safetensors`](Error::Safetensors) for a type that is not of floats, [`Value`](Error::Value) for a 64-bit number
+    /// that 32 bits can't hold.
     pub fn tensor(&self, name: &str) -> Result<Option<ArrayD<f32>>> {
         let Ok(view) = self.file.tensor(name) else { return Ok(None) };
         let data = view.data();
@@ -62,8 +62,8 @@ impl<'a> Archive<'a> {
         array.map(Some).map_err(|_| Error::Safetensors(format!("{name}: its data is not {:?}", view.shape())))
     }
 
-    /// The error that tensors are missing, the first of which is `prefix` and then `name`: with what the file has instead. `own` says which
-    /// names after the prefix count, `more` which are missing too.
+    /// The error that tensors are missing, the first of which is `prefix` and then `name`: with what the file has instead.
+    /// `own` says which names after the prefix count, `more` which are missing too.
     pub fn missing(&self, prefix: &str, name: &str, more: &[String], own: impl Fn(&str) -> bool) -> Error {
         let names = self.names();
         let under: Vec<&str> = names.iter().copied().filter(|n| n.strip_prefix(prefix).is_some_and(&own)).collect();

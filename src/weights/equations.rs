@@ -40,8 +40,12 @@ fn facts(config: &RnnConfig) -> Facts {
         Direction::Reverse => "reverse",
         Direction::Bidirectional => "bidirectional",
     };
-    let activations = matches!(config.cell, Cell::Elman(_) | Cell::IndRnn(_) | Cell::Lstm | Cell::Gru(_))
-        .then(|| config.form().activations().map(|activation| activation.to_string()).join(", "));
+    let activations = match config.cell {
+        Cell::Elman(activation) | Cell::IndRnn(activation) => Some(activation.to_string()),
+        Cell::Lstm => Some(config.form().activations().map(|activation| activation.to_string()).join(", ")),
+        Cell::Gru(_) => Some(config.form().activations().map(|activation| activation.to_string())[..2].join(", ")),
+        _ => None,
+    };
     let bounds = |clip: CellClip| {
         let nan = if clip.propagates_nan { ", NaN stays NaN" } else { "" };
         format!("from {} to {}{nan}", clip.low.get(), clip.high.get())
@@ -75,7 +79,8 @@ pub(crate) fn check(
     let damaged = |error| Error::Safetensors(format!("its note '{}' is damaged: {error}", key(prefix)));
     let theirs: Facts = serde_json::from_str(note).map_err(damaged)?;
     let ours = facts(config);
-    for name in ours.keys().chain(theirs.keys()) {
+    // What says most comes first.
+    for name in ["cell", "direction"].into_iter().chain(ours.keys().chain(theirs.keys()).map(String::as_str)) {
         let [expected, got] = [&ours, &theirs].map(|facts| facts.get(name).map_or("none", String::as_str));
         // The forward half of both directions has the names of a forward layer.
         let is_half = name == "direction" && (expected, got) == ("forward", "bidirectional");

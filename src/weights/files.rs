@@ -30,16 +30,11 @@ impl RnnWeights {
     /// # Errors
     /// As [`RnnWeights::load`].
     pub fn from_safetensors(bytes: &[u8], config: &RnnConfig, prefix: &str) -> Result<Self> {
-        let (weights, left) = Self::extract(bytes, config, prefix, Extent::Whole)?;
-        if !left.is_empty() {
-            let left = left.into_iter().map(|name| format!("{prefix}{name}")).collect();
-            return Err(Error::LeftOver { tensors: left, expected: wanted(config) });
-        }
-        Ok(weights)
+        Self::extract(bytes, config, prefix, Extent::Whole).map(|(weights, _)| weights)
     }
 
-    /// Part of what a file has: as many layers, directions and heads as the configuration. The names of the recurrent tensors that were left out
-    /// come with the weights, without the prefix.
+    /// Part of what a file has: as many layers, directions and heads as the configuration. The names of the recurrent
+    /// tensors that were left out come with the weights, without the prefix.
     ///
     /// ```
     /// # fn main() -> wgrnn::Result<()> {
@@ -103,22 +98,24 @@ impl RnnWeights {
         });
         let weights = weights.map_err(rename)?;
         weights.check(config)?;
-        equations::check(&archive.notes, config, prefix, extent)?;
         let names = archive.names().into_iter().filter_map(|name| name.strip_prefix(prefix));
-        let left = names.filter(|name| is_recurrent(name) && !own.contains(*name)).map(str::to_owned).collect();
+        let left: Vec<_> = names.filter(|name| is_recurrent(name) && !own.contains(*name)).map(str::to_owned).collect();
+        if extent == Extent::Whole && !left.is_empty() {
+            let tensors = left.into_iter().map(|name| format!("{prefix}{name}")).collect();
+            return Err(Error::LeftOver { tensors, expected: wanted(config) });
+        }
+        equations::check(&archive.notes, config, prefix, extent)?;
         Ok((weights, left))
     }
 
-    /// As a safetensors file with PyTorch's names, each after `prefix`; a note says what the cell is where that is known: of
-    /// weights that [`RnnWeights::init`], [`RnnWeights::load`], [`RnnWeights::from_named`] or [`Rnn::weights`](crate::Rnn::weights) gave.
+    /// As a safetensors file with PyTorch's names, each after `prefix`. A note says what the cell is where that is known: of
+    /// weights that [`RnnWeights::init`], [`RnnWeights::load`], [`RnnWeights::from_named`] or
+    /// [`Rnn::weights`](crate::Rnn::weights) gave. [`RnnWeights::new`] knows arrays only.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) for layers with more directions than two, [`Safetensors`](Error::Safetensors).
+    /// [`Value`](Error::Value) where a layer has neither one direction nor two.
     pub fn to_safetensors(&self, prefix: &str) -> Result<Vec<u8>> {
-        let most = 2 * self.heads;
-        if let Some(tracks) = self.layers.iter().map(Vec::len).find(|&tracks| tracks > most) {
-            return Err(Error::value("weights", format!("at most {most} directions and heads of a layer"), tracks));
-        }
+        self.check_names()?;
         let named = self.named().map(|(name, array)| (format!("{prefix}{name}"), array));
         serialize(named, self.equations_note(prefix))
     }
@@ -128,8 +125,8 @@ impl RnnWeights {
         self.equations.as_ref().map(|note| HashMap::from([(equations::key(prefix), note.clone())]))
     }
 
-    /// Writes them to a file, beside it first and then in its place: whatever goes wrong, the old file stays whole. A link is
-    /// followed, and the file's permissions are kept.
+    /// Writes them to a file, beside it first and then in its place: whatever goes wrong, the old file stays whole. A
+    /// symbolic link is followed, and permissions are kept; other hard links of the file keep the old content.
     ///
     /// # Errors
     /// [`File`](Error::File); [`NotFinite`](Error::NotFinite), [`Shape`](Error::Shape) and [`Value`](Error::Value) for

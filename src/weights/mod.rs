@@ -89,7 +89,24 @@ impl RnnWeights {
         &self.layers
     }
 
-    /// All tensors by PyTorch's names, in its order: the block of a trainable layer.
+    /// Whether every tensor has a name of its own: PyTorch's names know two directions.
+    pub(crate) fn check_names(&self) -> Result<()> {
+        if self.heads == 0 {
+            return Err(Error::value("heads of weights", "at least 1", 0));
+        }
+        let has_names =
+            |tracks: usize| tracks == self.heads || tracks.checked_div(2) == Some(self.heads) && tracks % 2 == 0;
+        match self.layers.iter().enumerate().find(|(_, directions)| !has_names(directions.len())) {
+            Some((layer, directions)) => {
+                let expected = format!("one direction or two, of {} heads each", self.heads);
+                Err(Error::value(format!("weights of layer {layer}"), expected, directions.len()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// All tensors by PyTorch's names, in its order: the block of a trainable layer. Names of more than two directions, which
+    /// no layer has, repeat themselves.
     pub fn named(&self) -> impl Iterator<Item = (String, ndarray::ArrayViewD<'_, f32>)> {
         let heads = self.heads;
         self.layers.iter().enumerate().flat_map(move |(layer, directions)| {
@@ -191,33 +208,35 @@ impl RnnWeights {
     /// Refuses weights that no configuration has, or that are not finite: a file of them could never be loaded.
     fn check_loadable(&self) -> Result<()> {
         let first = self.layers.first().and_then(|directions| directions.first());
-        let first = first.ok_or_else(|| Error::value("weights", "one layer at least", "none"))?.tensors();
-        let rows = |tensors: &[(&str, Option<ndarray::ArrayViewD<'_, f32>>); 10]| {
-            tensors[0].1.as_ref().map_or(0, |w| w.shape()[0])
-        };
+        let first = first.ok_or_else(|| Error::value("weights", "one layer at least", "none"))?;
+        let (rows, state) = (first.w.nrows(), first.r.ncols());
         for (layer, directions) in self.layers.iter().enumerate() {
-            if directions.len() != self.layers[0].len() || directions.len() % self.heads.max(1) != 0 {
-                let got = format!("{} in layer {layer}", directions.len());
-                let expected = format!("as many of {} heads in every layer", self.heads);
+            let count = directions.len();
+            if count != self.layers[0].len() || ![self.heads, self.heads.saturating_mul(2)].contains(&count) {
+                let got = format!("{count} directions and heads in layer {layer}");
+                let expected = format!("one or two of {} heads, and as many in every layer", self.heads);
                 return Err(Error::value("directions", expected, got));
             }
             for (track, weights) in directions.iter().enumerate() {
-                let tensors = weights.tensors();
-                for ((kind, array), (_, like)) in tensors.iter().zip(&first) {
+                for ((kind, array), (_, like)) in weights.tensors().iter().zip(&first.tensors()) {
                     let name = tensor_name(self.heads, kind, layer, track);
-                    match (array, like) {
-                        (Some(array), Some(like)) => {
-                            check_finite(&name, array.iter())?;
-                            // Only what a layer reads may differ in width.
-                            let same = array.shape() == like.shape()
-                                || layer > 0 && *kind == KINDS[0] && array.shape()[0] == rows(&first);
-                            if !same {
-                                return Err(Error::shape(name, like.shape(), array.shape()));
-                            }
-                        }
+                    let (array, like) = match (array, like) {
+                        (Some(array), Some(like)) => (array, like),
                         (Some(array), None) => return Err(Error::shape(name, "none", array.shape())),
                         (None, Some(_)) => return Err(Error::MissingWeight(name)),
-                        (None, None) => {}
+                        (None, None) => continue,
+                    };
+                    check_finite(&name, array.iter())?;
+                    let mut expected = like.shape().to_vec();
+                    match *kind {
+                        // Layers above read what those below give, which R says where it is no diagonal.
+                        "weight_ih" if layer > 0 && state > 1 => expected[1] = count * state,
+                        "weight_ih" if layer > 0 => expected[1] = array.shape()[1],
+                        "weight_ih" | "weight_hr" | "norm_c" | "norm_bias_c" => {}
+                        _ => expected[0] = rows,
+                    }
+                    if array.shape() != expected {
+                        return Err(Error::shape(name, expected, array.shape()));
                     }
                 }
             }
@@ -273,16 +292,24 @@ pub(crate) struct Offsets {
     pub words: usize,
 }
 
+/// Words of a direction's tensors, or a head's.
+fn track_words(config: &RnnConfig, layer: usize) -> u64 {
+    let words = |shape: &Vec<usize>| shape.iter().fold(1, |words: u64, &axis| words.saturating_mul(axis as u64));
+    let shapes = tensor_shapes(config, layer);
+    shapes.iter().filter_map(|(_, shape)| shape.as_ref()).fold(0, |sum, shape| sum.saturating_add(words(shape)))
+}
+
+/// Words of all weights.
+pub(crate) fn weight_words(config: &RnnConfig) -> u64 {
+    let above = (config.layers as u64 - 1).saturating_mul(track_words(config, 1));
+    track_words(config, 0).saturating_add(above).saturating_mul(config.tracks() as u64)
+}
+
 /// The offsets of a layer's first direction; the next one's are `words` further.
 pub(crate) fn offsets(config: &RnnConfig, layer: usize) -> Offsets {
-    let words = |layer| -> usize {
-        tensor_shapes(config, layer)
-            .iter()
-            .filter_map(|(_, shape)| shape.as_ref())
-            .map(|s| s.iter().product::<usize>())
-            .sum()
-    };
-    let mut at: usize = (0..layer).map(|layer| config.tracks() * words(layer)).sum();
+    let words = |layer| track_words(config, layer) as usize;
+    // Layers above the lowest are alike.
+    let mut at = if layer == 0 { 0 } else { config.tracks() * (words(0) + (layer - 1) * words(1)) };
     let [w, r, b_w, b_r, w_hr, peepholes, norm @ ..] = tensor_shapes(config, layer).map(|(_, shape)| {
         shape.map(|shape| {
             at += shape.iter().product::<usize>();
@@ -353,7 +380,7 @@ fn tensor_shapes(config: &RnnConfig, layer: usize) -> [(&'static str, Option<Vec
 
 /// PyTorch's name: `weight_ih_l0`, `weight_ih_l0_reverse`; with heads, which it has not, `weight_ih_l0_head1`.
 fn tensor_name(heads: usize, kind: &str, layer: usize, track: usize) -> String {
-    let reverse = if track >= heads { "_reverse" } else { "" };
+    let reverse = if track >= heads.max(1) { "_reverse" } else { "" };
     let head = if heads > 1 { format!("_head{}", track % heads) } else { String::new() };
     format!("{kind}_l{layer}{reverse}{head}")
 }

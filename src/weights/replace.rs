@@ -78,7 +78,8 @@ fn in_folder(folder: &Path) -> impl Fn(io::Error) -> io::Error {
 }
 
 /// Files beside their target: nameless where the system has such, so that a process that is killed leaves none, and named
-/// only to be moved. A name is locked by who has it; one that nobody has locked was left by a process that was killed, and is taken away.
+/// only to be moved. Whoever has a name locks it; one that nobody has locked was left by a process that was killed, and is
+/// taken away.
 #[cfg(unix)]
 mod beside {
     use super::in_folder;
@@ -96,30 +97,50 @@ mod beside {
     pub fn put(folder: &Path, target: &Path, bytes: &[u8], old: Option<&Metadata>) -> io::Result<()> {
         let name = folder.join(name(target));
         take_away(&name)?;
-        match nameless(folder) {
-            Some(file) => {
-                fill(&file, bytes, old)?;
-                // Where there are no locks, age tells what was left behind.
-                _ = file.lock();
-                claim(&name, || link(&file, &name))?;
-                Named(&name).become_file(target)?;
-            }
-            None => {
-                let file = claim(&name, || {
-                    let file =
-                        OpenOptions::new().write(true).create_new(true).open(&name).map_err(in_folder(folder))?;
-                    _ = file.lock();
-                    // Whoever came between took it for one that was left behind.
-                    if is_at(&file, &name)? { Ok(file) } else { Err(ErrorKind::AlreadyExists.into()) }
-                })?;
-                let named = Named(&name);
-                fill(&file, bytes, old)?;
-                named.become_file(target)?;
-            }
+        if !put_nameless(folder, &name, target, bytes, old)? {
+            put_named(folder, &name, target, bytes, old)?;
         }
         // The file is whole by now; what is left is for the folder to know of it even if the power fails.
         _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
+    }
+
+    /// By a file that gets its name when it is whole; false where the system has no such files.
+    fn put_nameless(
+        folder: &Path,
+        name: &Path,
+        target: &Path,
+        bytes: &[u8],
+        old: Option<&Metadata>,
+    ) -> io::Result<bool> {
+        let Some(file) = nameless(folder) else { return Ok(false) };
+        fill(&file, bytes, old)?;
+        // Where there are no locks, age tells what was left behind.
+        _ = file.lock();
+        match claim(name, || link(&file, name)) {
+            Ok(()) => Named(name).become_file(target).map(|()| true),
+            Err(error) if error.kind() == ErrorKind::TimedOut => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// By a file that has its name from the beginning.
+    pub(super) fn put_named(
+        folder: &Path,
+        name: &Path,
+        target: &Path,
+        bytes: &[u8],
+        old: Option<&Metadata>,
+    ) -> io::Result<()> {
+        let file = claim(name, || {
+            let file = OpenOptions::new().write(true).create_new(true).open(name).map_err(in_folder(folder))?;
+            _ = file.lock();
+            // Whoever came between took it for one that was left behind.
+            if is_at(&file, name)? { Ok(file) } else { Err(ErrorKind::AlreadyExists.into()) }
+        })?;
+        let named = Named(name);
+        fill(&file, bytes, old)?;
+        named.become_file(target)
     }
 
     /// The name that a target's new file has before it is moved: always the same, so that it can be found again.
@@ -273,5 +294,39 @@ mod beside {
         file.as_file().sync_all()?;
         file.persist(target)?;
         Ok(())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// Where no file is without a name, it goes the other way.
+    #[test]
+    fn a_file_with_a_name_of_its_own_takes_the_targets_place_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, target) = (folder.path().join(".new"), folder.path().join("target"));
+        for bytes in [&b"first"[..], b"second"] {
+            beside::put_named(folder.path(), &name, &target, bytes, None).unwrap();
+            assert_eq!(std::fs::read(&target).unwrap(), bytes);
+        }
+        // What cannot become the target goes away again.
+        let taken = folder.path().join("taken");
+        std::fs::create_dir(&taken).unwrap();
+        assert!(beside::put_named(folder.path(), &name, &taken, b"third", None).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        std::thread::scope(|scope| {
+            for number in 0..6_u8 {
+                let (folder, name, target) = (folder.path(), &name, &target);
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        beside::put_named(folder, name, target, &[number; 5000], None).unwrap();
+                    }
+                });
+            }
+        });
+        let last = std::fs::read(&target).unwrap();
+        assert!(last.len() == 5000 && last.iter().all(|&number| number == last[0]));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

@@ -175,6 +175,8 @@ fn sizes_of_a_damaged_file_are_checked_before_memory_is_asked_for() {
         refused(result, &["'W'"]);
         assert!(bytes < 1 << 20, "{bytes}");
     }
+    let infinite = graph().holds(write::floats("V", &[1, 3, 1], &[0.5, f32::INFINITY, 0.5]));
+    refused(all(&infinite.node(gru("cell", &["X", "V", "R"])).file()), &["W ('V') of GRU node 'cell'", "element 1"]);
     let huge = write::node("GRU", "cell", &["X", "W", "R"], &["Y"], &[write::integer("hidden_size", 1 << 24)]);
     refused(all(&graph().node(huge).file()), &["W ('W')", "50331648"]);
 }

@@ -50,7 +50,7 @@ impl Random {
     }
 
     pub fn state(&mut self, config: &RnnConfig, batch: usize) -> State {
-        let mut state = State::zeros(config, batch);
+        let mut state = State::zeros(config, batch).unwrap();
         state.h.mapv_inplace(|_| self.number());
         if let Some(c) = &mut state.c {
             c.mapv_inplace(|_| self.number());

@@ -209,7 +209,7 @@ fn heads_that_are_not_the_layers_are_refused() {
     assert!(error.contains("3 heads"), "{error}");
     let error = RnnWeights::init(&config.clone().heads(0), 3).unwrap_err().to_string();
     assert!(error.contains("heads"), "{error}");
-    let state = State::zeros(&RnnConfig::new(Cell::Slstm, 4, UNITS), 2);
+    let state = State::zeros(&RnnConfig::new(Cell::Slstm, 4, UNITS), 2).unwrap();
     let rnn = rnn(&Device::cpu(), &config);
     let error = rnn.forward_with(Array3::zeros((1, 2, 4)).view(), Some(&state), &RnnCall::default()).unwrap_err();
     assert!(error.to_string().contains("[6, 2, 5]"), "{error}");

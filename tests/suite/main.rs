@@ -2,6 +2,7 @@
 
 mod autotune;
 mod bad_input;
+mod checkpoints;
 mod classes;
 mod common;
 mod composition;
@@ -19,10 +20,12 @@ mod heads;
 mod hostile_files;
 mod kernels;
 mod layers;
+mod limits;
 mod lost_devices;
 mod masks;
 mod norms;
 mod other_devices;
+mod places;
 mod plans;
 mod random_layers;
 mod reads;

@@ -185,7 +185,7 @@ impl Example {
     }
 
     fn initial(&self, carry: bool) -> State {
-        if carry { self.state.clone() } else { State::zeros(&self.config, BATCH) }
+        if carry { self.state.clone() } else { State::zeros(&self.config, BATCH).unwrap() }
     }
 
     /// Both passes of training.

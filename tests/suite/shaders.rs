@@ -10,8 +10,9 @@ use wgrnn::cells::{Phase, Scan};
 use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, compose};
 
 /// What other shaders include, and the trial of workgroups.
-const PARTIALS: [&str; 17] = [
+const PARTIALS: [&str; 18] = [
     "overflow",
+    "groups",
     "norm_row",
     "scan_lane",
     "activations",

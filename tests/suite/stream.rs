@@ -67,7 +67,7 @@ fn a_state_can_be_read_written_and_reset() {
         for config in configs(3, 10).into_iter().chain(configs(3, 7)) {
             let rnn = rnn(&device, &config.layers(2));
             let mut stream = rnn.stream(BATCH).unwrap();
-            let zeros = State::zeros(rnn.config(), BATCH);
+            let zeros = State::zeros(rnn.config(), BATCH).unwrap();
             assert_eq!(stream.state().read().unwrap(), zeros);
             let x = Random::new(11).array([5, BATCH, 3]);
             let first = stream.push(x.view()).unwrap();
@@ -135,7 +135,7 @@ fn a_stream_refuses_what_does_not_fit_it() {
             let error = stream.push(Array3::zeros(shape).view()).unwrap_err();
             assert!(matches!(error, Error::Shape { .. }) && error.to_string().starts_with("input:"), "{error}");
         }
-        let error = stream.state().write(&State::zeros(rnn.config(), BATCH + 1)).unwrap_err();
+        let error = stream.state().write(&State::zeros(rnn.config(), BATCH + 1).unwrap()).unwrap_err();
         assert!(matches!(error, Error::Shape { .. }) && error.to_string().starts_with("initial h:"), "{error}");
         // And goes on after.
         assert_eq!(stream.push(Array3::zeros([2, BATCH, 3]).view()).unwrap().shape(), [2, BATCH, 10]);

@@ -4,7 +4,8 @@ use crate::common::{Random, devices, dispatches, gpu, rnn};
 use ndarray::{Axis, concatenate, s};
 use wgrnn::kernels::Kernel;
 use wgrnn::{
-    Cell, Direction, Lengths, Output, Precision, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions,
+    Cell, Device, Direction, Lengths, Output, Precision, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule,
+    SessionOptions,
 };
 
 fn call() -> RnnCall {
@@ -78,6 +79,23 @@ fn chunks_of_the_input_part_do_not_stop_a_wavefront() {
     assert_eq!(dispatches(session.plan(), Kernel::Gemm), 3);
     let report = rnn.check(x.view(), None, &call).unwrap();
     assert!(report.passed(), "{report}");
+}
+
+/// The same on the CPU, where rows are looked up by numbers that must not become negative: with the options that a call has by
+/// itself, and with chunks of two steps.
+#[test]
+fn chunks_of_the_input_part_do_not_stop_a_wavefront_on_the_cpu() {
+    let rnn = rnn(&Device::cpu(), &RnnConfig::new(Cell::Lstm, 4, 8).layers(2));
+    for (steps, batch, input_part_bytes) in [(7, 3, 4 * 32 * 3 * 2), (2200, 256, call().input_part_bytes)] {
+        let x = Random::new(6).array([steps, batch, 4]);
+        let call = RnnCall { input_part_bytes, ..call() };
+        let session = rnn.session(SessionOptions { steps, batch, call: call.clone() }).unwrap();
+        assert!(dispatches(session.plan(), Kernel::Gemm) > 1);
+        let expected = rnn.forward_with(x.view(), None, &RnnCall { schedule: Schedule::Step, ..call.clone() }).unwrap();
+        let got = rnn.forward_with(x.view(), None, &call).unwrap();
+        let difference = (&got.y - &expected.y).iter().fold(0.0_f32, |most, d| most.max(d.abs()));
+        assert!(difference < 1e-5, "{difference}");
+    }
 }
 
 #[test]

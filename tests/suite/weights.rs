@@ -232,3 +232,247 @@ fn a_file_cut_anywhere_is_an_error() {
     }
     refused!([&bytes[..], &[0]].concat(), config, Error::Safetensors(_), "safetensors");
 }
+
+/// What a file has beside the layers that are asked for, in every place where it could be dropped.
+#[test]
+fn tensors_that_would_be_left_out_are_refused_by_name_and_left_out_where_a_part_is_asked_for() {
+    let plain = RnnConfig::new(Cell::Lstm, 3, 5);
+    let wholes = [
+        (plain.clone().layers(2), "weight_ih_l1"),
+        (plain.clone().direction(Direction::Bidirectional), "weight_hh_l0_reverse"),
+        (plain.clone().layers(3).direction(Direction::Bidirectional), "bias_ih_l2_reverse"),
+    ];
+    for (whole, name) in wholes {
+        // Layers above the first one read more where there are two directions: only the first layers are the same.
+        let weights = RnnWeights::init(&whole, 1).unwrap();
+        for prefix in ["", "encoder."] {
+            let bytes = weights.to_safetensors(prefix).unwrap();
+            let error = RnnWeights::from_safetensors(&bytes, &plain, prefix).unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(error, Error::LeftOver { .. }) && text.contains(&format!("{prefix}{name}")), "{text}");
+            let (part, left) = RnnWeights::from_safetensors_partial(&bytes, &plain, prefix).unwrap();
+            assert_eq!(part.layers()[0][0], weights.layers()[0][0]);
+            assert!(left.iter().any(|left| left == name), "{left:?}");
+            assert_eq!(left.len(), weights.named().count() - 4, "{left:?}");
+        }
+        let named: Vec<_> = weights.named().map(|(name, array)| (name, array.to_owned())).collect();
+        let error = RnnWeights::from_named(&plain, &named).unwrap_err();
+        assert!(matches!(error, Error::LeftOver { .. }) && error.to_string().contains("bias_hh_l"), "{error}");
+    }
+}
+
+/// As PyTorch writes it, without a note.
+fn without_notes(tensors: &[(&str, Vec<usize>)]) -> Vec<u8> {
+    let bytes = vec![0; 4 * tensors.iter().map(|(_, shape)| shape.iter().product()).max().unwrap_or(0)];
+    let views = tensors.iter().map(|(name, shape)| {
+        let data = &bytes[..4 * shape.iter().product::<usize>()];
+        (*name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data).unwrap())
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+#[test]
+fn every_kind_of_recurrent_tensor_is_seen_when_it_is_left_over_and_other_modules_are_not() {
+    let config = RnnConfig::new(Cell::Lstm, 3, 2);
+    let own =
+        [("weight_ih_l0", vec![8, 3]), ("weight_hh_l0", vec![8, 2]), ("bias_ih_l0", vec![8]), ("bias_hh_l0", vec![8])];
+    let with = |more: &'static str| without_notes(&[&own[..], &[(more, vec![8])]].concat());
+    for more in [
+        "weight_ih_l1",
+        "weight_hh_l7",
+        "bias_ih_l0_reverse",
+        "weight_hr_l1",
+        "peephole_l1",
+        "norm_ih_l1",
+        "norm_hh_l0_reverse",
+        "norm_c_l1",
+        "norm_bias_c_l1",
+        "weight_ih_l0_head1",
+        "bias_ih_l0_reverse_head2",
+        "weight_ih",
+    ] {
+        let error = RnnWeights::from_safetensors(&with(more), &config, "").unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::LeftOver { .. }) && text.contains(more), "{text}");
+        assert!(text.contains("1 layer with 1 direction") && text.contains("load_partial"), "{text}");
+        let (_, left) = RnnWeights::from_safetensors_partial(&with(more), &config, "").unwrap();
+        assert_eq!(left, [more]);
+    }
+    for more in ["head.weight", "decoder.weight_ih_l1", "weight", "weight_ih_layer", "weight_ih_l", "optimizer.mean"] {
+        assert!(RnnWeights::from_safetensors(&with(more), &config, "").is_ok(), "{more}");
+    }
+    // What the configuration has not is refused within its own layers too, unless a part is asked for.
+    let unbiased = config.bias(Bias::None);
+    let bytes = without_notes(&own);
+    assert!(matches!(RnnWeights::from_safetensors(&bytes, &unbiased, ""), Err(Error::Shape { .. })));
+    let (_, left) = RnnWeights::from_safetensors_partial(&bytes, &unbiased, "").unwrap();
+    assert_eq!(left, ["bias_hh_l0", "bias_ih_l0"]);
+}
+
+#[test]
+fn an_error_of_missing_tensors_lists_them_what_the_file_has_and_the_prefixes_that_there_are() {
+    let config = RnnConfig::new(Cell::Gru(Reset::After), 3, 5);
+    let error = |bytes: &[u8], config: &RnnConfig, prefix: &str| {
+        let error = RnnWeights::from_safetensors(bytes, config, prefix).unwrap_err();
+        assert!(matches!(error, Error::MissingWeight(_)), "{error}");
+        error.to_string()
+    };
+    let bytes = RnnWeights::init(&config, 0).unwrap().to_safetensors("encoder.rnn.").unwrap();
+    // A wrong prefix, none, and one without its dot.
+    for prefix in ["decoder.", "", "encoder.rnn"] {
+        let text = error(&bytes, &config, prefix);
+        assert!(text.contains("'encoder.rnn.'") && text.contains(&format!("{prefix}weight_ih_l0")), "{text}");
+    }
+    let text = wgrnn::dialects::pytorch::from_safetensors(&bytes, config.cell(), "x.").unwrap_err().to_string();
+    assert!(text.contains("x.weight_ih_l0") && text.contains("'encoder.rnn.'"), "{text}");
+    // Layers that are not there: all of them, and what is there.
+    let text = error(&bytes, &config.clone().layers(2), "encoder.rnn.");
+    for part in ["encoder.rnn.weight_ih_l1", "weight_hh_l1", "bias_hh_l1", "the file has encoder.rnn.bias_hh_l0"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = error(&without_notes(&[("conv.weight", vec![2])]), &config, "encoder.");
+    assert!(text.contains("the file has conv.weight"), "{text}");
+    let text = error(&without_notes(&[]), &config, "encoder.");
+    assert!(text.contains("no tensors"), "{text}");
+    // However many layers are asked for, a small file is answered at once.
+    let text = error(&bytes, &config.layers(1 << 24), "encoder.rnn.");
+    assert!(text.contains("weight_ih_l1") && text.len() < 2000, "{text}");
+}
+
+/// Pairs of layers whose tensors have the same names and shapes.
+#[test]
+fn a_file_of_another_cell_of_the_same_shapes_is_refused_with_the_difference() {
+    use wgrnn::CellClip;
+    let elman = |activation| RnnConfig::new(Cell::Elman(activation), 3, 5);
+    let lstm = || RnnConfig::new(Cell::Lstm, 3, 5);
+    let gru = |reset| RnnConfig::new(Cell::Gru(reset), 3, 5);
+    let leaky = |alpha: f32| elman(Activation::LeakyRelu { alpha: alpha.into() });
+    let clip = |low: f32| CellClip { low: low.into(), high: 1.0.into(), propagates_nan: true };
+    use Activation::{Relu, Sigmoid, Softsign, Tanh};
+    let ind = |activation| RnnConfig::new(Cell::IndRnn(activation), 3, 5);
+    let pairs = [
+        (elman(Tanh), elman(Relu), ["tanh", "relu"]),
+        (leaky(0.1), leaky(0.2), ["0.1", "0.2"]),
+        (ind(Tanh), ind(Relu), ["tanh", "relu"]),
+        (gru(Reset::After), gru(Reset::Before), ["reset_after", "reset_before"]),
+        (lstm(), lstm().clip(0.5), ["clip", "0.5"]),
+        (lstm().clip(0.25), lstm().clip(0.5), ["0.25", "0.5"]),
+        (lstm(), lstm().cell_clip(clip(-1.0)), ["cell clip", "none"]),
+        (lstm().cell_clip(clip(-2.0)), lstm().cell_clip(clip(-1.0)), ["-2", "-1"]),
+        (lstm(), lstm().coupled(true), ["coupled", "none"]),
+        (lstm(), lstm().activations(Sigmoid, Softsign, Tanh), ["softsign", "sigmoid, tanh, tanh"]),
+        (lstm(), lstm().zoneout(0.1, 0.2), ["zoneout", "0.2"]),
+        (lstm(), lstm().direction(Direction::Reverse), ["forward", "reverse"]),
+    ];
+    for (one, other, parts) in pairs {
+        for (saved, asked) in [(&one, &other), (&other, &one)] {
+            for prefix in ["", "a."] {
+                let bytes = RnnWeights::init(saved, 0).unwrap().to_safetensors(prefix).unwrap();
+                assert!(RnnWeights::from_safetensors(&bytes, saved, prefix).is_ok());
+                let both = [
+                    RnnWeights::from_safetensors(&bytes, asked, prefix).map(|_| ()),
+                    RnnWeights::from_safetensors_partial(&bytes, asked, prefix).map(|_| ()),
+                ];
+                for result in both {
+                    let error = result.unwrap_err();
+                    let text = error.to_string();
+                    assert!(matches!(error, Error::Value { .. }), "{text}");
+                    assert!(parts.iter().all(|part| text.contains(part)), "{parts:?}: {text}");
+                }
+            }
+        }
+    }
+    // What changes nothing that the layers give may be another.
+    let bytes = RnnWeights::init(&lstm(), 0).unwrap().to_safetensors("").unwrap();
+    let same = lstm().with_dropout(0.5).recurrent_dropout(0.2).batch_first(true);
+    assert!(RnnWeights::from_safetensors(&bytes, &same, "").is_ok());
+    // Half of both directions is the forward one.
+    let both = lstm().direction(Direction::Bidirectional);
+    let bytes = RnnWeights::init(&both, 0).unwrap().to_safetensors("").unwrap();
+    assert!(RnnWeights::from_safetensors_partial(&bytes, &lstm(), "").is_ok());
+    assert!(RnnWeights::from_safetensors_partial(&bytes, &lstm().direction(Direction::Reverse), "").is_err());
+}
+
+/// The layer that weights are read from says it, however they came to it.
+#[test]
+fn weights_of_a_layer_are_saved_with_its_cell() {
+    let relu = RnnConfig::new(Cell::Elman(Activation::Relu), 3, 5);
+    let tanh = RnnConfig::new(Cell::Elman(Activation::Tanh), 3, 5);
+    let own = RnnWeights::new(RnnWeights::init(&relu, 0).unwrap().layers().to_vec());
+    // Of arrays alone nobody knows.
+    assert!(RnnWeights::from_safetensors(&own.to_safetensors("").unwrap(), &tanh, "").is_ok());
+    let device = wgrnn::Device::cpu();
+    let fixed = wgrnn::Rnn::new(&device, &relu, own.clone()).unwrap();
+    let trainable = wgrnn::Rnn::trainable(&device, &relu, &own).unwrap();
+    for rnn in [fixed, trainable] {
+        let bytes = rnn.weights().unwrap().to_safetensors("").unwrap();
+        assert_eq!(RnnWeights::from_safetensors(&bytes, &relu, "").unwrap(), own);
+        let error = RnnWeights::from_safetensors(&bytes, &tanh, "").unwrap_err().to_string();
+        assert!(error.contains("relu, as the file says"), "{error}");
+        // PyTorch's names carry it too.
+        let weights = rnn.weights().unwrap();
+        let module = wgrnn::dialects::pytorch::Module::Stack;
+        let bytes = wgrnn::dialects::pytorch::to_safetensors(&weights, module, "").unwrap();
+        assert!(wgrnn::dialects::pytorch::from_safetensors(&bytes, tanh.cell(), "").is_err());
+        assert!(wgrnn::dialects::pytorch::from_safetensors(&bytes, relu.cell(), "").is_ok());
+    }
+}
+
+#[test]
+fn a_note_that_is_damaged_or_of_another_version_is_an_error() {
+    let config = RnnConfig::new(Cell::Lstm, 3, 5);
+    let weights = RnnWeights::init(&config, 0).unwrap();
+    let named: Vec<_> = weights.named().map(|(name, array)| (name, array.to_owned())).collect();
+    let with = |note: &str| {
+        let bytes: Vec<Vec<u8>> =
+            named.iter().map(|(_, array)| array.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+        let views = named.iter().zip(&bytes).map(|((name, array), bytes)| {
+            let shape = array.shape().to_vec();
+            (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytes).unwrap())
+        });
+        let notes = std::collections::HashMap::from([("wgrnn.config.".to_owned(), note.to_owned())]);
+        let bytes = safetensors::serialize(views, Some(notes)).unwrap();
+        RnnWeights::from_safetensors(&bytes, &config, "").map(|_| ()).map_err(|error| error.to_string())
+    };
+    let usual = r#""cell":"lstm","direction":"forward","activations":"sigmoid, tanh, tanh""#;
+    assert_eq!(with(&format!("{{{usual}}}")), Ok(()));
+    for damaged in ["", "{", "[]", "null", r#"{"cell":1}"#] {
+        assert!(with(damaged).unwrap_err().contains("wgrnn.config."), "{damaged}");
+    }
+    let error = with(&format!("{{{usual},\"temperature\":\"2\"}}")).unwrap_err();
+    assert!(error.contains("temperature") && error.contains("none"), "{error}");
+}
+
+#[test]
+fn weights_that_could_not_be_loaded_do_not_replace_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let good = RnnWeights::init(&stack(), 0).unwrap();
+    good.save(&path, "").unwrap();
+    let spoilt = |change: &dyn Fn(&mut Vec<Vec<LayerWeights>>)| {
+        let mut layers = good.layers().to_vec();
+        change(&mut layers);
+        RnnWeights::new(layers)
+    };
+    let all = [
+        (spoilt(&|layers| layers[1][1].w[[3, 2]] = f32::NAN), "weight_ih_l1_reverse"),
+        (spoilt(&|layers| layers[0][0].b_r.as_mut().unwrap()[1] = f32::INFINITY), "bias_hh_l0"),
+        (spoilt(&|layers| layers[1][0].b_w = None), "bias_ih_l1"),
+        (spoilt(&|layers| layers[0][1].r = ndarray::Array2::zeros((20, 3))), "weight_hh_l0_reverse"),
+        (spoilt(&|layers| layers[1][0].w = ndarray::Array2::zeros((20, 3))), "weight_ih_l1"),
+        (spoilt(&|layers| layers[0][0].b_w = Some(ndarray::Array1::zeros(5))), "bias_ih_l0"),
+        (spoilt(&|layers| layers[1].truncate(1)), "layer 1"),
+        (spoilt(&Vec::clear), "layer"),
+        (spoilt(&|layers| layers.iter_mut().for_each(|layer| layer.push(layer[0].clone()))), "directions"),
+        (good.clone().heads(3), "heads"),
+        (good.clone().heads(0), "heads"),
+    ];
+    for (weights, part) in all {
+        let error = weights.save(&path, "").unwrap_err().to_string();
+        assert!(error.contains(part), "{part}: {error}");
+        assert_eq!(RnnWeights::load(&path, &stack(), "").unwrap(), good);
+    }
+    // Three directions have no names.
+    let three = spoilt(&|layers| layers.iter_mut().for_each(|layer| layer.push(layer[0].clone())));
+    assert!(matches!(three.to_safetensors(""), Err(Error::Value { .. })));
+}
