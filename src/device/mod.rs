@@ -80,7 +80,10 @@ impl Device {
 
     async fn open(options: &GpuOptions) -> Result<Self> {
         if cfg!(target_arch = "wasm32") && options.autotune.is_some() {
-            return Err(Error::unsupported("autotune in a browser", "it can't wait for measurements"));
+            return Err(Error::unsupported(
+                "autotune in a browser",
+                "a page can't wait for measurements; choose a class instead",
+            ));
         }
         let mut device = Self(Arc::new(Inner { gpu: Some(choose::open(options).await?), note: None }));
         if device.cooperative(1).is_some()
