@@ -61,9 +61,10 @@ pub fn counted(number: usize, what: &str) -> String {
 
 /// Adds a file's name to errors that do not have it.
 pub fn of_file<T>(path: &Path, result: wgrnn::Result<T>) -> Result<T> {
+    let name = path.display().to_string();
     match result {
-        Err(error @ wgrnn::Error::File { .. }) => Err(error.into()),
-        other => other.with_context(|| path.display().to_string()),
+        Err(error) if error.to_string().starts_with(&name) => Err(error.into()),
+        other => other.with_context(|| name),
     }
 }
 

@@ -25,7 +25,7 @@ mod common;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use common::{Bar, Choice, Line, counted, interrupt, make_folder, plot, two_digits};
+use common::{Bar, Choice, Line, check_place, counted, interrupt, make_folder, of_file, plot, two_digits};
 use model::{Forecaster, Network, Training};
 use ndarray::Array2;
 use rand_mt::Mt;
@@ -75,6 +75,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     ensure!(arguments.steps > 0, "--steps must be at least 1");
     make_folder(arguments.plot.as_deref())?;
+    arguments.checkpoint.as_deref().map_or(Ok(()), check_place)?;
     let weather = Weather::load()?;
     let device = arguments.device.device()?;
     let make = if arguments.feed_back { Network::feed_back } else { Network::direct };
@@ -111,7 +112,7 @@ fn main() -> Result<()> {
 fn train(weather: &Weather, training: &mut Training, arguments: &Arguments) -> Result<Vec<(f64, f64)>> {
     let path = arguments.checkpoint.as_deref();
     if let Some(path) = path.filter(|_| arguments.resume) {
-        training.trainer.load(path).with_context(|| path.display().to_string())?;
+        of_file(path, training.trainer.load(path))?;
         eprintln!("resumed at step {}", training.trainer.steps());
     }
     let (from, seed) = (training.trainer.steps(), training.trainer.options().seed);
@@ -137,7 +138,7 @@ fn train(weather: &Weather, training: &mut Training, arguments: &Arguments) -> R
         let mut loss = if step % EVERY == 0 { Some(training.trainer.progress()?.mean_loss) } else { None };
         place.is_saved = false;
         if let Some(path) = path.filter(|_| step % SAVED == 0 || ends) {
-            training.trainer.save(path, &notes).with_context(|| path.display().to_string())?;
+            of_file(path, training.trainer.save(path, &notes))?;
             (place.is_own, place.is_saved) = (true, true);
         }
         if ends && loss.is_none() {

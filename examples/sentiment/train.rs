@@ -1,10 +1,10 @@
 //! Training, and a table of how it went.
 
 use super::baseline::BagOfWords;
-use super::common::{Bar, Choice, Line, interrupt, make_folder, plot};
+use super::common::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot};
 use super::data::{Data, Review, UNKNOWN, batches, words};
 use super::network::{Reader, Training, model};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 use rand_mt::Mt;
 use std::collections::HashMap;
@@ -92,6 +92,7 @@ pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
     ensure!(steps > 0, "--steps and --epochs must be at least 1");
     // Before training, which what can't be read or written would waste.
     make_folder(options.plot.as_deref())?;
+    options.checkpoint.as_deref().map_or(Ok(()), check_place)?;
     let texts = options.text.iter().map(|text| read(data, text)).collect::<Result<Vec<_>>>()?;
     let longest = data.longest();
     let longest_text = texts.iter().map(Vec::len).fold(longest, usize::max);
@@ -135,7 +136,7 @@ pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
         let mut loss = if step % REPORT == 0 { Some(training.trainer.progress()?.mean_loss) } else { None };
         let saves = step % SAVED == 0 || ends;
         if let Some(path) = path.filter(|_| saves) {
-            training.trainer.save(path, &notes).with_context(|| path.display().to_string())?;
+            of_file(path, training.trainer.save(path, &notes))?;
             (place.is_own, place.is_saved) = (true, true);
         }
         if ends && loss.is_none() {
@@ -182,10 +183,10 @@ pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
 
 /// Goes on from a checkpoint of a training on batches of the same size.
 fn resume(trainer: &mut Trainer, path: &Path, notes: &HashMap<String, String>) -> Result<()> {
-    let saved = Trainer::notes(path).with_context(|| path.display().to_string())?;
+    let saved = of_file(path, Trainer::notes(path))?;
     let batch = saved.get("batch").map_or("none", String::as_str);
     ensure!(saved == *notes, "the checkpoint {} was trained with --batch {batch}", path.display());
-    trainer.load(path).with_context(|| path.display().to_string())?;
+    of_file(path, trainer.load(path))?;
     eprintln!("resumed at step {}", trainer.steps());
     Ok(())
 }

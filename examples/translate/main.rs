@@ -83,9 +83,7 @@ fn main() -> Result<()> {
     ensure!(arguments.steps > 0, "--steps must be at least 1");
     let asked = arguments.word.iter().map(|word| letters(word)).collect::<Result<Vec<_>>>()?;
     make_folder(arguments.plot.as_deref())?;
-    if let Some(path) = &arguments.checkpoint {
-        check_place(path)?;
-    }
+    arguments.checkpoint.as_deref().map_or(Ok(()), check_place)?;
     let pairs = Pairs::load()?;
     let device = arguments.device.device()?;
     let translator = Translator::new(&device, &pairs.phonemes, [FEATURES, HIDDEN], arguments.seed)?;

@@ -67,15 +67,11 @@ pub(super) fn none_found() -> Error {
 
 /// Whether adapters can be asked for. In WebAssembly wgpu panics where the global object is neither a window nor a
 /// worker, as in Node.js.
+#[cfg(target_arch = "wasm32")]
 fn is_reachable() -> bool {
-    #[cfg(target_arch = "wasm32")]
-    {
-        use wasm_bindgen_futures::js_sys::{Reflect, global};
-        let has = |name: &str| Reflect::get(&global(), &name.into()).is_ok_and(|value| !value.is_undefined());
-        has("Window") || has("WorkerGlobalScope")
-    }
-    #[cfg(not(target_arch = "wasm32"))]
-    true
+    use wasm_bindgen_futures::js_sys::{Reflect, global};
+    let has = |name: &str| Reflect::get(&global(), &name.into()).is_ok_and(|value| !value.is_undefined());
+    has("Window") || has("WorkerGlobalScope")
 }
 
 fn descriptor() -> wgpu::InstanceDescriptor {
@@ -95,13 +91,13 @@ async fn enumerate() -> Vec<wgpu::Adapter> {
 /// In a browser each object is itself.
 #[cfg(target_arch = "wasm32")]
 async fn enumerate() -> Vec<wgpu::Adapter> {
+    if !is_reachable() {
+        return Vec::new();
+    }
     wgpu::Instance::new(descriptor()).enumerate_adapters(descriptor().backends).await
 }
 
 async fn find() -> Vec<wgpu::Adapter> {
-    if !is_reachable() {
-        return Vec::new();
-    }
     let mut adapters = enumerate().await;
     let low = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
     adapters.sort_by_key(|adapter| match AdapterReport::of_adapter(adapter).class {

@@ -133,8 +133,8 @@ impl Device {
     /// slowly than the CPU device. It is taken only where the environment names it (`WGPU_ADAPTER_NAME`, as in
     /// [`Device::gpu`]), or by [`Device::gpu`], which takes the best adapter there is.
     pub fn auto() -> Self {
-        block_on(async { Ok::<_, Error>(Self::auto_async().await) })
-            .unwrap_or_else(|error| Self::cpu_for(&error.to_string()))
+        let device: Result<Self> = block_on(async { Ok(Self::auto_async().await) });
+        device.unwrap_or_else(|error| Self::cpu_for(&error.to_string()))
     }
 
     /// The same as a future.

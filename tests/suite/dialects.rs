@@ -330,6 +330,32 @@ fn a_state_dict_of_another_cell_is_refused() {
     assert!(pytorch::load("no such file", Cell::Lstm, "").is_err());
 }
 
+/// What a system, a device or a build can't do is told as such, with the reason.
+#[test]
+fn what_a_system_lacks_is_unsupported_by_name() {
+    let refused = |error: Error, what: &str, why: &str| {
+        assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("{what} is not supported: ")) && text.contains(why), "{text}");
+    };
+    let own = LayerWeights { peepholes: Some(Array1::ones(9)), ..numbered(Cell::Lstm, 2, 3, [true, true]) };
+    refused(keras::Weights::of_own(Cell::Lstm, &own).unwrap_err(), "peepholes", "Keras has none");
+    let theirs = |own: &LayerWeights, input, bias| cudnn::Weights::of_own(Cell::Lstm, own, input, bias).unwrap_err();
+    refused(theirs(&own, InputMode::Linear, BiasMode::Double), "peepholes", "cuDNN has none");
+    let own = LayerWeights { peepholes: None, ..own };
+    refused(theirs(&own, InputMode::Skip, BiasMode::Double), "cuDNN's skipped input", "no identity");
+    refused(theirs(&own, InputMode::Linear, BiasMode::None), "b_w in cuDNN's None", "not zero");
+    let error = System::Cudnn.to_own(Cell::Gru(Reset::Before), own.w.view()).unwrap_err();
+    refused(error, &format!("the cell {}", Cell::Gru(Reset::Before).name()), "Cudnn has no such cell");
+
+    let config = RnnConfig::new(Cell::Lstm, 3, 4).layers(2);
+    let weights = RnnWeights::init(&config, 0).unwrap();
+    let error = pytorch::to_safetensors(&weights, Module::Cell, "").unwrap_err();
+    refused(error, "a cell of 2 layers and directions", "Module::Stack");
+    let session = rnn(&portable(), &RnnConfig::new(Cell::Lstm, 3, 4)).session(SessionOptions::new(2, 1)).unwrap();
+    refused(session.profile().unwrap_err(), &format!("a profile on {}", portable().name()), "timestamp");
+}
+
 /// An array without elements may claim any number of rows: no size is reckoned with or allocated on its word.
 #[test]
 fn weights_without_elements_are_refused_whatever_sizes_they_claim() {
@@ -376,30 +402,4 @@ fn weights_without_elements_are_refused_whatever_sizes_they_claim() {
     };
     let error = narrow.to_own(Cell::Lstm, InputMode::Skip, BiasMode::None).unwrap_err();
     assert!(matches!(error, Error::OutOfMemory { bytes: 1_125_899_906_842_624, .. }), "{error}");
-}
-
-/// What a system, a device or a build can't do is told as such, with the reason.
-#[test]
-fn what_a_system_lacks_is_unsupported_by_name() {
-    let refused = |error: Error, what: &str, why: &str| {
-        assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
-        let text = error.to_string();
-        assert!(text.starts_with(&format!("{what} is not supported: ")) && text.contains(why), "{text}");
-    };
-    let own = LayerWeights { peepholes: Some(Array1::ones(9)), ..numbered(Cell::Lstm, 2, 3, [true, true]) };
-    refused(keras::Weights::of_own(Cell::Lstm, &own).unwrap_err(), "peepholes", "Keras has none");
-    let theirs = |own: &LayerWeights, input, bias| cudnn::Weights::of_own(Cell::Lstm, own, input, bias).unwrap_err();
-    refused(theirs(&own, InputMode::Linear, BiasMode::Double), "peepholes", "cuDNN has none");
-    let own = LayerWeights { peepholes: None, ..own };
-    refused(theirs(&own, InputMode::Skip, BiasMode::Double), "cuDNN's skipped input", "no identity");
-    refused(theirs(&own, InputMode::Linear, BiasMode::None), "b_w in cuDNN's None", "not zero");
-    let error = System::Cudnn.to_own(Cell::Gru(Reset::Before), own.w.view()).unwrap_err();
-    refused(error, &format!("the cell {}", Cell::Gru(Reset::Before).name()), "Cudnn has no such cell");
-
-    let config = RnnConfig::new(Cell::Lstm, 3, 4).layers(2);
-    let weights = RnnWeights::init(&config, 0).unwrap();
-    let error = pytorch::to_safetensors(&weights, Module::Cell, "").unwrap_err();
-    refused(error, "a cell of 2 layers and directions", "Module::Stack");
-    let session = rnn(&portable(), &RnnConfig::new(Cell::Lstm, 3, 4)).session(SessionOptions::new(2, 1)).unwrap();
-    refused(session.profile().unwrap_err(), &format!("a profile on {}", portable().name()), "timestamp");
 }

