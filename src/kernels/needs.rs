@@ -701,9 +701,9 @@ fn row_trips(variant: &Variant, columns: u64) -> u64 {
 /// The tile of `argmax` or `cross_entropy` over rows of so many columns: a lane takes as many columns a loop trip as keep its
 /// trips within a limit.
 pub(crate) fn row_tile(kernel: Kernel, columns: usize, trips: u64) -> Tile {
-    let tiles = (0..=6).map(|power| Tile { columns: 1 << power, ..FLAT });
+    let mut tiles = (0..=6).map(|power| Tile { columns: 1 << power, ..FLAT });
     let fits = |tile: &Tile| row_trips(&Variant::new(kernel, *tile, 1), columns as u64) <= trips;
-    tiles.clone().find(fits).or(tiles.last()).unwrap_or(FLAT)
+    tiles.clone().find(fits).or_else(|| tiles.next_back()).unwrap_or(FLAT)
 }
 
 /// Loop trips of `sequence`: around its steps, and in each of them. Phases are units and panels.

@@ -94,8 +94,7 @@ impl RnnWeights {
         if self.heads == 0 {
             return Err(Error::value("heads of weights", "at least 1", 0));
         }
-        let has_names =
-            |tracks: usize| tracks == self.heads || tracks.checked_div(2) == Some(self.heads) && tracks % 2 == 0;
+        let has_names = |tracks: usize| tracks == self.heads || self.heads.checked_mul(2) == Some(tracks);
         match self.layers.iter().enumerate().find(|(_, directions)| !has_names(directions.len())) {
             Some((layer, directions)) => {
                 let expected = format!("one direction or two, of {} heads each", self.heads);
