@@ -235,7 +235,7 @@ impl Rnn {
         elsewhere(move || async move {
             // One call at a time: all of them write the gradients of the same parameters. This thread may wait.
             let _alone = locked(rnn.alone());
-            rnn.compute_gradients(x.view(), state.as_ref(), &call, dy.view(), state_gradient.as_ref()).await
+            block_on(rnn.compute_gradients(x.view(), state.as_ref(), &call, dy.view(), state_gradient.as_ref()))
         })
         .await
     }
