@@ -77,10 +77,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
     run_on(&data, options)
 }
 
-/// A text of the caller's as numbers. Of one without a word that the reviews have, nothing could be said.
+/// A text of the caller's as numbers. Of one without a word that the reviews have, nothing could be said; an empty one is
+/// told as such.
 fn read(data: &Data, text: &str) -> Result<Vec<u32>> {
     let words = data.vocabulary.indices(&words(text));
-    ensure!(words.iter().any(|&word| word != UNKNOWN), "--text '{text}': none of its words is in the reviews learnt");
+    let is_known = text.trim().is_empty() || words.iter().any(|&word| word != UNKNOWN);
+    ensure!(is_known, "--text '{text}': none of its words is in the reviews learnt");
     Ok(words)
 }
 
@@ -170,6 +172,9 @@ pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
     let texts = texts.into_iter().map(|words| Review { words, positive: true }).collect::<Vec<_>>();
     let (positive, _) = reader.read(&texts)?;
     let answer = |(text, positive): (&String, f64)| {
+        if text.trim().is_empty() {
+            return "an empty text: nothing to judge".to_owned();
+        }
         let (name, probability) = if positive > 0.5 { ("positive", positive) } else { ("negative", 1.0 - positive) };
         format!("{name} ({:.0} %): {text}", 100.0 * probability)
     };
