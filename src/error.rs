@@ -165,7 +165,7 @@ pub enum Error {
     /// A file has more tensors of a layer or a model than are loaded from it.
     #[error(
         "weights: tensors would be left out: {}; expected those of {expected}; load_partial leaves others out on purpose",
-        crate::weights::archive::list(tensors)
+        list(tensors)
     )]
     LeftOver {
         /// Their names.
@@ -225,4 +225,13 @@ fn way_out(what: &str, limit: &str) -> &'static str {
         }
         _ => "",
     }
+}
+
+/// The first names of a list, and how many there are more.
+pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
+    const MOST: usize = 12;
+    let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
+    let more = names.len().saturating_sub(MOST);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", shown.join(", "))
 }

@@ -1,7 +1,7 @@
 //! A safetensors file: its tensors by name, and its notes.
 
 use super::foreign::foreign;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, list};
 use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
@@ -91,15 +91,6 @@ impl<'a> Archive<'a> {
         }
         Error::MissingWeight(format!("{prefix}{name} ({})", notes.join("; ")))
     }
-}
-
-/// The first names of a list, and how many there are more.
-pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
-    const MOST: usize = 12;
-    let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
-    let more = names.len().saturating_sub(MOST);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("{}{more}", shown.join(", "))
 }
 
 /// What is wrong with a file that can't be read.

@@ -6,7 +6,7 @@ use crate::device::Device;
 use crate::fault::Result;
 use crate::options;
 use crate::promise::{attempt, promise};
-use js_sys::Promise;
+use js_sys::{Array, Promise};
 use ndarray::Ix3;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -36,6 +36,23 @@ impl RnnWeights {
         let bytes = arguments::bytes("bytes", bytes)?;
         let prefix = arguments::optional_text("prefix", prefix)?;
         Ok(Self(wgrnn::RnnWeights::from_safetensors(&bytes, &options::config(config)?, &prefix)?))
+    }
+
+    /// The same of a file that has more layers or directions under the prefix, with the names of what is left out.
+    #[wasm_bindgen(
+        js_name = fromSafetensorsPartial,
+        unchecked_return_type = "{ weights: RnnWeights, leftOut: string[] }"
+    )]
+    pub fn from_safetensors_partial(
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
+    ) -> Result<JsValue> {
+        let bytes = arguments::bytes("bytes", bytes)?;
+        let prefix = arguments::optional_text("prefix", prefix)?;
+        let (weights, left) = wgrnn::RnnWeights::from_safetensors_partial(&bytes, &options::config(config)?, &prefix)?;
+        let left: Array = left.into_iter().map(JsValue::from).collect();
+        Ok(object([("weights", Self(weights).into()), ("leftOut", left.into())]))
     }
 
     /// A safetensors file of them.

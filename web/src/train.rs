@@ -43,6 +43,17 @@ impl Model {
         Ok(self.0.load_safetensors(&bytes, &arguments::optional_text("prefix", prefix)?)?)
     }
 
+    /// The same from a file that has more under the prefix; gives the names of what is left out.
+    #[wasm_bindgen(js_name = loadPartial, unchecked_return_type = "string[]")]
+    pub fn load_partial(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
+    ) -> Result<Vec<String>> {
+        let bytes = arguments::bytes("bytes", bytes)?;
+        Ok(self.0.load_safetensors_partial(&bytes, &arguments::optional_text("prefix", prefix)?)?)
+    }
+
     /// A safetensors file of its weights.
     #[wasm_bindgen(js_name = toSafetensors, unchecked_return_type = "Promise<Uint8Array>")]
     pub fn to_safetensors(

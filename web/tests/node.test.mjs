@@ -93,3 +93,25 @@ test("the package says what it is, and holds its licences", () => {
   assert.match(read("LICENSE-APACHE"), /Apache License/);
   assert.match(read("README.md"), /^# wgrnn/);
 });
+
+test("a file with more than is loaded is refused, and its partial form says what is left out", () => {
+  const { refused, leftOut, named, model } = run(`
+    import init, * as wgrnn from "wgrnn";
+    await init();
+    const config = { cell: "lstm", inputSize: 3, hiddenSize: 5 };
+    const two = wgrnn.RnnWeights.init({ ...config, layers: 2 }, 0).toSafetensors("rnn.");
+    let refused;
+    try {
+      wgrnn.RnnWeights.fromSafetensors(two, config, "rnn.");
+    } catch (error) {
+      refused = error.message;
+    }
+    const { weights, leftOut } = wgrnn.RnnWeights.fromSafetensorsPartial(two, config, "rnn.");
+    const model = new wgrnn.Model(wgrnn.Device.cpu(), { rnn: config }, 0).loadPartial(two, "");
+    console.log(JSON.stringify({ refused, leftOut, named: [...weights.named().keys()], model }));
+  `);
+  assert.match(refused, /weight_ih_l1.*fromSafetensorsPartial/);
+  assert.deepEqual(leftOut.toSorted(), ["bias_hh_l1", "bias_ih_l1", "weight_hh_l1", "weight_ih_l1"]);
+  assert.deepEqual(named.toSorted(), ["bias_hh_l0", "bias_ih_l0", "weight_hh_l0", "weight_ih_l0"]);
+  assert.equal(model.length, 4);
+});
