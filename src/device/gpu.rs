@@ -281,21 +281,13 @@ impl Gpu {
         self.guarded(during, || self.queue.write_buffer(buffer, 0, bytes))
     }
 
-    /// Lets wgpu tell what has happened meanwhile.
-    fn poll(&self, how: wgpu::PollType) -> Result<std::result::Result<wgpu::PollStatus, wgpu::PollError>> {
-        poll(&self.device, &self.faults, how)
-    }
-
     /// Waits for all submitted work.
-    async fn finish(&self, during: &str) -> Result<()> {
-        let all = wgpu::PollType::wait_indefinitely();
-        let polled = if may_wait() {
-            self.poll(all)
-        } else {
-            let (device, faults) = (self.device.clone(), Arc::clone(&self.faults));
-            elsewhere(move || async move { poll(&device, &faults, all) }).await
-        };
-        polled?.map(drop).map_err(|error| Error::Gpu { during: during.to_owned(), message: error.to_string() })
+    async fn finish(&self, during: &'static str) -> Result<()> {
+        if may_wait() {
+            return finish(&self.device, &self.faults, during);
+        }
+        let (device, faults) = (self.device.clone(), Arc::clone(&self.faults));
+        elsewhere(move || async move { finish(&device, &faults, during) }).await
     }
 
     /// An error if the device is lost, which wgpu tells nobody who does not submit: a mapped buffer can't be had then.
@@ -320,6 +312,7 @@ impl Gpu {
         self.faults.lost()
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     fn loss(&self) -> Error {
         loss(&self.device, &self.faults)
     }
@@ -337,14 +330,14 @@ impl Gpu {
     }
 
     /// The first `count` words of a buffer, once the work submitted before is done.
-    pub async fn read(&self, buffer: &wgpu::Buffer, count: usize, during: &str) -> Result<Vec<u32>> {
+    pub async fn read(&self, buffer: &wgpu::Buffer, count: usize, during: &'static str) -> Result<Vec<u32>> {
         Ok(self.read_all(&[(buffer, count)], during).await?.pop().unwrap_or_default())
     }
 
     /// The first words of several buffers, as many of each as it says, once the work submitted before is done. One
     /// submission copies them, so that they are of one moment, into one staging buffer that is mapped and awaited once;
     /// into more only where all of them together are larger than the adapter's largest buffer.
-    pub async fn read_all(&self, parts: &[(&wgpu::Buffer, usize)], during: &str) -> Result<Vec<Vec<u32>>> {
+    pub async fn read_all(&self, parts: &[(&wgpu::Buffer, usize)], during: &'static str) -> Result<Vec<Vec<u32>>> {
         let fault = |message: String| Error::Gpu { during: during.to_owned(), message };
         let faults = self.faults.count();
         let staged = self.complained(during, || self.stage(parts))?;
@@ -536,17 +529,15 @@ fn texture_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
     }
 }
 
-/// Lets wgpu tell what has happened meanwhile.
-fn poll(
-    device: &wgpu::Device,
-    faults: &Faults,
-    how: wgpu::PollType,
-) -> Result<std::result::Result<wgpu::PollStatus, wgpu::PollError>> {
+/// Waits for all submitted work.
+fn finish(device: &wgpu::Device, faults: &Faults, during: &str) -> Result<()> {
     // Where the driver loses the device, wgpu tells its callback and then panics.
-    catch_unwind(AssertUnwindSafe(|| device.poll(how))).map_err(|_| {
+    let polled = catch_unwind(AssertUnwindSafe(|| device.poll(wgpu::PollType::wait_indefinitely())));
+    let polled = polled.map_err(|_| {
         faults.report_loss("its driver failed".to_owned());
         loss(device, faults)
-    })
+    });
+    polled?.map(drop).map_err(|error| Error::Gpu { during: during.to_owned(), message: error.to_string() })
 }
 
 /// The error of a device that is lost, with the reason where the driver tells it: wgpu does once no work is left.
