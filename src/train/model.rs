@@ -170,7 +170,7 @@ impl Model {
     /// `x` [N, I]. Gradients flow back through what was read.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) unless vectors are read and outputs are as long as inputs; as [`Tape::rnn`].
+    /// [`Value`](Error::Value) unless vectors are read and outputs are as long as inputs, and for no step; as [`Tape::rnn`].
     pub fn feed_back<'m>(&'m self, tape: &mut Tape<'m>, x: &Value, state: &DeviceState, steps: usize) -> Result<Value> {
         let features = self.config.rnn.input_size();
         let Some(head) = self.head.as_ref().filter(|head| self.embedding.is_none() && head.outputs == features) else {
@@ -183,7 +183,10 @@ impl Model {
         let &[batch, _] = x.shape() else {
             return Err(Error::shape("first input", format!("[N, {features}]"), x.shape()));
         };
-        let all = tape.plan().fresh("outputs fed back", &[steps.max(1), batch, features])?;
+        if steps == 0 {
+            return Err(Error::value("steps of a model that feeds back", "at least 1", steps));
+        }
+        let all = tape.plan().fresh("outputs fed back", &[steps, batch, features])?;
         let mut read = x.clone();
         let shape = self.config.rnn.sequence_shape(1, batch, features);
         for step in 0..steps {

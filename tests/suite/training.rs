@@ -527,6 +527,19 @@ fn gradients_flow_back_through_what_was_fed_back() {
     }
 }
 
+/// It gave memory that nothing had written.
+#[test]
+fn no_step_of_feeding_back_is_refused() {
+    for (name, device) in devices() {
+        let model = model(&device, RnnConfig::new(Cell::Gru(Reset::After), 3, 7), Some(3));
+        let x = Tensor::<f32>::zeros(&device, &[2, 3]).unwrap();
+        let mut tape = Tape::training(&device).unwrap();
+        let x = tape.input(&x).unwrap();
+        let error = model.feed_back(&mut tape, &x, &model.device_state(2).unwrap(), 0).unwrap_err().to_string();
+        assert!(error.contains("at least 1") && error.contains("got 0"), "{name}: {error}");
+    }
+}
+
 /// A call that begins with zeros owes nothing to whoever used its state before.
 #[test]
 fn no_gradient_passes_to_a_call_whose_state_was_not_carried_on() {
