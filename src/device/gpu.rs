@@ -347,14 +347,11 @@ impl Gpu {
             let received = mapped.await.map_err(|error| error.to_string());
             let received = received.and_then(|mapped| mapped.map_err(|error| error.to_string()));
             if received.is_err() {
-                // A browser tells of a lost device after it gives its buffers up.
+                // This tells whether the device is lost; a browser says so after it gives its buffers up.
                 self.wait_async().await?;
             }
             // In a browser errors come while this waits.
             self.faults.since(faults, during)?;
-            if received.is_err() {
-                self.check_alive()?;
-            }
             received.map_err(fault)?;
             let mapped = buffer.get_mapped_range(..).map_err(|error| fault(error.to_string()))?;
             read.extend(parts.into_iter().map(|bytes| bytemuck::pod_collect_to_vec(&mapped[bytes])));
