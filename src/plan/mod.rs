@@ -119,6 +119,11 @@ impl Plan {
         &self.buffers
     }
 
+    /// The buffer that commands and bindings name; none for one of a longer plan.
+    pub fn buffer(&self, id: BufferId) -> Option<&Buffer> {
+        self.buffers.get(id.0)
+    }
+
     /// Each kernel variant that occurs.
     pub fn variants(&self) -> &[Variant] {
         &self.variants
