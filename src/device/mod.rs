@@ -18,8 +18,7 @@ pub use report::{AdapterReport, Class, Features, Limits};
 pub(crate) use waiting::{block_on, elsewhere, may_wait};
 
 use crate::error::{Error, Result};
-use crate::kernels::Cooperative;
-use crate::plan::PlanLimits;
+use crate::kernels::{Cooperative, PlanLimits};
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 

@@ -4,14 +4,14 @@ use super::{
     ALONE, Access, AdamParams, ApplyParams, ArgmaxParams, BackwardParams, Cooperative, CrossEntropyParams,
     DropoutParams, ElementLossParams, FLAT, Function, GatherParams, GemmParams, GuardParams, Kernel, LinksParams,
     MasksParams, NormParams, OuterParams, PackParams, Packed, PhaseParams, RecurrenceParams, ReduceParams, STAGED,
-    ScanParams, ScatterAddParams, SettleParams, SgdParams, Tile, Variant, WINDOW, exchange_words,
+    ScanParams, ScatterAddParams, SettleParams, SgdParams, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, exchange_words,
 };
 use crate::cells::{Activation, Cell, Form, Width};
 use crate::cpu::{halves, write_halves};
 use crate::device::Device;
 use crate::error::Result;
 use crate::layer;
-use crate::plan::{Draft, Plan, Role, WINDOW_ALIGNMENT};
+use crate::plan::{Draft, Plan, Role};
 use crate::program::Program;
 use crate::tensor::Storage;
 use rand_mt::Mt;

@@ -3,6 +3,7 @@
 
 mod cases;
 mod compose;
+mod limits;
 mod needs;
 mod packed;
 mod params;
@@ -11,6 +12,8 @@ pub use cases::Case;
 pub(crate) use cases::{cooperative_cases, timed, timed_half, timed_staged};
 pub(crate) use compose::compose_progress;
 pub use compose::{Dialect, compose};
+pub use limits::{MAX_BINDINGS, WINDOW};
+pub(crate) use limits::{MAX_TRIPS, POLLS, PlanLimits, TEXELS, WINDOW_ALIGNMENT};
 pub(crate) use needs::{
     EXCHANGE_HEAD, exchange_words, flop, grid, grid_trips, needs, row_tile, sequence_trips, state_width, trips,
     wrapped, wrapped_params,
@@ -26,9 +29,6 @@ use crate::cells::{Activation, Form, Norm, Options, Phase, Scan};
 use crate::cpu::{self, Call};
 use crate::device::Device;
 use serde::{Deserialize, Serialize};
-
-/// No kernel binds more storage buffers than WebGPU guarantees.
-pub const MAX_BINDINGS: usize = 8;
 
 /// The kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,12 +88,6 @@ pub enum Kernel {
     /// What follows a [`Kernel::Grid`]: its last states, or its work once more.
     Settle,
 }
-
-/// Words of the part of a buffer that is bound as a uniform buffer: what WebGPU guarantees.
-pub const WINDOW: u32 = 1 << 14;
-
-/// Vectors in a row of a texture that holds a packed matrix.
-pub(crate) const TEXELS: u32 = 1 << 12;
 
 /// How a kernel uses a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,10 +322,6 @@ pub struct Tile {
     /// Lanes of a subgroup that share what they loaded; 0: each loads all it needs.
     pub spread: u32,
 }
-
-/// How often a lane of `grid` looks for a value before it gives up. Loops of all shaders are bounded, and some drivers
-/// stop them without a word when they are not.
-pub(crate) const POLLS: u32 = 1 << 13;
 
 /// Workgroup memory of a staged `gemm`: two stages of two operands, a vector for each lane.
 const STAGED_BYTES: u64 = 2 * 2 * 256 * 16;

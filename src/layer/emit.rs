@@ -13,8 +13,9 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{
     FLAT, GatherParams, GemmParams, Kernel, Packed, PhaseParams, RecurrenceParams, Tile, Variant, WINDOW,
+    WINDOW_ALIGNMENT,
 };
-use crate::plan::{BufferId, PlanBuilder, Value, WINDOW_ALIGNMENT};
+use crate::plan::{BufferId, PlanBuilder, Value};
 
 /// Which part of the output is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

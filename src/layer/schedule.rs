@@ -5,8 +5,9 @@ use super::tuning::tuning;
 use crate::cells::{Phase, Width};
 use crate::cpu::threads;
 use crate::device::Device;
-use crate::kernels::{GemmParams, Kernel, STAGED, Tile, Variant, WINDOW, grid_trips, sequence_trips};
-use crate::plan::{MAX_TRIPS, WINDOW_ALIGNMENT};
+use crate::kernels::{
+    GemmParams, Kernel, MAX_TRIPS, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips, sequence_trips,
+};
 
 /// How the steps of a sequence become dispatches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

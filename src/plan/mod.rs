@@ -10,7 +10,6 @@ mod parts;
 mod trace;
 
 pub use builder::{PlanBuilder, Value};
-pub(crate) use check::{MAX_TRIPS, PlanLimits, WINDOW_ALIGNMENT};
 pub(crate) use parts::Parts;
 pub(crate) use trace::{Region, Trace};
 
