@@ -3,7 +3,6 @@
 use crate::device::{Device, Gpu, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::kernels::{TEXELS, WINDOW};
-use crate::layer::reads_windows;
 use crate::memory;
 use crate::readback::{Readable, Request, Words, read_together_async};
 use ndarray::{ArrayD, ArrayView, Dimension};
@@ -281,7 +280,7 @@ impl<T: Element> Tensor<T> {
     pub fn zeros(device: &Device, shape: &[usize]) -> Result<Self> {
         let words = elements(shape)?;
         let name = format!("tensor {shape:?}");
-        let storage = if reads_windows(device) {
+        let storage = if device.reads_windows() {
             Storage::windowed(device, &name, words as u64)?
         } else {
             Storage::zeros(device, &name, words as u64)?

@@ -2,10 +2,9 @@
 
 use super::pipelines::Pipelines;
 use super::waiting::{elsewhere, may_wait};
-use super::{AdapterReport, GpuOptions, TuningReport};
+use super::{AdapterReport, GpuOptions, Tuning, TuningReport};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Cooperative, Dialect, Kernel, MAX_BINDINGS, MAX_TRIPS, PlanLimits, Variant, compose};
-use crate::layer::Tuning;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};

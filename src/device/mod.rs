@@ -7,6 +7,7 @@ mod identity;
 mod pipelines;
 mod progress;
 mod report;
+mod tuning;
 mod waiting;
 
 pub use autotune::{Autotune, Trial, TuningReport};
@@ -15,6 +16,7 @@ pub use choose::adapters;
 pub use choose::{GpuOptions, adapters_async};
 pub(crate) use gpu::{Gpu, LayoutKey, PARAMS_STRIDE, locked};
 pub use report::{AdapterReport, Class, Features, Limits};
+pub(crate) use tuning::{Tuning, own_tiles, tiles, tuning};
 pub(crate) use waiting::{block_on, elsewhere, may_wait};
 
 use crate::error::{Error, Result};

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::cells::{Activation, Cell, Form, Width};
 use crate::cpu::{halves, write_halves};
-use crate::device::Device;
+use crate::device::{self, Device};
 use crate::error::Result;
 use crate::layer;
 use crate::plan::{Draft, Plan, Role};
@@ -372,7 +372,7 @@ fn packed(numbers: &mut Numbers, layout: Packed, batches: usize) -> Vec<f32> {
 pub(super) fn gemm(device: &Device) -> Vec<Case> {
     let sizes = [(1, 1, 1), (1, 64, 4), (5, 7, 3), (33, 65, 64), (64, 63, 130), (65, 130, 65)];
     let mut cases = Vec::new();
-    for tile in layer::tiles(device, Kernel::Gemm) {
+    for tile in device::tiles(device, Kernel::Gemm) {
         for (i, &(m, n, k)) in sizes.iter().enumerate() {
             // Each form of A and C beside each size, in turn.
             for form in GemmForm::ALL {
@@ -397,7 +397,7 @@ fn in_all_forms(device: &Device, cases: Vec<Case>) -> Vec<Case> {
     let mut all = Vec::new();
     for (i, case) in cases.into_iter().enumerate() {
         let Variant { kernel, tile, cell, keep, .. } = case.variant;
-        let own = layer::own_tiles(device, kernel).iter().any(|own| (own.rows, own.lanes) == (tile.rows, tile.lanes));
+        let own = device::own_tiles(device, kernel).iter().any(|own| (own.rows, own.lanes) == (tile.rows, tile.lanes));
         if (own || device.is_cpu()) && cell.is_none_or(|form| form == Form::new(Cell::Lstm, false)) && !keep {
             let (texture, uniform) = forms[i % forms.len()];
             all.extend(case.read_by(texture, uniform));
@@ -623,9 +623,9 @@ fn is_thorough(form: &Form) -> bool {
 /// What a cell does and how its sums are tiled are apart in the shaders: each cell is tried with this device's tiles,
 /// and one cell with the others. On the CPU all is tried, since no shader is compiled.
 fn tiles(device: &Device, kernel: Kernel, form: &Form) -> Vec<Tile> {
-    let mut tiles = layer::tiles(device, kernel);
+    let mut tiles = device::tiles(device, kernel);
     if !device.is_cpu() && !is_thorough(form) {
-        let own = layer::own_tiles(device, kernel);
+        let own = device::own_tiles(device, kernel);
         tiles.retain(|tile| own.contains(tile));
     }
     tiles
@@ -677,7 +677,7 @@ fn steps(device: &Device, kernel: Kernel) -> Vec<Variant> {
 
 /// A variant, and the same keeping what training needs, which is tried with one tile only: the two are apart too.
 fn keeps(device: &Device, variant: Variant) -> Vec<Variant> {
-    let own = layer::own_tiles(device, variant.kernel)[0];
+    let own = device::own_tiles(device, variant.kernel)[0];
     let keep = form_of(&variant).trains() && (variant.tile.lanes, variant.tile.spread) == (own.lanes, own.spread);
     let keeping = Variant { keep, ..variant.clone() };
     let drops = form_of(&variant).options.recurrent_dropout.is_some();
@@ -961,7 +961,7 @@ pub(super) fn sequence_backward(device: &Device) -> Vec<Case> {
 
 pub(super) fn outer(device: &Device) -> Vec<Case> {
     let sizes = [(1, 1, 1), (1, 64, 5), (4, 4, 3), (33, 65, 64), (64, 128, 130), (68, 132, 65)];
-    let tiles = layer::tiles(device, Kernel::Outer);
+    let tiles = device::tiles(device, Kernel::Outer);
     let forms = [(false, false), (true, false), (false, true)];
     let case = |tile, size| forms.map(|form| outer_case(tile, size, form, 2));
     tiles.into_iter().flat_map(|tile| sizes.map(|size| case(tile, size))).flatten().collect()
@@ -2036,7 +2036,7 @@ fn adam_case((name, decay, decoupled, most): (&str, f32, u32, f32), update: Upda
 
 /// Cases large enough to time, with the tiles and the packing that the device uses.
 pub(super) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
-    let (texture, uniform) = (layer::packs_textures(device), layer::reads_windows(device));
+    let (texture, uniform) = (device.packs_textures(), device.reads_windows());
     let has = |case: &Case, access| case.variant.kernel.row().bindings.iter().any(|binding| binding.1 == access);
     let as_used = |case: Case| {
         let texture = texture && has(&case, Access::Matrix);
@@ -2117,11 +2117,11 @@ fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
             vec![recurrence_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
         }
         Kernel::Sequence => {
-            let tile = Tile { rows: 8, ..layer::own_tiles(device, kernel)[0] };
+            let tile = Tile { rows: 8, ..device::own_tiles(device, kernel)[0] };
             vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]
         }
         Kernel::Grid => {
-            let tile = layer::own_tiles(device, kernel)[0];
+            let tile = device::own_tiles(device, kernel)[0];
             vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 4, 32, 64)]
         }
         Kernel::Settle => vec![settle_case(0, true)],
@@ -2163,7 +2163,7 @@ fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, 0, 0.0), (1 << 19, 2, Taken::Yes))],
         Kernel::Adam => vec![adam_case(("plain", 0.0, 0, 0.0), (1 << 19, 2, Taken::Yes))],
         Kernel::SequenceBackward => {
-            let tile = Tile { rows: 4, ..layer::own_tiles(device, kernel)[0] };
+            let tile = Tile { rows: 4, ..device::own_tiles(device, kernel)[0] };
             vec![backward_case(Variant { cell, width: 256, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]
         }
     }

@@ -17,7 +17,6 @@ mod schedule;
 mod session;
 mod state;
 mod training;
-mod tuning;
 mod wave;
 
 pub(crate) use backward::{Flow, emit_backward, gradient_parts, outer, sum_rows};
@@ -33,11 +32,10 @@ pub(crate) use reserve::{Columns, threshold};
 pub(crate) use rows::check_lengths;
 pub use rows::{BatchLengths, Lengths};
 pub use schedule::Schedule;
-pub(crate) use schedule::{gemm_tile, outer_tile, packs_textures, reads_windows, step_tile};
+pub(crate) use schedule::{gemm_tile, outer_tile, step_tile};
 pub use session::{Session, SessionOptions, Stream};
 pub use state::{DeviceState, State};
 pub use training::{RnnGradients, RnnTraining};
-pub(crate) use tuning::{Tuning, own_tiles, tiles, tuning};
 
 use crate::cells::Width;
 use crate::device::{Device, block_on, elsewhere, locked, may_wait};
