@@ -26,7 +26,6 @@ pub(crate) use params::{
 };
 
 use crate::cells::{Activation, Form, Norm, Options, Phase, Scan};
-use crate::cpu::{self, Call};
 use crate::device::Device;
 use serde::{Deserialize, Serialize};
 
@@ -114,7 +113,6 @@ pub struct Row {
     pub params: &'static [&'static str],
     /// Inputs that parity tests run it on: tiles of all classes of adapter, those of this device with every cell.
     pub cases: fn(&Device) -> Vec<Case>,
-    pub(crate) twin: fn(&mut Call<'_>),
 }
 
 macro_rules! row {
@@ -125,7 +123,6 @@ macro_rules! row {
             bindings: &[$((stringify!($binding), Access::$access)),*],
             params: <$params>::FIELDS,
             cases: cases::$name,
-            twin: cpu::$name::run,
         }
     };
 }
