@@ -2,6 +2,7 @@
 
 mod backward;
 mod config;
+mod dropout;
 mod embedding;
 mod emit;
 mod grid;
@@ -21,6 +22,7 @@ mod wave;
 
 pub(crate) use backward::{Flow, emit_backward, gradient_parts, outer, sum_rows};
 pub use config::{Bias, Direction, Precision, RnnConfig};
+pub(crate) use dropout::{drop_numbers, emit_dropout};
 pub use embedding::Embedding;
 pub use emit::{Output, RnnCall};
 pub(crate) use emit::{copy_rows, emit, output_shape, sequence_sizes};

@@ -2,6 +2,7 @@
 
 use super::tape::{IGNORED, Tape};
 use super::trainer::Trainer;
+use crate::cells::Probability;
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::layer::{DeviceState, Embedding, Linear, Rnn, RnnCall, RnnConfig};
@@ -119,7 +120,7 @@ impl Model {
                 return Err(Error::value(what, "the embedding's symbols and features", format!("{outputs}, {inputs}")));
             }
         };
-        super::check_probability(config.dropout)?;
+        Probability::new(config.dropout).check("dropout probability")?;
         Ok(Self { config: config.clone(), embedding, rnn, head })
     }
 
