@@ -394,3 +394,11 @@ impl<T: Element> Debug for Tensor<T> {
         f.debug_struct("Tensor").field("shape", &self.shape).field("device", &self.device).finish()
     }
 }
+
+/// Refuses NaN and infinities, which would spread through every later state.
+pub(crate) fn check_finite<'a>(tensor: &str, values: impl Iterator<Item = &'a f32>) -> Result<()> {
+    match values.enumerate().find(|(_, value)| !value.is_finite()) {
+        Some((index, &value)) => Err(Error::NotFinite { tensor: tensor.to_owned(), index, value }),
+        None => Ok(()),
+    }
+}

@@ -1,6 +1,5 @@
 //! A stack of recurrent layers as commands of a plan.
 
-use super::config::{Precision, RnnConfig};
 use super::grid;
 use super::product::{Operands, fits_terms, gemm};
 use super::reserve::{Columns, Reserve};
@@ -9,6 +8,7 @@ use super::schedule::{self, Grid, Schedule, Sequence};
 use super::state::DeviceState;
 use super::{Place, Rnn, masks, norm, packed, row_lanes, scan, wave};
 use crate::cells::Width;
+use crate::config::{Precision, RnnConfig};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{

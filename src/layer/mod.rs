@@ -1,7 +1,6 @@
 //! Stacks of recurrent layers: configuration, weights on a device, and the ways to call them.
 
 mod backward;
-mod config;
 mod dropout;
 mod embedding;
 mod emit;
@@ -21,7 +20,6 @@ mod training;
 mod wave;
 
 pub(crate) use backward::{Flow, emit_backward, gradient_parts, outer, sum_rows};
-pub use config::{Bias, Direction, Precision, RnnConfig};
 pub(crate) use dropout::{drop_numbers, emit_dropout};
 pub use embedding::Embedding;
 pub use emit::{Output, RnnCall};
@@ -40,6 +38,7 @@ pub use state::{DeviceState, State};
 pub use training::{RnnGradients, RnnTraining};
 
 use crate::cells::Width;
+use crate::config::RnnConfig;
 use crate::device::{Device, block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
 use crate::parameters::{Parameters, upload};

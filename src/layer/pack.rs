@@ -1,6 +1,6 @@
 //! Weights on the device, in the layout that products read.
 
-use super::config::Precision;
+use crate::config::Precision;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, PackParams, Packed, Variant};

@@ -1,11 +1,11 @@
 //! What training keeps of a forward pass, row by row.
 
 use super::Rnn;
-use super::config::RnnConfig;
 use super::drop_numbers;
 use super::emit::{Pass, RnnCall, copy_rows};
 use super::rows::{Lengths, RowMap};
 use crate::cells::{Form, Width};
+use crate::config::RnnConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::GatherParams;

@@ -1,7 +1,7 @@
 //! Which tiles and which schedule: what the table says, for a device and sizes.
 
-use super::config::RnnConfig;
 use crate::cells::{Phase, Width};
+use crate::config::RnnConfig;
 use crate::cpu::threads;
 use crate::device::{Device, tuning};
 use crate::kernels::{

@@ -1,8 +1,8 @@
 //! Programs of a layer for a shape, and streams of them that share a state.
 
-use super::config::{Direction, RnnConfig};
 use super::emit::{RnnCall, output_shape, sequence_sizes};
 use super::{Rnn, SESSIONS};
+use crate::config::{Direction, RnnConfig};
 use crate::device::{block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::layer::DeviceState;

@@ -58,7 +58,7 @@ pub enum Precision {
 
 impl Precision {
     /// Words of a vector of a packed matrix on a device.
-    pub(super) fn vector_words(self, device: &Device) -> u32 {
+    pub(crate) fn vector_words(self, device: &Device) -> u32 {
         let half = self == Self::Half;
         Variant { half, ..Variant::new(Kernel::Pack, FLAT, device.panel()) }.vector_words()
     }
