@@ -14,7 +14,6 @@ mod memory;
 pub mod onnx;
 mod parameters;
 pub mod plan;
-mod program;
 mod readback;
 pub mod reference;
 mod tensor;
@@ -37,8 +36,7 @@ pub use layer::{
     RnnTraining, Schedule, Session, SessionOptions, State, Stream,
 };
 pub use parameters::Parameters;
-pub use plan::{Plan, PlanBuilder};
-pub use program::{KernelTime, Profile, Program};
+pub use plan::{KernelTime, Plan, PlanBuilder, Profile, Program};
 pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
 pub use train::{

@@ -11,8 +11,8 @@ use crate::cpu::{halves, write_halves};
 use crate::device::{self, Device};
 use crate::error::Result;
 use crate::layer;
+use crate::plan::Program;
 use crate::plan::{Draft, Plan, Role};
-use crate::program::Program;
 use crate::tensor::Storage;
 use rand_mt::Mt;
 

@@ -7,7 +7,7 @@ use crate::device::{block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::layer::DeviceState;
 use crate::plan::{Plan, PlanBuilder};
-use crate::program::{Profile, Program};
+use crate::plan::{Profile, Program};
 use crate::tensor::Tensor;
 use ndarray::{ArrayD, ArrayView3};
 use std::sync::Arc;

@@ -5,12 +5,18 @@
 
 mod builder;
 mod check;
+mod cpu;
 mod display;
+mod gpu;
 mod parts;
+mod profile;
+mod program;
 mod trace;
 
 pub use builder::{PlanBuilder, Value};
 pub(crate) use parts::Parts;
+pub use profile::{KernelTime, Profile};
+pub use program::Program;
 pub(crate) use trace::{Region, Trace};
 
 #[cfg(doc)]

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
 use crate::layer::{DeviceState, Linear, Rnn};
 use crate::parameters::Parameters;
+use crate::plan::Program;
 use crate::plan::{Plan, PlanBuilder};
-use crate::program::Program;
 use crate::tensor::{Storage, Tensor};
 
 /// How a model is trained.
