@@ -2,8 +2,9 @@
 
 use super::{Class, Device, Tuning};
 use crate::check;
+use crate::check::{Case, cooperative_cases, timed, timed_half, timed_staged};
 use crate::error::{Error, Result};
-use crate::kernels::{Case, Kernel, STAGED, Tile, cooperative_cases, timed, timed_half, timed_staged};
+use crate::kernels::{Kernel, STAGED, Tile};
 use crate::weights::files;
 use serde::{Deserialize, Serialize};
 use std::fmt::{Display, Formatter};

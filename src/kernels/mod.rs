@@ -1,15 +1,12 @@
 //! The kernel table: one name for a shader in `shaders/`, its twin in `src/cpu/`, its row here, and by the rows its
 //! parity test and its bench. A missing file does not compile.
 
-mod cases;
 mod compose;
 mod limits;
 mod needs;
 mod packed;
 mod params;
 
-pub use cases::Case;
-pub(crate) use cases::{cooperative_cases, timed, timed_half, timed_staged};
 pub(crate) use compose::compose_progress;
 pub use compose::{Dialect, compose};
 pub use limits::{MAX_BINDINGS, WINDOW};
@@ -26,7 +23,6 @@ pub(crate) use params::{
 };
 
 use crate::cells::{Activation, Form, Norm, Options, Phase, Scan};
-use crate::device::Device;
 use serde::{Deserialize, Serialize};
 
 /// The kernels.
@@ -111,8 +107,6 @@ pub struct Row {
     pub bindings: &'static [(&'static str, Access)],
     /// Names of the parameters, a word each.
     pub params: &'static [&'static str],
-    /// Inputs that parity tests run it on: tiles of all classes of adapter, those of this device with every cell.
-    pub cases: fn(&Device) -> Vec<Case>,
 }
 
 macro_rules! row {
@@ -122,7 +116,6 @@ macro_rules! row {
             wgsl: include_str!(concat!("../../shaders/", stringify!($name), ".wgsl")),
             bindings: &[$((stringify!($binding), Access::$access)),*],
             params: <$params>::FIELDS,
-            cases: cases::$name,
         }
     };
 }
@@ -210,11 +203,6 @@ impl Kernel {
         Self::Settle,
         Self::Wave,
     ];
-
-    /// Cases large enough to time, tiled and packed as for this device.
-    pub fn bench(self, device: &Device) -> Vec<Case> {
-        cases::bench(self, device)
-    }
 
     /// Whether it has register tiles of its own; else a lane takes an element.
     pub(crate) const fn is_tiled(self) -> bool {
@@ -463,13 +451,8 @@ impl Variant {
         self.tile.columns as u64 * gates as u64
     }
 
-    /// The same by a device's units for small matrices: of `gemm` and `step`, for so many rows.
-    pub(crate) fn by_units(&self, device: &Device, rows: usize) -> Option<Self> {
-        self.cooperative(|lanes| device.cooperative(lanes), rows)
-    }
-
     /// The same by units that workgroups of so many lanes have.
-    fn cooperative(&self, units: impl Fn(u32) -> Option<Cooperative>, rows: usize) -> Option<Self> {
+    pub(crate) fn cooperative(&self, units: impl Fn(u32) -> Option<Cooperative>, rows: usize) -> Option<Self> {
         let tile = match self.kernel {
             Kernel::Gemm => Cooperative::GEMM,
             Kernel::Step => Cooperative::step(rows, self.phases()[self.phase as usize].gates),

@@ -344,3 +344,11 @@ impl Schedule {
         Self::Step
     }
 }
+
+impl Variant {
+    /// This variant of `gemm` or `step` by a device's units for small matrices, for a number of rows; none where it has no such
+    /// units.
+    pub(crate) fn by_units(&self, device: &Device, rows: usize) -> Option<Self> {
+        self.cooperative(|lanes| device.cooperative(lanes), rows)
+    }
+}

@@ -66,7 +66,7 @@ fn no_shader_changed() {
     let mut lines = Vec::new();
     for kernel in Kernel::ALL {
         let mut seen = std::collections::HashSet::new();
-        for case in (kernel.row().cases)(&Device::cpu()) {
+        for case in kernel.cases(&Device::cpu()) {
             if seen.insert(case.variant().clone()) {
                 let dialect = Dialect { immediates: true, enable_subgroups: false };
                 let text = compose(case.variant(), dialect).unwrap();
