@@ -1,8 +1,8 @@
 //! A wgpu device with the kernels compiled for it.
 
-use super::faults::{Faults, finish, guard, locked};
 #[cfg(not(target_arch = "wasm32"))]
 use super::faults::loss;
+use super::faults::{Faults, finish, guard, locked};
 use super::layout::{Layout, LayoutKey, params_layout};
 use super::options::GpuOptions;
 use super::pipelines::Pipelines;
