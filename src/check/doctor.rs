@@ -1,10 +1,11 @@
 //! What a doctor examines: a layer of every cell and form, small, by every schedule.
 
-use super::LayerReport;
+use super::layer::LayerReport;
 use crate::cells::{Cell, Reset};
+use crate::config::{Direction, RnnConfig};
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::Result;
-use crate::layer::{Direction, Lengths, Rnn, RnnCall, RnnConfig, Schedule};
+use crate::layer::{Lengths, Rnn, RnnCall, Schedule};
 use crate::weights::RnnWeights;
 use ndarray::Array3;
 

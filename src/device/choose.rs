@@ -1,9 +1,12 @@
 //! Which adapter, and what is asked of it.
 
-#[cfg(not(target_arch = "wasm32"))]
-use super::block_on;
+use super::gpu::Gpu;
 use super::identity::is_probing;
-use super::{AdapterReport, Autotune, Class, Gpu, elsewhere, may_wait};
+use super::report::{AdapterReport, Class};
+use super::trials::Autotune;
+#[cfg(not(target_arch = "wasm32"))]
+use super::waiting::block_on;
+use super::waiting::{elsewhere, may_wait};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
@@ -53,7 +56,7 @@ async fn list() -> Vec<AdapterReport> {
 }
 
 /// What the environment calls the adapter to be used.
-pub(super) fn named() -> Option<String> {
+pub(crate) fn named() -> Option<String> {
     std::env::var("WGPU_ADAPTER_NAME").ok().filter(|name| !name.is_empty())
 }
 
@@ -61,7 +64,7 @@ pub(super) fn named() -> Option<String> {
 const NONE: &str = "there is none (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)";
 
 /// That there is no adapter at all.
-pub(super) fn none_found() -> Error {
+pub(crate) fn none_found() -> Error {
     Error::NoAdapter { wanted: "found".to_owned(), reason: NONE.to_owned() }
 }
 
@@ -110,7 +113,7 @@ async fn find() -> Vec<wgpu::Adapter> {
 }
 
 /// Opens the first adapter that matches.
-pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
+pub(crate) async fn open(options: &GpuOptions) -> Result<Gpu> {
     let name = options.adapter.clone().or_else(named).unwrap_or_default();
     let adapters = find().await;
     let matches = |adapter: &&wgpu::Adapter| adapter.get_info().name.to_lowercase().contains(&name.to_lowercase());
@@ -136,7 +139,7 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
         | wgpu::Features::SHADER_F16
         | wgpu::Features::TIMESTAMP_QUERY;
     let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
-    if !options.portable && (options.cooperative_matrices || super::is_asked("WGRNN_COOPERATIVE")) {
+    if !options.portable && (options.cooperative_matrices || super::handle::is_asked("WGRNN_COOPERATIVE")) {
         wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
         // SAFETY: the caller asks for a feature whose faults in wgpu may be unsound; kernels that use it are held to their
         // twins like all others.

@@ -5,11 +5,12 @@
 //! `activation`), or to [`Cell::Elman`]. [`activation`] knows their names. A `GRU` with `reset_after=True`, the default, is
 //! [`Reset::After`], and [`Reset::Before`] without.
 
-use super::{Biases, System};
+use super::system::{Biases, System};
 use crate::cells::{Activation, Cell, Reset};
+use crate::config::{Bias, Direction, RnnConfig};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::layer::{Bias, Direction, Rnn, RnnCall, RnnConfig, State};
+use crate::layer::{Rnn, RnnCall, State};
 use crate::weights::{LayerWeights, RnnWeights};
 use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis, Ix1, Ix2, Ix3, s};
 

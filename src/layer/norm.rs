@@ -1,9 +1,11 @@
 //! The steps of cells with layer norms, forward and backward: a product with R, then the rest of the step by rows.
 
 use super::emit::{Layer, Pass};
+use super::pack::packed;
 use super::product::{Operands, gemm};
+use super::scan;
 use super::scan::Place;
-use super::{packed, scan};
+use crate::device::tuning;
 use crate::error::Result;
 use crate::kernels::{FLAT, GemmParams, Kernel, NormParams, OuterParams, Tile, Variant};
 use crate::plan::{BufferId, Parts, PlanBuilder};
@@ -13,7 +15,7 @@ use std::ops::Range;
 /// Lanes of a row: a power of two, no more than there are units.
 fn tile(plan: &PlanBuilder, units: usize) -> Tile {
     let allowed = u32::try_from(plan.device().plan_limits().invocations).unwrap_or(u32::MAX);
-    let most = super::tuning(plan.device()).norm_lanes.min(allowed).max(1);
+    let most = tuning(plan.device()).norm_lanes.min(allowed).max(1);
     let units = u32::try_from(units).unwrap_or(u32::MAX).checked_next_power_of_two().unwrap_or(u32::MAX);
     Tile { lanes: 1 << most.min(units).ilog2(), ..FLAT }
 }
@@ -216,7 +218,7 @@ pub(super) fn weights(plan: &mut PlanBuilder, pass: &Pass<'_>, d: BufferId, targ
     let mut column = gates;
     for (to, width) in sums {
         if let Some(to) = to {
-            super::sum_rows(plan, [d, pass.map], (target, to), (column, width), &rows);
+            super::backward::sum_rows(plan, [d, pass.map], (target, to), (column, width), &rows);
         }
         column += width;
     }

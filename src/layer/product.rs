@@ -3,8 +3,8 @@
 use super::emit::copy_rows;
 use super::pack::PackedMatrices;
 use super::schedule;
-use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, Tile, Variant, WINDOW, trips};
-use crate::plan::{BufferId, PlanBuilder, WINDOW_ALIGNMENT};
+use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, trips};
+use crate::plan::{BufferId, PlanBuilder};
 
 /// Where a product's rows come from and where they go.
 #[derive(Clone, Copy)]
@@ -183,7 +183,7 @@ fn side_by_side(
         index_offset: p.map_offset,
         out_row: p.k,
         nan: f32::NAN.to_bits(),
-        row_lanes: super::row_lanes(p.m as usize * p.k as usize),
+        row_lanes: super::pack::row_lanes(p.m as usize * p.k as usize),
         ..Default::default()
     };
     if indexed {
