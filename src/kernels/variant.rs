@@ -195,15 +195,13 @@ impl std::fmt::Display for Variant {
         if self.keep {
             write!(f, " keeping")?;
         }
-        match self.kernel {
-            Kernel::Outer => write!(f, " {rows}x4x{lanes}")?,
-            _ if let Some(Cooperative { edge, .. }) = self.cooperative => {
-                write!(f, " {rows}x{columns} cooperative by {edge}")?;
-            }
-            Kernel::NormStep | Kernel::NormStepBackward => write!(f, " {lanes}")?,
-            Kernel::Argmax | Kernel::CrossEntropy if columns > 1 => write!(f, " by {columns}")?,
-            _ if self.staged => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
-            kernel if kernel.row().is_tiled => write!(f, " {rows}x{columns}x{lanes}")?,
+        match (self.kernel, self.cooperative) {
+            (Kernel::Outer, _) => write!(f, " {rows}x4x{lanes}")?,
+            (_, Some(Cooperative { edge, .. })) => write!(f, " {rows}x{columns} cooperative by {edge}")?,
+            (Kernel::NormStep | Kernel::NormStepBackward, None) => write!(f, " {lanes}")?,
+            (Kernel::Argmax | Kernel::CrossEntropy, None) if columns > 1 => write!(f, " by {columns}")?,
+            (_, None) if self.staged => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
+            (kernel, None) if kernel.row().is_tiled => write!(f, " {rows}x{columns}x{lanes}")?,
             _ => {}
         }
         match self.kernel {
