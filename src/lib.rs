@@ -3,6 +3,7 @@
 
 pub mod cells;
 pub mod check;
+mod config;
 pub(crate) mod cpu;
 mod device;
 pub mod dialects;
@@ -13,7 +14,6 @@ mod memory;
 pub mod onnx;
 mod parameters;
 pub mod plan;
-mod program;
 mod readback;
 pub mod reference;
 mod tensor;
@@ -24,6 +24,7 @@ pub use ndarray;
 pub use wgpu;
 
 pub use cells::{Activation, Cell, CellClip, Coefficient, Reset};
+pub use config::{Bias, Direction, Precision, RnnConfig};
 #[cfg(not(target_arch = "wasm32"))]
 pub use device::adapters;
 pub use device::{
@@ -31,12 +32,11 @@ pub use device::{
 };
 pub use error::{Error, Result};
 pub use layer::{
-    BatchLengths, Bias, DeviceState, Direction, Embedding, Lengths, Linear, Output, Precision, Reserve, Rnn, RnnCall,
-    RnnConfig, RnnGradients, RnnOutput, RnnTraining, Schedule, Session, SessionOptions, State, Stream,
+    BatchLengths, DeviceState, Embedding, Lengths, Linear, Output, Reserve, Rnn, RnnCall, RnnGradients, RnnOutput,
+    RnnTraining, Schedule, Session, SessionOptions, State, Stream,
 };
 pub use parameters::Parameters;
-pub use plan::{Plan, PlanBuilder};
-pub use program::{KernelTime, Profile, Program};
+pub use plan::{KernelTime, Plan, PlanBuilder, Profile, Program};
 pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
 pub use train::{

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::readback::{Readable, Request, Words, read_together_async};
 use crate::tensor::Storage;
-use crate::weights::check_finite;
+use crate::tensor::check_finite;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -7,8 +7,9 @@
 //! σ is the logistic function, ⊙ the element-wise product; see [`Cell`] for the equations' sources.
 
 use crate::cells::{Activation, Cell, CellClip, Coefficient, Options, Probability, Reset};
+use crate::config::{Precision, RnnConfig};
 use crate::error::{Error, Result};
-use crate::layer::{Precision, RnnConfig, State, check_lengths};
+use crate::layer::{State, check_lengths};
 use crate::weights::{LayerWeights, RnnWeights};
 use half::f16;
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView3, Axis, LinalgScalar, Zip, concatenate, s};

@@ -3,7 +3,6 @@
 use crate::device::{Device, Gpu, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::kernels::{TEXELS, WINDOW};
-use crate::layer::reads_windows;
 use crate::memory;
 use crate::readback::{Readable, Request, Words, read_together_async};
 use ndarray::{ArrayD, ArrayView, Dimension};
@@ -281,7 +280,7 @@ impl<T: Element> Tensor<T> {
     pub fn zeros(device: &Device, shape: &[usize]) -> Result<Self> {
         let words = elements(shape)?;
         let name = format!("tensor {shape:?}");
-        let storage = if reads_windows(device) {
+        let storage = if device.reads_windows() {
             Storage::windowed(device, &name, words as u64)?
         } else {
             Storage::zeros(device, &name, words as u64)?
@@ -393,5 +392,13 @@ pub(crate) fn elements(shape: &[usize]) -> Result<usize> {
 impl<T: Element> Debug for Tensor<T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tensor").field("shape", &self.shape).field("device", &self.device).finish()
+    }
+}
+
+/// Refuses NaN and infinities, which would spread through every later state.
+pub(crate) fn check_finite<'a>(tensor: &str, values: impl Iterator<Item = &'a f32>) -> Result<()> {
+    match values.enumerate().find(|(_, value)| !value.is_finite()) {
+        Some((index, &value)) => Err(Error::NotFinite { tensor: tensor.to_owned(), index, value }),
+        None => Ok(()),
     }
 }

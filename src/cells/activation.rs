@@ -1,6 +1,6 @@
 //! The functions that cells apply to sums, as ONNX defines them.
 
-use crate::cpu::math::{MulAdd, exp, relu, sigmoid, tanh};
+use super::math::{MulAdd, exp, relu, sigmoid, tanh};
 use crate::error::{Error, Result};
 
 /// A constant of an activation. Two are equal where their bits are, so that cells can be compared.

@@ -3,9 +3,9 @@
 //! The derivatives need h' only: f' is 1 − h'², 1 where h' > 0, and h'(1 − h').
 
 use super::Options;
-use crate::cpu::backward::{Derivative, Gradient};
-use crate::cpu::math::{MulAdd, relu, sigmoid, tanh};
-use crate::cpu::recurrence::{Gates, Unit};
+use super::derivative::{Derivative, Gradient};
+use super::forward::{Gates, Unit};
+use super::math::{MulAdd, relu, sigmoid, tanh};
 
 /// f = tanh.
 pub(super) struct ElmanTanh;

@@ -1,7 +1,7 @@
 //! An Elman cell with any activation and a clip: h' = f(clip(W·x + b + R·h + b_R)). Forward only.
 
-use crate::cpu::math::MulAdd;
-use crate::cpu::recurrence::{Gates, Unit};
+use super::forward::{Gates, Unit};
+use super::math::MulAdd;
 
 /// The cell; f is the first of its activations.
 pub(super) struct ElmanGeneral;

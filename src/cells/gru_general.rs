@@ -1,8 +1,8 @@
 //! The gated recurrent units of `gru_reset_after` and `gru_reset_before` with other activations f and g and a clip of every
 //! sum. Forward only.
 
-use crate::cpu::math::MulAdd;
-use crate::cpu::recurrence::{Gates, Unit};
+use super::forward::{Gates, Unit};
+use super::math::MulAdd;
 
 /// The reset gate acts on the product.
 pub(super) struct After;

@@ -8,9 +8,9 @@
 //! past the product.
 
 use super::Options;
-use crate::cpu::backward::{Derivative, Gradient};
-use crate::cpu::math::{MulAdd, sigmoid, tanh};
-use crate::cpu::recurrence::{Gates, Unit};
+use super::derivative::{Derivative, Gradient};
+use super::forward::{Gates, Unit};
+use super::math::{MulAdd, sigmoid, tanh};
 
 /// The cell.
 pub(super) struct GruResetAfter;

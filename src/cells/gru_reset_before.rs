@@ -8,9 +8,9 @@
 //! gradient of ρ⊙h, and gives ρ: q⊙h⊙ρ⊙(1 − ρ). z⊙d + ρ⊙q goes to h past the product.
 
 use super::Options;
-use crate::cpu::backward::{Derivative, Gradient};
-use crate::cpu::math::{MulAdd, sigmoid, tanh};
-use crate::cpu::recurrence::{Gates, Unit};
+use super::derivative::{Derivative, Gradient};
+use super::forward::{Gates, Unit};
+use super::math::{MulAdd, sigmoid, tanh};
 
 /// First phase: ρ⊙h.
 pub(super) struct ResetGates;

@@ -4,8 +4,8 @@
 //!
 //! With D the gradient of h' times f', which follows from h', that of the gate's sum is D, of u D⊙h, and u⊙D goes to h.
 
-use crate::cpu::math::{MulAdd, relu, tanh};
-use crate::cpu::scan::Diagonal;
+use super::linear::Diagonal;
+use super::math::{MulAdd, relu, tanh};
 
 /// f = max(·, 0).
 pub(super) struct IndRnnRelu;

@@ -7,9 +7,9 @@
 //! g: e'⊙i⊙(1 − g²), o: d⊙tanh(c')⊙o⊙(1 − o), and e'⊙f is that of c.
 
 use super::Options;
-use crate::cpu::backward::{Derivative, Gradient};
-use crate::cpu::math::{MulAdd, sigmoid, tanh};
-use crate::cpu::recurrence::{Gates, Unit};
+use super::derivative::{Derivative, Gradient};
+use super::forward::{Gates, Unit};
+use super::math::{MulAdd, sigmoid, tanh};
 
 /// The cell.
 pub(super) struct Lstm;

@@ -8,9 +8,9 @@
 //! made it.
 
 use super::Options;
-use crate::cpu::backward::{Derivative, Gradient};
-use crate::cpu::math::{MulAdd, tanh};
-use crate::cpu::recurrence::{Gates, Unit};
+use super::derivative::{Derivative, Gradient};
+use super::forward::{Gates, Unit};
+use super::math::{MulAdd, tanh};
 
 /// The cell.
 pub(super) struct LstmGeneral;

@@ -5,8 +5,8 @@
 //! Gates lie in the order z, candidate. With D the gradient of h' the gates' gradients are D⊙(candidate − h)⊙z⊙(1 − z) and
 //! D⊙z, and (1 − z)⊙D goes to h.
 
-use crate::cpu::math::{MulAdd, sigmoid};
-use crate::cpu::scan::Linear;
+use super::linear::Linear;
+use super::math::{MulAdd, sigmoid};
 
 /// The cell.
 pub(super) struct MinGru;

@@ -7,8 +7,8 @@
 //! gates' gradients are A⊙i⊙f⊙(1 − f) / (f + i)², −A⊙f⊙i⊙(1 − i) / (f + i)² and D⊙(1 − a), and a⊙D goes to h.
 
 use super::Activation;
-use crate::cpu::math::{MulAdd, sigmoid};
-use crate::cpu::scan::Linear;
+use super::linear::Linear;
+use super::math::{MulAdd, sigmoid};
 
 /// The cell.
 pub(super) struct MinLstm;

@@ -6,14 +6,18 @@
 //! them.
 
 mod activation;
+pub(crate) mod derivative;
 mod elman;
 mod elman_general;
+pub(crate) mod forward;
 mod gru_general;
 mod gru_reset_after;
 mod gru_reset_before;
 mod ind_rnn;
+pub(crate) mod linear;
 mod lstm;
 mod lstm_general;
+pub(crate) mod math;
 mod min_gru;
 mod min_lstm;
 mod norm;
@@ -27,9 +31,9 @@ pub use activation::{Activation, Coefficient};
 pub use norm::{EPSILON, Norm};
 pub use options::{CellClip, Form, Options, Probability};
 
-use crate::cpu::backward::{BackwardTwin, derivative};
-use crate::cpu::recurrence::{PhaseTwin, pointwise};
-use crate::cpu::scan::{ScanTwin, diagonal, linear};
+use derivative::{BackwardTwin, derivative};
+use forward::{PhaseTwin, pointwise};
+use linear::{ScanTwin, diagonal, linear};
 
 /// Where a GRU applies its reset gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

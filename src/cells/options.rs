@@ -19,7 +19,7 @@ pub struct CellClip {
 pub struct Probability(u64);
 
 impl Probability {
-    /// As it is; [`Form::check`] refuses what is none.
+    /// As it is: [`Form::check`] and [`RnnConfig`](crate::RnnConfig) refuse one that is out of range.
     pub const fn new(probability: f64) -> Self {
         Self(probability.to_bits())
     }
@@ -27,6 +27,14 @@ impl Probability {
     /// The number.
     pub const fn get(self) -> f64 {
         f64::from_bits(self.0)
+    }
+
+    /// Refuses a number outside of [0, 1): what is dropped always leaves nothing to scale.
+    pub(crate) fn check(self, what: &str) -> Result<()> {
+        if (0.0..1.0).contains(&self.get()) {
+            return Ok(());
+        }
+        Err(Error::value(what, "a probability from 0 to less than 1", self.get()))
     }
 }
 
@@ -287,9 +295,7 @@ impl Form {
         let named = zoneout.map(|[h, c]| [("zoneout of h", h), ("zoneout of c", c)]);
         let dropped = recurrent_dropout.map(|p| [("recurrent dropout", p)]);
         for (name, probability) in named.iter().flatten().chain(dropped.iter().flatten()) {
-            if !(0.0..1.0).contains(&probability.get()) {
-                return Err(Error::value(*name, "a probability from 0 to less than 1", probability.get()));
-            }
+            probability.check(name)?;
         }
         let name = if zoneout.is_some() { "zoneout" } else { "recurrent dropout" };
         let suits = matches!(self.cell, Cell::Elman(_) | Cell::Lstm | Cell::Gru(Reset::After));

@@ -5,8 +5,8 @@
 //! Gates lie in the order z, f, o. With d the gradient of h' and D = that of c' + d⊙o, the gates' gradients are
 //! D⊙(1 − f)⊙(1 − z²), D⊙(c − z)⊙f⊙(1 − f) and d⊙c'⊙o⊙(1 − o), and f⊙D goes to c.
 
-use crate::cpu::math::{MulAdd, sigmoid, tanh};
-use crate::cpu::scan::Linear;
+use super::linear::Linear;
+use super::math::{MulAdd, sigmoid, tanh};
 
 /// The cell.
 pub(super) struct Qrnn;

@@ -6,8 +6,8 @@
 //! identity then. With t = tanh(c'), d the gradient of h' and D = that of c' + d⊙r⊙(1 − t²), the gates' gradients are
 //! D⊙(1 − f), D⊙(c − candidate)⊙f⊙(1 − f), d⊙(t − k)⊙r⊙(1 − r) and d⊙(1 − r), and f⊙D goes to c.
 
-use crate::cpu::math::{MulAdd, sigmoid, tanh};
-use crate::cpu::scan::Linear;
+use super::linear::Linear;
+use super::math::{MulAdd, sigmoid, tanh};
 
 /// The cell.
 pub(super) struct Sru;

@@ -2,9 +2,10 @@
 
 use super::LayerReport;
 use crate::cells::{Cell, Reset};
+use crate::config::{Direction, RnnConfig};
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::Result;
-use crate::layer::{Direction, Lengths, Rnn, RnnCall, RnnConfig, Schedule};
+use crate::layer::{Lengths, Rnn, RnnCall, Schedule};
 use crate::weights::RnnWeights;
 use ndarray::Array3;
 

@@ -1,10 +1,13 @@
 //! Whether a device computes what it should: a layer against the [reference](mod@crate::reference), every kernel against
 //! its CPU twin. Drivers have bugs; this lets you trust your own.
 
+mod cases;
 mod doctor;
 mod kernel;
 mod layer;
 
+pub use cases::Case;
+pub(crate) use cases::{cooperative_cases, timed, timed_half, timed_staged};
 pub use doctor::{gradients, gradients_async, layer, layer_async, layers};
 pub use kernel::{KernelReport, compare_case, kernel, kernel_async};
 pub use layer::LayerReport;

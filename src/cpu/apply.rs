@@ -1,8 +1,8 @@
 //! out[m, j] = f(x[m, j]), or √(x[m, j]² + x[m, columns + j]²).
 
 use super::Call;
-use super::math::{MulAdd, Vectorised, vectorise};
 use crate::cells::Activation;
+use crate::cells::math::{MulAdd, Vectorised, vectorise};
 use crate::kernels::{ApplyParams, Function};
 
 pub(crate) fn run(call: &mut Call<'_>) {

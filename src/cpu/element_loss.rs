@@ -1,7 +1,7 @@
 //! losses[i] and its derivative by x[i], that one divided by count: squared error or binary cross-entropy.
 
 use super::Call;
-use super::math::{Separate, relu, sigmoid};
+use crate::cells::math::{Separate, relu, sigmoid};
 use crate::kernels::ElementLossParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {

@@ -16,7 +16,6 @@ pub(crate) mod grid;
 pub(crate) mod guard;
 pub(crate) mod links;
 pub(crate) mod masks;
-pub(crate) mod math;
 pub(crate) mod norm_step;
 pub(crate) mod norm_step_backward;
 pub(crate) mod outer;
@@ -39,7 +38,7 @@ pub(crate) mod threads;
 mod threefry;
 pub(crate) mod wave;
 
-use crate::kernels::{MAX_BINDINGS, Variant};
+use crate::kernels::{Kernel, MAX_BINDINGS, Variant};
 use half::f16;
 
 /// One dispatch as its twin sees it.
@@ -48,6 +47,39 @@ pub(crate) struct Call<'a> {
     pub params: &'a [u32],
     pub views: [View<'a>; MAX_BINDINGS],
     pub scratch: &'a mut Scratch,
+}
+
+/// A kernel's twin.
+pub(crate) fn twin(kernel: Kernel) -> fn(&mut Call<'_>) {
+    match kernel {
+        Kernel::Gemm => gemm::run,
+        Kernel::Pack => pack::run,
+        Kernel::Gather => gather::run,
+        Kernel::Apply => apply::run,
+        Kernel::Argmax => argmax::run,
+        Kernel::Step => step::run,
+        Kernel::Sequence => sequence::run,
+        Kernel::Scan => scan::run,
+        Kernel::ScanBackward => scan_backward::run,
+        Kernel::NormStep => norm_step::run,
+        Kernel::NormStepBackward => norm_step_backward::run,
+        Kernel::Outer => outer::run,
+        Kernel::StepBackward => step_backward::run,
+        Kernel::SequenceBackward => sequence_backward::run,
+        Kernel::Dropout => dropout::run,
+        Kernel::Masks => masks::run,
+        Kernel::Links => links::run,
+        Kernel::ScatterAdd => scatter_add::run,
+        Kernel::Reduce => reduce::run,
+        Kernel::CrossEntropy => cross_entropy::run,
+        Kernel::ElementLoss => element_loss::run,
+        Kernel::Guard => guard::run,
+        Kernel::Sgd => sgd::run,
+        Kernel::Adam => adam::run,
+        Kernel::Grid => grid::run,
+        Kernel::Settle => settle::run,
+        Kernel::Wave => wave::run,
+    }
 }
 
 /// A bound buffer. Numbers and indices share one type: an index is kept as the bits of an f32.

@@ -1,10 +1,10 @@
 //! A time step of a cell with layer norms, after the product with R.
 
 use super::Call;
-use super::math::{MulAdd, Vectorised, vectorise};
-use super::recurrence::PhaseRow;
 use super::rows::SharedRows;
 use super::threads;
+use crate::cells::forward::PhaseRow;
+use crate::cells::math::{MulAdd, Vectorised, vectorise};
 use crate::cells::{EPSILON, Norm, Options, Phase};
 use crate::kernels::{NormParams, Packed};
 
@@ -218,7 +218,7 @@ impl<'a> Forward<'a> {
         let c: &mut [f32] =
             if self.norm.has_c { part(&self.c, row.state * p.c_stride as usize, units) } else { &mut [] };
         let mut slices = fields.iter_mut();
-        let mut slots: [&mut [f32]; super::recurrence::MAX_SLOTS] = Default::default();
+        let mut slots: [&mut [f32]; crate::cells::forward::MAX_SLOTS] = Default::default();
         slots[0] = &mut *c;
         (self.phase.twin)(PhaseRow {
             x: std::array::from_fn(|_| slices.next().map_or(Default::default(), |field| &mut field[..])),
@@ -270,7 +270,7 @@ struct Tanh<'a>(&'a mut [f32]);
 impl Vectorised for Tanh<'_> {
     #[inline(always)]
     fn run<M: MulAdd>(self) {
-        self.0.iter_mut().for_each(|a| *a = super::math::tanh::<M>(*a));
+        self.0.iter_mut().for_each(|a| *a = crate::cells::math::tanh::<M>(*a));
     }
 }
 

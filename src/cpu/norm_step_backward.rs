@@ -1,9 +1,9 @@
 //! `norm_step` backwards, after the product of the next step's gradients of R·h with R.
 
 use super::Call;
-use super::backward::BackwardRow;
 use super::norm_step::{Gain, Gains, Row, for_each_row, group, sums, tanh_all};
 use super::rows::SharedRows;
+use crate::cells::derivative::BackwardRow;
 use crate::cells::{Norm, Options, Phase};
 use crate::kernels::NormParams;
 
@@ -104,7 +104,7 @@ impl<'a> Backward<'a> {
             add(dc, &d_c);
             d_y.fill(0.0);
         }
-        let mut slots: [&mut [f32]; super::recurrence::MAX_SLOTS] = Default::default();
+        let mut slots: [&mut [f32]; crate::cells::forward::MAX_SLOTS] = Default::default();
         slots[0] = &mut *dc;
         (self.phase.backward)(BackwardRow {
             fields: std::array::from_fn(|i| if i < self.phase.fields { field(i) } else { Default::default() }),

@@ -50,7 +50,7 @@ impl<'a> Matrix<'a> {
     ) {
         let columns = columns.start..columns.end.min(self.layout.columns);
         if m > 0 && !columns.is_empty() {
-            super::math::dispatch(Product { matrix: self, m, a, columns, accumulate, c });
+            crate::cells::math::dispatch(Product { matrix: self, m, a, columns, accumulate, c });
         }
     }
 }

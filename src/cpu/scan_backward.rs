@@ -2,8 +2,9 @@
 
 use super::Call;
 use super::rows::SharedRows;
-use super::scan::{Carry, Lane, Step, Work, diagonal_of, for_each_lane, offsets};
+use super::scan::{Carry, Lane, diagonal_of, for_each_lane, offsets};
 use crate::cells::Scan;
+use crate::cells::linear::{Step, Work};
 use crate::kernels::ScanParams;
 
 struct Backward<'a> {

@@ -1,10 +1,10 @@
 //! Which tiles are fastest on this very adapter: measured once, kept on disk. What is not equal to its twin is not taken.
 
-use super::{Class, Device};
+use super::{Class, Device, Tuning};
 use crate::check;
+use crate::check::{Case, cooperative_cases, timed, timed_half, timed_staged};
 use crate::error::{Error, Result};
-use crate::kernels::{Case, Kernel, STAGED, Tile, cooperative_cases, timed, timed_half, timed_staged};
-use crate::layer::Tuning;
+use crate::kernels::{Kernel, STAGED, Tile};
 use crate::weights::files;
 use serde::{Deserialize, Serialize};
 use std::fmt::{Display, Formatter};
@@ -183,7 +183,7 @@ fn write(path: &Path, kept: &Kept) -> Result<()> {
 
 /// The row of the table for the device's class.
 fn table(device: &Device) -> Tuning {
-    crate::layer::tuning(device).clone()
+    crate::device::tuning(device).clone()
 }
 
 /// Tiles to try, the table's first. They are few: every one is a shader to compile.
@@ -198,7 +198,7 @@ fn candidates(device: &Device, kernel: Kernel) -> Vec<Tile> {
         _ => &[[8, 1, 64, 0], [4, 1, 64, 0], [4, 1, 128, 0], [1, 1, 128, 0], [1, 1, 256, 0]],
     };
     let report = device.report();
-    let first = crate::layer::own_tiles(device, kernel)[0];
+    let first = crate::device::own_tiles(device, kernel)[0];
     let shares = report.is_none_or(|report| report.has_subgroups_of(first.spread));
     let mut tiles = vec![if shares { first } else { Tile { spread: 0, ..first } }];
     for tile in others.iter().copied().map(tile) {

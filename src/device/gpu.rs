@@ -2,11 +2,9 @@
 
 use super::pipelines::Pipelines;
 use super::waiting::{elsewhere, may_wait};
-use super::{AdapterReport, GpuOptions, TuningReport};
+use super::{AdapterReport, GpuOptions, Tuning, TuningReport};
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Cooperative, Dialect, Kernel, MAX_BINDINGS, Variant, compose};
-use crate::layer::Tuning;
-use crate::plan::PlanLimits;
+use crate::kernels::{Access, Cooperative, Dialect, Kernel, MAX_BINDINGS, MAX_TRIPS, PlanLimits, Variant, compose};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -407,7 +405,7 @@ impl Gpu {
         PlanLimits {
             binding_bytes: limits.binding_bytes.min(limits.buffer_bytes),
             workgroups: limits.workgroups.into(),
-            trips: crate::plan::MAX_TRIPS,
+            trips: MAX_TRIPS,
             workgroup_bytes: limits.workgroup_bytes.into(),
             invocations: limits.invocations.into(),
         }

@@ -7,6 +7,7 @@ mod identity;
 mod pipelines;
 mod progress;
 mod report;
+mod tuning;
 mod waiting;
 
 pub use autotune::{Autotune, Trial, TuningReport};
@@ -15,11 +16,11 @@ pub use choose::adapters;
 pub use choose::{GpuOptions, adapters_async};
 pub(crate) use gpu::{Gpu, LayoutKey, PARAMS_STRIDE, locked};
 pub use report::{AdapterReport, Class, Features, Limits};
+pub(crate) use tuning::{Tuning, own_tiles, tiles, tuning};
 pub(crate) use waiting::{block_on, elsewhere, may_wait};
 
 use crate::error::{Error, Result};
-use crate::kernels::Cooperative;
-use crate::plan::PlanLimits;
+use crate::kernels::{Cooperative, PlanLimits};
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 
@@ -115,8 +116,18 @@ impl Device {
     /// [`Limit`](crate::Error::Limit) where the device was made for fewer than 8 storage buffers a stage or 64
     /// invocations a workgroup. More is asked for only by the sizes that need it.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        let class = AdapterReport::of_device(&device).class;
+        Self::from_wgpu_as(device, queue, class)
+    }
+
+    /// [`Device::from_wgpu`] with kernels and schedules chosen for a class of adapter that the caller names, where the
+    /// adapter does not tell what it is or tells something wrong.
+    ///
+    /// # Errors
+    /// As [`Device::from_wgpu`].
+    pub fn from_wgpu_as(device: wgpu::Device, queue: wgpu::Queue, class: Class) -> Result<Self> {
         let report = AdapterReport::of_device(&device);
-        let gpu = Gpu::new(device, queue, report, &GpuOptions::default())?;
+        let gpu = Gpu::new(device, queue, report, &GpuOptions { class: Some(class), ..GpuOptions::default() })?;
         gpu.check_queue()?;
         Ok(Self(Arc::new(Inner { gpu: Some(gpu), note: None })))
     }

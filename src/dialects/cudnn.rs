@@ -5,8 +5,8 @@
 
 use super::{Biases, System};
 use crate::cells::Cell;
+use crate::config::Bias;
 use crate::error::{Error, Result};
-use crate::layer::Bias;
 use crate::weights::LayerWeights;
 use ndarray::{Array1, Array2, Axis, Slice};
 

@@ -7,9 +7,10 @@
 
 use super::{Biases, System};
 use crate::cells::{Activation, Cell, Reset};
+use crate::config::{Bias, Direction, RnnConfig};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::layer::{Bias, Direction, Rnn, RnnCall, RnnConfig, State};
+use crate::layer::{Rnn, RnnCall, State};
 use crate::weights::{LayerWeights, RnnWeights};
 use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis, Ix1, Ix2, Ix3, s};
 

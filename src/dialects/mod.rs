@@ -15,8 +15,8 @@ pub mod keras;
 pub mod pytorch;
 
 use crate::cells::{Activation, Cell, Reset};
+use crate::config::Bias;
 use crate::error::{Error, Result};
-use crate::layer::Bias;
 use ndarray::{Array, Array1, ArrayView, Axis, Dimension, RemoveAxis, Slice};
 
 /// A system whose weights are converted.

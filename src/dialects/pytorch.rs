@@ -13,8 +13,8 @@
 //! ```
 
 use crate::cells::Cell;
+use crate::config::{Bias, Direction, RnnConfig};
 use crate::error::{Error, Result};
-use crate::layer::{Bias, Direction, RnnConfig};
 use crate::weights::files::{Archive, Extent, equations, of_file, read_file, serialize};
 use crate::weights::{self, RnnWeights, wanted};
 use std::path::Path;

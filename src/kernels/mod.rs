@@ -1,16 +1,16 @@
 //! The kernel table: one name for a shader in `shaders/`, its twin in `src/cpu/`, its row here, and by the rows its
 //! parity test and its bench. A missing file does not compile.
 
-mod cases;
 mod compose;
+mod limits;
 mod needs;
 mod packed;
 mod params;
 
-pub use cases::Case;
-pub(crate) use cases::{cooperative_cases, timed, timed_half, timed_staged};
 pub(crate) use compose::compose_progress;
 pub use compose::{Dialect, compose};
+pub use limits::{MAX_BINDINGS, WINDOW};
+pub(crate) use limits::{MAX_TRIPS, POLLS, PlanLimits, TEXELS, WINDOW_ALIGNMENT};
 pub(crate) use needs::{
     EXCHANGE_HEAD, exchange_words, flop, grid, grid_trips, needs, row_tile, sequence_trips, state_width, trips,
     wrapped, wrapped_params,
@@ -23,12 +23,7 @@ pub(crate) use params::{
 };
 
 use crate::cells::{Activation, Form, Norm, Options, Phase, Scan};
-use crate::cpu::{self, Call};
-use crate::device::Device;
 use serde::{Deserialize, Serialize};
-
-/// No kernel binds more storage buffers than WebGPU guarantees.
-pub const MAX_BINDINGS: usize = 8;
 
 /// The kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,12 +84,6 @@ pub enum Kernel {
     Settle,
 }
 
-/// Words of the part of a buffer that is bound as a uniform buffer: what WebGPU guarantees.
-pub const WINDOW: u32 = 1 << 14;
-
-/// Vectors in a row of a texture that holds a packed matrix.
-pub(crate) const TEXELS: u32 = 1 << 12;
-
 /// How a kernel uses a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -118,9 +107,6 @@ pub struct Row {
     pub bindings: &'static [(&'static str, Access)],
     /// Names of the parameters, a word each.
     pub params: &'static [&'static str],
-    /// Inputs that parity tests run it on: tiles of all classes of adapter, those of this device with every cell.
-    pub cases: fn(&Device) -> Vec<Case>,
-    pub(crate) twin: fn(&mut Call<'_>),
 }
 
 macro_rules! row {
@@ -130,8 +116,6 @@ macro_rules! row {
             wgsl: include_str!(concat!("../../shaders/", stringify!($name), ".wgsl")),
             bindings: &[$((stringify!($binding), Access::$access)),*],
             params: <$params>::FIELDS,
-            cases: cases::$name,
-            twin: cpu::$name::run,
         }
     };
 }
@@ -219,11 +203,6 @@ impl Kernel {
         Self::Settle,
         Self::Wave,
     ];
-
-    /// Cases large enough to time, tiled and packed as for this device.
-    pub fn bench(self, device: &Device) -> Vec<Case> {
-        cases::bench(self, device)
-    }
 
     /// Whether it has register tiles of its own; else a lane takes an element.
     pub(crate) const fn is_tiled(self) -> bool {
@@ -328,10 +307,6 @@ pub struct Tile {
     /// Lanes of a subgroup that share what they loaded; 0: each loads all it needs.
     pub spread: u32,
 }
-
-/// How often a lane of `grid` looks for a value before it gives up. Loops of all shaders are bounded, and some drivers
-/// stop them without a word when they are not.
-pub(crate) const POLLS: u32 = 1 << 13;
 
 /// Workgroup memory of a staged `gemm`: two stages of two operands, a vector for each lane.
 const STAGED_BYTES: u64 = 2 * 2 * 256 * 16;
@@ -476,13 +451,8 @@ impl Variant {
         self.tile.columns as u64 * gates as u64
     }
 
-    /// The same by a device's units for small matrices: of `gemm` and `step`, for so many rows.
-    pub(crate) fn by_units(&self, device: &Device, rows: usize) -> Option<Self> {
-        self.cooperative(|lanes| device.cooperative(lanes), rows)
-    }
-
     /// The same by units that workgroups of so many lanes have.
-    fn cooperative(&self, units: impl Fn(u32) -> Option<Cooperative>, rows: usize) -> Option<Self> {
+    pub(crate) fn cooperative(&self, units: impl Fn(u32) -> Option<Cooperative>, rows: usize) -> Option<Self> {
         let tile = match self.kernel {
             Kernel::Gemm => Cooperative::GEMM,
             Kernel::Step => Cooperative::step(rows, self.phases()[self.phase as usize].gates),

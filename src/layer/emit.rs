@@ -1,20 +1,21 @@
 //! A stack of recurrent layers as commands of a plan.
 
-use super::config::{Precision, RnnConfig};
 use super::grid;
 use super::product::{Operands, fits_terms, gemm};
 use super::reserve::{Columns, Reserve};
 use super::rows::{Lengths, RowMap};
-use super::schedule::{self, Grid, Schedule, Sequence, reads_windows};
+use super::schedule::{self, Grid, Schedule, Sequence};
 use super::state::DeviceState;
 use super::{Place, Rnn, masks, norm, packed, row_lanes, scan, wave};
 use crate::cells::Width;
+use crate::config::{Precision, RnnConfig};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{
     FLAT, GatherParams, GemmParams, Kernel, Packed, PhaseParams, RecurrenceParams, Tile, Variant, WINDOW,
+    WINDOW_ALIGNMENT,
 };
-use crate::plan::{BufferId, PlanBuilder, Value, WINDOW_ALIGNMENT};
+use crate::plan::{BufferId, PlanBuilder, Value};
 
 /// Which part of the output is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -665,7 +666,7 @@ impl StateRows {
     pub fn new(device: &Device, states: usize, layer: usize, width: u32) -> Self {
         let words = states as u64 * u64::from(width);
         let window = layer as u64 * words;
-        if reads_windows(device) && words <= WINDOW.into() && window.is_multiple_of(WINDOW_ALIGNMENT) {
+        if device.reads_windows() && words <= WINDOW.into() && window.is_multiple_of(WINDOW_ALIGNMENT) {
             Self { uniform: true, window, first: 0 }
         } else {
             Self { uniform: false, window: 0, first: (layer * states) as u32 }

@@ -1,7 +1,7 @@
 //! A dense layer on the device: the head of a model.
 
-use super::config::Precision;
 use super::pack::{Matrix, PackedMatrices, pack};
+use crate::config::Precision;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::memory;
@@ -114,12 +114,12 @@ fn check(weight: ArrayView2<'_, f32>, bias: Option<ArrayView1<'_, f32>>) -> Resu
     if outputs == 0 || inputs == 0 {
         return Err(Error::shape("linear weight", "[outputs, inputs], neither 0", weight.shape()));
     }
-    crate::weights::check_finite("linear weight", weight.iter())?;
+    crate::tensor::check_finite("linear weight", weight.iter())?;
     let Some(bias) = bias else { return Ok(()) };
     if bias.len() != outputs {
         return Err(Error::shape("linear bias", [outputs], bias.shape()));
     }
-    crate::weights::check_finite("linear bias", bias.iter())
+    crate::tensor::check_finite("linear bias", bias.iter())
 }
 
 impl std::fmt::Debug for Linear {

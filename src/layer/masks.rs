@@ -1,11 +1,11 @@
 //! What training of a layer draws: masks of zoneout and of recurrent dropout, for all rows of some steps before these run.
 
+use super::drop_numbers;
 use super::emit::{Buffers, Pass};
 use super::reserve::threshold;
 use super::row_lanes;
 use crate::kernels::{FLAT, Kernel, MasksParams, Variant};
 use crate::plan::{BufferId, PlanBuilder};
-use crate::train::drop_numbers;
 
 /// The masks of some steps into the rows of the reserve, whose first row is that of the first step.
 ///

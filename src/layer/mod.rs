@@ -1,15 +1,17 @@
 //! Stacks of recurrent layers: configuration, weights on a device, and the ways to call them.
 
 mod backward;
-mod config;
+mod dropout;
 mod embedding;
 mod emit;
 mod grid;
 mod linear;
 mod masks;
 mod norm;
+mod operations;
 mod pack;
 mod product;
+mod recurrent;
 mod reserve;
 mod rows;
 mod scan;
@@ -17,11 +19,10 @@ mod schedule;
 mod session;
 mod state;
 mod training;
-mod tuning;
 mod wave;
 
 pub(crate) use backward::{Flow, emit_backward, gradient_parts, outer, sum_rows};
-pub use config::{Bias, Direction, Precision, RnnConfig};
+pub(crate) use dropout::{drop_numbers, emit_dropout};
 pub use embedding::Embedding;
 pub use emit::{Output, RnnCall};
 pub(crate) use emit::{copy_rows, emit, output_shape, sequence_sizes};
@@ -33,13 +34,13 @@ pub(crate) use reserve::{Columns, threshold};
 pub(crate) use rows::check_lengths;
 pub use rows::{BatchLengths, Lengths};
 pub use schedule::Schedule;
-pub(crate) use schedule::{gemm_tile, outer_tile, packs_textures, reads_windows, step_tile};
+pub(crate) use schedule::{gemm_tile, outer_tile, step_tile};
 pub use session::{Session, SessionOptions, Stream};
 pub use state::{DeviceState, State};
 pub use training::{RnnGradients, RnnTraining};
-pub(crate) use tuning::{Tuning, own_tiles, tiles, tuning};
 
 use crate::cells::Width;
+use crate::config::RnnConfig;
 use crate::device::{Device, block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
 use crate::parameters::{Parameters, upload};

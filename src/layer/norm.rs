@@ -4,6 +4,7 @@ use super::emit::{Layer, Pass};
 use super::product::{Operands, gemm};
 use super::scan::Place;
 use super::{packed, scan};
+use crate::device::tuning;
 use crate::error::Result;
 use crate::kernels::{FLAT, GemmParams, Kernel, NormParams, OuterParams, Tile, Variant};
 use crate::plan::{BufferId, Parts, PlanBuilder};
@@ -13,7 +14,7 @@ use std::ops::Range;
 /// Lanes of a row: a power of two, no more than there are units.
 fn tile(plan: &PlanBuilder, units: usize) -> Tile {
     let allowed = u32::try_from(plan.device().plan_limits().invocations).unwrap_or(u32::MAX);
-    let most = super::tuning(plan.device()).norm_lanes.min(allowed).max(1);
+    let most = tuning(plan.device()).norm_lanes.min(allowed).max(1);
     let units = u32::try_from(units).unwrap_or(u32::MAX).checked_next_power_of_two().unwrap_or(u32::MAX);
     Tile { lanes: 1 << most.min(units).ilog2(), ..FLAT }
 }

@@ -1,7 +1,6 @@
 //! Weights on the device, in the layout that products read.
 
-use super::config::Precision;
-use super::schedule::packs_textures;
+use crate::config::Precision;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, PackParams, Packed, Variant};
@@ -50,12 +49,12 @@ pub(crate) struct PackedMatrices {
 impl PackedMatrices {
     /// Memory for them, which [`Self::emit`] fills.
     pub fn new(device: &Device, name: String, matrices: Vec<Matrix>, precision: Precision) -> Result<Self> {
-        Self::in_memory(device, name, matrices, precision, [packs_textures(device), false])
+        Self::in_memory(device, name, matrices, precision, [device.packs_textures(), false])
     }
 
     /// The same of matrices that are multiplied one by one where they don't fit into one buffer together.
     pub fn apart(device: &Device, name: String, matrices: Vec<Matrix>, precision: Precision) -> Result<Self> {
-        Self::in_memory(device, name, matrices, precision, [packs_textures(device), true])
+        Self::in_memory(device, name, matrices, precision, [device.packs_textures(), true])
     }
 
     /// The same in a buffer, whatever the device prefers.

@@ -3,8 +3,8 @@
 use super::emit::copy_rows;
 use super::pack::PackedMatrices;
 use super::schedule;
-use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, Tile, Variant, WINDOW, trips};
-use crate::plan::{BufferId, PlanBuilder, WINDOW_ALIGNMENT};
+use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, trips};
+use crate::plan::{BufferId, PlanBuilder};
 
 /// Where a product's rows come from and where they go.
 #[derive(Clone, Copy)]

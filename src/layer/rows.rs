@@ -4,7 +4,7 @@
 //! lie together, ranks in order; `map` says which row of the caller's array each one is. No row is stored or computed
 //! for a step beyond a sequence's length, so cost follows the valid steps.
 
-use super::config::RnnConfig;
+use crate::config::RnnConfig;
 use crate::device::{Device, locked};
 use crate::error::{Error, Result};
 use crate::kernels::{GemmParams, OuterParams};

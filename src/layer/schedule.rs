@@ -1,12 +1,12 @@
 //! Which tiles and which schedule: what the table says, for a device and sizes.
 
-use super::config::RnnConfig;
-use super::tuning::tuning;
 use crate::cells::{Phase, Width};
+use crate::config::RnnConfig;
 use crate::cpu::threads;
-use crate::device::Device;
-use crate::kernels::{GemmParams, Kernel, STAGED, Tile, Variant, WINDOW, grid_trips, sequence_trips};
-use crate::plan::{MAX_TRIPS, WINDOW_ALIGNMENT};
+use crate::device::{Device, tuning};
+use crate::kernels::{
+    GemmParams, Kernel, MAX_TRIPS, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips, sequence_trips,
+};
 
 /// How the steps of a sequence become dispatches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,21 +40,11 @@ fn fit(device: &Device, tile: Tile, rows: usize) -> Tile {
     Tile { rows, spread, lanes: tile.lanes.min(report.map_or(u32::MAX, |report| report.limits.invocations)), ..tile }
 }
 
-/// Whether packed matrices are textures on a device.
-pub(crate) fn packs_textures(device: &Device) -> bool {
-    !device.is_cpu() && tuning(device).texture
-}
-
-/// Whether products read rows through windows of uniform buffers on a device.
-pub(crate) fn reads_windows(device: &Device) -> bool {
-    !device.is_cpu() && tuning(device).uniform
-}
-
 /// Whether a product reads its rows through windows: where two rows at least fit into one, wherever it begins, and each
 /// window's dispatch has work for all cores, or is the only one.
 pub(crate) fn windows_suit(device: &Device, p: &GemmParams) -> bool {
     let rows = (WINDOW - WINDOW_ALIGNMENT as u32).checked_div(p.k).unwrap_or(0).min(p.m);
-    if !reads_windows(device) || rows < p.m.min(2) {
+    if !device.reads_windows() || rows < p.m.min(2) {
         return false;
     }
     let tile = gemm_tile(device, rows as usize);
@@ -352,5 +342,13 @@ impl Schedule {
             return Self::Wavefront;
         }
         Self::Step
+    }
+}
+
+impl Variant {
+    /// This variant of `gemm` or `step` by a device's units for small matrices, for a number of rows; none where it has no such
+    /// units.
+    pub(crate) fn by_units(&self, device: &Device, rows: usize) -> Option<Self> {
+        self.cooperative(|lanes| device.cooperative(lanes), rows)
     }
 }

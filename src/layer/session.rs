@@ -1,13 +1,13 @@
 //! Programs of a layer for a shape, and streams of them that share a state.
 
-use super::config::{Direction, RnnConfig};
 use super::emit::{RnnCall, output_shape, sequence_sizes};
 use super::{Rnn, SESSIONS};
+use crate::config::{Direction, RnnConfig};
 use crate::device::{block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::layer::DeviceState;
 use crate::plan::{Plan, PlanBuilder};
-use crate::program::{Profile, Program};
+use crate::plan::{Profile, Program};
 use crate::tensor::Tensor;
 use ndarray::{ArrayD, ArrayView3};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The state of a recurrent layer, on the host and on a device.
 
-use super::config::RnnConfig;
+use crate::config::RnnConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::memory;

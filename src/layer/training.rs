@@ -10,7 +10,7 @@ use crate::device::{block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
 use crate::parameters::Gradients;
 use crate::plan::{Plan, PlanBuilder};
-use crate::program::{Profile, Program};
+use crate::plan::{Profile, Program};
 use crate::readback::read_together_async;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;

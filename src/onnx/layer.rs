@@ -3,11 +3,13 @@
 use super::inputs::{Defaults, Given, Known, axes};
 use super::memory::zeros;
 use super::{Inputs, Node, Operator, Tensor};
+use crate::config::{Bias, Direction, RnnConfig};
 use crate::device::Device;
 use crate::dialects::System;
 use crate::error::{Error, Result};
-use crate::layer::{Bias, Direction, Lengths, Rnn, RnnCall, RnnConfig, RnnOutput, State};
-use crate::weights::{LayerWeights, RnnWeights, check_finite};
+use crate::layer::{Lengths, Rnn, RnnCall, RnnOutput, State};
+use crate::tensor::check_finite;
+use crate::weights::{LayerWeights, RnnWeights};
 use ndarray::{Array1, Array3, Array4, ArrayView2, ArrayView3, ArrayViewD, Axis, Ix2, Ix3, Ix4, s};
 
 /// A recurrent node with its weights on a device.

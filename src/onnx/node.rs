@@ -3,8 +3,8 @@
 use super::proto::{self, attribute_type};
 use super::values::{Held, Values, is_standard};
 use crate::cells::{Activation, Cell, Coefficient, Options, Reset};
+use crate::config::Direction;
 use crate::error::{Error, Result};
-use crate::layer::Direction;
 use std::collections::HashSet;
 
 /// The operators that this library runs.

@@ -3,28 +3,7 @@
 
 use super::{BufferId, Command, Dispatch, Plan, Role};
 use crate::error::{Error, Result};
-use crate::kernels::{self, Access, Kernel};
-
-/// What an executor can do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PlanLimits {
-    /// Bytes of one binding.
-    pub binding_bytes: u64,
-    /// Workgroups along one axis.
-    pub workgroups: u64,
-    /// Loop trips of one invocation.
-    pub trips: u64,
-    /// Bytes of workgroup memory.
-    pub workgroup_bytes: u64,
-    /// Invocations of a workgroup.
-    pub invocations: u64,
-}
-
-/// Windows begin at multiples of so many words: 256 bytes, the largest alignment that WebGPU lets a device ask for.
-pub(crate) const WINDOW_ALIGNMENT: u64 = 64;
-
-/// Drivers are known that end loops silently after 65,535 trips; this keeps well away.
-pub(crate) const MAX_TRIPS: u64 = 16_384;
+use crate::kernels::{self, Access, Kernel, PlanLimits, WINDOW_ALIGNMENT};
 
 impl Plan {
     /// Whether an executor with these limits can run it, with every access inside of its buffer.

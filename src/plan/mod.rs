@@ -5,13 +5,18 @@
 
 mod builder;
 mod check;
+mod cpu;
 mod display;
+mod gpu;
 mod parts;
+mod profile;
+mod program;
 mod trace;
 
 pub use builder::{PlanBuilder, Value};
-pub(crate) use check::{MAX_TRIPS, PlanLimits, WINDOW_ALIGNMENT};
 pub(crate) use parts::Parts;
+pub use profile::{KernelTime, Profile};
+pub use program::Program;
 pub(crate) use trace::{Region, Trace};
 
 #[cfg(doc)]
@@ -117,6 +122,11 @@ impl Plan {
     /// The buffers, by [`BufferId`].
     pub fn buffers(&self) -> &[Buffer] {
         &self.buffers
+    }
+
+    /// The buffer that commands and bindings name; none for one of a longer plan.
+    pub fn buffer(&self, id: BufferId) -> Option<&Buffer> {
+        self.buffers.get(id.0)
     }
 
     /// Each kernel variant that occurs.

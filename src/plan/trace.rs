@@ -1,7 +1,6 @@
 //! What a plan's operations read and write, so that a tape can tell where gradients have to go.
 
 use super::{BufferId, PlanBuilder, Value};
-use crate::layer::{DeviceState, Rnn, RnnCall};
 use crate::parameters::Parameters;
 use std::ops::Range;
 
@@ -50,27 +49,5 @@ impl PlanBuilder {
         self.traces.push(trace);
         let last = self.traces.len() - 1;
         &mut self.traces[last]
-    }
-
-    /// The same for a recurrent layer, which also writes its state and, where `carry` says so, reads it.
-    pub(crate) fn record_rnn(
-        &mut self,
-        name: &'static str,
-        rnn: &Rnn,
-        (reads, writes): (&[&Value], &[&Value]),
-        state: &DeviceState,
-        call: &RnnCall,
-    ) {
-        let (h, c) = state.words();
-        let mut places = vec![Region { buffer: self.external("h", &state.h, h), range: 0..h as usize }];
-        if let Some(storage) = &state.c {
-            places.push(Region { buffer: self.external("c", storage, c), range: 0..c as usize });
-        }
-        let trace = self.record(name, reads, writes);
-        if call.carry {
-            trace.reads.extend_from_slice(&places);
-        }
-        trace.writes.extend(places);
-        trace.parameters = rnn.parameters().cloned();
     }
 }

@@ -1,7 +1,7 @@
 //! The backward pass of a tape.
 
 use super::paths::{Paths, Source};
-use super::tape::{Operation, Recurrence, Tape, Wanted, emit_dropout};
+use super::tape::{Operation, Recurrence, Tape, Wanted};
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, LinksParams, OuterParams, ScatterAddParams, Variant};
 use crate::layer::{self, DeviceState, Flow, Linear};
@@ -125,7 +125,7 @@ impl Tape<'_> {
             Operation::Dropout { x, probability, stream, .. } => {
                 if let Some(dy) = dy.filter(|_| needed(x)) {
                     let seed = plan.tensor(&self.hyper)?;
-                    emit_dropout(plan, seed.buffer, &dy, *probability, *stream);
+                    layer::emit_dropout(plan, seed.buffer, &dy, *probability, *stream);
                     add(plan, gradients, x, &dy, true);
                 }
             }

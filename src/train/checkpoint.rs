@@ -261,7 +261,7 @@ impl Reader<'_> {
         if array.shape() != shape {
             return Err(Error::shape(name, shape, array.shape()));
         }
-        crate::weights::check_finite(&name, array.iter())?;
+        crate::tensor::check_finite(&name, array.iter())?;
         self.taken.insert(name);
         Ok(array)
     }

@@ -12,5 +12,4 @@ mod trainer;
 pub use model::{Input, Model, ModelConfig, Targets};
 pub use optimizer::{Clip, LearningRate, Optimizer};
 pub use tape::{Evaluation, IGNORED, Tape};
-pub(crate) use tape::{check_probability, drop_numbers};
 pub use trainer::{Progress, Trainer, TrainerOptions};

@@ -2,9 +2,11 @@
 
 use super::tape::{IGNORED, Tape};
 use super::trainer::Trainer;
+use crate::cells::Probability;
+use crate::config::RnnConfig;
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
-use crate::layer::{DeviceState, Embedding, Linear, Rnn, RnnCall, RnnConfig};
+use crate::layer::{DeviceState, Embedding, Linear, Rnn, RnnCall};
 use crate::parameters::Parameters;
 use crate::plan::Value;
 use crate::readback::read_together_async;
@@ -119,7 +121,7 @@ impl Model {
                 return Err(Error::value(what, "the embedding's symbols and features", format!("{outputs}, {inputs}")));
             }
         };
-        super::check_probability(config.dropout)?;
+        Probability::new(config.dropout).check("dropout probability")?;
         Ok(Self { config: config.clone(), embedding, rnn, head })
     }
 
@@ -279,7 +281,7 @@ impl Model {
                 if values.shape() != shape {
                     return Err(Error::shape(full, shape, values.shape()));
                 }
-                crate::weights::check_finite(&full, values.iter())?;
+                crate::tensor::check_finite(&full, values.iter())?;
                 arrays.push((array.to_owned(), values));
             }
             all.push((parameters, arrays));
@@ -320,7 +322,7 @@ impl Model {
         };
         let arrays: Vec<_> = names.into_iter().zip(read).flat_map(named).collect();
         for (name, array) in &arrays {
-            crate::weights::check_finite(name, array.iter())?;
+            crate::tensor::check_finite(name, array.iter())?;
         }
         let note = (equations::key(&format!("{prefix}rnn.")), equations::note(self.rnn.config()));
         serialize(arrays.iter().map(|(name, array)| (name.clone(), array.view())), Some(HashMap::from([note])))

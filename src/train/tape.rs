@@ -1,14 +1,13 @@
 //! A plan whose operations are remembered, so that their backward passes can follow.
 
+use crate::cells::Probability;
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
-use crate::kernels::{
-    CrossEntropyParams, DropoutParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant, row_tile,
-};
+use crate::kernels::{CrossEntropyParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant, row_tile};
 use crate::layer::{self, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
+use crate::plan::Program;
 use crate::plan::{BufferId, PlanBuilder, Value};
-use crate::program::Program;
 use crate::tensor::{Element, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -302,7 +301,7 @@ impl<'m> Tape<'m> {
     /// # Errors
     /// [`Value`](Error::Value) for a probability that is not from 0 to less than 1, or for indices.
     pub fn dropout(&mut self, x: &Value, probability: f64) -> Result<Value> {
-        check_probability(probability)?;
+        Probability::new(probability).check("dropout probability")?;
         self.plan.expect(x, "input of dropout", false)?;
         if !self.training || probability == 0.0 {
             return Ok(x.clone());
@@ -314,7 +313,7 @@ impl<'m> Tape<'m> {
         let stream = self.streams;
         self.streams += 1;
         let seed = self.plan.tensor(&self.hyper)?;
-        emit_dropout(&mut self.plan, seed.buffer, &out, probability, stream);
+        layer::emit_dropout(&mut self.plan, seed.buffer, &out, probability, stream);
         self.remember(Operation::Dropout { x: x.clone(), out: out.clone(), probability, stream });
         Ok(out)
     }
@@ -495,42 +494,6 @@ impl Evaluation {
     pub fn program(&self) -> &Program {
         &self.program
     }
-}
-
-pub(crate) fn check_probability(probability: f64) -> Result<()> {
-    if (0.0..1.0).contains(&probability) {
-        Ok(())
-    } else {
-        Err(Error::value("dropout probability", "from 0 to less than 1", probability))
-    }
-}
-
-/// Drops numbers in place.
-pub(crate) fn emit_dropout(plan: &mut PlanBuilder, seed: BufferId, value: &Value, probability: f64, stream: u32) {
-    let count = value.shape().iter().product::<usize>();
-    drop_numbers(plan, seed, (value.buffer, value.offset), count, probability, stream);
-}
-
-/// The same for part of a buffer.
-pub(crate) fn drop_numbers(
-    plan: &mut PlanBuilder,
-    seed: BufferId,
-    (buffer, offset): (BufferId, usize),
-    count: usize,
-    probability: f64,
-    stream: u32,
-) {
-    let params = DropoutParams {
-        count: count as u32,
-        offset: offset as u32,
-        threshold: layer::threshold(probability),
-        scale: ((1.0 / (1.0 - probability)) as f32).to_bits(),
-        stream,
-        seed_offset: 0,
-        row_lanes: layer::row_lanes(count),
-    };
-    let variant = Variant::new(Kernel::Dropout, FLAT, plan.device().panel());
-    plan.draft.dispatch(variant, vec![seed, buffer], &params.words());
 }
 
 /// Σ of `count` numbers in one of `reduce`'s forms, divided by another where there is one; long ones in two stages.

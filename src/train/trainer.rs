@@ -3,13 +3,14 @@
 use super::optimizer::{Clip, LearningRate, Optimizer};
 use super::paths::Paths;
 use super::tape::{Operation, Tape, sum};
+use crate::config::RnnConfig;
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
-use crate::layer::{DeviceState, Linear, Rnn, RnnConfig};
+use crate::layer::{DeviceState, Linear, Rnn};
 use crate::parameters::Parameters;
+use crate::plan::Program;
 use crate::plan::{Plan, PlanBuilder};
-use crate::program::Program;
 use crate::tensor::{Storage, Tensor};
 
 /// How a model is trained.

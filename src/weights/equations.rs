@@ -2,8 +2,8 @@
 
 use super::archive::RESERVED;
 use crate::cells::{Cell, CellClip, Options};
+use crate::config::{Direction, RnnConfig};
 use crate::error::{Error, Result};
-use crate::layer::{Direction, RnnConfig};
 use std::collections::BTreeMap;
 
 /// By name, as a note has them; an option that is not there is off.

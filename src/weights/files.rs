@@ -4,8 +4,8 @@ pub(crate) use super::archive::{Archive, RESERVED, of_file, read_file, serialize
 pub(crate) use super::equations::{self, Extent};
 pub(crate) use super::replace::replace;
 use super::{RnnWeights, is_recurrent, wanted};
+use crate::config::RnnConfig;
 use crate::error::{Error, Result};
-use crate::layer::RnnConfig;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 

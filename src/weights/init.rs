@@ -1,8 +1,8 @@
 //! Seeded weights, as PyTorch makes them.
 
 use super::{LayerWeights, NormWeights, RnnWeights, tensor_shapes, weight_words};
+use crate::config::RnnConfig;
 use crate::error::Result;
-use crate::layer::RnnConfig;
 use crate::memory;
 use ndarray::{Array1, ArrayD, Ix1, Ix2, s};
 use rand_mt::Mt;

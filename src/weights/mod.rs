@@ -7,8 +7,9 @@ mod foreign;
 mod init;
 mod replace;
 
+use crate::config::{Bias, Precision, RnnConfig};
 use crate::error::{Error, Result};
-use crate::layer::{Bias, Precision, RnnConfig};
+use crate::tensor::check_finite;
 use half::f16;
 use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 use std::collections::{HashMap, HashSet};
@@ -408,14 +409,6 @@ fn check_peepholes(config: &RnnConfig, kind: &str, name: &str, array: &ndarray::
     let of_candidate = array.iter().enumerate().find(|(i, value)| candidate.contains(i) && **value != 0.0);
     match of_candidate.filter(|_| kind == KINDS[5]) {
         Some((i, value)) => Err(Error::value(name, "0 for the candidate", format!("{value} at {i}"))),
-        None => Ok(()),
-    }
-}
-
-/// Refuses NaN and infinities, which would spread through every later state.
-pub(crate) fn check_finite<'a>(tensor: &str, values: impl Iterator<Item = &'a f32>) -> Result<()> {
-    match values.enumerate().find(|(_, value)| !value.is_finite()) {
-        Some((index, &value)) => Err(Error::NotFinite { tensor: tensor.to_owned(), index, value }),
         None => Ok(()),
     }
 }

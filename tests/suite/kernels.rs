@@ -11,7 +11,7 @@ fn passes(device: &Device) {
         let report = check::kernel(device, kernel).unwrap();
         let failures: Vec<_> = report.failures.iter().map(ToString::to_string).collect();
         assert!(report.passed(), "{} of {} cases:\n{}", failures.len(), report.cases, failures.join("\n"));
-        assert_eq!(report.cases + report.left_out.len(), (kernel.row().cases)(device).len(), "{}", report.kernel);
+        assert_eq!(report.cases + report.left_out.len(), kernel.cases(device).len(), "{}", report.kernel);
     }
 }
 
@@ -35,7 +35,7 @@ fn every_kernel_equals_its_twin_with_bounds_checks() {
 fn every_case_compares_what_it_writes() {
     let device = Device::cpu();
     for kernel in Kernel::ALL {
-        let cases = (kernel.row().cases)(&Device::cpu());
+        let cases = kernel.cases(&Device::cpu());
         assert!(!cases.is_empty(), "{}", kernel.row().name);
         for case in &cases {
             assert!(case.tolerance.is_finite() && (0.0..0.01).contains(&case.tolerance), "{}", case.name);

@@ -210,7 +210,7 @@ fn new_constants_do_not_add_up_to_kernels_without_end() {
 fn kernels_with_workgroups_spread_over_two_axes_equal_their_twins() {
     let device = gpu();
     for kernel in Kernel::ALL {
-        let cases = (kernel.row().cases)(&device);
+        let cases = kernel.cases(&device);
         let wrapped: Vec<_> = cases.iter().filter_map(|case| case.wrapped(3)).collect();
         // Some of each kind: the same cases run unwrapped too.
         for case in wrapped.iter().step_by(wrapped.len() / 8 + 1).filter(|case| case.left_out(&device).is_none()) {

@@ -31,6 +31,7 @@ mod random_layers;
 mod reads;
 mod scan;
 mod shaders;
+mod snapshot;
 mod stream;
 mod tapes;
 mod training;

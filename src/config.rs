@@ -58,7 +58,7 @@ pub enum Precision {
 
 impl Precision {
     /// Words of a vector of a packed matrix on a device.
-    pub(super) fn vector_words(self, device: &Device) -> u32 {
+    pub(crate) fn vector_words(self, device: &Device) -> u32 {
         let half = self == Self::Half;
         Variant { half, ..Variant::new(Kernel::Pack, FLAT, device.panel()) }.vector_words()
     }
@@ -84,8 +84,7 @@ pub struct RnnConfig {
     pub(crate) bias: Bias,
     pub(crate) batch_first: bool,
     pub(crate) precision: Precision,
-    /// Bits of the probability, so that configurations can be compared.
-    dropout: u64,
+    dropout: Probability,
 }
 
 impl RnnConfig {
@@ -104,7 +103,7 @@ impl RnnConfig {
             bias: if matches!(cell, Cell::Elman(_) | Cell::Lstm | Cell::Gru(_)) { Bias::Two } else { Bias::One },
             batch_first: false,
             precision: Precision::Single,
-            dropout: 0,
+            dropout: Probability::new(0.0),
         }
     }
 
@@ -211,7 +210,7 @@ impl RnnConfig {
     /// than 1, and the others divided by what is left.
     #[must_use]
     pub const fn with_dropout(mut self, probability: f64) -> Self {
-        self.dropout = probability.to_bits();
+        self.dropout = Probability::new(probability);
         self
     }
 
@@ -241,7 +240,7 @@ impl RnnConfig {
 
     /// The probability with which numbers between layers are dropped in training.
     pub const fn dropout(&self) -> f64 {
-        f64::from_bits(self.dropout)
+        self.dropout.get()
     }
 
     /// The cell.
@@ -360,7 +359,7 @@ impl RnnConfig {
                 return Err(Error::value(what, "from 1 to 2²⁴", size));
             }
         }
-        crate::train::check_probability(self.dropout())?;
+        self.dropout.check("dropout probability")?;
         // Rows of W and R, and the longer of their columns: 32-bit words index them too.
         crate::tensor::elements(&[self.tracks(), self.state_size()])?;
         crate::tensor::elements(&[self.cell.gates() * self.hidden, self.input.max(self.output_size())])?;

@@ -1,7 +1,7 @@
 //! Where a run's time goes.
 
+use super::Plan;
 use crate::kernels::Variant;
-use crate::plan::Plan;
 use std::fmt::{Display, Formatter};
 
 /// The time that each kernel takes in one run of a program, measured on the device: by timestamp queries on a GPU.

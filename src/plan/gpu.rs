@@ -1,9 +1,9 @@
 //! Plans recorded into compute passes.
 
+use super::{BufferId, Command, Dispatch, Plan};
 use crate::device::{Device, Gpu, LayoutKey, PARAMS_STRIDE};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, WINDOW};
-use crate::plan::{BufferId, Command, Dispatch, Plan};
 use crate::tensor::{Storage, bound_bytes, texels_layout};
 use std::collections::HashMap;
 

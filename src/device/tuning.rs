@@ -1,6 +1,6 @@
 //! What is chosen for an adapter: one table, a row for each class; or a row measured on the adapter itself.
 
-use crate::device::{AdapterReport, Class, Device};
+use super::{AdapterReport, Class, Device};
 use crate::kernels::{Kernel, Tile};
 use serde::{Deserialize, Serialize};
 
@@ -132,10 +132,22 @@ const DISCRETE: Tuning = Tuning {
     uniform: false,
 };
 
-/// What a device goes by.
+/// What is chosen for a device.
 pub(crate) fn tuning(device: &Device) -> &Tuning {
-    // Twins heed no register tile.
+    // The CPU's twins use no register tile.
     device.gpu_ref().map_or(&SOFTWARE, |gpu| &gpu.tuning)
+}
+
+impl Device {
+    /// Whether packed matrices are textures.
+    pub(crate) fn packs_textures(&self) -> bool {
+        !self.is_cpu() && tuning(self).texture
+    }
+
+    /// Whether products read rows through windows of uniform buffers.
+    pub(crate) fn reads_windows(&self) -> bool {
+        !self.is_cpu() && tuning(self).uniform
+    }
 }
 
 /// 22 of the driver `llvmpipe Mesa 22.3.6 (LLVM 15.0.6)`.

@@ -1,10 +1,10 @@
 //! Plans run by the kernels' twins.
 
-use crate::cpu::{Call, Scratch, View, halves, write_halves};
+use super::{Buffer, BufferId, Command, Dispatch, Plan, Role};
+use crate::cpu::{self, Call, Scratch, View, halves, write_halves};
 use crate::device::locked;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, MAX_BINDINGS};
-use crate::plan::{Buffer, BufferId, Command, Dispatch, Plan, Role};
 use crate::tensor::{Memory, Storage, read_lock, write_lock};
 use std::sync::{Arc, Mutex, RwLockReadGuard, RwLockWriteGuard};
 use web_time::Instant;
@@ -171,7 +171,7 @@ fn run_dispatch(plan: &Plan, dispatch: &Dispatch, held: &mut [Held<'_>], scratch
             Access::Read | Access::Matrix | Access::Rows => View::Read(held[id.0].words()),
         };
     }
-    (row.twin)(&mut Call { variant, params: plan.params(dispatch), views, scratch });
+    cpu::twin(variant.kernel)(&mut Call { variant, params: plan.params(dispatch), views, scratch });
     for i in (0..bindings.len()).filter(|&i| is_written(i) && variant.holds_halves(i)) {
         write_halves(&wide[i], &mut words[i]);
     }

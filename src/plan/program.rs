@@ -1,15 +1,9 @@
 //! Plans made ready to run on a device.
 
-mod cpu;
-mod gpu;
-mod profile;
-
-pub use profile::{KernelTime, Profile};
-
+use super::{Buffer, BufferId, Command, Plan, Profile, Role, cpu, gpu};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::Access;
-use crate::plan::{Buffer, BufferId, Command, Plan, Role};
 use crate::tensor::Storage;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,0 +1,162 @@
+//! A cell's gates over a row of units, forward: what every cell with a matrix R implements, in vector code.
+
+use super::Options;
+use super::math::{MulAdd, Vectorised, vectorise};
+use std::marker::PhantomData;
+
+/// What a cell's mathematics sees of a unit.
+pub(crate) struct Unit<'a, const G: usize> {
+    /// Input and recurrent parts of the gates.
+    pub x: [f32; G],
+    pub r: [f32; G],
+    /// The old h.
+    pub h: f32,
+    /// Weights of the gates' peepholes, where the cell has them; else 0.
+    pub peepholes: [f32; G],
+    pub options: &'a Options,
+}
+
+impl<const G: usize> Unit<'_, G> {
+    /// A gate's sum, clipped, through one of the cell's activations.
+    #[inline(always)]
+    pub fn gate<M: MulAdd>(&self, activation: usize, sum: f32) -> f32 {
+        self.options.activations[activation].of::<M>(self.options.clipped(sum))
+    }
+}
+
+/// A cell's mathematics for one unit: from its G gates and S slots to the new value, and K numbers that the derivative needs.
+pub(crate) trait Gates<const G: usize, const S: usize, const K: usize> {
+    /// Whether it looks at peepholes.
+    const PEEPHOLES: bool = false;
+
+    fn forward<M: MulAdd>(unit: Unit<'_, G>, slots: &mut [f32; S], kept: &mut [f32; K]) -> f32;
+}
+
+/// Some units of one sequence in a phase: `out.len()` of them.
+pub(crate) struct PhaseRow<'a> {
+    /// Input parts of the gates, none where the phase has no input; what is kept takes their place.
+    pub x: [&'a mut [f32]; MAX_FIELDS],
+    pub keep: bool,
+    /// Recurrent parts, and how far one gate's are from the next one's.
+    pub r: (&'a [f32], usize),
+    pub h: &'a [f32],
+    /// Weights of the gates' peepholes, one gate's after the other's; none where there are no peepholes.
+    pub peepholes: &'a [f32],
+    pub options: &'a Options,
+    pub slots: [&'a mut [f32]; MAX_SLOTS],
+    pub out: &'a mut [f32],
+}
+
+/// No cell has more.
+pub(crate) const MAX_SLOTS: usize = 3;
+/// Nor more columns in the reserve.
+pub(crate) const MAX_FIELDS: usize = 7;
+
+/// A phase's gates over a row.
+pub(crate) type PhaseTwin = fn(PhaseRow<'_>);
+
+/// Applies a cell to each unit of a row, in vector code for the best instruction set that this CPU has.
+pub(crate) fn pointwise<const G: usize, const S: usize, const K: usize, C: Gates<G, S, K>>(row: PhaseRow<'_>) {
+    vectorise(Pointwise::<G, S, K, C>(row, PhantomData));
+}
+
+struct Pointwise<'a, const G: usize, const S: usize, const K: usize, C>(PhaseRow<'a>, PhantomData<C>);
+
+impl<const G: usize, const S: usize, const K: usize, C: Gates<G, S, K>> Vectorised for Pointwise<'_, G, S, K, C> {
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        if self.0.keep { units::<G, S, K, true, C, M>(self.0) } else { units::<G, S, K, false, C, M>(self.0) }
+    }
+}
+
+/// Units at a time. They are copied to local arrays first, which can't overlap: so the loop over them becomes vector
+/// code however the rows lie in memory.
+pub(crate) const LANES: usize = 16;
+
+/// Numbers from `first` on: as many as there are lanes where they are `WHOLE`, else `count`, the rest 0.
+#[inline(always)]
+pub(crate) fn load<const WHOLE: bool>(from: &[f32], first: usize, count: usize) -> [f32; LANES] {
+    let count = if WHOLE { LANES } else { count };
+    let mut lanes = [0.0; LANES];
+    lanes[..count].copy_from_slice(&from[first..][..count]);
+    lanes
+}
+
+/// What [`load`] gives, back.
+#[inline(always)]
+pub(crate) fn store<const WHOLE: bool>(to: &mut [f32], first: usize, count: usize, lanes: &[f32; LANES]) {
+    let count = if WHOLE { LANES } else { count };
+    to[first..][..count].copy_from_slice(&lanes[..count]);
+}
+
+#[inline(always)]
+fn units<const G: usize, const S: usize, const K: usize, const KEEP: bool, C: Gates<G, S, K>, M: MulAdd>(
+    mut row: PhaseRow<'_>,
+) {
+    let units = row.out.len();
+    let whole = units / LANES * LANES;
+    // Two loops: what both kinds of lanes shared would pass through memory.
+    for first in (0..whole).step_by(LANES) {
+        lanes::<G, S, K, KEEP, true, C, M>(&mut row, first, LANES);
+    }
+    if whole < units {
+        lanes::<G, S, K, KEEP, false, C, M>(&mut row, whole, units - whole);
+    }
+}
+
+#[inline(always)]
+fn lanes<
+    const G: usize,
+    const S: usize,
+    const K: usize,
+    const KEEP: bool,
+    const WHOLE: bool,
+    C: Gates<G, S, K>,
+    M: MulAdd,
+>(
+    row: &mut PhaseRow<'_>,
+    first: usize,
+    count: usize,
+) {
+    let some = |from: &[f32]| if from.is_empty() { [0.0; LANES] } else { load::<WHOLE>(from, first, count) };
+    let x: [_; G] = std::array::from_fn(|g| some(row.x[g]));
+    let r: [_; G] = std::array::from_fn(|g| load::<WHOLE>(&row.r.0[g * row.r.1..], first, count));
+    let h = load::<WHOLE>(row.h, first, count);
+    let peepholes: [_; G] = std::array::from_fn(|g| {
+        let seen = C::PEEPHOLES && !row.peepholes.is_empty();
+        if seen { load::<WHOLE>(&row.peepholes[g * row.out.len()..], first, count) } else { [0.0; LANES] }
+    });
+    let mut slots: [_; S] = std::array::from_fn(|s| load::<WHOLE>(row.slots[s], first, count));
+    let mut out = [0.0; LANES];
+    let mut kept = [[0.0; LANES]; K];
+    for j in 0..LANES {
+        let mut unit = Unit { x: [0.0; G], r: [0.0; G], h: h[j], peepholes: [0.0; G], options: row.options };
+        let (mut ss, mut ks) = ([0.0; S], [0.0; K]);
+        for g in 0..G {
+            unit.x[g] = x[g][j];
+            unit.r[g] = r[g][j];
+            unit.peepholes[g] = peepholes[g][j];
+        }
+        for s in 0..S {
+            ss[s] = slots[s][j];
+        }
+        out[j] = C::forward::<M>(unit, &mut ss, &mut ks);
+        for s in 0..S {
+            slots[s][j] = ss[s];
+        }
+        if KEEP {
+            for k in 0..K {
+                kept[k][j] = ks[k];
+            }
+        }
+    }
+    store::<WHOLE>(row.out, first, count, &out);
+    for (to, slot) in row.slots.iter_mut().zip(&slots) {
+        store::<WHOLE>(to, first, count, slot);
+    }
+    if KEEP {
+        for (x, kept) in row.x.iter_mut().zip(&kept) {
+            store::<WHOLE>(x, first, count, kept);
+        }
+    }
+}

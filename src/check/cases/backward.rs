@@ -1,0 +1,104 @@
+//! A case of `step_backward` or `sequence_backward`.
+
+use super::case::{Case, Words, dot_tolerance};
+use super::numbers::{Numbers, packed, poison};
+use super::recurrence::{draw, form_of};
+use super::rows::{DIRECTIONS, Rows};
+use crate::cells::Cell;
+use crate::kernels::{BackwardParams, Kernel, Packed, PhaseParams, Variant};
+use crate::layer;
+
+/// The same backwards: what a forward pass might have kept, and gradients of every output.
+pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) -> Case {
+    let mut numbers = Numbers::new(batch * 1000 + hidden);
+    let form = form_of(&variant);
+    let phases = variant.phases();
+    let state = if form.projected { hidden.div_ceil(2) } else { hidden };
+    let gates = |phase: usize| phases[phase].gates * phases[phase].units.of(hidden, state);
+    let state_row = DIRECTIONS * batch;
+    let states = state_row + DIRECTIONS * batch;
+    let reserve = layer::Columns::new(&form, hidden, state);
+    let rows = Rows::new(batch, steps, DIRECTIONS);
+
+    let mut weights = Vec::new();
+    let mut sizes = [PhaseParams::default(); 2];
+    for (i, phase) in phases.iter().enumerate() {
+        let units = phase.units.of(hidden, state);
+        let k = gates((i + 1) % phases.len());
+        let layout = Packed { rows: k, columns: units, panel: variant.panel as usize };
+        sizes[i] = PhaseParams {
+            units,
+            panels: layout.panels(),
+            weights: weights.len() / layout.panel,
+            weights_direction: layout.vectors(),
+            column: reserve.fields[i],
+        };
+        weights.extend(packed(&mut numbers, layout, DIRECTIONS));
+    }
+    let (source, target) = if variant.kernel == Kernel::StepBackward {
+        (gates((variant.phase as usize + 1) % phases.len()), gates(variant.phase as usize))
+    } else {
+        (gates(0), gates(0))
+    };
+    let [source_width, target_width] = [source, target].map(|width| width.next_multiple_of(4));
+    let mut d_in = numbers.uniform(states * source_width, 1.0);
+    for row in d_in.chunks_exact_mut(source_width) {
+        row[source..].fill(0.0);
+    }
+    let dh_width = state.next_multiple_of(4);
+    let cell_width = form.cell.cell_numbers().max(1) * hidden;
+    let params = BackwardParams {
+        batch: batch as u32,
+        directions: DIRECTIONS as u32,
+        state_row: state_row as u32,
+        x_direction: (rows.rows * reserve.width) as u32,
+        x_stride: reserve.width as u32,
+        map_direction: rows.rows as u32,
+        order: rows.order as u32,
+        offsets: rows.offsets as u32,
+        chunk: rows.chunk() as u32,
+        steps: steps as u32,
+        running: rows.running as u32,
+        d_in_row: state_row as u32,
+        d_in_stride: (source_width / 4) as u32,
+        d_out_stride: target_width as u32,
+        dh_stride: dh_width as u32,
+        dc_stride: cell_width as u32,
+        dy_stride: (DIRECTIONS * state) as u32,
+        dy_offset: 2,
+        source: reserve.source as u32,
+        ..BackwardParams::of_phases(sizes)
+    };
+    // Gates are from 0 to 1 where they are sigmoids, and nothing here is far from that.
+    let mut kept: Vec<f32> =
+        numbers.uniform(DIRECTIONS * rows.rows * reserve.width, 0.5).into_iter().map(|k| k + 0.5).collect();
+    if form.cell == Cell::Slstm {
+        for (i, row) in kept.chunks_exact_mut(reserve.width).enumerate() {
+            row[5 * hidden..6 * hidden].iter_mut().for_each(|n| *n += 1.0);
+            // Here m' is what was carried, or nothing is.
+            row[hidden + i % hidden] = 1.0;
+            row[5 * hidden + (i + 1) % hidden] = 0.0;
+            row[(i + 1) % hidden] = 1.0;
+        }
+    }
+    draw(&mut kept, &form, &reserve, state);
+    let terms = gates(0).max(gates(phases.len() - 1));
+    Case {
+        name: format!("{variant} of N {batch}, H {hidden}, T {steps}"),
+        // Gradients pass through products of up to `terms` terms, and grow by a small factor in each step.
+        tolerance: dot_tolerance(terms) * 4.0 * steps as f64,
+        variant,
+        params: params.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(kept),
+            Words::Numbers(weights),
+            Words::Indices(rows.map),
+            Words::Numbers(d_in),
+            poison(states * target_width),
+            Words::Numbers(numbers.uniform(states * dh_width, 1.0)),
+            Words::Numbers(numbers.uniform(states * cell_width, 1.0)),
+            Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * state, 1.0)),
+        ],
+    }
+}

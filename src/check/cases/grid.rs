@@ -1,0 +1,21 @@
+//! Cases of `grid`.
+
+use super::case::Case;
+use super::forms::{forms, in_half_too, tiles};
+use super::recurrence::recurrence_case;
+use crate::device::Device;
+use crate::kernels::{Kernel, Variant};
+
+/// Each cell with one workgroup a direction, and with two that have no values in common: those need no others.
+pub(crate) fn grid(device: &Device) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for form in forms(Kernel::Grid) {
+        for tile in tiles(device, Kernel::Grid, &form).into_iter().filter(|tile| tile.spread == 0) {
+            for (batch, units, steps) in [(1, 1, 1), (3, 29, 5), (7, 30, 3)] {
+                let variant = Variant { cell: Some(form), width: 32, ..Variant::new(Kernel::Grid, tile, 4) };
+                cases.push(recurrence_case(variant, batch, units, steps));
+            }
+        }
+    }
+    in_half_too(cases)
+}

@@ -1,0 +1,41 @@
+//! Inputs on which every kernel is compared with its twin: awkward sizes, strides, maps, all cells, all tiles.
+
+mod adam;
+mod apply;
+mod argmax;
+mod backward;
+mod case;
+mod cooperative;
+mod cross_entropy;
+mod dropout;
+mod element_loss;
+mod forms;
+mod gather;
+mod gemm;
+mod grid;
+mod guard;
+mod links;
+mod masks;
+mod norm;
+mod numbers;
+mod outer;
+mod pack;
+mod recurrence;
+mod reduce;
+mod rows;
+mod scan;
+mod scatter_add;
+mod sequence;
+mod sequence_backward;
+mod settle;
+mod sgd;
+mod step;
+mod step_backward;
+mod table;
+mod timed;
+mod update;
+mod wave;
+
+pub use case::Case;
+pub(crate) use cooperative::cooperative_cases;
+pub(crate) use timed::{timed, timed_half, timed_staged};

@@ -1,0 +1,137 @@
+//! Cases of `norm_step` and `norm_step_backward`.
+
+use super::case::{Case, Words, dot_tolerance};
+use super::forms::forms;
+use super::numbers::{Numbers, poison};
+use super::recurrence::form_of;
+use super::rows::{DIRECTIONS, Rows};
+use crate::cells::Form;
+use crate::device::Device;
+use crate::kernels::{FLAT, Kernel, NormParams, Packed, Tile, Variant};
+use crate::layer;
+
+/// Cells with layer norms, by fewer and more lanes than units.
+pub(crate) fn norms(kernel: Kernel) -> impl Iterator<Item = (Variant, [usize; 2])> {
+    let sizes = [(64, [1, 1]), (64, [3, 65]), (64, [5, 33]), (256, [2, 300])];
+    forms(kernel).flat_map(move |form| {
+        sizes.map(|(lanes, sizes)| {
+            (Variant { cell: Some(form), ..Variant::new(kernel, Tile { lanes, ..FLAT }, 4) }, sizes)
+        })
+    })
+}
+
+pub(crate) fn norm_step(_: &Device) -> Vec<Case> {
+    let keeps = |(variant, sizes): (Variant, [usize; 2])| {
+        [false, true].map(|keep| norm_case(Variant { keep, ..variant.clone() }, sizes))
+    };
+    norms(Kernel::NormStep).flat_map(keeps).collect()
+}
+
+pub(crate) fn norm_step_backward(_: &Device) -> Vec<Case> {
+    norms(Kernel::NormStepBackward).map(|(variant, sizes)| norm_backward_case(variant, sizes)).collect()
+}
+
+/// What a normed step's sizes come to, and its rows.
+pub(crate) fn norm_params(form: &Form, keep: bool, panel: u32, [batch, units]: [usize; 2]) -> (NormParams, Rows) {
+    let reserve = layer::Columns::new(form, units, units);
+    let rows = Rows::new(batch, 1, DIRECTIONS);
+    let gates = form.gates() * units;
+    let stride = if keep { reserve.width } else { gates };
+    let vectors = |rows, columns| (Packed { rows, columns, panel: panel as usize }).vectors() as u32;
+    let c = form.cell.cell_numbers();
+    // Each number of them in turn.
+    let biases = units % 3;
+    let params = NormParams {
+        batch: batch as u32,
+        directions: DIRECTIONS as u32,
+        state_row: (DIRECTIONS * batch) as u32,
+        x_direction: (rows.rows * stride) as u32,
+        x_stride: stride as u32,
+        map_direction: rows.rows as u32,
+        order: rows.order as u32,
+        offsets: rows.offsets as u32,
+        chunk: rows.chunk() as u32,
+        running: rows.running as u32,
+        rank: 0,
+        h_stride: units.next_multiple_of(4) as u32,
+        c_stride: (c * units) as u32,
+        d_stride: (5 * gates + 2 * c * units + 3) as u32,
+        y_stride: (DIRECTIONS * units) as u32,
+        y_offset: 2,
+        source: reserve.source as u32,
+        normed: reserve.normed as u32,
+        scales: reserve.scales as u32,
+        units: units as u32,
+        biases: biases as u32,
+        gates_gain: vectors(2 + biases, gates),
+        units_gain: if c > 0 { vectors(1 + biases.min(1), units) } else { 0 },
+    };
+    (params, rows)
+}
+
+/// γ and β.
+pub(crate) fn gains(numbers: &mut Numbers, p: &NormParams, panel: u32) -> Words {
+    Words::Numbers(numbers.uniform(DIRECTIONS * (p.gates_gain + p.units_gain) as usize * panel as usize, 1.0))
+}
+
+/// Errors of a sum of `units` numbers are divided by as many; what is multiplied with 1 / √(var + ε) may be small, but not one of
+/// these, but where there is one number: then nothing is left but rounding, over √ε.
+pub(crate) fn norm_tolerance(units: usize) -> f64 {
+    dot_tolerance(if units == 1 { 64 } else { 16 })
+}
+
+pub(crate) fn norm_case(variant: Variant, sizes: [usize; 2]) -> Case {
+    let [batch, units] = sizes;
+    let form = form_of(&variant);
+    let mut numbers = Numbers::new(batch * 1000 + units);
+    let (p, rows) = norm_params(&form, variant.keep, variant.panel, sizes);
+    let states = 2 * DIRECTIONS * batch;
+    let h = states * p.h_stride as usize;
+    Case {
+        name: format!("{variant} of N {batch}, H {units}"),
+        tolerance: norm_tolerance(units),
+        params: p.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(numbers.uniform(DIRECTIONS * p.x_direction as usize, 1.0)),
+            gains(&mut numbers, &p, variant.panel),
+            Words::Indices(rows.map),
+            Words::Numbers(numbers.uniform(DIRECTIONS * batch * form.gates() * units, 1.0)),
+            Words::Numbers(numbers.uniform(h, 1.0)),
+            Words::Numbers(numbers.uniform((states * p.c_stride as usize).max(1), 1.0)),
+            poison(2 + rows.rows * DIRECTIONS * units),
+            poison(h),
+        ],
+        variant,
+    }
+}
+
+pub(crate) fn norm_backward_case(variant: Variant, sizes: [usize; 2]) -> Case {
+    let [batch, units] = sizes;
+    let form = form_of(&variant);
+    let mut numbers = Numbers::new(batch * 1000 + units);
+    let (p, rows) = norm_params(&form, true, variant.panel, sizes);
+    let states = 2 * DIRECTIONS * batch;
+    // Gates from 0 to 1, normed numbers of either sign.
+    let mut reserve = numbers.uniform(DIRECTIONS * p.x_direction as usize, 1.0);
+    for row in reserve.chunks_exact_mut(p.x_stride as usize) {
+        row[..p.normed as usize].iter_mut().for_each(|k| *k = k.abs());
+    }
+    Case {
+        name: format!("{variant} of N {batch}, H {units}"),
+        tolerance: 4.0 * norm_tolerance(units),
+        params: p.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(reserve),
+            gains(&mut numbers, &p, variant.panel),
+            Words::Indices(rows.map),
+            Words::Numbers(numbers.uniform(DIRECTIONS * batch * units, 1.0)),
+            Words::Numbers(numbers.uniform(DIRECTIONS * batch * p.d_stride as usize, 1.0)),
+            Words::Numbers(numbers.uniform(states * p.h_stride as usize, 1.0)),
+            Words::Numbers(numbers.uniform((states * p.c_stride as usize).max(1), 1.0)),
+            Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * units, 1.0)),
+        ],
+        variant,
+    }
+}

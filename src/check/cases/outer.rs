@@ -1,0 +1,89 @@
+//! Cases of `outer`.
+
+use super::case::{Case, Words, dot_tolerance};
+use super::numbers::{Numbers, poison};
+use crate::device::{self, Device};
+use crate::kernels::{Kernel, OuterParams, Tile, Variant};
+
+pub(crate) fn outer(device: &Device) -> Vec<Case> {
+    let sizes = [(1, 1, 1), (1, 64, 5), (4, 4, 3), (33, 65, 64), (64, 128, 130), (68, 132, 65)];
+    let tiles = device::tiles(device, Kernel::Outer);
+    let forms = [(false, false), (true, false), (false, true)];
+    let case = |tile, size| forms.map(|form| outer_case(tile, size, form, 2));
+    tiles.into_iter().flat_map(|tile| sizes.map(|size| case(tile, size))).flatten().collect()
+}
+
+/// C [m, n] from `rows` rows, of which those from the second on are this dispatch's; B's by a part of a map, or added to
+/// what C holds.
+pub(crate) fn outer_case(
+    tile: Tile,
+    (m, n, rows): (usize, usize, usize),
+    (mapped, accumulate): (bool, bool),
+    batch: usize,
+) -> Case {
+    let mut numbers = Numbers::new(m * 1000 + n * 10 + rows);
+    let vector = n.is_multiple_of(4) && (tile.rows == 1 || m.is_multiple_of(4));
+    // Strides leave gaps, which are NaN: nothing there may be read into a sum.
+    let gap = if vector { 4 } else { 3 };
+    let strided = |numbers: &mut Numbers, columns: usize| {
+        let (row, batch_words) = (columns + gap, rows * (columns + gap) + 4 * gap);
+        let mut words = vec![f32::NAN; gap + batch * batch_words];
+        for b in 0..batch {
+            for r in 0..rows {
+                let at = gap + b * batch_words + r * row;
+                words[at..][..columns].copy_from_slice(&numbers.uniform(columns, 1.0 / (rows as f32).sqrt()));
+            }
+        }
+        (words, row, batch_words)
+    };
+    let (a, a_row, a_batch) = strided(&mut numbers, m);
+    let (b, b_row, b_batch) = strided(&mut numbers, n);
+    let mut map: Vec<u32> =
+        (0..batch).flat_map(|_| [u32::MAX; 3].into_iter().chain((0..rows).rev().map(|r| r as u32))).collect();
+    let ends = map.len();
+    map.extend([3, 3 + rows as u32]);
+    let (c_row, c_batch) = (n + 2, m * (n + 2) + 5);
+    let words = 1 + batch * c_batch;
+    let params = OuterParams {
+        m: m as u32,
+        n: n as u32,
+        batch: batch as u32,
+        a_offset: gap as u32,
+        a_row: a_row as u32,
+        a_batch: a_batch as u32,
+        b_offset: gap as u32,
+        b_row: b_row as u32,
+        b_batch: b_batch as u32,
+        c_offset: 1,
+        c_row: c_row as u32,
+        c_batch: c_batch as u32,
+        mapped: mapped.into(),
+        map_offset: 0,
+        map_batch: (3 + rows) as u32,
+        first: ends as u32,
+        end: (ends + usize::from(mapped)) as u32,
+        start: u32::from(rows > 1),
+        // A part has as many rows as it has.
+        to: (rows + if mapped { 7 } else { 0 }) as u32,
+        accumulate: accumulate.into(),
+    };
+    let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
+    let variant = Variant { vector, ..Variant::new(Kernel::Outer, tile, 4) };
+    Case {
+        name: format!(
+            "{variant} of {batch}x{m}x{n} from {rows}{}{}",
+            if mapped { " mapped" } else { "" },
+            if accumulate { " added" } else { "" }
+        ),
+        variant,
+        tolerance: dot_tolerance(rows),
+        params: params.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(a),
+            Words::Numbers(b),
+            Words::Indices(map),
+            if accumulate { Words::Numbers(numbers.uniform(words, 1.0)) } else { poison(words) },
+        ],
+    }
+}

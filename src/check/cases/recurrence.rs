@@ -1,0 +1,147 @@
+//! A case of `step`, `sequence` or `grid`.
+
+use super::case::{Case, Words, dot_tolerance};
+use super::numbers::{Numbers, packed, poison};
+use super::rows::{DIRECTIONS, Rows};
+use crate::cells::{Cell, Form, Width};
+use crate::kernels::{Kernel, Packed, PhaseParams, RecurrenceParams, Variant, exchange_words};
+use crate::layer;
+
+/// The form of a recurrent variant's cell.
+pub(crate) fn form_of(variant: &Variant) -> Form {
+    variant.cell.unwrap_or(Form::new(Cell::Lstm, false))
+}
+
+/// A layer's second of two directions' worth of states, sequences of falling lengths, all outputs wanted.
+pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) -> Case {
+    let mut numbers = Numbers::new(batch * 1000 + hidden);
+    let form = form_of(&variant);
+    let phases = variant.phases();
+    let state = if form.projected { hidden.div_ceil(2) } else { hidden };
+    let size = |width: Width| width.of(hidden, state);
+    let state_row = DIRECTIONS * batch;
+    let states = state_row + DIRECTIONS * batch;
+    let reserve = layer::Columns::new(&form, hidden, state);
+    let stride = if variant.keep { reserve.width } else { form.gates() * hidden };
+    let rows = Rows::new(batch, steps, DIRECTIONS);
+
+    let mut weights = Vec::new();
+    let mut sizes = [PhaseParams::default(); 2];
+    for (i, phase) in phases.iter().enumerate() {
+        let (units, k) = (size(phase.units), size(phase.source));
+        let layout = Packed { rows: k, columns: phase.gates * units, panel: variant.panel as usize };
+        sizes[i] = PhaseParams {
+            units,
+            panels: layout.panels(),
+            weights: weights.len() / layout.panel,
+            weights_direction: layout.vectors(),
+            column: reserve.gates[i],
+        };
+        weights.extend(packed(&mut numbers, layout, DIRECTIONS));
+        if form.options.peepholes && i == 0 {
+            weights.extend(packed(&mut numbers, Packed { rows: 0, ..layout }, DIRECTIONS));
+        }
+    }
+
+    let (source, target) = if variant.kernel == Kernel::Step {
+        let phase = &phases[variant.phase as usize];
+        // The first phase reads the state, a second one what the first wrote.
+        (size(phase.source), size(phase.units))
+    } else {
+        (state, state)
+    };
+    let [source_width, target_width] = [source, target].map(|width| width.next_multiple_of(4));
+    let mut h_in = numbers.uniform(states * source_width, 1.0);
+    for row in h_in.chunks_exact_mut(source_width) {
+        row[source..].fill(0.0);
+    }
+    let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
+    let final_width = state.next_multiple_of(4);
+    let params = RecurrenceParams {
+        batch: batch as u32,
+        directions: DIRECTIONS as u32,
+        state_row: state_row as u32,
+        x_direction: (rows.rows * stride) as u32,
+        x_stride: stride as u32,
+        map_direction: rows.rows as u32,
+        order: rows.order as u32,
+        offsets: rows.offsets as u32,
+        chunk: rows.chunk() as u32,
+        steps: steps as u32,
+        running: rows.running as u32,
+        h_in_row: state_row as u32,
+        h_in_stride: (source_width / 4) as u32,
+        h_out_stride: target_width as u32,
+        final_stride: final_width as u32,
+        y_stride: (DIRECTIONS * state) as u32,
+        y_offset: 2,
+        aux_stride: (slots * hidden) as u32,
+        source: reserve.source as u32,
+        between: reserve.between as u32,
+        ..RecurrenceParams::of_phases(sizes)
+    };
+    let tolerance = dot_tolerance(hidden) * steps as f64;
+    let mut x = numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0);
+    if variant.keep {
+        draw(&mut x, &form, &reserve, state);
+    }
+    // Where the h without its mask is.
+    let h_final = if form.sees_unmasked() {
+        Words::Numbers(numbers.uniform(states * final_width, 1.0))
+    } else {
+        poison(states * final_width)
+    };
+    let (params, out) = if variant.kernel == Kernel::Grid {
+        let width = phases.iter().map(|phase| size(phase.units)).max().unwrap_or(0).next_multiple_of(4);
+        let slots = (steps * phases.len()) as u64;
+        let words = exchange_words((DIRECTIONS * batch) as u64, slots, width as u64, params.aux_stride.into());
+        // No slot is filled yet.
+        (RecurrenceParams { h_out_stride: width as u32, ..params }, Words::Numbers(vec![0.0; words as usize]))
+    } else {
+        (params, poison(states * target_width))
+    };
+    Case {
+        name: format!("{variant} of N {batch}, H {hidden}, T {steps}"),
+        variant,
+        tolerance,
+        params: params.words(),
+        window: 0,
+        buffers: vec![
+            Words::Numbers(x),
+            Words::Numbers(weights),
+            Words::Indices(rows.map),
+            Words::Numbers(h_in),
+            out,
+            Words::Numbers(slots_before(&mut numbers, &form, [states, slots, hidden])),
+            poison(2 + rows.rows * DIRECTIONS * state),
+            h_final,
+        ],
+    }
+}
+
+/// Numbers a unit that pass from step to step: rows, slots of each, units. An sLSTM's n is a sum of what is positive, or 0 with c
+/// where nothing is carried yet.
+pub(crate) fn slots_before(numbers: &mut Numbers, form: &Form, [rows, slots, units]: [usize; 3]) -> Vec<f32> {
+    let mut words = numbers.uniform((rows * slots * units).max(1), 1.0);
+    if form.cell == Cell::Slstm {
+        for (i, row) in words.chunks_exact_mut(3 * units).enumerate() {
+            let (c, rest) = row.split_at_mut(units);
+            for (unit, (c, n)) in c.iter_mut().zip(rest).enumerate() {
+                *n = if (i + unit) % 3 == 0 { 0.0 } else { 1.0 + n.abs() };
+                *c *= if *n == 0.0 { 0.0 } else { 1.0 };
+            }
+        }
+    }
+    words
+}
+
+/// What zoneout may have drawn, into the rows of a reserve; masks of recurrent dropout are numbers as others are.
+pub(crate) fn draw(rows: &mut [f32], form: &Form, columns: &layer::Columns, units: usize) {
+    if form.options.zoneout.is_some() {
+        for row in rows.chunks_exact_mut(columns.width) {
+            let which = if form.cell.has_cell_state() { 3 } else { 1 };
+            let drawn = &mut row[columns.source + units..][..units];
+            drawn.iter_mut().for_each(|number| *number = (number.to_bits() >> 8 & which) as f32);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Cases large enough to time.
+
+use super::adam::adam_case;
+use super::apply::apply_case;
+use super::argmax::argmax_case;
+use super::backward::backward_case;
+use super::case::Case;
+use super::cross_entropy::cross_entropy_case;
+use super::dropout::dropout_case;
+use super::element_loss::element_loss_case;
+use super::forms::forms;
+use super::gather::gather_case;
+use super::gemm::{GemmForm, gemm_case};
+use super::guard::guard;
+use super::links::links_case;
+use super::masks::masks_case;
+use super::norm::{norm_backward_case, norm_case};
+use super::outer::outer_case;
+use super::pack::pack_case;
+use super::recurrence::recurrence_case;
+use super::reduce::reduce_case;
+use super::scan::{scan_backward_case, scan_case};
+use super::scatter_add::scatter_add_case;
+use super::settle::settle_case;
+use super::sgd::sgd_case;
+use super::update::Taken;
+use super::wave::wave_case;
+use crate::cells::{Activation, Cell, Form};
+use crate::device::{self, Device};
+use crate::kernels::{Access, FLAT, Function, Kernel, Tile, Variant};
+use crate::layer;
+
+/// Cases large enough to time, with the tiles and the packing that the device uses.
+pub(crate) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
+    let (texture, uniform) = (device.packs_textures(), device.reads_windows());
+    let has = |case: &Case, access| case.variant.kernel.row().bindings.iter().any(|binding| binding.1 == access);
+    let as_used = |case: Case| {
+        let texture = texture && has(&case, Access::Matrix);
+        let uniform = uniform && matches!(kernel, Kernel::Gemm | Kernel::Step | Kernel::Wave | Kernel::StepBackward);
+        if !texture && !uniform {
+            return case;
+        }
+        // Rows that are more than a window are timed as a buffer.
+        case.read_by(texture, uniform).or_else(|| case.read_by(texture, false)).unwrap_or(case)
+    };
+    plain_bench(kernel, device).into_iter().map(as_used).collect()
+}
+
+/// A product for a tile to be timed on, `gemm`'s of so many rows, read from textures and windows as it says; none where the
+/// kernel has no such form.
+pub(crate) fn timed(
+    kernel: Kernel,
+    device: &Device,
+    tile: Tile,
+    (texture, uniform): (bool, bool),
+    rows: usize,
+) -> Option<Case> {
+    let variant = |tile: Tile, cell: bool| Variant {
+        cell: cell.then_some(Form::new(Cell::Lstm, false)),
+        width: if kernel == Kernel::Sequence { 64 } else { 0 },
+        ..Variant::new(kernel, tile, device.panel())
+    };
+    let case = match kernel {
+        Kernel::Gemm => gemm_case(tile, device.panel(), (rows, 1024, 256), GemmForm::Plain, 1),
+        Kernel::Step => {
+            let tile = Tile { columns: (tile.columns / 4).max(1), ..tile };
+            // The states of two layers and directions, which a window still holds.
+            recurrence_case(variant(tile, true), 16, 192, 1)
+        }
+        Kernel::Sequence => recurrence_case(variant(tile, true), 8, 64, 64),
+        Kernel::Outer => outer_case(tile, (1024, 256, 256), (false, true), 1),
+        Kernel::Wave => {
+            let tile = Tile { columns: (tile.columns / 4).max(1), ..tile };
+            wave_case(variant(tile, true), 16, 65, 0..3)
+        }
+        Kernel::StepBackward => backward_case(variant(tile, true), 16, 65, 1),
+        Kernel::SequenceBackward => {
+            // Rows hold the gradients of all gates.
+            let tile = Tile { rows: tile.rows.min(8), ..tile };
+            backward_case(Variant { width: 256, ..variant(tile, true) }, 3, 33, 5)
+        }
+        _ => return None,
+    };
+    let uniform = uniform && matches!(kernel, Kernel::Gemm | Kernel::Step);
+    let texture = texture && kernel != Kernel::Outer;
+    if texture || uniform { case.read_by(texture, uniform) } else { Some(case) }
+}
+
+/// The same product through workgroup memory.
+pub(crate) fn timed_staged(device: &Device, texture: bool, rows: usize, tile: Tile) -> Option<Case> {
+    let case = gemm_case(tile, device.panel(), (rows, 1024, 256), GemmForm::Plain, 1).staged();
+    if texture { case.read_by(true, false) } else { Some(case) }
+}
+
+/// The same products in half precision, and by this device's units for small matrices, if it has any.
+pub(crate) fn timed_half(kernel: Kernel, device: &Device, tile: Tile, texture: bool, rows: usize) -> [Option<Case>; 2] {
+    let Some(case) = timed(kernel, device, tile, (texture, false), rows) else { return [None, None] };
+    let by_units = case.by_units(device, if kernel == Kernel::Gemm { rows } else { 16 }, true).pop();
+    [Some(case.in_half(true)), by_units]
+}
+
+pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
+    let cell = Some(Form::new(Cell::Lstm, false));
+    match kernel {
+        Kernel::Gemm => {
+            vec![gemm_case(layer::gemm_tile(device, 512), device.panel(), (512, 1024, 256), GemmForm::Plain, 1)]
+        }
+        Kernel::Pack => vec![pack_case((256, 1024), (4, true, true), 1 << 15)],
+        Kernel::Gather => vec![gather_case((2048, 256), (true, false), 1 << 15)],
+        Kernel::Argmax => vec![argmax_case((64, 1000))],
+        Kernel::Step => {
+            let tile = layer::step_tile(device, 4, 32);
+            vec![recurrence_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
+        }
+        Kernel::Sequence => {
+            let tile = Tile { rows: 8, ..device::own_tiles(device, kernel)[0] };
+            vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]
+        }
+        Kernel::Grid => {
+            let tile = device::own_tiles(device, kernel)[0];
+            vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 4, 32, 64)]
+        }
+        Kernel::Settle => vec![settle_case(0, true)],
+        Kernel::Wave => {
+            let tile = layer::step_tile(device, 4, 8);
+            vec![wave_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 8, 256, 0..3)]
+        }
+        Kernel::Outer => {
+            // The gradient of R of a character model: 2,048 rows of gates, times those of the state.
+            vec![outer_case(layer::outer_tile(device, 1024), (1024, 256, 2048), (false, true), 1)]
+        }
+        Kernel::StepBackward => {
+            let tile = layer::step_tile(device, 1, 32);
+            vec![backward_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
+        }
+        Kernel::Scan | Kernel::ScanBackward => {
+            let make = if kernel == Kernel::Scan { scan_case } else { scan_backward_case };
+            let cells =
+                forms(kernel).map(|form| Variant { cell: Some(form), ..Variant::new(kernel, FLAT, device.panel()) });
+            cells.map(|variant| make(variant, [32, 256, 64, 1])).collect()
+        }
+        Kernel::NormStep | Kernel::NormStepBackward => {
+            let make = if kernel == Kernel::NormStep { norm_case } else { norm_backward_case };
+            let tile = Tile { lanes: 256, ..FLAT };
+            let cells =
+                forms(kernel).map(|form| Variant { cell: Some(form), ..Variant::new(kernel, tile, device.panel()) });
+            cells.map(|variant| make(variant, [32, 256])).collect()
+        }
+        Kernel::Apply => vec![apply_case(Function::Activation(Activation::Tanh), (256, 512))],
+        Kernel::Dropout => vec![dropout_case(1 << 17, 0.5)],
+        Kernel::Masks => vec![masks_case((32, 256, 64), (1 << 29, 1.0, 1 << 28), false)],
+        Kernel::Links => vec![links_case((2048, 65))],
+        Kernel::ScatterAdd => vec![scatter_add_case((2048, 128, 65))],
+        Kernel::Reduce => vec![reduce_case((1 << 18, 1 << 12), 1)],
+        Kernel::CrossEntropy => vec![cross_entropy_case((2048, 65))],
+        Kernel::ElementLoss => vec![element_loss_case(1 << 17, true)],
+        Kernel::Guard => guard(device).into_iter().take(1).collect(),
+        // The weights of a character model.
+        Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, 0, 0.0), (1 << 19, 2, Taken::Yes))],
+        Kernel::Adam => vec![adam_case(("plain", 0.0, 0, 0.0), (1 << 19, 2, Taken::Yes))],
+        Kernel::SequenceBackward => {
+            let tile = Tile { rows: 4, ..device::own_tiles(device, kernel)[0] };
+            vec![backward_case(Variant { cell, width: 256, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]
+        }
+    }
+}
