@@ -18,6 +18,7 @@ mod readback;
 pub mod reference;
 mod tensor;
 mod train;
+mod tune;
 mod weights;
 
 pub use ndarray;

@@ -53,7 +53,7 @@ async fn list() -> Vec<AdapterReport> {
 }
 
 /// What the environment calls the adapter to be used.
-pub(super) fn named() -> Option<String> {
+pub(crate) fn named() -> Option<String> {
     std::env::var("WGPU_ADAPTER_NAME").ok().filter(|name| !name.is_empty())
 }
 
@@ -61,7 +61,7 @@ pub(super) fn named() -> Option<String> {
 const NONE: &str = "there is none (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)";
 
 /// That there is no adapter at all.
-pub(super) fn none_found() -> Error {
+pub(crate) fn none_found() -> Error {
     Error::NoAdapter { wanted: "found".to_owned(), reason: NONE.to_owned() }
 }
 
@@ -110,7 +110,7 @@ async fn find() -> Vec<wgpu::Adapter> {
 }
 
 /// Opens the first adapter that matches.
-pub(super) async fn open(options: &GpuOptions) -> Result<Gpu> {
+pub(crate) async fn open(options: &GpuOptions) -> Result<Gpu> {
     let name = options.adapter.clone().or_else(named).unwrap_or_default();
     let adapters = find().await;
     let matches = |adapter: &&wgpu::Adapter| adapter.get_info().name.to_lowercase().contains(&name.to_lowercase());

@@ -1,21 +1,22 @@
 //! Where the work is done: a GPU, through wgpu, or the CPU.
 
-mod autotune;
 mod choose;
 mod gpu;
 mod identity;
 mod pipelines;
 mod progress;
 mod report;
+mod trials;
 mod tuning;
 mod waiting;
 
-pub use autotune::{Autotune, Trial, TuningReport};
 #[cfg(not(target_arch = "wasm32"))]
 pub use choose::adapters;
 pub use choose::{GpuOptions, adapters_async};
+pub(crate) use choose::{named, none_found, open};
 pub(crate) use gpu::{Gpu, LayoutKey, PARAMS_STRIDE, locked};
 pub use report::{AdapterReport, Class, Features, Limits};
+pub use trials::{Autotune, Trial, TuningReport};
 pub(crate) use tuning::{Tuning, own_tiles, tiles, tuning};
 pub(crate) use waiting::{block_on, elsewhere, may_wait};
 
@@ -25,7 +26,7 @@ use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 
 /// Whether an environment variable is set, and not to 0.
-fn is_asked(name: &str) -> bool {
+pub(crate) fn is_asked(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 
@@ -39,71 +40,6 @@ struct Inner {
 }
 
 impl Device {
-    /// The best GPU, or the one that the environment names: `WGPU_ADAPTER_NAME` (part of its name), `WGPU_BACKEND`
-    /// (`vulkan`, `metal`, `dx12`) and `WGPU_POWER_PREF` (`low`, `high`), as in all of wgpu.
-    ///
-    /// # Errors
-    /// [`NoAdapter`](crate::Error::NoAdapter) without a driver or one of that name, [`NoDevice`](crate::Error::NoDevice)
-    /// where the adapter refuses.
-    ///
-    /// # Examples
-    /// ```
-    /// # fn main() -> wgrnn::Result<()> {
-    /// let device = wgrnn::Device::gpu()?;
-    /// println!("{}", device.name());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn gpu() -> Result<Self> {
-        Self::gpu_with(&GpuOptions::default())
-    }
-
-    /// A GPU chosen by these options.
-    ///
-    /// # Errors
-    /// As [`Device::gpu`].
-    pub fn gpu_with(options: &GpuOptions) -> Result<Self> {
-        block_on(Self::gpu_async(options))
-    }
-
-    /// The same as a future.
-    ///
-    /// # Errors
-    /// As [`Device::gpu`]; [`Unsupported`](crate::Error::Unsupported) for [`Autotune`] in a browser, which can't wait for
-    /// measurements.
-    pub async fn gpu_async(options: &GpuOptions) -> Result<Self> {
-        if may_wait() {
-            return Self::open(options).await;
-        }
-        let options = options.clone();
-        elsewhere(move || async move { Self::open(&options).await }).await
-    }
-
-    async fn open(options: &GpuOptions) -> Result<Self> {
-        if cfg!(target_arch = "wasm32") && options.autotune.is_some() {
-            return Err(Error::unsupported(
-                "autotune in a browser",
-                "a page can't wait for measurements; choose a class instead",
-            ));
-        }
-        let mut device = Self(Arc::new(Inner { gpu: Some(choose::open(options).await?), note: None }));
-        if device.cooperative(1).is_some()
-            && let Some(fault) = autotune::cooperative_fault(&device)
-            && let Some(inner) = Arc::get_mut(&mut device.0)
-        {
-            inner.note = Some(format!("cooperative matrices are not used: {fault}"));
-            inner.gpu.iter_mut().for_each(Gpu::refuse_cooperative);
-        }
-        if let Some(autotune) = options.autotune.clone().or_else(Autotune::from_environment) {
-            let (tuning, report) = autotune::tuned(&device, &autotune);
-            // Nothing that was measured with is left.
-            let gpu = Arc::get_mut(&mut device.0).and_then(|inner| inner.gpu.as_mut());
-            let gpu = gpu.ok_or_else(|| Error::Plan("a device is tuned while it is used".to_owned()))?;
-            (gpu.tuning, gpu.autotuned) = (tuning, Some(report));
-        }
-        Ok(device)
-    }
-
     /// A device over wgpu objects of the caller's. Kernels use the features that `device` was made with; immediates and
     /// subgroups help where they are.
     ///
@@ -132,60 +68,34 @@ impl Device {
         Ok(Self(Arc::new(Inner { gpu: Some(gpu), note: None })))
     }
 
+    /// A GPU that was opened.
+    pub(crate) fn of_gpu(gpu: Gpu) -> Self {
+        Self(Arc::new(Inner { gpu: Some(gpu), note: None }))
+    }
+
+    /// The CPU, with a note for its user.
+    pub(crate) fn cpu_noted(note: String) -> Self {
+        Self(Arc::new(Inner { gpu: None, note: Some(note) }))
+    }
+
+    /// Changes a GPU that nobody else holds yet, and its note.
+    ///
+    /// # Errors
+    /// [`Plan`](Error::Plan) where a program on it is left.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Gpu, &mut Option<String>)) -> Result<()> {
+        match Arc::get_mut(&mut self.0) {
+            Some(Inner { gpu: Some(gpu), note }) => {
+                change(gpu, note);
+                Ok(())
+            }
+            _ => Err(Error::Plan("a device is changed while it is used".to_owned())),
+        }
+    }
+
     /// The CPU, with the kernels' twins on all of its cores, or as many as `RAYON_NUM_THREADS` says; on one where the caller is
     /// itself a thread of a rayon pool.
     pub fn cpu() -> Self {
         Self(Arc::new(Inner { gpu: None, note: None }))
-    }
-
-    /// The fastest device: a GPU if there is one, else the CPU. [`Device::note`] says in one line which it is, and why.
-    ///
-    /// A GPU in software, a driver that runs on the CPU (Mesa's llvmpipe, SwiftShader, WARP), gives the same results more
-    /// slowly than the CPU device. It is taken only where the environment names it (`WGPU_ADAPTER_NAME`, as in
-    /// [`Device::gpu`]), or by [`Device::gpu`], which takes the best adapter there is.
-    pub fn auto() -> Self {
-        let device: Result<Self> = block_on(async { Ok(Self::auto_async().await) });
-        device.unwrap_or_else(|error| Self::cpu_for(&error.to_string()))
-    }
-
-    /// The same as a future.
-    pub async fn auto_async() -> Self {
-        let options = GpuOptions::default();
-        if choose::named().is_some() {
-            return match Self::gpu_async(&options).await {
-                Ok(device) => device.chosen(),
-                Err(error) => Self::cpu_for(&error.to_string()),
-            };
-        }
-        let adapters = adapters_async().await;
-        let mut refused = Vec::new();
-        for (index, _) in adapters.iter().enumerate().filter(|(_, adapter)| adapter.class != Class::Software) {
-            match Self::gpu_async(&GpuOptions { index: Some(index), ..options.clone() }).await {
-                Ok(device) => return device.chosen(),
-                Err(error) => refused.push(error.to_string()),
-            }
-        }
-        let software = adapters.iter().find(|adapter| adapter.class == Class::Software);
-        Self::cpu_for(&match software {
-            _ if !refused.is_empty() => refused.join("; "),
-            Some(adapter) => format!("{} is a GPU in software, which is slower", adapter.name),
-            None => choose::none_found().to_string(),
-        })
-    }
-
-    /// The CPU, and why it is no GPU.
-    fn cpu_for(reason: &str) -> Self {
-        Self(Arc::new(Inner { gpu: None, note: Some(format!("using the CPU: {reason}")) }))
-    }
-
-    /// This GPU, with a note that it was chosen.
-    fn chosen(mut self) -> Self {
-        let note = self.report().map(|report| format!("using {}, {}", report.name, report.class.describe()));
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            // What was noted of the GPU before stands behind that.
-            inner.note = note.into_iter().chain(inner.note.take()).reduce(|all, one| format!("{all}; {one}"));
-        }
-        self
     }
 
     /// What a user should know of the device, in one line: what [`Device::auto`] chose and why, that a GPU is one in software

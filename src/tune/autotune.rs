@@ -1,61 +1,14 @@
 //! Which tiles are fastest on this very adapter: measured once, kept on disk. What is not equal to its twin is not taken.
 
-use super::{Class, Device, Tuning};
-use crate::check;
-use crate::check::{Case, cooperative_cases, timed, timed_half, timed_staged};
+use crate::check::{self, Case, cooperative_cases, timed, timed_half, timed_staged};
+use crate::device::{AdapterReport, Autotune, Class, Device, Trial, Tuning, TuningReport, is_asked};
 use crate::error::{Error, Result};
 use crate::kernels::{Kernel, STAGED, Tile};
 use crate::weights::files;
 use serde::{Deserialize, Serialize};
-use std::fmt::{Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use web_time::Instant;
-
-/// Measuring which tiles suit an adapter. It takes seconds on a GPU, a minute or two on one in software, whose compiler is
-/// slow; what was found is kept on disk and read from there the next time, for the same adapter, driver and version.
-///
-/// Every candidate is first compared with its CPU twin: one that is not within its tolerance is never taken, however fast.
-///
-/// ```no_run
-/// # fn main() -> wgrnn::Result<()> {
-/// use wgrnn::{Autotune, Device, GpuOptions};
-/// let device = Device::gpu_with(&GpuOptions { autotune: Some(Autotune::default()), ..GpuOptions::default() })?;
-/// println!("{}", device.tuning().expect("it was tuned"));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct Autotune {
-    /// Folder of what was found before; else `WGRNN_CACHE`, or `wgrnn` in the user's folder for caches.
-    pub folder: Option<PathBuf>,
-    /// Whether to measure though there is something.
-    pub anew: bool,
-}
-
-/// What [`Autotune`] found.
-#[derive(Clone, Debug)]
-pub struct TuningReport {
-    /// Where it was read from; none where it was measured.
-    pub read_from: Option<PathBuf>,
-    /// Why it could not be read or kept, if it could not.
-    pub note: Option<String>,
-    /// What was measured.
-    pub trials: Vec<Trial>,
-}
-
-/// One candidate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Trial {
-    /// The kernel, its tile, and how it reads its operands.
-    pub variant: String,
-    /// Seconds of one run; none where it was not within its tolerance.
-    pub seconds: Option<f64>,
-    /// Why it was not timed.
-    pub failure: Option<String>,
-    /// Whether it was taken.
-    pub taken: bool,
-}
 
 /// A file of the cache.
 #[derive(Serialize, Deserialize)]
@@ -81,7 +34,7 @@ struct Key {
 impl Autotune {
     /// What `WGRNN_AUTOTUNE` asks for.
     pub(super) fn from_environment() -> Option<Self> {
-        super::is_asked("WGRNN_AUTOTUNE").then(Self::default)
+        is_asked("WGRNN_AUTOTUNE").then(Self::default)
     }
 
     fn folder(&self) -> Option<PathBuf> {
@@ -101,7 +54,7 @@ fn cache() -> Option<PathBuf> {
 impl Key {
     fn of(device: &Device) -> Self {
         let report = device.report();
-        let text = |of: fn(&super::AdapterReport) -> String| report.map(of).unwrap_or_default();
+        let text = |of: fn(&AdapterReport) -> String| report.map(of).unwrap_or_default();
         Self {
             wgrnn: env!("CARGO_PKG_VERSION").to_owned(),
             adapter: text(|report| report.name.clone()),
@@ -414,28 +367,6 @@ fn place(tuning: &mut Tuning, kernel: Kernel) -> &mut Tile {
         Kernel::Step => &mut tuning.step,
         Kernel::Outer => &mut tuning.outer,
         _ => &mut tuning.sequence,
-    }
-}
-
-impl Display for TuningReport {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        match &self.read_from {
-            Some(path) => write!(f, "tuned before, read from {}", path.display())?,
-            None => write!(f, "tuned now")?,
-        }
-        if let Some(note) = &self.note {
-            write!(f, "; {note}")?;
-        }
-        for Trial { variant, seconds, failure, taken } in &self.trials {
-            let mark = if *taken { '*' } else { ' ' };
-            match (seconds, failure) {
-                (Some(seconds), _) => write!(f, "\n{mark} {:>10.3} ms  {variant}", 1e3 * seconds)?,
-                (None, reason) => {
-                    write!(f, "\n{mark} {:>13}  {variant}: {}", "no", reason.as_deref().unwrap_or_default())?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
