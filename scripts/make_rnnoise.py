@@ -3,10 +3,10 @@
 From the crate nnnoiseless 0.5.2, RNNoise in Rust, and from espeak-ng 1.51 this
 writes
 
-    examples/denoise/rnnoise.safetensors         the weights
-    examples/denoise/LICENCE.md                  where they are from
-    examples/denoise/LICENSE-BSD-rnnoise.txt     the crate's licence
-    examples/denoise/noisy.wav                   a sentence in noise
+    examples/audio/denoise/rnnoise.safetensors         the weights
+    examples/audio/denoise/LICENCE.md                  where they are from
+    examples/audio/denoise/LICENSE-BSD-rnnoise.txt     the crate's licence
+    examples/audio/denoise/noisy.wav                   a sentence in noise
 
 Run it with
 
@@ -30,7 +30,7 @@ import numpy as np
 from packages import checked, write_safetensors
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "examples" / "denoise"
+EXAMPLE = ROOT / "examples" / "audio" / "denoise"
 
 CRATE = "nnnoiseless-0.5.2"
 CRATE_SHA256 = "805d5964d1e7a0006a7fdced7dae75084d66d18b35f1dfe81bd76929b1f8da0c"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes examples/sentiment/train.tsv and test.tsv (label, text) from the film review sentences and human ratings in
+"""Makes examples/training/sentiment/train.tsv and test.tsv (label, text) from the film review sentences and human
+ratings in
 the PyPI source package `vaderSentiment` 3.3.2.
 
     python3 make_sentiment_data.py [ARCHIVE] [--out DIR]
@@ -8,7 +9,7 @@ ARCHIVE is vaderSentiment-3.3.2.tar.gz; without it pip downloads it. Standard li
 """
 import argparse, html, io, pathlib, random, re, subprocess, sys, tarfile, tempfile
 
-HERE = pathlib.Path(__file__).resolve().parent.parent / "examples" / "sentiment"
+HERE = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "sentiment"
 PACKAGE = "vaderSentiment==3.3.2"
 INNER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 MEMBER = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"

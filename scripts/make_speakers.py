@@ -4,7 +4,7 @@ From the PyPI package resemblyzer 0.1.4 this writes
 
     target/speakers/resemblyzer.safetensors
         the weights of its speaker encoder, 5.7 MB
-    examples/speakers/LICENSE-APACHE-resemblyzer.txt
+    examples/audio/speakers/LICENSE-APACHE-resemblyzer.txt
         the package's licence
     tests/fixtures/speakers/*.wav
         two sentences of each of four voices, 16 kHz, 8 bits a sample, by espeak-ng
@@ -46,7 +46,7 @@ from packages import unpack_wheel
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "examples" / "speakers"
+EXAMPLE = ROOT / "examples" / "audio" / "speakers"
 FIXTURES = ROOT / "tests" / "fixtures" / "speakers"
 OUT = ROOT / "target" / "speakers" / "resemblyzer.safetensors"
 PACKAGE = "resemblyzer==0.1.4"

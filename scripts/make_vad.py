@@ -2,8 +2,8 @@
 
 From the PyPI package silero-vad 6.2.3 this writes
 
-    examples/vad/silero_vad_16k.safetensors   the weights of its model
-    examples/vad/LICENSE-silero-vad.txt       the package's licence
+    examples/audio/vad/silero_vad_16k.safetensors   the weights of its model
+    examples/audio/vad/LICENSE-silero-vad.txt       the package's licence
     tests/fixtures/vad_speech.wav             speech with pauses, 16 kHz, by espeak-ng
     tests/fixtures/vad_speech.json            ONNX Runtime's probabilities of it on the
                                               package's model, and its speech segments
@@ -41,7 +41,7 @@ from safetensors.numpy import save_file
 from scipy.signal import resample_poly
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "examples" / "vad"
+EXAMPLE = ROOT / "examples" / "audio" / "vad"
 FIXTURES = ROOT / "tests" / "fixtures"
 PACKAGE = "silero-vad==6.2.3"
 WHEEL_SHA256 = "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8"

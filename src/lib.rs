@@ -16,6 +16,7 @@ mod parameters;
 pub mod plan;
 mod readback;
 pub mod reference;
+mod storage;
 mod tensor;
 mod train;
 mod tune;

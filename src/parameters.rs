@@ -4,7 +4,7 @@ use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::readback::{Readable, Request, Words, read_together_async};
-use crate::tensor::Storage;
+use crate::storage::Storage;
 use crate::tensor::check_finite;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::sync::Arc;

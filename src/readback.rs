@@ -2,7 +2,7 @@
 
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
-use crate::tensor::Storage;
+use crate::storage::Storage;
 use ndarray::{ArrayD, IxDyn};
 
 /// What can be copied from a device to the host: a [`Tensor`](crate::Tensor), a [`DeviceState`](crate::DeviceState),

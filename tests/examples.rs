@@ -15,7 +15,7 @@ fn example(name: &str) -> PathBuf {
         };
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--locked", "--example", name, "--profile", name_of_profile]);
-        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+        assert!(cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().unwrap().success());
     }
     path
 }
@@ -40,7 +40,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn repository(path: &str) -> String {
-    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+    format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// What it printed: no panic, no number that is none, and nothing said twice.
@@ -67,7 +67,7 @@ fn all_refused(cases: &[(&str, &[&str], &str)]) {
 
 #[test]
 fn files_that_can_not_be_read_or_written_are_named_once() {
-    let noisy = &*repository("examples/denoise/noisy.wav");
+    let noisy = &*repository("examples/audio/denoise/noisy.wav");
     all_refused(&[
         ("vad", &["nope.wav"], "error: nope.wav: No such file"),
         ("vad", &["empty.wav"], "error: empty.wav: it is no WAV file"),

@@ -1,16 +1,16 @@
 //! The examples `forecast` and `translate` learn something in a few steps, and give what they should.
 
-#[path = "../examples/forecast/weather.rs"]
+#[path = "../examples/training/forecast/weather.rs"]
 mod weather;
 
-#[path = "../examples/forecast/model.rs"]
+#[path = "../examples/training/forecast/model.rs"]
 mod forecast;
 
 #[expect(dead_code, reason = "the example uses all of it")]
-#[path = "../examples/translate/pairs.rs"]
+#[path = "../examples/training/translate/pairs.rs"]
 mod pairs;
 
-#[path = "../examples/translate/model.rs"]
+#[path = "../examples/training/translate/model.rs"]
 mod translate;
 
 use forecast::{Forecaster, Network};

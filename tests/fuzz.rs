@@ -22,7 +22,7 @@ fn fuzz(name: &str, most: usize, target: impl Fn(&[u8]) -> bool) {
         match catch_unwind(AssertUnwindSafe(|| target(&bytes))) {
             Ok(is_accepted) => accepted += u64::from(is_accepted),
             Err(_) => {
-                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fuzz");
+                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz");
                 let path = folder.join(format!("{name}-{tried}"));
                 std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, &bytes)).unwrap();
                 panic!("{name}: input {tried} fails; it is kept in {}", path.display());

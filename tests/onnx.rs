@@ -18,7 +18,7 @@ use wgrnn::onnx::{Inputs, Model, Tensor};
 use wgrnn::{Device, Error};
 
 fn folder(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/onnx").join(name)
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! RNNoise on this library's layers is RNNoise: against its equations in f64, and against nnnoiseless with all it does.
 
-#[path = "../examples/denoise/model.rs"]
+#[path = "../examples/audio/denoise/model.rs"]
 mod model;
-#[path = "../examples/denoise/pipeline.rs"]
+#[path = "../examples/audio/denoise/pipeline.rs"]
 mod pipeline;
-#[path = "../examples/denoise/signal.rs"]
+#[path = "../examples/audio/denoise/signal.rs"]
 mod signal;
-#[path = "../examples/denoise/wav.rs"]
+#[path = "../examples/audio/denoise/wav.rs"]
 #[allow(dead_code, reason = "channels are mixed in tests/vad.rs")]
 mod wav;
 
@@ -28,7 +28,7 @@ fn network(device: &Device) -> Network {
 }
 
 fn noisy() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/denoise/noisy.wav")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/audio/denoise/noisy.wav")
 }
 
 /// The example's sentence in noise at 48 kHz, in the units of 16-bit integers.

@@ -3,15 +3,15 @@
 //! Its weights are not in the repository: `scripts/make_speakers.py --weights` fetches them, or `WGRNN_SPEAKERS` says where
 //! they are. Without them, what needs them is not tested, and the rest is, the network with random weights.
 
-#[path = "../examples/speakers/mel.rs"]
+#[path = "../examples/audio/speakers/mel.rs"]
 mod mel;
-#[path = "../examples/speakers/model.rs"]
+#[path = "../examples/audio/speakers/model.rs"]
 mod model;
-#[path = "../examples/speakers/picture.rs"]
+#[path = "../examples/audio/speakers/picture.rs"]
 mod picture;
-#[path = "../examples/speakers/utterance.rs"]
+#[path = "../examples/audio/speakers/utterance.rs"]
 mod utterance;
-#[path = "../examples/denoise/wav.rs"]
+#[path = "../examples/audio/denoise/wav.rs"]
 #[allow(dead_code, reason = "places are looked for in tests/rnnoise.rs")]
 mod wav;
 
@@ -38,7 +38,7 @@ fn devices() -> [Device; 2] {
 }
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
 /// An array of what the package and librosa gave.
@@ -65,7 +65,7 @@ fn voice(name: &str) -> Vec<f32> {
 /// The pretrained weights, if they are here.
 fn pretrained(what: &str) -> Option<Weights> {
     let named = std::env::var_os("WGRNN_SPEAKERS").map(PathBuf::from);
-    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/speakers/resemblyzer.safetensors");
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/speakers/resemblyzer.safetensors");
     match named {
         None if !usual.exists() => {
             // To the terminal itself: what a test that passes prints is not shown.
@@ -313,7 +313,8 @@ fn other_weights_are_refused() {
     refused("bands.safetensors", Some(&file(80, EMBEDDING, 0.5)), "LSTM");
     refused("linear.safetensors", Some(&file(BANDS, 64, 0.5)), "linear layer");
     refused("nan.safetensors", Some(&file(BANDS, EMBEDDING, f32::NAN)), "linear.bias is not finite");
-    let vad = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/vad/silero_vad_16k.safetensors"));
+    let vad =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/audio/vad/silero_vad_16k.safetensors"));
     refused("vad.safetensors", Some(&vad.unwrap()), "lstm.");
 }
 

@@ -1,10 +1,10 @@
 //! The training examples from end to end, on little data: what they print, save and refuse.
 
-#[path = "../examples/common/mod.rs"]
+#[path = "../examples/training/common/mod.rs"]
 mod common;
 
 #[allow(dead_code, reason = "the example uses all of it")]
-#[path = "../examples/char_lm"]
+#[path = "../examples/training/char_lm"]
 mod char_lm {
     use super::common;
     pub mod choose;
@@ -15,7 +15,7 @@ mod char_lm {
 }
 
 #[allow(dead_code, reason = "the example uses all of it")]
-#[path = "../examples/sentiment"]
+#[path = "../examples/training/sentiment"]
 mod sentiment {
     use super::common;
     mod baseline;
@@ -56,7 +56,7 @@ fn sample(folder: &Path, more: &str) -> anyhow::Result<String> {
 /// A folder with the first characters of the example's text.
 fn folder(characters: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let text = include_str!("../examples/char_lm/text.txt");
+    let text = include_str!("../examples/training/char_lm/text.txt");
     std::fs::write(folder.path().join("text.txt"), &text[..characters]).unwrap();
     folder
 }
@@ -117,8 +117,8 @@ fn texts_and_checkpoints_that_do_not_fit_are_refused() {
 #[test]
 fn reviews_are_learnt_and_told_in_a_table() {
     let lines = |text: &str, count| text.lines().take(count).map(|line| format!("{line}\n")).collect::<String>();
-    let train = lines(include_str!("../examples/sentiment/train.tsv"), 200);
-    let test = lines(include_str!("../examples/sentiment/test.tsv"), 50);
+    let train = lines(include_str!("../examples/training/sentiment/train.tsv"), 200);
+    let test = lines(include_str!("../examples/training/sentiment/test.tsv"), 50);
     let data = sentiment::data::Data::new(&train, &test).unwrap();
     let mut arguments = options::<sentiment::train::Options>("--device cpu --steps 8 --batch 32");
     arguments.text = vec!["Wonderful!".to_owned(), String::new()];
@@ -139,7 +139,7 @@ fn program(name: &str) -> PathBuf {
     let profile = if profile == "debug" { "dev" } else { profile };
     let output = std::process::Command::new(env!("CARGO"))
         .args(["build", "--message-format", "json", "--profile", profile, "--example", name])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

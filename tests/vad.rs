@@ -1,10 +1,10 @@
 //! The pretrained voice activity detector gives ONNX Runtime's probabilities of real files, and its package's segments.
 
-#[path = "../examples/vad/audio.rs"]
+#[path = "../examples/audio/vad/audio.rs"]
 mod audio;
-#[path = "../examples/vad/model.rs"]
+#[path = "../examples/audio/vad/model.rs"]
 mod model;
-#[path = "../examples/vad/segments.rs"]
+#[path = "../examples/audio/vad/segments.rs"]
 mod segments;
 
 use model::{CHUNK, RATE, Vad, Weights};
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use wgrnn::Device;
 
-const WEIGHTS: &[u8] = include_bytes!("../examples/vad/silero_vad_16k.safetensors");
+const WEIGHTS: &[u8] = include_bytes!("../examples/audio/vad/silero_vad_16k.safetensors");
 
 /// Float32 of another system, in other orders of summation, through a transform, six layers and a memory of all chunks before.
 const TOLERANCE: f32 = 1e-4;
@@ -25,7 +25,7 @@ struct Answers {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
 fn devices() -> [Device; 2] {

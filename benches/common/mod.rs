@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
+#[path = "../../examples/bench_report/shapes.rs"]
 pub mod shapes;
 
 use criterion::Criterion;
@@ -31,7 +32,8 @@ pub fn criterion() -> Criterion {
 
 /// Seconds of criterion's median for an id; none where this run has not measured it.
 pub fn median(start: SystemTime, group: &str, id: &str) -> Option<f64> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let usual = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(usual, PathBuf::from);
     let file = target.join("criterion").join(group).join(id).join("new/estimates.json");
     // A filtered run leaves older files alone.
     file.metadata().and_then(|metadata| metadata.modified()).ok().filter(|&modified| modified >= start)?;

@@ -371,7 +371,7 @@ def main():
     parser.add_argument("--wgrnn", type=Path, default=HERE / "../../target/release/examples/bench_report")
     parser.add_argument("--bin", type=Path, default=HERE / "target/release", help="where burn and candle are")
     parser.add_argument("--python", type=Path, help="the interpreter of the Python peers; this one, or .venv's")
-    parser.add_argument("--shapes-file", type=Path, default=HERE / "../shapes.json")
+    parser.add_argument("--shapes-file", type=Path, default=HERE / "../../examples/bench_report/shapes.json")
     parser.add_argument(
         "--render", type=Path, metavar="results.json", help="only draw table and chart of these results"
     )

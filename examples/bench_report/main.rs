@@ -1,4 +1,4 @@
-//! How fast this library is on this machine, as JSON: each shape of `benches/shapes.json` on a device, each kernel by
+//! How fast this library is on this machine, as JSON: each shape of `shapes.json` on a device, each kernel by
 //! timestamp queries, beside what the device can do at most, measured in the same run.
 //!
 //! ```sh
@@ -13,7 +13,6 @@ mod ceiling;
 mod layer;
 mod measure;
 mod serve;
-#[path = "../../benches/common/shapes.rs"]
 mod shapes;
 
 use anyhow::{Context, Result, bail, ensure};

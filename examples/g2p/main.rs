@@ -15,11 +15,12 @@ use clap::Parser;
 use common::{Choice, counted, two_digits};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{G2p, Readable, Weights};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-const WEIGHTS: &[u8] = include_bytes!("g2p_en.safetensors");
+/// In a checkout of the repository; the package on crates.io leaves it out.
+const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/g2p/g2p_en.safetensors");
 
 /// Words pronounced at once.
 const BATCH: usize = 64;
@@ -38,6 +39,18 @@ struct Arguments {
     /// Where to run.
     #[arg(long, value_enum, default_value = "auto")]
     device: Choice,
+    /// The network's weights; those of the repository if none are given.
+    #[arg(long)]
+    weights: Option<PathBuf>,
+}
+
+fn read_weights(path: &Path) -> Result<Weights> {
+    let bytes = std::fs::read(path).with_context(|| {
+        let repository = env!("CARGO_PKG_REPOSITORY");
+        let name = path.display();
+        format!("{name}: the weights are not in the package on crates.io: run this in a checkout of {repository}, or name them with --weights")
+    })?;
+    Weights::read(&bytes).with_context(|| path.display().to_string())
 }
 
 fn main() -> Result<ExitCode> {
@@ -48,7 +61,7 @@ fn main() -> Result<ExitCode> {
         words.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
     }
     ensure!(!words.is_empty(), "there are no words to pronounce");
-    let weights = Weights::read(WEIGHTS)?;
+    let weights = read_weights(arguments.weights.as_deref().unwrap_or(Path::new(WEIGHTS)))?;
     // A word that can't be read does not keep the others from being.
     let asked = words.len();
     words.retain(|word| match weights.check(word) {

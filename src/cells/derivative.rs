@@ -1,8 +1,8 @@
 //! A cell's derivative over a row of units: what every cell with a matrix R that trains implements, in vector code.
 
-use super::Options;
 use super::forward::{LANES, MAX_FIELDS, MAX_SLOTS, load, store};
 use super::math::{MulAdd, Vectorised, vectorise};
+use super::options::Options;
 use std::marker::PhantomData;
 
 /// Gradients of a unit's state that pass from step to step beside the products.

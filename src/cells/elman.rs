@@ -2,10 +2,10 @@
 //!
 //! The derivatives need h' only: f' is 1 − h'², 1 where h' > 0, and h'(1 − h').
 
-use super::Options;
 use super::derivative::{Derivative, Gradient};
 use super::forward::{Gates, Unit};
 use super::math::{MulAdd, relu, sigmoid, tanh};
+use super::options::Options;
 
 /// f = tanh.
 pub(super) struct ElmanTanh;

@@ -1,7 +1,7 @@
 //! A cell's gates over a row of units, forward: what every cell with a matrix R implements, in vector code.
 
-use super::Options;
 use super::math::{MulAdd, Vectorised, vectorise};
+use super::options::Options;
 use std::marker::PhantomData;
 
 /// What a cell's mathematics sees of a unit.

@@ -7,10 +7,10 @@
 //! n: d⊙(1 − z)⊙(1 − n²), z: d⊙(h − n)⊙z⊙(1 − z), ρ: that of n ⊙u⊙ρ⊙(1 − ρ); that of u is that of n ⊙ρ, and z⊙d goes to h
 //! past the product.
 
-use super::Options;
 use super::derivative::{Derivative, Gradient};
 use super::forward::{Gates, Unit};
 use super::math::{MulAdd, sigmoid, tanh};
+use super::options::Options;
 
 /// The cell.
 pub(super) struct GruResetAfter;

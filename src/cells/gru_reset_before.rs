@@ -7,10 +7,10 @@
 //! those of the gates' sums are n: d⊙(1 − z)⊙(1 − n²), z: d⊙(h − n)⊙z⊙(1 − z); the product of n's with Rₙ is q, the
 //! gradient of ρ⊙h, and gives ρ: q⊙h⊙ρ⊙(1 − ρ). z⊙d + ρ⊙q goes to h past the product.
 
-use super::Options;
 use super::derivative::{Derivative, Gradient};
 use super::forward::{Gates, Unit};
 use super::math::{MulAdd, sigmoid, tanh};
+use super::options::Options;
 
 /// First phase: ρ⊙h.
 pub(super) struct ResetGates;

@@ -6,10 +6,10 @@
 //! e' = e + d⊙o⊙(1 − tanh²(c')), the gradients of the gates' sums are i: e'⊙g⊙i⊙(1 − i), f: e'⊙c⊙f⊙(1 − f),
 //! g: e'⊙i⊙(1 − g²), o: d⊙tanh(c')⊙o⊙(1 − o), and e'⊙f is that of c.
 
-use super::Options;
 use super::derivative::{Derivative, Gradient};
 use super::forward::{Gates, Unit};
 use super::math::{MulAdd, sigmoid, tanh};
+use super::options::Options;
 
 /// The cell.
 pub(super) struct Lstm;

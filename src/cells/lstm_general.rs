@@ -7,10 +7,10 @@
 //! The derivative is that of an LSTM with a cell clip: where c' is clipped, nothing goes back to it or to the gates that
 //! made it.
 
-use super::Options;
 use super::derivative::{Derivative, Gradient};
 use super::forward::{Gates, Unit};
 use super::math::{MulAdd, tanh};
+use super::options::Options;
 
 /// The cell.
 pub(super) struct LstmGeneral;

@@ -6,7 +6,7 @@
 //! paper, which stays right where f and i are both next to 0. With a, D the gradient of h' and A = D⊙(h − candidate) that of a, the
 //! gates' gradients are A⊙i⊙f⊙(1 − f) / (f + i)², −A⊙f⊙i⊙(1 − i) / (f + i)² and D⊙(1 − a), and a⊙D goes to h.
 
-use super::Activation;
+use super::activation::Activation;
 use super::linear::Linear;
 use super::math::{MulAdd, sigmoid};
 

@@ -4,7 +4,8 @@
 //! W·x + b + R·h + b_R become LN(W·x) + LN(R·h), whose β are the biases. A GRU's r and z are normed together, n apart:
 //! n = tanh(LN(Wₙ·x) + r⊙LN(Rₙ·h)). An LSTM's h' is o⊙tanh(LN(c')), and c' is carried as it is.
 
-use super::{Cell, Form, Reset};
+use super::cell::{Cell, Reset};
+use super::options::Form;
 
 /// ε, as in PyTorch.
 pub const EPSILON: f32 = 1e-5;

@@ -1,6 +1,7 @@
 //! What can be different from a cell's usual form, and a cell with all of that.
 
-use super::{Activation, Cell, Coefficient, Phase, Reset};
+use super::activation::{Activation, Coefficient};
+use super::cell::{Cell, Phase, Reset};
 use crate::error::{Error, Result};
 
 /// Bounds of an LSTM's c (cuDNN's cell clip).

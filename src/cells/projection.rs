@@ -1,9 +1,9 @@
 //! The second phase of an LSTM with projection (Sak, Senior and Beaufays 2014): h' = W_hr·(o⊙tanh(c')).
 
-use super::Options;
 use super::derivative::{Derivative, Gradient};
 use super::forward::{Gates, Unit};
 use super::math::MulAdd;
+use super::options::Options;
 
 /// The product is the state.
 pub(super) struct Projection;

@@ -10,10 +10,11 @@
 //! one of ĩ and log f + m that m' is: F becomes M − I, or I becomes M − F. The gradients of the gates' sums are I, F⊙σ(−f̃),
 //! C'⊙i⊙(1 − z²) and d⊙(c'/n')⊙o⊙(1 − o), and C'⊙f, N'⊙f and F those of c, n and m.
 
+use super::activation::Activation;
 use super::derivative::{Derivative, Gradient};
 use super::forward::{Gates, Unit};
 use super::math::{MulAdd, exp, sigmoid, tanh};
-use super::{Activation, Options};
+use super::options::Options;
 
 /// The cell.
 pub(super) struct Slstm;

@@ -1,6 +1,6 @@
 //! What a doctor examines: a layer of every cell and form, small, by every schedule.
 
-use super::LayerReport;
+use super::layer::LayerReport;
 use crate::cells::{Cell, Reset};
 use crate::config::{Direction, RnnConfig};
 use crate::device::{Device, block_on, elsewhere, may_wait};

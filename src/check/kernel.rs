@@ -1,6 +1,7 @@
 //! A kernel on a device against its CPU twin.
 
-use super::{Case, Comparison};
+use super::cases::Case;
+use super::comparison::Comparison;
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::Result;
 use crate::kernels::Kernel;

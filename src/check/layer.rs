@@ -1,6 +1,6 @@
 //! A layer on its device against the textbook, and its gradients against the twins'.
 
-use super::Comparison;
+use super::comparison::Comparison;
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::Result;
 use crate::layer::{Output, Rnn, RnnCall, RnnGradients, State};

@@ -1,6 +1,6 @@
 //! Adam, with decay in the gradient or decoupled from it.
 
-use super::Call;
+use super::call::Call;
 use super::overflow::{is_idle, is_large, note_bad, note_large};
 use crate::kernels::AdamParams;
 

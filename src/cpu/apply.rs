@@ -1,6 +1,6 @@
 //! out[m, j] = f(x[m, j]), or √(x[m, j]² + x[m, columns + j]²).
 
-use super::Call;
+use super::call::Call;
 use crate::cells::Activation;
 use crate::cells::math::{MulAdd, Vectorised, vectorise};
 use crate::kernels::{ApplyParams, Function};

@@ -1,6 +1,6 @@
 //! out[m] = the column of the largest element of row m; the first of equals; the first NaN if there is one.
 
-use super::Call;
+use super::call::Call;
 use crate::kernels::ArgmaxParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {

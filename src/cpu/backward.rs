@@ -1,6 +1,6 @@
 //! What the twins of `step_backward` and `sequence_backward` share: a phase's backward half, as `backward.wgsl`.
 
-use super::Call;
+use super::call::Call;
 use super::product::Matrix;
 use super::recurrence::{Part, is_kept};
 use super::rows::SharedRows;

@@ -1,6 +1,6 @@
 //! losses[m] = log Σj exp(logits[m, j]) − logits[m, target[m]], and its gradient / count.
 
-use super::Call;
+use super::call::Call;
 use crate::kernels::CrossEntropyParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {

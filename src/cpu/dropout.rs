@@ -1,6 +1,6 @@
 //! values[i] = values[i] · scale where a random word is below the threshold, else 0.
 
-use super::Call;
+use super::call::Call;
 use super::threefry::threefry;
 use crate::kernels::DropoutParams;
 

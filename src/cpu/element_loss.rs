@@ -1,6 +1,6 @@
 //! losses[i] and its derivative by x[i], that one divided by count: squared error or binary cross-entropy.
 
-use super::Call;
+use super::call::Call;
 use crate::cells::math::{Separate, relu, sigmoid};
 use crate::kernels::ElementLossParams;
 

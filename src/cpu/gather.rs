@@ -1,6 +1,6 @@
 //! out[m, j] (+)= table[index[m], j], or row m where there is no index; NaN where the index is beyond the table.
 
-use super::Call;
+use super::call::Call;
 use crate::kernels::GatherParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {

@@ -1,6 +1,6 @@
 //! C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n]
 
-use super::Call;
+use super::call::Call;
 use super::product::Matrix;
 use super::rows::SharedRows;
 use super::threads;

@@ -1,7 +1,7 @@
 //! Many time steps, values handed on through an exchange: here in order, so that nobody waits.
 
+use super::call::{Call, View};
 use super::recurrence::{Part, Recurrence, Workspace};
-use super::{Call, View};
 use crate::kernels::EXCHANGE_HEAD;
 
 pub(crate) fn run(call: &mut Call<'_>) {

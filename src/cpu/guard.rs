@@ -1,6 +1,6 @@
 //! Whether a step of training is taken, or tried before, and what gradients are multiplied with.
 
-use super::Call;
+use super::call::Call;
 use crate::kernels::GuardParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {

@@ -1,6 +1,6 @@
 //! out[m] = the next row with the same index, or the end; its highest bit tells that there was one before.
 
-use super::Call;
+use super::call::Call;
 use crate::kernels::LinksParams;
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! A weight where a random word is below a threshold, plus 2 where a second word is below another one.
 
-use super::Call;
+use super::call::Call;
 use super::threefry::threefry;
 use crate::kernels::MasksParams;
 

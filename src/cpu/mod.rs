@@ -7,6 +7,7 @@ pub(crate) mod adam;
 pub(crate) mod apply;
 pub(crate) mod argmax;
 pub(crate) mod backward;
+mod call;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;
 pub(crate) mod element_loss;
@@ -36,111 +37,8 @@ pub(crate) mod step;
 pub(crate) mod step_backward;
 pub(crate) mod threads;
 mod threefry;
+mod twins;
 pub(crate) mod wave;
 
-use crate::kernels::{Kernel, MAX_BINDINGS, Variant};
-use half::f16;
-
-/// One dispatch as its twin sees it.
-pub(crate) struct Call<'a> {
-    pub variant: &'a Variant,
-    pub params: &'a [u32],
-    pub views: [View<'a>; MAX_BINDINGS],
-    pub scratch: &'a mut Scratch,
-}
-
-/// A kernel's twin.
-pub(crate) fn twin(kernel: Kernel) -> fn(&mut Call<'_>) {
-    match kernel {
-        Kernel::Gemm => gemm::run,
-        Kernel::Pack => pack::run,
-        Kernel::Gather => gather::run,
-        Kernel::Apply => apply::run,
-        Kernel::Argmax => argmax::run,
-        Kernel::Step => step::run,
-        Kernel::Sequence => sequence::run,
-        Kernel::Scan => scan::run,
-        Kernel::ScanBackward => scan_backward::run,
-        Kernel::NormStep => norm_step::run,
-        Kernel::NormStepBackward => norm_step_backward::run,
-        Kernel::Outer => outer::run,
-        Kernel::StepBackward => step_backward::run,
-        Kernel::SequenceBackward => sequence_backward::run,
-        Kernel::Dropout => dropout::run,
-        Kernel::Masks => masks::run,
-        Kernel::Links => links::run,
-        Kernel::ScatterAdd => scatter_add::run,
-        Kernel::Reduce => reduce::run,
-        Kernel::CrossEntropy => cross_entropy::run,
-        Kernel::ElementLoss => element_loss::run,
-        Kernel::Guard => guard::run,
-        Kernel::Sgd => sgd::run,
-        Kernel::Adam => adam::run,
-        Kernel::Grid => grid::run,
-        Kernel::Settle => settle::run,
-        Kernel::Wave => wave::run,
-    }
-}
-
-/// A bound buffer. Numbers and indices share one type: an index is kept as the bits of an f32.
-#[derive(Default)]
-pub(crate) enum View<'a> {
-    #[default]
-    None,
-    Read(&'a [f32]),
-    Write(&'a mut [f32]),
-}
-
-/// Memory that twins need while they run, kept from call to call: one per thread.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    pub threads: Vec<recurrence::Workspace>,
-    pub backward: Vec<backward::Workspace>,
-    pub products: Vec<Vec<f32>>,
-    pub gathered: Vec<f32>,
-}
-
-/// Numbers from halves, two a word, the first one in its lower bits.
-pub(crate) fn halves(words: &[f32]) -> Vec<f32> {
-    let pair = |word: &f32| [word.to_bits() as u16, (word.to_bits() >> 16) as u16];
-    words.iter().flat_map(pair).map(|bits| f16::from_bits(bits).to_f32()).collect()
-}
-
-/// Numbers to halves; those too large for one become the largest.
-pub(crate) fn write_halves(numbers: &[f32], words: &mut [f32]) {
-    let half = |number: f32| u32::from(round_half(number).to_bits());
-    for (pair, word) in numbers.chunks(2).zip(words) {
-        *word = f32::from_bits(half(pair[0]) | half(pair.get(1).copied().unwrap_or(0.0)) << 16);
-    }
-}
-
-/// The nearest half; of what is too large the largest.
-pub(crate) fn round_half(number: f32) -> f16 {
-    f16::from_f32(if number.is_nan() { number } else { number.clamp(f16::MIN.to_f32(), f16::MAX.to_f32()) })
-}
-
-impl<'a> Call<'a> {
-    /// The parameters as their struct.
-    pub fn params<P: bytemuck::Pod>(&self) -> P {
-        bytemuck::pod_read_unaligned(bytemuck::cast_slice(self.params))
-    }
-
-    pub fn read(&self, binding: usize) -> &'a [f32] {
-        match self.views[binding] {
-            View::Read(slice) => slice,
-            _ => &[],
-        }
-    }
-
-    pub fn read_indices(&self, binding: usize) -> &'a [u32] {
-        bytemuck::cast_slice(self.read(binding))
-    }
-
-    /// Takes a written buffer out of the call.
-    pub fn write(&mut self, binding: usize) -> &'a mut [f32] {
-        match std::mem::take(&mut self.views[binding]) {
-            View::Write(slice) => slice,
-            _ => &mut [],
-        }
-    }
-}
+pub(crate) use call::{Call, Scratch, View, halves, write_halves};
+pub(crate) use twins::twin;

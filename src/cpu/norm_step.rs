@@ -1,6 +1,6 @@
 //! A time step of a cell with layer norms, after the product with R.
 
-use super::Call;
+use super::call::Call;
 use super::rows::SharedRows;
 use super::threads;
 use crate::cells::forward::PhaseRow;

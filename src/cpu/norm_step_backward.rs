@@ -1,6 +1,6 @@
 //! `norm_step` backwards, after the product of the next step's gradients of R·h with R.
 
-use super::Call;
+use super::call::Call;
 use super::norm_step::{Gain, Gains, Row, for_each_row, group, sums, tanh_all};
 use super::rows::SharedRows;
 use crate::cells::derivative::BackwardRow;

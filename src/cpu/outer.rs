@@ -1,6 +1,6 @@
 //! C[b, i, j] (+)= Σr A[b, r, i] · B[b, row(r), j]
 
-use super::Call;
+use super::call::Call;
 use super::rows::SharedRows;
 use super::threads;
 use crate::kernels::OuterParams;

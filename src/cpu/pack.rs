@@ -1,7 +1,7 @@
 //! packed[(q · pitch + j) · width + i] = source[k, j] with k = q · width + i, then a panel with the bias; on the CPU in
 //! blocks of columns.
 
-use super::{Call, round_half};
+use super::call::{Call, round_half};
 use crate::kernels::{BLOCK, PackParams};
 
 pub(crate) fn run(call: &mut Call<'_>) {

@@ -1,6 +1,6 @@
 //! What the twins of `step` and `sequence` share: a phase of a step for some of the sequences, as `recurrence.wgsl`.
 
-use super::Call;
+use super::call::Call;
 use super::product::Matrix;
 use super::rows::SharedRows;
 use crate::cells::forward::{MAX_SLOTS, PhaseRow};

@@ -1,6 +1,6 @@
 //! out[g] = Σ f(values[i]) over the g-th block of values.
 
-use super::Call;
+use super::call::Call;
 use crate::kernels::ReduceParams;
 
 /// Sums of as many parts of a block, as a workgroup's lanes: also what keeps a long sum precise.

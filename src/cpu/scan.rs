@@ -1,7 +1,7 @@
 //! A linear recurrence s' = a⊙s + b over many steps, whole or in parts: in parts, first what each makes of any state, then
 //! its steps.
 
-use super::Call;
+use super::call::Call;
 use super::rows::SharedRows;
 use super::threads;
 use crate::cells::Scan;

@@ -1,6 +1,6 @@
 //! `scan` backwards: the gradient of the state from the last step to the first, whole or in parts.
 
-use super::Call;
+use super::call::Call;
 use super::rows::SharedRows;
 use super::scan::{Carry, Lane, diagonal_of, for_each_lane, offsets};
 use crate::cells::Scan;

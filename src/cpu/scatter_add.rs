@@ -1,6 +1,6 @@
 //! table[index[m], j] += values[m, j], along lists of equal indices; an index beyond the table is left out.
 
-use super::Call;
+use super::call::Call;
 use super::links::EARLIER;
 use crate::kernels::ScatterAddParams;
 

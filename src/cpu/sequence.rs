@@ -1,6 +1,6 @@
 //! Many time steps, each thread with sequences of its own.
 
-use super::Call;
+use super::call::Call;
 use super::recurrence::{Part, Recurrence, Workspace};
 use super::threads;
 

@@ -1,7 +1,7 @@
 //! Many time steps backwards, each thread with sequences of its own.
 
-use super::Call;
 use super::backward::{Backward, Workspace};
+use super::call::Call;
 use super::recurrence::Part;
 use super::threads;
 

@@ -1,6 +1,6 @@
 //! What follows a `grid`: its last states, or its work once more.
 
-use super::Call;
+use super::call::Call;
 use crate::kernels::SettleParams;
 
 pub(crate) fn run(call: &mut Call<'_>) {

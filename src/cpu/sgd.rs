@@ -1,6 +1,6 @@
 //! Stochastic gradient descent, with momentum.
 
-use super::Call;
+use super::call::Call;
 use super::overflow::{is_idle, is_large, note_bad, note_large};
 use crate::kernels::SgdParams;
 

@@ -1,6 +1,6 @@
 //! One phase of one time step, all directions.
 
-use super::Call;
+use super::call::Call;
 use super::recurrence::{Part, Recurrence, Workspace};
 use super::threads;
 

@@ -1,7 +1,7 @@
 //! One phase of one time step backwards, all directions.
 
-use super::Call;
 use super::backward::{Backward, Workspace};
+use super::call::Call;
 use super::recurrence::Part;
 use super::step::{PARALLEL, UNITS};
 use super::threads;

@@ -1,9 +1,9 @@
 //! One step of each of some layers, each a step behind the one below: layer by layer.
 
+use super::call::{Call, View};
 use super::product::Matrix;
 use super::recurrence::{Part, Recurrence, Workspace};
 use super::rows::SharedRows;
-use super::{Call, View};
 use crate::kernels::{Packed, RecurrenceParams};
 
 pub(crate) fn run(call: &mut Call<'_>) {

@@ -1,9 +1,12 @@
 //! Which adapter, and what is asked of it.
 
-#[cfg(not(target_arch = "wasm32"))]
-use super::block_on;
+use super::gpu::Gpu;
 use super::identity::is_probing;
-use super::{AdapterReport, Autotune, Class, Gpu, elsewhere, may_wait};
+use super::report::{AdapterReport, Class};
+use super::trials::Autotune;
+#[cfg(not(target_arch = "wasm32"))]
+use super::waiting::block_on;
+use super::waiting::{elsewhere, may_wait};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
@@ -136,7 +139,7 @@ pub(crate) async fn open(options: &GpuOptions) -> Result<Gpu> {
         | wgpu::Features::SHADER_F16
         | wgpu::Features::TIMESTAMP_QUERY;
     let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
-    if !options.portable && (options.cooperative_matrices || super::is_asked("WGRNN_COOPERATIVE")) {
+    if !options.portable && (options.cooperative_matrices || super::handle::is_asked("WGRNN_COOPERATIVE")) {
         wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
         // SAFETY: the caller asks for a feature whose faults in wgpu may be unsound; kernels that use it are held to their
         // twins like all others.

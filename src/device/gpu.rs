@@ -1,8 +1,11 @@
 //! A wgpu device with the kernels compiled for it.
 
+use super::choose::GpuOptions;
 use super::pipelines::Pipelines;
+use super::report::AdapterReport;
+use super::trials::TuningReport;
+use super::tuning::Tuning;
 use super::waiting::{elsewhere, may_wait};
-use super::{AdapterReport, GpuOptions, Tuning, TuningReport};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Cooperative, Dialect, Kernel, MAX_BINDINGS, MAX_TRIPS, PlanLimits, Variant, compose};
 use std::collections::HashMap;

@@ -4,8 +4,7 @@
 //! instance are validation errors, whereas those of another instance are taken for whatever has their number here, or
 //! panic. Both are found out by a call that must fail, since wgpu reports its failure to the object's own device.
 
-use super::Gpu;
-use super::gpu::guard;
+use super::gpu::{Gpu, guard};
 use crate::error::{Error, Result};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,6 +1,6 @@
 //! A trial: how many workgroups of one dispatch run side by side. No API promises any; adapters differ.
 
-use super::Gpu;
+use super::gpu::Gpu;
 use crate::error::Result;
 use crate::kernels::compose_progress;
 
@@ -57,7 +57,7 @@ impl Gpu {
             self.queue.submit([encoder.finish()]);
             arrived
         })?;
-        let words = super::block_on(self.read(&arrived, words as usize, during))?;
+        let words = super::waiting::block_on(self.read(&arrived, words as usize, during))?;
         Ok(words.last() == Some(&0))
     }
 }

@@ -1,6 +1,7 @@
 //! What is chosen for an adapter: one table, a row for each class; or a row measured on the adapter itself.
 
-use super::{AdapterReport, Class, Device};
+use super::handle::Device;
+use super::report::{AdapterReport, Class};
 use crate::kernels::{Kernel, Tile};
 use serde::{Deserialize, Serialize};
 

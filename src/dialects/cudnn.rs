@@ -3,7 +3,7 @@
 //! Of G gates, matrices 0 to G − 1 multiply the input and G to 2·G − 1 the state; an LSTM's projection is number 8. The
 //! cell's clip is [`RnnConfig::cell_clip`](crate::RnnConfig::cell_clip).
 
-use super::{Biases, System};
+use super::system::{Biases, System};
 use crate::cells::Cell;
 use crate::config::Bias;
 use crate::error::{Error, Result};

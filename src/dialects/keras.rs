@@ -5,7 +5,7 @@
 //! `activation`), or to [`Cell::Elman`]. [`activation`] knows their names. A `GRU` with `reset_after=True`, the default, is
 //! [`Reset::After`], and [`Reset::Before`] without.
 
-use super::{Biases, System};
+use super::system::{Biases, System};
 use crate::cells::{Activation, Cell, Reset};
 use crate::config::{Bias, Direction, RnnConfig};
 use crate::device::Device;

@@ -1,6 +1,8 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
-use super::{Function, Kernel, Tile, Variant};
+use super::table::Kernel;
+use super::tile::Tile;
+use super::variant::{Function, Variant};
 use crate::cells::{Activation, Cell, CellClip, Coefficient, EPSILON, Options, Phase, Probability, Scan};
 use crate::error::{Error, Result};
 use minijinja::{Environment, Value, context};
@@ -59,8 +61,9 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
 pub(crate) fn compose_progress(groups: u32, rounds: u32) -> Result<String> {
     let fault = |error: &minijinja::Error| Error::Plan(format!("composing the trial of workgroups: {error:#}"));
     let template = TEMPLATES.as_ref().map_err(fault)?.get_template("progress.wgsl");
-    let text = template
-        .and_then(|template| template.render(context! { GROUPS => groups, ROUNDS => rounds, POLLS => super::POLLS }));
+    let text = template.and_then(|template| {
+        template.render(context! { GROUPS => groups, ROUNDS => rounds, POLLS => super::limits::POLLS })
+    });
     text.map_err(|error| fault(&error))
 }
 
@@ -172,12 +175,12 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             SPREAD => tile.spread, SPLIT => variant.split, VECTOR => variant.vector, RESIDENT => variant.resident, WIDTH => variant.width, PHASE => variant.phase,
             KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture,
             WRAPPED => variant.wrapped > 0, UNBIASED => variant.unbiased,
-            HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::WINDOW,
-            TEXELS => super::TEXELS, POLLS => super::POLLS, HEAD => super::EXCHANGE_HEAD,
+            HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::limits::WINDOW,
+            TEXELS => super::limits::TEXELS, POLLS => super::limits::POLLS, HEAD => super::needs::EXCHANGE_HEAD,
             EXCHANGE => variant.kernel == Kernel::Grid, WAVE => variant.kernel == Kernel::Wave,
             EDGE => variant.cooperative.map_or(0, |units| units.edge),
             SUBGROUPS => variant.cooperative.map_or(0, |units| units.subgroups),
-            PITCH => super::COOPERATIVE_PITCH,
+            PITCH => super::tile::COOPERATIVE_PITCH,
             FUNCTION => match variant.function {
                 Some(Function::Activation(activation)) => Some(function(activation)),
                 _ => None,

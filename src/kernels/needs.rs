@@ -1,11 +1,15 @@
 //! What a dispatch asks for, from its variant and parameters: grid, loop trips, work, and how far into each of its
 //! buffers it reaches. Shaders run without bounds checks, so a plan is refused where one reaches beyond its buffer.
 
+use super::limits::{MAX_BINDINGS, POLLS};
+use super::packed::Packed;
+use super::table::Kernel;
+use super::tile::{FLAT, Tile, Wraps};
+use super::variant::{Function, Variant};
 use super::{
-    AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams, FLAT,
-    Function, GatherParams, GemmParams, GuardParams, Kernel, LinksParams, MAX_BINDINGS, MasksParams, NormParams,
-    OuterParams, POLLS, PackParams, Packed, RecurrenceParams, ReduceParams, ScanParams, ScatterAddParams, SettleParams,
-    SgdParams, Tile, Variant, Wraps,
+    AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
+    GatherParams, GemmParams, GuardParams, LinksParams, MasksParams, NormParams, OuterParams, PackParams,
+    RecurrenceParams, ReduceParams, ScanParams, ScatterAddParams, SettleParams, SgdParams,
 };
 use crate::cells::Scan;
 use std::borrow::Cow;

@@ -1,13 +1,13 @@
 //! The backward pass of a stack of recurrent layers as commands of a plan.
 
-use super::Rnn;
 use super::emit::{
-    Buffers, Layer, Pass, RnnCall, StateRows, check_state, copy_rows, last_states, output_shape, sequence_sizes,
+    Buffers, Layer, Output, Pass, RnnCall, StateRows, check_state, copy_rows, last_states, output_shape, sequence_sizes,
 };
+use super::pack::packed;
 use super::product::{Operands, gemm};
 use super::reserve::Reserve;
+use super::rnn::Rnn;
 use super::state::DeviceState;
-use super::{Output, packed};
 use super::{masks, norm, scan, schedule};
 use crate::cells::Width;
 use crate::error::{Error, Result};

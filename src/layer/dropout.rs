@@ -1,6 +1,7 @@
 //! Dropout as commands of a plan: of a layer's output, of a tape's value, of the states that R sees.
 
-use super::{row_lanes, threshold};
+use super::pack::row_lanes;
+use super::reserve::threshold;
 use crate::kernels::{DropoutParams, FLAT, Kernel, Variant};
 use crate::plan::{BufferId, PlanBuilder, Value};
 

@@ -1,12 +1,14 @@
 //! A stack of recurrent layers as commands of a plan.
 
-use super::grid;
+use super::matrices::Place;
+use super::pack::{packed, row_lanes};
 use super::product::{Operands, fits_terms, gemm};
 use super::reserve::{Columns, Reserve};
+use super::rnn::Rnn;
 use super::rows::{Lengths, RowMap};
 use super::schedule::{self, Grid, Schedule, Sequence};
 use super::state::DeviceState;
-use super::{Place, Rnn, masks, norm, packed, row_lanes, scan, wave};
+use super::{grid, masks, norm, scan, wave};
 use crate::cells::Width;
 use crate::config::{Precision, RnnConfig};
 use crate::device::Device;
@@ -187,7 +189,7 @@ impl<'a> Pass<'a> {
         }
         let map = rows.buffer(plan)?;
         let columns = Columns::new(&config.form(), config.hidden, config.state_size());
-        let wavefront = schedule == Schedule::Wavefront && super::joins(plan.device(), config);
+        let wavefront = schedule == Schedule::Wavefront && super::rnn::joins(plan.device(), config);
         Ok(Self { rnn, steps, batch, rows, map, sequence, sequence_backward, grid, wavefront, columns })
     }
 

@@ -70,7 +70,7 @@ fn settle(
         aux_stride: p.aux_stride,
         aux_at: slot(slots),
         map_words: map_words as u32,
-        row_lanes: super::row_lanes(lanes),
+        row_lanes: super::pack::row_lanes(lanes),
     };
     let variant = Variant::new(Kernel::Settle, FLAT, plan.device().panel());
     let bindings = vec![exchange, layer.pass.map, guarded, h_out, layer.buffers.aux];

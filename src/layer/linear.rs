@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::parameters::Parameters;
 use crate::plan::PlanBuilder;
-use crate::tensor::Storage;
+use crate::storage::Storage;
 use ndarray::{ArrayView1, ArrayView2};
 
 /// y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it.
@@ -60,7 +60,7 @@ impl Linear {
     ///
     /// # Errors
     /// What allocating memory may give.
-    pub fn tied(embedding: &super::Embedding) -> Result<Self> {
+    pub fn tied(embedding: &super::embedding::Embedding) -> Result<Self> {
         let shape = (embedding.symbols(), embedding.features());
         Self::of_parameters(embedding.parameters().clone(), shape, false)
     }

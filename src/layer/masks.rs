@@ -1,9 +1,9 @@
 //! What training of a layer draws: masks of zoneout and of recurrent dropout, for all rows of some steps before these run.
 
-use super::drop_numbers;
+use super::dropout::drop_numbers;
 use super::emit::{Buffers, Pass};
+use super::pack::row_lanes;
 use super::reserve::threshold;
-use super::row_lanes;
 use crate::kernels::{FLAT, Kernel, MasksParams, Variant};
 use crate::plan::{BufferId, PlanBuilder};
 

@@ -1,9 +1,10 @@
 //! The steps of cells with layer norms, forward and backward: a product with R, then the rest of the step by rows.
 
 use super::emit::{Layer, Pass};
+use super::pack::packed;
 use super::product::{Operands, gemm};
+use super::scan;
 use super::scan::Place;
-use super::{packed, scan};
 use crate::device::tuning;
 use crate::error::Result;
 use crate::kernels::{FLAT, GemmParams, Kernel, NormParams, OuterParams, Tile, Variant};
@@ -217,7 +218,7 @@ pub(super) fn weights(plan: &mut PlanBuilder, pass: &Pass<'_>, d: BufferId, targ
     let mut column = gates;
     for (to, width) in sums {
         if let Some(to) = to {
-            super::sum_rows(plan, [d, pass.map], (target, to), (column, width), &rows);
+            super::backward::sum_rows(plan, [d, pass.map], (target, to), (column, width), &rows);
         }
         column += width;
     }

@@ -1,6 +1,9 @@
 //! A plan's operations on whole values, but for recurrent layers: copies, dense layers, functions of each number.
 
-use super::{Linear, Operands, copy_rows, gemm, row_lanes};
+use super::emit::copy_rows;
+use super::linear::Linear;
+use super::pack::row_lanes;
+use super::product::{Operands, gemm};
 use crate::cells::Activation;
 use crate::error::{Error, Result};
 use crate::kernels::{ApplyParams, ArgmaxParams, FLAT, Function, GatherParams, GemmParams, Kernel, Variant, row_tile};

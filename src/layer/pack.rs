@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, PackParams, Packed, Variant};
 use crate::plan::{BufferId, Parts, PlanBuilder};
-use crate::tensor::Storage;
+use crate::storage::Storage;
 
 /// A matrix to pack out of a block of weights: element [k, j] is at offset + k · row + j · column.
 #[derive(Clone, Copy, Debug)]

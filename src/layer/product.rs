@@ -183,7 +183,7 @@ fn side_by_side(
         index_offset: p.map_offset,
         out_row: p.k,
         nan: f32::NAN.to_bits(),
-        row_lanes: super::row_lanes(p.m as usize * p.k as usize),
+        row_lanes: super::pack::row_lanes(p.m as usize * p.k as usize),
         ..Default::default()
     };
     if indexed {

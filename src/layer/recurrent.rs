@@ -1,6 +1,12 @@
 //! A plan's recurrent layers, forward and backward, and what they leave in its trace.
 
-use super::{DeviceState, Flow, Reserve, Rnn, RnnCall, emit, emit_backward, gradient_parts, output_shape};
+use super::backward::{Flow, emit_backward, gradient_parts};
+use super::emit;
+use super::emit::{RnnCall, output_shape};
+
+use super::reserve::Reserve;
+use super::rnn::Rnn;
+use super::state::DeviceState;
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use crate::plan::{PlanBuilder, Region, Value};

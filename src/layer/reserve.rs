@@ -1,8 +1,8 @@
 //! What training keeps of a forward pass, row by row.
 
-use super::Rnn;
-use super::drop_numbers;
+use super::dropout::drop_numbers;
 use super::emit::{Pass, RnnCall, copy_rows};
+use super::rnn::Rnn;
 use super::rows::{Lengths, RowMap};
 use crate::cells::{Form, Width};
 use crate::config::RnnConfig;
@@ -10,7 +10,8 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::GatherParams;
 use crate::plan::{BufferId, PlanBuilder};
-use crate::tensor::{Storage, Tensor, elements};
+use crate::storage::Storage;
+use crate::tensor::{Tensor, elements};
 
 /// The columns of a row of the reserve: each phase's gates with what else its derivative needs, as its cell lists them;
 /// then what the first phase gave to the second, if there is one; then what was normed, if something was; then the old h, and

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::kernels::{GemmParams, OuterParams};
 use crate::memory;
 use crate::plan::{BufferId, PlanBuilder};
-use crate::tensor::Storage;
+use crate::storage::Storage;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 

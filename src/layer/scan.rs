@@ -96,7 +96,7 @@ fn dispatch(plan: &mut PlanBuilder, pass: &Pass<'_>, work: &Work, [chunk, at]: [
 /// Words from one row of c to the next, or from one direction's diagonal of R to the next one's.
 fn c_stride(pass: &Pass<'_>) -> u32 {
     let hidden = pass.rnn.config().hidden;
-    let diagonal = super::packed(pass.rnn.device(), 0, hidden).words();
+    let diagonal = super::pack::packed(pass.rnn.device(), 0, hidden).words();
     (if pass.rnn.config().cell.has_diagonal() { diagonal } else { hidden }) as u32
 }
 

@@ -324,7 +324,7 @@ impl Schedule {
             return self;
         }
         let shape = config.sequence_shape(steps, batch, config.input);
-        if config.validate().is_err() || super::sequence_sizes(config, &shape).is_err() {
+        if config.validate().is_err() || super::emit::sequence_sizes(config, &shape).is_err() {
             return Self::Step;
         }
         if is_small(device, config, batch) || resident(device, config, [steps, batch]).is_some() {
@@ -338,7 +338,10 @@ impl Schedule {
         {
             return Self::Grid;
         }
-        if !device.is_cpu() && super::joins(device, config) && work.saturating_mul(batch) <= tuning(device).wave_work {
+        if !device.is_cpu()
+            && super::rnn::joins(device, config)
+            && work.saturating_mul(batch) <= tuning(device).wave_work
+        {
             return Self::Wavefront;
         }
         Self::Step

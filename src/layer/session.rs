@@ -1,13 +1,12 @@
 //! Programs of a layer for a shape, and streams of them that share a state.
 
 use super::emit::{RnnCall, output_shape, sequence_sizes};
-use super::{Rnn, SESSIONS};
+use super::rnn::{Rnn, SESSIONS};
 use crate::config::{Direction, RnnConfig};
 use crate::device::{block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::layer::DeviceState;
-use crate::plan::{Plan, PlanBuilder};
-use crate::plan::{Profile, Program};
+use crate::plan::{Plan, PlanBuilder, Profile, Program};
 use crate::tensor::Tensor;
 use ndarray::{ArrayD, ArrayView3};
 use std::sync::Arc;
@@ -57,7 +56,7 @@ impl Session {
         // Whether the shape and the lengths can be, before memory is asked for.
         options.output_shape(rnn)?;
         if let Some(lengths) = options.call.lengths.list() {
-            super::check_lengths(options.steps, options.batch, Some(&lengths))?;
+            super::rows::check_lengths(options.steps, options.batch, Some(&lengths))?;
         }
         let state = rnn.device_state(options.batch)?;
         Self::with_state(rnn, options, state)

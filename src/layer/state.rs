@@ -5,7 +5,8 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::readback::{Readable, Request, Words, read_together_async};
-use crate::tensor::{Storage, elements};
+use crate::storage::Storage;
+use crate::tensor::elements;
 use ndarray::{Array3, ArrayView3, Axis, s};
 
 /// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse; with S heads [L·D·S, N, ·], a

@@ -3,14 +3,13 @@
 use super::backward::{Flow, emit_backward};
 use super::emit::{RnnCall, output_shape};
 use super::reserve::Reserve;
+use super::rnn::{Rnn, RnnOutput};
 use super::session::SessionOptions;
 use super::state::{DeviceState, State};
-use super::{Rnn, RnnOutput};
 use crate::device::{block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
 use crate::parameters::Gradients;
-use crate::plan::{Plan, PlanBuilder};
-use crate::plan::{Profile, Program};
+use crate::plan::{Plan, PlanBuilder, Profile, Program};
 use crate::readback::read_together_async;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;

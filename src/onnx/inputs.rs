@@ -1,8 +1,8 @@
 //! What a layer is run on: what its caller gives, and else what the model holds.
 
-use super::tensor::Constant;
+use super::node::{Node, Operator};
+use super::tensor::{Constant, Tensor};
 use super::values::Held;
-use super::{Node, Operator, Tensor};
 use crate::error::{Error, Result};
 use ndarray::{ArrayView3, Axis, Ix3};
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! A node as a layer on a device, with inputs and outputs as ONNX lays them out.
 
-use super::inputs::{Defaults, Given, Known, axes};
+use super::inputs::{Defaults, Given, Inputs, Known, axes};
 use super::memory::zeros;
-use super::{Inputs, Node, Operator, Tensor};
+use super::node::{Node, Operator};
+use super::tensor::Tensor;
 use crate::config::{Bias, Direction, RnnConfig};
 use crate::device::Device;
 use crate::dialects::System;

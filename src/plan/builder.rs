@@ -1,10 +1,14 @@
 //! Plans put together from operations.
 
-use super::{BufferId, Draft, Plan, Program, Role, Trace};
+use super::commands::{BufferId, Plan, Role};
+use super::draft::Draft;
+use super::program::Program;
+use super::trace::Trace;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
-use crate::tensor::{Element, Storage, Tensor, elements};
+use crate::storage::Storage;
+use crate::tensor::{Element, Tensor, elements};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tells plans under construction apart, so that a value of one is refused in another.
@@ -155,8 +159,9 @@ impl PlanBuilder {
     /// Memory between two operations. Operations follow one another, so equal ones share it.
     pub(crate) fn workspace(&mut self, name: &str, words: usize) -> BufferId {
         let words = words.max(1) as u64;
-        let same =
-            |buffer: &super::Buffer| buffer.name == name && buffer.words == words && buffer.role == Role::Workspace;
+        let same = |buffer: &super::commands::Buffer| {
+            buffer.name == name && buffer.words == words && buffer.role == Role::Workspace
+        };
         match self.draft.plan.buffers().iter().position(same) {
             Some(i) => BufferId(i),
             None => self.draft.buffer(name, words, Role::Workspace),
@@ -165,7 +170,7 @@ impl PlanBuilder {
 
     /// Indices known now; equal ones are kept once.
     pub(crate) fn constant(&mut self, name: &str, indices: &[u32]) -> BufferId {
-        let same = |buffer: &super::Buffer| matches!(&buffer.role, Role::Constant(data) if data == indices);
+        let same = |buffer: &super::commands::Buffer| matches!(&buffer.role, Role::Constant(data) if data == indices);
         match self.draft.plan.buffers().iter().position(same) {
             Some(i) => BufferId(i),
             None => self.draft.buffer(name, indices.len() as u64, Role::Constant(indices.to_vec())),
@@ -174,7 +179,7 @@ impl PlanBuilder {
 
     /// Memory for the indices of a buffer, or zeros in their place.
     pub(crate) fn guarded(&mut self, name: &str, indices: &[u32]) -> BufferId {
-        let same = |buffer: &super::Buffer| matches!(&buffer.role, Role::Guarded(data) if data == indices);
+        let same = |buffer: &super::commands::Buffer| matches!(&buffer.role, Role::Guarded(data) if data == indices);
         match self.draft.plan.buffers().iter().position(same) {
             Some(i) => BufferId(i),
             None => self.draft.buffer(name, indices.len() as u64, Role::Guarded(indices.to_vec())),

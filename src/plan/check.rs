@@ -1,7 +1,7 @@
 //! A plan is checked once, when a program is made of it: shaders run without bounds checks, so nothing may reach beyond
 //! its buffer, and nothing may ask for more than the adapter has.
 
-use super::{BufferId, Command, Dispatch, Plan, Role};
+use super::commands::{BufferId, Command, Dispatch, Plan, Role};
 use crate::error::{Error, Result};
 use crate::kernels::{self, Access, Kernel, PlanLimits, WINDOW_ALIGNMENT};
 

@@ -1,11 +1,11 @@
 //! Plans run by the kernels' twins.
 
-use super::{Buffer, BufferId, Command, Dispatch, Plan, Role};
+use super::commands::{Buffer, BufferId, Command, Dispatch, Plan, Role};
 use crate::cpu::{self, Call, Scratch, View, halves, write_halves};
 use crate::device::locked;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, MAX_BINDINGS};
-use crate::tensor::{Memory, Storage, read_lock, write_lock};
+use crate::storage::{Memory, Storage, read_lock, write_lock};
 use std::sync::{Arc, Mutex, RwLockReadGuard, RwLockWriteGuard};
 use web_time::Instant;
 

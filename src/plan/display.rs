@@ -1,6 +1,6 @@
 //! A plan as a table: its buffers, then its commands, equal kernels in one line.
 
-use super::{Command, Plan, Role};
+use super::commands::{Command, Plan, Role};
 use std::fmt::{Display, Formatter, Result};
 
 impl Display for Plan {

@@ -1,10 +1,10 @@
 //! Plans recorded into compute passes.
 
-use super::{BufferId, Command, Dispatch, Plan};
+use super::commands::{BufferId, Command, Dispatch, Plan};
 use crate::device::{Device, Gpu, LayoutKey, PARAMS_STRIDE};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, WINDOW};
-use crate::tensor::{Storage, bound_bytes, texels_layout};
+use crate::storage::{Storage, bound_bytes, texels_layout};
 use std::collections::HashMap;
 
 /// Most commands and most work of one submit. Drivers give up on work that takes some seconds: this much takes well

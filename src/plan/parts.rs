@@ -1,7 +1,8 @@
 //! Memory in several buffers, whose words are numbered through all of them.
 
-use super::{BufferId, PlanBuilder};
-use crate::tensor::Storage;
+use super::builder::PlanBuilder;
+use super::commands::BufferId;
+use crate::storage::Storage;
 
 /// One of the buffers.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Where a run's time goes.
 
-use super::Plan;
+use super::commands::Plan;
 use crate::kernels::Variant;
 use std::fmt::{Display, Formatter};
 

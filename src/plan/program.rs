@@ -1,10 +1,12 @@
 //! Plans made ready to run on a device.
 
-use super::{Buffer, BufferId, Command, Plan, Profile, Role, cpu, gpu};
+use super::commands::{Buffer, BufferId, Command, Plan, Role};
+use super::profile::Profile;
+use super::{cpu, gpu};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::Access;
-use crate::tensor::Storage;
+use crate::storage::Storage;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A [`Plan`] with its memory on a device: pipelines, bind groups and workspaces are made once, then it is replayed.

@@ -1,6 +1,7 @@
 //! What a plan's operations read and write, so that a tape can tell where gradients have to go.
 
-use super::{BufferId, PlanBuilder, Value};
+use super::builder::{PlanBuilder, Value};
+use super::commands::BufferId;
 use crate::parameters::Parameters;
 use std::ops::Range;
 

@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
 use crate::layer::{DeviceState, Linear, Rnn};
 use crate::parameters::Parameters;
-use crate::plan::Program;
-use crate::plan::{Plan, PlanBuilder};
-use crate::tensor::{Storage, Tensor};
+use crate::plan::{Plan, PlanBuilder, Program};
+use crate::storage::Storage;
+use crate::tensor::Tensor;
 
 /// How a model is trained.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,9 +1,10 @@
 //! Weights in safetensors files, with PyTorch's names.
 
 pub(crate) use super::archive::{Archive, RESERVED, of_file, read_file, serialize};
+use super::arrays::RnnWeights;
 pub(crate) use super::equations::{self, Extent};
+use super::names::{is_recurrent, wanted};
 pub(crate) use super::replace::replace;
-use super::{RnnWeights, is_recurrent, wanted};
 use crate::config::RnnConfig;
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};

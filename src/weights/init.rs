@@ -1,6 +1,7 @@
 //! Seeded weights, as PyTorch makes them.
 
-use super::{LayerWeights, NormWeights, RnnWeights, tensor_shapes, weight_words};
+use super::arrays::{LayerWeights, NormWeights, RnnWeights, tensor_shapes};
+use super::layout::weight_words;
 use crate::config::RnnConfig;
 use crate::error::Result;
 use crate::memory;

@@ -71,7 +71,7 @@ fn equal<D: Dimension>(name: &str, got: Array<f32, D>, expected: Array<f32, D>) 
 
 #[test]
 fn keras_layers_give_kerass_numbers() {
-    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keras_golden.safetensors")).unwrap();
+    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/keras_golden.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     let cases: Vec<KerasCase> = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["cases"]).unwrap();

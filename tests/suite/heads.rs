@@ -219,7 +219,7 @@ fn heads_that_are_not_the_layers_are_refused() {
 /// all that went in.
 #[test]
 fn slstms_are_the_xlstm_packages() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/xlstm_golden.safetensors");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/xlstm_golden.safetensors");
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let mut cases: Vec<_> = file.names().into_iter().filter_map(|name| name.strip_suffix("/x")).collect();

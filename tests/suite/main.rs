@@ -33,6 +33,7 @@ mod scan;
 mod shaders;
 mod snapshot;
 mod stream;
+mod structure;
 mod tapes;
 mod training;
 mod wavefront;

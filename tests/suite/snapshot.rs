@@ -41,7 +41,7 @@ impl Hasher for Fnv {
 /// Compares lines with a committed file, or writes it.
 fn compare(name: &str, mut lines: Vec<String>) {
     lines.sort();
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("snapshots").join(name);
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, lines.join("\n") + "\n").unwrap();

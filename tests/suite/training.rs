@@ -18,7 +18,7 @@ struct Fixture {
 
 impl Fixture {
     fn read(name: &str) -> Self {
-        Self { bytes: std::fs::read(format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap() }
+        Self { bytes: std::fs::read(format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap() }
     }
 
     fn list<T: serde::de::DeserializeOwned>(&self, key: &str) -> T {

@@ -144,7 +144,7 @@ fn a_file_that_is_not_there_is_an_error_that_names_it() {
 
 #[test]
 fn pytorchs_names_are_read_after_their_prefix() {
-    let path = format!("{}/tests/fixtures/pytorch_golden.safetensors", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/fixtures/pytorch_golden.safetensors", env!("CARGO_MANIFEST_DIR"));
     let config = RnnConfig::new(Cell::Elman(Activation::Tanh), 3, 16).bias(Bias::None);
     let weights = RnnWeights::load(&path, &config, "case_00/").unwrap();
     let [LayerWeights { w, r, b_w: None, b_r: None, w_hr: None, peepholes: None, norm: None }] =

@@ -91,7 +91,7 @@ async function measureAll(page, url, only) {
 }
 
 async function chosenWorkloads() {
-  const shapes = JSON.parse(await readFile(new URL("../../benches/shapes.json", import.meta.url), "utf8"));
+  const shapes = JSON.parse(await readFile(new URL("../../examples/bench_report/shapes.json", import.meta.url), "utf8"));
   const shape = (name) => {
     const { steps, batch, input, hidden } = shapes.find((shape) => shape.name === name && shape.cell === "lstm");
     return options.smoke ? { steps: 5, batch: 2, input: 8, hidden: 16 } : { steps, batch, input, hidden };

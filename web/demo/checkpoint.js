@@ -1,4 +1,4 @@
-// What a character model is made of, and how a checkpoint says so: as examples/char_lm/model.rs has it, so that a file
+// What a character model is made of, and how a checkpoint says so: as examples/training/char_lm/model.rs has it, so that a file
 // goes from the page to `cargo run --example char_lm` and back.
 
 /** Length of a character's vector. */

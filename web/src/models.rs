@@ -11,7 +11,7 @@ use js_sys::{Array, Float32Array, Promise};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
-#[path = "../../examples/char_lm/choose.rs"]
+#[path = "../../examples/training/char_lm/choose.rs"]
 mod choose;
 #[allow(dead_code, reason = "its example also compares scores")]
 #[path = "../../examples/g2p/model.rs"]

@@ -51,7 +51,7 @@ test("characters that a vocabulary lacks are named", () => {
 });
 
 test("the sample is cut as the example cuts it", () => {
-  const text = readFileSync(new URL("../../examples/char_lm/text.txt", import.meta.url), "utf8");
+  const text = readFileSync(new URL("../../examples/training/char_lm/text.txt", import.meta.url), "utf8");
   const vocabulary = Vocabulary.of(text);
   const indices = vocabulary.indices(text);
   assert.equal(vocabulary.size, new Set(text).size);
@@ -67,7 +67,7 @@ const description = { cell: "Gru", hidden: 8, layers: 2, dropout: 0.1, batch: 2,
 test("a description is the same after notes, and has the fields of the example's", () => {
   const notes = toNotes(description);
   assert.deepEqual(fromNotes(notes), description);
-  const source = readFileSync(new URL("../../examples/char_lm/model.rs", import.meta.url), "utf8");
+  const source = readFileSync(new URL("../../examples/training/char_lm/model.rs", import.meta.url), "utf8");
   const fields = source.match(/pub struct Description \{(.*?)\n\}/s)[1].matchAll(/pub (\w+):/g);
   assert.deepEqual(Object.keys(JSON.parse(notes.char_lm)), Array.from(fields, ([, name]) => name));
   const rnn = { cell: "gru", inputSize: 32, hiddenSize: 8, layers: 2, dropout: 0.1 };

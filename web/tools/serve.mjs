@@ -12,8 +12,8 @@ const repository = fileURLToPath(new URL("../../", import.meta.url));
 // Addresses that lie elsewhere in the repository; all others lie in web/.
 const mappings = [
   ["/models/g2p_en.safetensors", "examples/g2p/g2p_en.safetensors"],
-  ["/models/silero_vad_16k.safetensors", "examples/vad/silero_vad_16k.safetensors"],
-  ["/models/text.txt", "examples/char_lm/text.txt"],
+  ["/models/silero_vad_16k.safetensors", "examples/audio/vad/silero_vad_16k.safetensors"],
+  ["/models/text.txt", "examples/training/char_lm/text.txt"],
   ["/fixtures/", "tests/fixtures/"],
   ["/", "web/"],
 ];

@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{Access, Cooperative, GemmParams, Kernel, Variant, WINDOW, WINDOW_ALIGNMENT};
 use crate::plan::{Draft, Plan, Program, Role};
-use crate::tensor::Storage;
+use crate::storage::Storage;
 
 /// One dispatch with its data.
 #[derive(Clone)]

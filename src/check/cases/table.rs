@@ -1,10 +1,9 @@
 //! Which cases a kernel is compared with its twin on.
 
 use super::case::Case;
-use super::timed;
 use super::{
     adam, apply, argmax, cross_entropy, dropout, element_loss, gather, gemm, grid, guard, links, masks, norm, outer,
-    pack, reduce, scan, scatter_add, sequence, sequence_backward, settle, sgd, step, step_backward, wave,
+    pack, reduce, scan, scatter_add, sequence, sequence_backward, settle, sgd, step, step_backward, timed, wave,
 };
 use crate::device::Device;
 use crate::kernels::Kernel;

@@ -1,4 +1,4 @@
-//! The shapes that benches and peers share: `benches/shapes.json`.
+//! The shapes that benches and peers share: `shapes.json`.
 
 use serde::{Deserialize, Serialize};
 use wgrnn::{Activation, Cell, Direction, Precision, Reset, RnnConfig};
@@ -34,7 +34,7 @@ const fn is_one(heads: &usize) -> bool {
 }
 
 pub fn shapes() -> Vec<Shape> {
-    serde_json::from_str(include_str!("../shapes.json")).expect("shapes.json is a list of shapes")
+    serde_json::from_str(include_str!("shapes.json")).expect("shapes.json is a list of shapes")
 }
 
 impl Shape {

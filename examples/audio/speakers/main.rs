@@ -9,7 +9,7 @@
 //! A table of similarities, each from 0 to 1. With `--plot`, a picture of it too. Silences in the files are not cut out, as
 //! Resemblyzer's own preprocessing does it.
 
-#[path = "../common/mod.rs"]
+#[path = "../../common/mod.rs"]
 mod common;
 mod mel;
 mod model;

@@ -19,8 +19,7 @@ const REPORT: u32 = 20;
 #[derive(Args, Debug)]
 pub struct Options {
     /// The text to learn; three plays of Shakespeare if none is given. Its last tenth is held out.
-    #[arg(default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/char_lm/text.txt"), hide_default_value = true)]
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
     /// Where to run.
     #[arg(long, value_enum, default_value = "auto")]
     pub device: Choice,
@@ -87,7 +86,10 @@ pub fn run(options: &Options) -> Result<Summary> {
     ensure!(options.save_every > 0, "--save-every must be at least 1");
     make_folder(options.plot.as_deref())?;
     check_place(&options.checkpoint)?;
-    let text = std::fs::read_to_string(&options.file).with_context(|| options.file.display().to_string())?;
+    let text = match &options.file {
+        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
+        None => include_str!("text.txt").to_owned(),
+    };
     let vocabulary = Vocabulary::of(&text);
     let mut learnt = vocabulary.indices(&text)?;
     let held_out = learnt.split_off(learnt.len() - learnt.len() / 10);

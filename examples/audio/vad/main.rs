@@ -8,7 +8,7 @@
 //! For each file a line a segment: from and to in seconds. With `--plot`, a picture of the probability over the waveform.
 
 mod audio;
-#[path = "../common/mod.rs"]
+#[path = "../../common/mod.rs"]
 mod common;
 mod model;
 mod picture;

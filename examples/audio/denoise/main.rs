@@ -1,14 +1,14 @@
 //! Speech without the noise: RNNoise's network on a GPU, from a WAV file to another one.
 //!
 //! ```sh
-//! cargo run --release --example denoise -- examples/denoise/noisy.wav clean.wav
-//! cargo run --release --example denoise -- --stream examples/denoise/noisy.wav clean.wav
+//! cargo run --release --example denoise -- examples/audio/denoise/noisy.wav clean.wav
+//! cargo run --release --example denoise -- --stream examples/audio/denoise/noisy.wav clean.wav
 //! ```
 //!
 //! The network sees ten seconds at a time, so that a GPU has few dispatches with much to do. With `--stream` it sees one
 //! frame of 10 ms at a time, as with live sound. The result is the same.
 
-#[path = "../common/mod.rs"]
+#[path = "../../common/mod.rs"]
 mod common;
 mod model;
 mod pipeline;

@@ -1,0 +1,45 @@
+//! A progress bar over training steps.
+
+use super::interrupt;
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Duration;
+
+/// A bar over training steps; `unit` is what is counted a second, `each` of them a step.
+pub struct Bar {
+    bar: ProgressBar,
+    unit: &'static str,
+    each: usize,
+}
+
+impl Bar {
+    pub fn new(steps: u32, unit: &'static str, each: usize) -> Result<Self> {
+        let bar = ProgressBar::new(steps.into());
+        bar.set_style(ProgressStyle::with_template("{wide_bar} step {pos}/{len}, {msg}, {eta} left")?);
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Ok(Self { bar, unit, each })
+    }
+
+    /// After a step; a loss is shown when it was asked for.
+    pub fn step(&self, loss: Option<f32>) {
+        self.bar.inc(1);
+        if let Some(loss) = loss {
+            let rate = self.bar.per_sec() * self.each as f64;
+            self.bar.set_message(format!("loss {loss:.3}, {rate:.0} {}/s", self.unit));
+        }
+    }
+
+    /// Lets Ctrl-C end the training, until what this gives is dropped.
+    pub fn listen(&self) -> Result<interrupt::Listening> {
+        interrupt::listen(&self.bar)
+    }
+
+    /// Prints a line above the bar.
+    pub fn line(&self, text: &str) {
+        self.bar.suspend(|| println!("{text}"));
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

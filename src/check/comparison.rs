@@ -1,0 +1,100 @@
+//! How far an array is from the one that was expected.
+
+use crate::error::{Error, Result};
+use ndarray::ArrayViewD;
+use std::fmt::{Display, Formatter};
+
+/// How far an array is from the one expected.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// What was compared.
+    pub name: String,
+    /// Elements compared.
+    pub count: usize,
+    /// Elements beyond the tolerance.
+    pub mismatches: usize,
+    /// Largest absolute difference; infinite where one of the two is NaN or infinite and the other is not.
+    pub max_abs: f64,
+    /// Largest difference relative to the expected element, of those larger than the tolerance.
+    pub max_rel: f64,
+    /// Index of the element with the largest absolute difference.
+    pub at: Vec<usize>,
+    /// That element.
+    pub got: f64,
+    /// What it should be.
+    pub expected: f64,
+    /// Largest absolute difference allowed.
+    pub tolerance: f64,
+}
+
+impl Comparison {
+    /// Compares two arrays: |got − expected| ≤ `tolerance`, NaN where NaN is expected.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where the shapes differ.
+    pub fn new(
+        name: impl Into<String>,
+        got: ArrayViewD<'_, f32>,
+        expected: ArrayViewD<'_, f64>,
+        tolerance: f64,
+    ) -> Result<Self> {
+        let name = name.into();
+        if got.shape() != expected.shape() {
+            return Err(Error::shape(name, expected.shape(), got.shape()));
+        }
+        let mut this = Self {
+            name,
+            count: got.len(),
+            mismatches: 0,
+            max_abs: 0.0,
+            max_rel: 0.0,
+            at: vec![0; got.ndim()],
+            got: got.first().map_or(0.0, |&got| f64::from(got)),
+            expected: expected.first().copied().unwrap_or(0.0),
+            tolerance,
+        };
+        for ((at, &got), &expected) in got.indexed_iter().zip(expected.iter()) {
+            let got = f64::from(got);
+            let difference = if got == expected || got.is_nan() && expected.is_nan() {
+                0.0
+            } else if got.is_finite() && expected.is_finite() {
+                (got - expected).abs()
+            } else {
+                f64::INFINITY
+            };
+            if difference > tolerance {
+                this.mismatches += 1;
+            }
+            if expected.abs() > tolerance {
+                this.max_rel = this.max_rel.max(difference / expected.abs());
+            }
+            if difference > this.max_abs {
+                (this.max_abs, this.got, this.expected) = (difference, got, expected);
+                this.at = ndarray::Dimension::as_array_view(&at).to_vec();
+            }
+        }
+        Ok(this)
+    }
+
+    /// The largest difference in tolerances; 0 for none, whatever the tolerance.
+    pub fn severity(&self) -> f64 {
+        if self.max_abs == 0.0 { 0.0 } else { self.max_abs / self.tolerance }
+    }
+
+    /// Whether every element is within the tolerance.
+    pub fn passed(&self) -> bool {
+        self.mismatches == 0
+    }
+}
+
+impl Display for Comparison {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let Self { name, count, mismatches, max_abs, max_rel, at, got, expected, tolerance } = self;
+        let verdict = if self.passed() { "ok" } else { "FAILED" };
+        write!(f, "{name}: {verdict}, max error {max_abs:.3e} ({max_rel:.1e} relative), tolerance {tolerance:.3e}")?;
+        if self.passed() {
+            return Ok(());
+        }
+        write!(f, "; {mismatches} of {count} beyond it, worst at {at:?}: {got:e}, expected {expected:e}")
+    }
+}

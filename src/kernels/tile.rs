@@ -1,0 +1,61 @@
+//! How much of an output an invocation or a workgroup takes.
+
+use serde::{Deserialize, Serialize};
+
+/// Which of a kernel's workgroups are numbered on over two axes where there are many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wraps {
+    /// Those along y and z, in both.
+    Rows,
+    /// Those along x, in x and y.
+    Columns,
+}
+
+/// The part of an output that one invocation or workgroup takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Tile {
+    /// Rows (`gemm`, `outer`), or sequences (`step`, `sequence` and their backward halves), of an invocation or a workgroup.
+    pub rows: u32,
+    /// Columns (`gemm`), or units (`step`), of an invocation; `outer` always takes four columns.
+    pub columns: u32,
+    /// Invocations of a workgroup.
+    pub lanes: u32,
+    /// Lanes of a subgroup that share what they loaded; 0: each loads all it needs.
+    pub spread: u32,
+}
+
+/// Workgroup memory of a staged `gemm`: two stages of two operands, a vector for each lane.
+pub(super) const STAGED_BYTES: u64 = 2 * 2 * 256 * 16;
+
+/// An adapter's units for small matrices, which a workgroup's subgroups share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cooperative {
+    /// Rows and columns of the matrices that one multiplication takes: 8 or 16.
+    pub edge: u32,
+    /// Subgroups of a workgroup, at least.
+    pub subgroups: u32,
+}
+
+impl Cooperative {
+    /// A workgroup of `gemm`: its rows, columns and lanes.
+    pub(crate) const GEMM: Tile = Tile { rows: 64, columns: 64, lanes: 256, spread: 0 };
+
+    /// A workgroup of `step` for so many sequences and gates: its rows, units and lanes.
+    pub(crate) const fn step(batch: usize, gates: usize) -> Tile {
+        let rows = if batch > 16 { 32 } else { 16 };
+        Tile { rows, columns: 64 / gates as u32 / 16 * 16, lanes: 8 * rows, spread: 0 }
+    }
+}
+
+/// Numbers of a row that a stage of a cooperative product takes, with those between rows.
+pub(crate) const COOPERATIVE_PITCH: u64 = 40;
+
+/// Tiles of a staged `gemm`: rows and columns of a lane, the larger one first.
+pub(crate) const STAGED: [Tile; 2] =
+    [Tile { rows: 8, columns: 8, lanes: 256, spread: 0 }, Tile { rows: 4, columns: 4, lanes: 256, spread: 0 }];
+
+/// Kernels that work on single elements need no more than this.
+pub(crate) const FLAT: Tile = Tile { rows: 1, columns: 1, lanes: 64, spread: 0 };
+
+/// Nor one that decides by itself more than this.
+pub(crate) const ALONE: Tile = Tile { lanes: 1, ..FLAT };

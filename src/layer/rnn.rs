@@ -1,0 +1,338 @@
+//! Stacks of recurrent layers: weights on a device, and the ways to call them.
+
+use super::emit::RnnCall;
+use super::matrices::{DeviceLayer, Place};
+use super::pack::{PackedMatrices, pack, packed};
+use super::rows::BatchLengths;
+use super::session::{Session, SessionOptions, Stream};
+use super::state::{DeviceState, State};
+use crate::config::RnnConfig;
+use crate::device::{Device, block_on, elsewhere, locked, may_wait};
+use crate::error::{Error, Result};
+use crate::parameters::{Parameters, upload};
+use crate::plan::PlanBuilder;
+use crate::readback::read_together_async;
+use crate::weights::RnnWeights;
+use ndarray::{ArrayD, ArrayView3};
+use std::sync::{Arc, Mutex};
+
+/// What a call gives: the output sequence, or its last valid step, and the final state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RnnOutput {
+    /// y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`].
+    pub y: ArrayD<f32>,
+    /// The state after each sequence's last valid step.
+    pub state: State,
+}
+
+/// A stack of recurrent layers on a device. Clones are handles of the same layers.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::Array3;
+/// use wgrnn::{Cell, Device, Rnn, RnnConfig, RnnWeights};
+/// let config = RnnConfig::new(Cell::Lstm, 4, 8);
+/// let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+/// let output = rnn.forward(Array3::ones((5, 2, 4)).view())?;
+/// assert_eq!(output.y.shape(), [5, 2, 8]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Rnn(Arc<Shared>);
+
+/// What clones share.
+pub(super) struct Shared {
+    config: RnnConfig,
+    device: Device,
+    weights: Weights,
+    layers: Vec<DeviceLayer>,
+    /// Sessions of the last calls' shapes, the latest at the end.
+    sessions: Mutex<Vec<Session>>,
+    /// Held by whoever computes gradients, which all go to the same memory.
+    alone: Mutex<()>,
+}
+
+/// Weights on the host, or where training changes them.
+pub(super) enum Weights {
+    Fixed(Arc<RnnWeights>),
+    Trainable(Parameters),
+}
+
+/// Whether layers can run side by side, a step apart: there are several, of one direction, with one product a step, so that the
+/// matrices from the lowest layer's R on are of one size, and the device has memory for these in one piece.
+pub(crate) fn joins(device: &Device, config: &RnnConfig) -> bool {
+    let one_product = config.phases().len() == 1;
+    let block = packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
+    let words = (2 * config.layers as u64 - 1) * block as u64 * u64::from(config.precision.vector_words(device));
+    let fits = 4 * words <= device.plan_limits().binding_bytes;
+    // What gates see of c lies between R and the next layer's W. Norms come between a product and its gates.
+    config.layers > 1
+        && config.tracks() == 1
+        && one_product
+        && !config.options.peepholes
+        && !config.options.layer_norm
+        && fits
+}
+
+/// Shapes that a layer keeps programs for.
+pub(super) const SESSIONS: usize = 8;
+
+impl Rnn {
+    /// Copies weights to the device. They are kept on the host too, for [`check`](crate::check) and for saving.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for a configuration that can't be, [`Shape`](Error::Shape),
+    /// [`NotFinite`](Error::NotFinite) and [`MissingWeight`](Error::MissingWeight) for weights that don't fit it,
+    /// [`Limit`](Error::Limit) where the adapter allows less memory than they need.
+    pub fn new(device: &Device, config: &RnnConfig, weights: RnnWeights) -> Result<Self> {
+        config.validate()?;
+        weights.check(config)?;
+        weights.check_precision(config)?;
+        let arrays: Vec<_> = weights.named().collect();
+        let words = arrays.iter().map(|(_, array)| array.len()).sum();
+        let block = upload(device, "weights", &arrays)?;
+        drop(arrays);
+        let layers = DeviceLayer::stack(device, config, false)?;
+        let weights = Weights::Fixed(Arc::new(weights.of(config)));
+        let shared = Shared {
+            config: config.clone(),
+            device: device.clone(),
+            layers,
+            weights,
+            sessions: Mutex::default(),
+            alone: Mutex::default(),
+        };
+        let rnn = Self(Arc::new(shared));
+        pack(device, &block, words, rnn.matrices())?;
+        Ok(rnn)
+    }
+
+    /// The same, whose weights training may change: its [`Parameters`], with PyTorch's names.
+    ///
+    /// # Errors
+    /// As [`Rnn::new`].
+    pub fn trainable(device: &Device, config: &RnnConfig, weights: &RnnWeights) -> Result<Self> {
+        config.validate()?;
+        config.form().check_training()?;
+        weights.check(config)?;
+        weights.check_precision(config)?;
+        let parameters = Parameters::new(device, weights.named())?;
+        let rnn = Self(Arc::new(Shared {
+            config: config.clone(),
+            device: device.clone(),
+            layers: DeviceLayer::stack(device, config, true)?,
+            weights: Weights::Trainable(parameters),
+            sessions: Mutex::default(),
+            alone: Mutex::default(),
+        }));
+        rnn.refresh()?;
+        Ok(rnn)
+    }
+
+    /// Its trainable weights; none where it was made by [`Rnn::new`].
+    pub fn parameters(&self) -> Option<&Parameters> {
+        match &self.0.weights {
+            Weights::Fixed(_) => None,
+            Weights::Trainable(parameters) => Some(parameters),
+        }
+    }
+
+    /// Takes over what was written into its [`Parameters`]; nothing where it has none.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where the driver fails.
+    pub fn refresh(&self) -> Result<()> {
+        if self.parameters().is_none() {
+            return Ok(());
+        }
+        let mut plan = PlanBuilder::new(&self.0.device);
+        self.emit_refresh(&mut plan);
+        plan.build()?.run()
+    }
+
+    /// The same as commands of a plan.
+    pub(crate) fn emit_refresh(&self, plan: &mut PlanBuilder) {
+        if let Some(parameters) = self.parameters() {
+            let weights = plan.parts("parameters", parameters.values(), parameters.len());
+            self.matrices().for_each(|matrices| matrices.emit(plan, &weights));
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &RnnConfig {
+        &self.0.config
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.0.device
+    }
+
+    /// The weights: as they were given, or as training has made them so far, read from the device.
+    ///
+    /// # Errors
+    /// [`Gpu`](Error::Gpu) where the device was lost, [`NotFinite`](Error::NotFinite) where training has spoilt them.
+    pub fn weights(&self) -> Result<Arc<RnnWeights>> {
+        block_on(self.weights_async())
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Rnn::weights`].
+    pub async fn weights_async(&self) -> Result<Arc<RnnWeights>> {
+        match &self.0.weights {
+            Weights::Fixed(weights) => Ok(weights.clone()),
+            Weights::Trainable(parameters) => {
+                RnnWeights::from_named(&self.0.config, &parameters.read_async().await?).map(Arc::new)
+            }
+        }
+    }
+
+    /// All sequences at full length, from a state of zeros: [T, N, I] or [N, T, I] as the configuration says.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where `x` is not of that shape, [`Limit`](Error::Limit) where the adapter allows less
+    /// memory than it needs, [`Gpu`](Error::Gpu) where the driver fails.
+    pub fn forward(&self, x: ArrayView3<'_, f32>) -> Result<RnnOutput> {
+        self.forward_with(x, None, &RnnCall::default())
+    }
+
+    /// With lengths, from an initial state, for the last step only, or with a schedule of the caller's choice.
+    /// Programs for the last few shapes are kept and replayed; lengths are part of a shape, so that a new list of them
+    /// is a new program.
+    ///
+    /// # Errors
+    /// As [`Rnn::forward`], and for lengths or a state that do not fit.
+    pub fn forward_with(&self, x: ArrayView3<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<RnnOutput> {
+        block_on(self.forward_with_async(x, state, call))
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// As [`Rnn::forward_with`].
+    pub async fn forward_with_async(
+        &self,
+        x: ArrayView3<'_, f32>,
+        state: Option<&State>,
+        call: &RnnCall,
+    ) -> Result<RnnOutput> {
+        if may_wait() {
+            return self.run(x, state, call).await;
+        }
+        let (rnn, x, state, call) = (self.clone(), x.to_owned(), state.cloned(), call.clone());
+        elsewhere(move || async move { rnn.run(x.view(), state.as_ref(), &call).await }).await
+    }
+
+    async fn run(&self, x: ArrayView3<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<RnnOutput> {
+        let call = RnnCall { carry: state.is_some(), ..call.clone() };
+        let options = SessionOptions::of_input(&self.0.config, x.shape(), call)?;
+        // Taken out while it is used: another thread that calls with this shape meanwhile makes a session of its own.
+        let kept = {
+            let mut sessions = locked(&self.0.sessions);
+            let place = sessions.iter().position(|session| *session.options() == options);
+            place.map(|place| sessions.remove(place))
+        };
+        let session = match kept {
+            Some(session) => session,
+            None => self.session(options)?,
+        };
+        if let Some(state) = state {
+            session.state().write(state)?;
+        }
+        session.input().write(x)?;
+        session.run()?;
+        let (y, state) = read_together_async(&(session.output(), session.state())).await?;
+        let output = RnnOutput { y, state };
+        let mut sessions = locked(&self.0.sessions);
+        if sessions.len() == SESSIONS {
+            sessions.remove(0);
+        }
+        sessions.push(session);
+        Ok(output)
+    }
+
+    /// A program for one shape, its input, output and state on the device.
+    ///
+    /// # Errors
+    /// As [`Rnn::forward_with`].
+    pub fn session(&self, options: SessionOptions) -> Result<Session> {
+        Session::new(self, options)
+    }
+
+    /// A stream of `batch` sequences: each call goes on where the last one ended.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for a layer that reads backwards, or `batch` 0.
+    pub fn stream(&self, batch: usize) -> Result<Stream<'_>> {
+        Stream::new(self, batch)
+    }
+
+    /// A state on the device, zeros at first.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for `batch` 0.
+    pub fn device_state(&self, batch: usize) -> Result<DeviceState> {
+        DeviceState::new(&self.0.device, &self.0.config, batch)
+    }
+
+    /// Lengths that may change from run to run of one plan, for sequences of at most `steps` steps: for
+    /// [`Lengths::PerRun`].
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where an axis is 0.
+    pub fn batch_lengths(&self, steps: usize, batch: usize) -> Result<BatchLengths> {
+        BatchLengths::new(&self.0.device, &self.0.config, steps, batch)
+    }
+
+    pub(crate) fn input_weights(&self, layer: usize) -> &Place {
+        &self.0.layers[layer].input
+    }
+
+    pub(crate) fn recurrent_weights(&self, layer: usize) -> &Place {
+        &self.0.layers[layer].recurrent
+    }
+
+    /// All packed matrices, shared ones once.
+    fn matrices(&self) -> impl Iterator<Item = &PackedMatrices> {
+        let mut seen = Vec::new();
+        let places =
+            self.0.layers.iter().flat_map(|layer| [&layer.input, &layer.recurrent]).map(|place| &place.matrices);
+        let own = places.filter(move |matrices| {
+            let is_new = !seen.contains(&Arc::as_ptr(matrices));
+            seen.push(Arc::as_ptr(matrices));
+            is_new
+        });
+        let others = self.0.layers.iter().flat_map(|layer| layer.backward.iter().flatten().chain(&layer.gains));
+        own.map(|matrices| &**matrices).chain(others)
+    }
+
+    /// What is held while gradients are computed.
+    pub(super) fn alone(&self) -> &Mutex<()> {
+        &self.0.alone
+    }
+
+    /// Whether two handles are the same layers.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What a layer's norms multiply with and add.
+    pub(crate) fn gains(&self, layer: usize) -> Option<&PackedMatrices> {
+        self.0.layers[layer].gains.as_ref()
+    }
+
+    /// W and R as gradients multiply them; an error where the layer can't be trained.
+    pub(crate) fn backward_weights(&self, layer: usize) -> Result<&[PackedMatrices; 2]> {
+        let weights = self.0.layers[layer].backward.as_ref();
+        weights.ok_or_else(|| Error::value("layer", "one made by Rnn::trainable", "one made by Rnn::new"))
+    }
+}
+
+impl std::fmt::Debug for Rnn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rnn").field("config", &self.0.config).field("device", &self.0.device).finish_non_exhaustive()
+    }
+}

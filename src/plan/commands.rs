@@ -1,0 +1,197 @@
+//! A plan as plain data: buffers, and commands over them.
+
+#[cfg(doc)]
+use crate::kernels::Kernel;
+use crate::kernels::{self, Variant};
+
+/// A buffer of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub(crate) usize);
+
+/// Where a buffer comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Role {
+    /// A tensor of the caller's.
+    External,
+    /// Made with the program, kept for replays.
+    Workspace,
+    /// Indices known when the plan is made.
+    Constant(Vec<u32>),
+    /// Indices of the caller's, each at most as large as the one here.
+    Indices(Vec<u32>),
+    /// Either those indices or zeros, as a [`Kernel::Settle`] decides.
+    Guarded(Vec<u32>),
+    /// What a forward pass keeps for the backward one: the caller's too.
+    Reserve,
+}
+
+impl Role {
+    /// Whether the memory is the plan's own.
+    pub const fn is_own(&self) -> bool {
+        matches!(self, Self::Workspace | Self::Constant(_) | Self::Guarded(_))
+    }
+}
+
+/// A buffer: its name, its length, where it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// Name for messages.
+    pub name: String,
+    /// Length in 32-bit words.
+    pub words: u64,
+    /// Where it comes from.
+    pub role: Role,
+}
+
+/// One command of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Run a kernel.
+    Dispatch(Dispatch),
+    /// Copy words from one buffer to another.
+    Copy {
+        /// Read from here.
+        from: BufferId,
+        /// Written here.
+        to: BufferId,
+        /// Words.
+        words: u64,
+    },
+    /// Fill with zeros.
+    Clear {
+        /// This buffer,
+        buffer: BufferId,
+        /// from this word,
+        offset: u64,
+        /// this many words.
+        words: u64,
+    },
+}
+
+/// A kernel with its bindings and parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// Index into [`Plan::variants`].
+    pub variant: usize,
+    /// Index into [`Plan::bindings`].
+    pub bindings: usize,
+    /// First word of the buffer with the rows that it multiplies, where these are bound as a uniform buffer.
+    pub window: u64,
+    /// Which of the plan's parameters are its own.
+    pub(crate) params: std::ops::Range<usize>,
+    /// Workgroups in x, y and z.
+    pub grid: [u32; 3],
+    /// Floating-point operations of its products.
+    pub flop: u64,
+    /// Bytes that it must move at least: every element of its buffers that it reaches, once.
+    pub bytes: u64,
+}
+
+/// Buffers and commands. Only a [`PlanBuilder`] makes one: what runs without bounds checks must not be changed after it
+/// was checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    pub(super) buffers: Vec<Buffer>,
+    pub(super) variants: Vec<Variant>,
+    pub(super) bindings: Vec<Vec<BufferId>>,
+    pub(super) params: Vec<u32>,
+    pub(super) commands: Vec<Command>,
+}
+
+impl Plan {
+    /// The buffers, by [`BufferId`].
+    pub fn buffers(&self) -> &[Buffer] {
+        &self.buffers
+    }
+
+    /// The buffer that commands and bindings name; none for one of a longer plan.
+    pub fn buffer(&self, id: BufferId) -> Option<&Buffer> {
+        self.buffers.get(id.0)
+    }
+
+    /// Each kernel variant that occurs.
+    pub fn variants(&self) -> &[Variant] {
+        &self.variants
+    }
+
+    /// Each list of bindings that occurs.
+    pub fn bindings(&self) -> &[Vec<BufferId>] {
+        &self.bindings
+    }
+
+    /// What to do, in order.
+    pub fn commands(&self) -> &[Command] {
+        &self.commands
+    }
+
+    /// A dispatch's parameters; none for one of a longer plan.
+    pub fn params(&self, dispatch: &Dispatch) -> &[u32] {
+        self.params.get(dispatch.params.clone()).unwrap_or_default()
+    }
+
+    /// Buffers of which windows are bound.
+    pub(crate) fn windowed(&self) -> Vec<BufferId> {
+        let windows = self.dispatches().filter(|dispatch| self.variants[dispatch.variant].uniform);
+        let rows = windows.filter_map(|dispatch| {
+            let row = self.variants[dispatch.variant].kernel.row();
+            let at = row.bindings.iter().position(|binding| binding.1 == kernels::Access::Rows)?;
+            self.bindings[dispatch.bindings].get(at).copied()
+        });
+        rows.collect()
+    }
+
+    /// Whether some command writes a buffer.
+    pub(crate) fn writes(&self, id: BufferId) -> bool {
+        self.commands.iter().any(|command| match command {
+            Command::Clear { buffer, .. } => *buffer == id,
+            Command::Copy { to, .. } => *to == id,
+            Command::Dispatch(dispatch) => {
+                let bindings = self.variants[dispatch.variant].kernel.row().bindings.iter();
+                let mut bound = bindings.zip(&self.bindings[dispatch.bindings]);
+                bound.any(|((_, access), bound)| *access == kernels::Access::Write && *bound == id)
+            }
+        })
+    }
+
+    /// Floating-point operations of all products.
+    pub fn flop(&self) -> u64 {
+        self.dispatches().map(|dispatch| dispatch.flop).sum()
+    }
+
+    /// Bytes that dispatches must move at least.
+    pub fn bytes(&self) -> u64 {
+        self.dispatches().map(|dispatch| dispatch.bytes).sum()
+    }
+
+    /// Bytes of memory that the plan allocates beside the caller's tensors.
+    pub fn workspace_bytes(&self) -> u64 {
+        self.buffers.iter().filter(|buffer| buffer.role.is_own()).map(|buffer| 4 * buffer.words).sum()
+    }
+
+    /// Bytes that forward passes keep for backward ones.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.buffers.iter().filter(|buffer| buffer.role == Role::Reserve).map(|buffer| 4 * buffer.words).sum()
+    }
+
+    /// The dispatches among the commands.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.commands.iter().filter_map(|command| match command {
+            Command::Dispatch(dispatch) => Some(dispatch),
+            _ => None,
+        })
+    }
+
+    /// The largest of `count` indices of a constant buffer; what is not known counts as endless.
+    pub(crate) fn maximum(&self, buffer: BufferId, at: u64, count: u64) -> u64 {
+        match &self.buffers[buffer.0].role {
+            Role::Constant(data) | Role::Indices(data) | Role::Guarded(data) => {
+                let range = usize::try_from(at).ok().zip(usize::try_from(at + count).ok());
+                range
+                    .and_then(|(from, to)| data.get(from..to))
+                    .and_then(|indices| indices.iter().max())
+                    .map_or(u64::from(u32::MAX), |&max| u64::from(max))
+            }
+            _ => u64::from(u32::MAX),
+        }
+    }
+}
