@@ -7,87 +7,87 @@ use super::params::{
 };
 use super::tile::Wraps;
 
-/// The kernels.
+/// The kernels. Each is a shader in `shaders/` with a twin in `src/cpu/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kernel {
-    /// Batched matrix product of strided A and packed B, with bias.
+    /// Product of matrices: strided A times packed B, plus a bias, for a batch of them.
     Gemm,
-    /// A matrix with its bias into the layout that products read.
+    /// Copies a matrix and its bias into the layout that products read.
     Pack,
-    /// Rows of a table by index.
+    /// Copies rows of a table, by index or in order.
     Gather,
-    /// A function of each element.
+    /// Applies a function to each element.
     Apply,
-    /// The column of each row's largest element.
+    /// Finds the column of each row's largest element.
     Argmax,
-    /// A linear recurrence over many steps.
+    /// Many time steps of a cell without a matrix R.
     Scan,
-    /// The same backwards.
+    /// Many time steps of a cell without a matrix R, backwards.
     ScanBackward,
-    /// One time step with layer norms, after its product.
+    /// One time step of a cell with layer norms, after its product with R.
     NormStep,
-    /// The same backwards.
+    /// One time step of a cell with layer norms, backwards.
     NormStepBackward,
-    /// One phase of one time step.
+    /// One phase of one time step: product with R, and gates.
     Step,
-    /// Many time steps at once.
+    /// Many time steps; a workgroup keeps the state of its sequences.
     Sequence,
-    /// Gradient of a matrix: rows times rows, summed over them.
+    /// Gradient of a matrix: outer products of rows, summed over all rows.
     Outer,
-    /// One phase of one time step backwards.
+    /// One phase of one time step, backwards.
     StepBackward,
-    /// Many time steps backwards.
+    /// Many time steps, backwards.
     SequenceBackward,
-    /// Numbers dropped at random.
+    /// Sets numbers to 0 at random and scales the others.
     Dropout,
-    /// Masks of zoneout and recurrent dropout.
+    /// Draws the masks of zoneout and of recurrent dropout.
     Masks,
-    /// Lists of rows with equal indices.
+    /// Finds rows with equal indices, for `ScatterAdd`.
     Links,
-    /// Rows added to those of a table by index.
+    /// Adds rows to the rows of a table, by index.
     ScatterAdd,
-    /// Sums and counts.
+    /// Sums numbers, squares, or counts of valid targets.
     Reduce,
     /// Softmax cross-entropy and its gradient.
     CrossEntropy,
     /// Squared error or binary cross-entropy, and its gradient.
     ElementLoss,
-    /// Whether a step of training is taken.
+    /// Decides whether a step of training is taken, and how gradients are scaled.
     Guard,
     /// Gradient descent with momentum.
     Sgd,
-    /// Adam and AdamW.
+    /// The optimisers Adam and AdamW.
     Adam,
-    /// Many time steps at once, on many workgroups that hand values on.
+    /// Many time steps, spread over many workgroups that hand values on to each other.
     Grid,
-    /// A step of each of some layers, each a step behind the one below.
+    /// One time step of each of several layers, each a step behind the one below.
     Wave,
-    /// What follows a [`Kernel::Grid`]: its last states, or its work once more.
+    /// Follows a [`Kernel::Grid`]: takes its last states, or has `Sequence` do its work again.
     Settle,
 }
 
 /// How a kernel uses a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Reads it.
+    /// Only reads it.
     Read,
-    /// Reads a packed matrix: from a texture in variants that say so.
+    /// Reads a packed matrix, from a texture in variants that do so.
     Matrix,
-    /// Reads rows that are multiplied: through a window of a uniform buffer in variants that say so.
+    /// Reads the rows of a product, through a window of a uniform buffer in variants that do so.
     Rows,
-    /// Writes it, and may read it.
+    /// Writes it, and may read it too.
     Write,
 }
 
-/// One row of the table.
+/// One row of the table of kernels.
 pub struct Row {
-    /// The name, of the shader and the twin too.
+    /// The kernel's name, which is also that of its shader and of its twin.
     pub name: &'static str,
-    /// The shader's template.
+    /// The template of the shader.
     pub wgsl: &'static str,
-    /// Bindings in order: name in WGSL, access.
+    /// The bindings in order: their names in WGSL, and how the kernel uses them.
     pub bindings: &'static [(&'static str, Access)],
-    /// Names of the parameters, a word each.
+    /// The names of the parameters, each of which is one 32-bit word.
     pub params: &'static [&'static str],
 }
 
