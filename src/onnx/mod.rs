@@ -4,7 +4,7 @@
 //!
 //! Initialisers and `Constant` nodes give the values of W, R, B and P, and of `sequence_lens`, `initial_h` and `initial_c`.
 //! Values that the caller gives take precedence. A value that is an input of the graph without a default, or that other nodes
-//! compute, has to be given. The exception are zeros which nodes only expand or reshape.
+//! compute, has to be given. Zeros that nodes only expand or reshape are the exception.
 //!
 //! ```no_run
 //! # fn main() -> wgrnn::Result<()> {
