@@ -99,7 +99,7 @@ impl Device {
         self.gpu_ref().map(|gpu| &gpu.report)
     }
 
-    /// The result of [`Autotune`]; `None` where tiles are chosen by the adapter's class.
+    /// The result of [`Autotune`](crate::Autotune); `None` where tiles are chosen by the adapter's class.
     pub fn tuning(&self) -> Option<&TuningReport> {
         self.gpu_ref().and_then(|gpu| gpu.autotuned.as_ref())
     }

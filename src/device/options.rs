@@ -9,7 +9,7 @@ pub struct GpuOptions {
     /// Part of the adapter's name, in upper or lower case. `None`: the environment variable `WGPU_ADAPTER_NAME`, if
     /// set.
     pub adapter: Option<String>,
-    /// Place in the list of [`adapters`]. If given, names do not matter.
+    /// Place in the list of [`adapters`](crate::adapters). If given, names do not matter.
     pub index: Option<usize>,
     /// Use nothing beyond WebGPU's default limits and features. What runs then runs in every browser.
     pub portable: bool,

@@ -55,7 +55,7 @@ pub struct Variant {
     pub unbiased: bool,
     /// How many workgroups lie along y where the grid is spread over two axes, because one axis allows too few; else 0.
     pub wrapped: u32,
-    /// Whether the rows of the product are a window of [`WINDOW`] words of a uniform buffer.
+    /// Whether the rows of the product are a window of [`WINDOW`](crate::kernels::WINDOW) words of a uniform buffer.
     pub uniform: bool,
 }
 

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 /// The result of a forward call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RnnOutput {
-    /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`].
+    /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`](crate::Output::Last).
     pub y: ArrayD<f32>,
     /// The state after each sequence's last valid step.
     pub state: State,
@@ -279,7 +279,7 @@ impl Rnn {
         DeviceState::new(&self.0.device, &self.0.config, batch)
     }
 
-    /// Makes lengths on the device that may change from run to run of one plan, for [`Lengths::PerRun`]: of `batch`
+    /// Makes lengths on the device that may change from run to run of one plan, for [`Lengths::PerRun`](crate::Lengths::PerRun): of `batch`
     /// sequences of at most `steps` steps.
     ///
     /// # Errors

@@ -87,7 +87,7 @@ pub struct Dispatch {
     pub bytes: u64,
 }
 
-/// A pass written down: buffers, and commands over them. Only a [`PlanBuilder`] makes one, because what runs without
+/// A pass written down: buffers, and commands over them. Only a [`PlanBuilder`](crate::PlanBuilder) makes one, because what runs without
 /// bounds checks must not be changed after it was checked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {

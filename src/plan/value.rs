@@ -16,7 +16,7 @@ impl PlanId {
     }
 }
 
-/// An array inside of a plan, which is part of one of its buffers. It can be used only with the [`PlanBuilder`] or
+/// An array inside of a plan, which is part of one of its buffers. It can be used only with the [`PlanBuilder`](crate::PlanBuilder) or
 /// [`Tape`](crate::Tape) that made it; others return [`OtherPlan`](Error::OtherPlan).
 #[derive(Clone, Debug)]
 pub struct Value {
