@@ -42,9 +42,9 @@ pub struct Weights {
     pub recurrent: Vec<Array2<f32>>,
     /// The projection, [P, H], of an LSTM that has one.
     pub projection: Option<Array2<f32>>,
-    /// The bias beside each gate's input matrix, [H]; empty where the bias mode has none.
+    /// The bias beside each gate's input matrix, `[H]`; empty where the bias mode has none.
     pub input_bias: Vec<Array1<f32>>,
-    /// The bias beside each gate's recurrent matrix, [H]; empty where the bias mode has none.
+    /// The bias beside each gate's recurrent matrix, `[H]`; empty where the bias mode has none.
     pub recurrent_bias: Vec<Array1<f32>>,
 }
 
