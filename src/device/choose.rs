@@ -12,13 +12,13 @@ use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::LazyLock;
 
-/// All adapters, the best first.
+/// Lists all adapters, the best first.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn adapters() -> Vec<AdapterReport> {
     block_on(adapters_async())
 }
 
-/// The same as a future.
+/// The asynchronous form of [`adapters`].
 pub async fn adapters_async() -> Vec<AdapterReport> {
     if may_wait() { list().await } else { elsewhere(list).await }
 }
