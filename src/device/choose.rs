@@ -33,7 +33,11 @@ pub(crate) fn named() -> Option<String> {
 }
 
 /// Why there may be none.
-const NONE: &str = "there is none (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)";
+const NONE: &str = if cfg!(any(feature = "dx12", feature = "metal", feature = "vulkan", target_arch = "wasm32")) {
+    "there is none (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)"
+} else {
+    "wgrnn was built without a driver: enable its feature vulkan, metal or dx12"
+};
 
 /// That there is no adapter at all.
 pub(crate) fn none_found() -> Error {
