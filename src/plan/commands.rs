@@ -87,7 +87,7 @@ pub struct Dispatch {
     pub bytes: u64,
 }
 
-/// Buffers and commands. Only a [`PlanBuilder`] makes one: what runs without bounds checks must not be changed after it
+/// Buffers and commands. Only a [`PlanBuilder`](super::PlanBuilder) makes one: what runs without bounds checks must not be changed after it
 /// was checked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {

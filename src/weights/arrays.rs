@@ -38,9 +38,9 @@ pub struct NormWeights {
     pub w: Array1<f32>,
     /// γ of R·h, [G·H]: `norm_hh`.
     pub r: Array1<f32>,
-    /// γ of an LSTM's c', [H]: `norm_c`.
+    /// γ of an LSTM's c', `[H]`: `norm_c`.
     pub c: Option<Array1<f32>>,
-    /// β of it, [H], unless there are no biases: `norm_bias_c`.
+    /// β of it, `[H]`, unless there are no biases: `norm_bias_c`.
     pub b_c: Option<Array1<f32>>,
 }
 
