@@ -1,7 +1,7 @@
 //! A GPU or the CPU: the handle that everything else is made on.
 
-use super::choose::GpuOptions;
 use super::gpu::Gpu;
+use super::options::GpuOptions;
 use super::pipelines;
 use super::report::{AdapterReport, Class};
 use super::trials::TuningReport;
@@ -10,11 +10,6 @@ use crate::error::{Error, Result};
 use crate::kernels::{Cooperative, PlanLimits};
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
-
-/// Whether an environment variable is set, and not to 0.
-pub(crate) fn is_asked(name: &str) -> bool {
-    std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0")
-}
 
 /// A GPU or the CPU. Cheap to clone: clones are the same device, and share compiled kernels.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
-use super::table::Kernel;
+use super::kernel::Kernel;
 use super::tile::Tile;
 use super::variant::{Function, Variant};
 use crate::cells::{Activation, Cell, CellClip, Coefficient, EPSILON, Options, Phase, Probability, Scan};
@@ -176,7 +176,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture,
             WRAPPED => variant.wrapped > 0, UNBIASED => variant.unbiased,
             HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::limits::WINDOW,
-            TEXELS => super::limits::TEXELS, POLLS => super::limits::POLLS, HEAD => super::needs::EXCHANGE_HEAD,
+            TEXELS => super::limits::TEXELS, POLLS => super::limits::POLLS, HEAD => super::grid::EXCHANGE_HEAD,
             EXCHANGE => variant.kernel == Kernel::Grid, WAVE => variant.kernel == Kernel::Wave,
             EDGE => variant.cooperative.map_or(0, |units| units.edge),
             SUBGROUPS => variant.cooperative.map_or(0, |units| units.subgroups),

@@ -1,6 +1,6 @@
 //! A kernel with all that is fixed when its shader is composed.
 
-use super::table::{Access, Kernel};
+use super::kernel::{Access, Kernel};
 use super::tile::{COOPERATIVE_PITCH, Cooperative, STAGED_BYTES, Tile};
 use crate::cells::{Activation, Form, Norm, Options, Phase, Scan};
 
@@ -201,7 +201,7 @@ impl std::fmt::Display for Variant {
             (Kernel::NormStep | Kernel::NormStepBackward, None) => write!(f, " {lanes}")?,
             (Kernel::Argmax | Kernel::CrossEntropy, None) if columns > 1 => write!(f, " by {columns}")?,
             (_, None) if self.staged => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
-            (kernel, None) if kernel.is_tiled() => write!(f, " {rows}x{columns}x{lanes}")?,
+            (kernel, None) if kernel.row().is_tiled => write!(f, " {rows}x{columns}x{lanes}")?,
             _ => {}
         }
         match self.kernel {

@@ -5,7 +5,8 @@ use crate::config::RnnConfig;
 use crate::cpu::threads;
 use crate::device::{Device, tuning};
 use crate::kernels::{
-    GemmParams, Kernel, MAX_TRIPS, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips, sequence_trips,
+    GemmParams, Kernel, MAX_TRIPS, PhaseSizes, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips,
+    sequence_trips,
 };
 
 /// How the steps of a sequence become dispatches.
@@ -306,7 +307,7 @@ fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u6
         } else {
             next.gates * size(config, next.units)
         };
-        (size(config, phase.units) as u64, terms.div_ceil(4) as u64)
+        PhaseSizes { units: size(config, phase.units) as u64, panels: terms.div_ceil(4) as u64 }
     };
     let products = phases.iter().enumerate().map(product);
     if kernel == Kernel::Grid { grid_trips(tile, width, products) } else { sequence_trips(tile, width, products) }

@@ -14,11 +14,13 @@ mod parts;
 mod profile;
 mod program;
 mod trace;
+mod value;
 
-pub use builder::{PlanBuilder, Value};
+pub use builder::PlanBuilder;
 pub use commands::{Buffer, BufferId, Command, Dispatch, Plan, Role};
 pub(crate) use draft::Draft;
 pub(crate) use parts::Parts;
 pub use profile::{KernelTime, Profile};
 pub use program::Program;
 pub(crate) use trace::{Region, Trace};
+pub use value::Value;

@@ -192,7 +192,7 @@ impl Model {
         let mut read = x.clone();
         let shape = self.config.rnn.sequence_shape(1, batch, features);
         for step in 0..steps {
-            let call = RnnCall { carry: true, output: crate::Output::Last, ..RnnCall::default() };
+            let call = RnnCall { carry: true, output: crate::layer::Output::Last, ..RnnCall::default() };
             let h = tape.rnn(&self.rnn, &read.reshape(&shape)?, state, &call)?;
             read = all.at(step)?;
             tape.linear_into(head, &h, &read)?;
