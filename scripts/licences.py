@@ -3,8 +3,8 @@
 
     python3 scripts/licences.py
 
-Every crate in Cargo.lock must come from crates.io, and its licence must be one that deny.toml allows. Advisories need
-cargo-deny and its database: `cargo deny check advisories`. Needs Python 3.11.
+Every crate of this workspace and of the browser package must come from crates.io, and its licence must be one that
+deny.toml allows. Advisories need cargo-deny and its database: `cargo deny check advisories`. Needs Python 3.11.
 """
 
 import json
@@ -57,11 +57,9 @@ def complaints(package, licenses):
     name = f"{package['name']} {package['version']}"
     exceptions = [each["allow"] for each in licenses["exceptions"] if each["crate"] == package["name"]]
     allowed = licenses["allow"] + sum(exceptions, [])
-    if package["source"] is None:
-        if package["publish"] == [] or package["name"] == "wgrnn":
-            return
-        yield f"{name}: expected a crate of this workspace, got {package['manifest_path']}"
-    elif package["source"] != CRATES_IO:
+    if package["source"] is None:  # a crate of this repository
+        return
+    if package["source"] != CRATES_IO:
         yield f"{name}: expected crates.io, got {package['source']}"
     if not package["license"]:
         yield f"{name}: no licence is stated"
@@ -71,10 +69,13 @@ def complaints(package, licenses):
 
 def main():
     licenses = tomllib.loads((ROOT / "deny.toml").read_text())["licenses"]
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--all-features"]
-    metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
-    found = [line for package in metadata["packages"] for line in complaints(package, licenses)]
-    print(*found, f"licences: {len(metadata['packages'])} crates, {len(found)} complaints", sep="\n")
+    packages = {}
+    for manifest in [ROOT / "Cargo.toml", ROOT / "web" / "Cargo.toml"]:
+        command = ["cargo", "metadata", "--format-version", "1", "--locked", "--all-features", "--manifest-path", manifest]
+        metadata = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        packages.update((package["id"], package) for package in metadata["packages"])
+    found = [line for package in packages.values() for line in complaints(package, licenses)]
+    print(*found, f"licences: {len(packages)} crates, {len(found)} complaints", sep="\n")
     sys.exit(bool(found))
 
 

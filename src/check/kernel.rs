@@ -32,7 +32,7 @@ impl KernelReport {
 /// write is seen.
 ///
 /// # Errors
-/// [`Gpu`](Error::Gpu) where the driver fails; a difference is no error but a report that has not passed.
+/// [`Gpu`](crate::Error::Gpu) where the driver fails; a difference is no error but a report that has not passed.
 pub fn kernel(device: &Device, kernel: Kernel) -> Result<KernelReport> {
     block_on(kernel_async(device, kernel))
 }

@@ -99,7 +99,7 @@ impl Device {
         self.gpu_ref().map(|gpu| &gpu.report)
     }
 
-    /// What [`Autotune`] found; none where the table for the adapter's class is used.
+    /// What [`Autotune`](crate::Autotune) found; none where the table for the adapter's class is used.
     pub fn tuning(&self) -> Option<&TuningReport> {
         self.gpu_ref().and_then(|gpu| gpu.autotuned.as_ref())
     }

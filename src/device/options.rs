@@ -8,7 +8,7 @@ use super::trials::Autotune;
 pub struct GpuOptions {
     /// Part of the adapter's name, in any case; else `WGPU_ADAPTER_NAME`.
     pub adapter: Option<String>,
-    /// Place in the list of [`adapters`]; then names do not matter.
+    /// Place in the list of [`adapters`](crate::adapters); then names do not matter.
     pub index: Option<usize>,
     /// Use nothing beyond WebGPU's default limits and features: what runs then runs in every browser.
     pub portable: bool,

@@ -42,7 +42,7 @@ pub struct Weights {
     pub recurrent: Vec<Array2<f32>>,
     /// [P, H].
     pub projection: Option<Array2<f32>>,
-    /// For each gate [H], where the mode has them.
+    /// For each gate `[H]`, where the mode has them.
     pub input_bias: Vec<Array1<f32>>,
     /// The same beside the state.
     pub recurrent_bias: Vec<Array1<f32>>,

@@ -53,7 +53,7 @@ pub struct Variant {
     pub unbiased: bool,
     /// Workgroups along y where there are more than one axis of a grid may have, so that they are spread over two; else 0.
     pub wrapped: u32,
-    /// Whether the rows that it multiplies are a window of [`WINDOW`] words, bound as a uniform buffer.
+    /// Whether the rows that it multiplies are a window of [`WINDOW`](super::WINDOW) words, bound as a uniform buffer.
     pub uniform: bool,
 }
 

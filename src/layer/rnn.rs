@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 /// What a call gives: the output sequence, or its last valid step, and the final state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RnnOutput {
-    /// y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`].
+    /// y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`](crate::Output::Last).
     pub y: ArrayD<f32>,
     /// The state after each sequence's last valid step.
     pub state: State,
@@ -279,7 +279,7 @@ impl Rnn {
     }
 
     /// Lengths that may change from run to run of one plan, for sequences of at most `steps` steps: for
-    /// [`Lengths::PerRun`].
+    /// [`Lengths::PerRun`](crate::Lengths::PerRun).
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where an axis is 0.

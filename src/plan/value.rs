@@ -16,7 +16,7 @@ impl PlanId {
     }
 }
 
-/// An array inside of a plan: a part of one of its buffers. It can be used only with the [`PlanBuilder`] or
+/// An array inside of a plan: a part of one of its buffers. It can be used only with the [`PlanBuilder`](super::PlanBuilder) or
 /// [`Tape`](crate::Tape) that made it: others answer [`OtherPlan`](Error::OtherPlan).
 #[derive(Clone, Debug)]
 pub struct Value {
