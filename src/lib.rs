@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
-#![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![deny(missing_docs)]
 // Training alone uses some of what lies below it.
 #![cfg_attr(not(feature = "train"), allow(dead_code, unused_imports))]
 
