@@ -42,7 +42,7 @@ pub use plan::{KernelTime, Plan, PlanBuilder, Profile, Program};
 pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
 pub use train::{
-    Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, Optimizer, Progress, Tape, Targets, Trainer,
-    TrainerOptions,
+    Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, ModelInput, Optimizer, Predictor, Progress,
+    Tape, Targets, Trainer, TrainerOptions,
 };
 pub use weights::{LayerWeights, NormWeights, RnnWeights};

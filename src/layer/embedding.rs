@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use ndarray::ArrayView2;
 
-/// A symbol's x is its row of E, `[symbols, features]`.
-#[derive(Debug)]
+/// A symbol's x is its row of E, `[symbols, features]`. Clones are handles of the same table.
+#[derive(Clone, Debug)]
 pub struct Embedding {
     parameters: Parameters,
     symbols: usize,
