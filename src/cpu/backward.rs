@@ -4,6 +4,7 @@ use super::call::Call;
 use super::product::Matrix;
 use super::recurrence::{Part, is_kept};
 use super::rows::SharedRows;
+use super::scratch::BackwardWorkspace;
 use crate::cells::derivative::BackwardRow;
 use crate::cells::forward::MAX_SLOTS;
 use crate::cells::{Options, Phase, Width};
@@ -18,17 +19,6 @@ fn pass_by(past: &mut Vec<f32>, gradients: &mut [f32], drawn: &[f32], which: f32
             *past = std::mem::take(gradient);
         }
     }
-}
-
-/// A thread's memory.
-#[derive(Default)]
-pub(crate) struct Workspace {
-    products: Vec<f32>,
-    gates: Vec<f32>,
-    /// Gradients of what zoneout kept.
-    past: [Vec<f32>; 2],
-    /// Two copies of the tile's gate gradients, which take turns.
-    pub state: [Vec<f32>; 2],
 }
 
 /// Sizes of one phase.
@@ -146,7 +136,7 @@ impl<'a> Backward<'a> {
     /// multiplies, `out` takes the units' own: (row in this part, state row, gate, values).
     pub fn phase<'s>(
         &self,
-        workspace: &mut Workspace,
+        workspace: &mut BackwardWorkspace,
         phase: usize,
         part: &Part,
         at: StepRows,

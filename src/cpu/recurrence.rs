@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::product::Matrix;
 use super::rows::SharedRows;
+use super::scratch::ForwardWorkspace;
 use crate::cells::forward::{MAX_SLOTS, PhaseRow};
 use crate::cells::{Options, Phase, Probability};
 use crate::kernels::{Packed, RecurrenceParams};
@@ -23,21 +24,6 @@ fn keep_old(new: &mut [f32], old: &[f32], drawn: Option<&[f32]>, which: f32, pro
 /// Whether zoneout keeps the old h, for 1, or c, for 2: what was drawn is the sum of those that it keeps.
 pub(super) fn is_kept(drawn: f32, which: f32) -> bool {
     drawn == which || drawn == 3.0
-}
-
-/// A thread's memory: gathered states, products, and the state of the sequences it works on.
-#[derive(Default)]
-pub(crate) struct Workspace {
-    products: Vec<f32>,
-    peepholes: Vec<f32>,
-    value: Vec<f32>,
-    /// Zoneout: the old c.
-    old: Vec<f32>,
-    /// Recurrent dropout: the old h without its mask, and the new one with it.
-    unmasked: Vec<f32>,
-    masked: Vec<f32>,
-    /// Two copies of the tile's state, which take turns.
-    pub state: [Vec<f32>; 2],
 }
 
 /// Sizes of one phase.
@@ -191,7 +177,7 @@ impl<'a> Recurrence<'a> {
     /// `out` takes the units' new values: (row in this part, state row, values).
     pub fn phase<'s>(
         &self,
-        workspace: &mut Workspace,
+        workspace: &mut ForwardWorkspace,
         phase: usize,
         part: &Part,
         at: StepRows,

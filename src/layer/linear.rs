@@ -11,7 +11,7 @@ use crate::storage::Storage;
 use ndarray::{ArrayView1, ArrayView2};
 use std::sync::Arc;
 
-/// y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it. Clones are handles of the same layer.
+/// A dense layer y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it. Clones are handles of the same layer.
 #[derive(Clone)]
 pub struct Linear {
     pub(crate) device: Device,
@@ -32,7 +32,7 @@ pub(crate) struct LinearTraining {
 }
 
 impl Linear {
-    /// Copies the weights to the device.
+    /// Makes a layer with fixed weights, which are copied to the device.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and what allocating memory may give.
@@ -48,7 +48,7 @@ impl Linear {
         Ok(linear)
     }
 
-    /// The same, whose weights training may change: `weight` and `bias` among its [`Parameters`].
+    /// Makes a layer that can be trained. Its [`Parameters`] are `weight` and, if there is a bias, `bias`.
     ///
     /// # Errors
     /// As [`Linear::new`].
@@ -59,7 +59,8 @@ impl Linear {
         Self::of_parameters(parameters, weight.dim(), bias.is_some())
     }
 
-    /// A layer without a bias over the table of an embedding, [symbols, features]: features to a score for each symbol.
+    /// Makes a layer whose W is the table of an embedding, [symbols, features], without a bias: it turns features into
+    /// a score for each symbol.
     ///
     /// # Errors
     /// What allocating memory may give.
@@ -98,12 +99,12 @@ impl Linear {
         Arc::ptr_eq(&self.packed, &other.packed)
     }
 
-    /// Its trainable weights; none where it was made by [`Linear::new`].
+    /// Its trainable weights; `None` for a layer with fixed weights.
     pub fn parameters(&self) -> Option<&Parameters> {
         self.training.as_ref().map(|training| &training.parameters)
     }
 
-    /// Takes over what was written into its [`Parameters`]; nothing where it has none.
+    /// Takes over what was written into its [`Parameters`]. Does nothing for a layer with fixed weights.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the driver fails.

@@ -13,7 +13,7 @@ use crate::tensor::{Tensor, elements};
 use ndarray::{ArrayD, ArrayView3, IxDyn};
 use std::sync::Arc;
 
-/// The shape of a session, and how it calls its layer.
+/// The shape of a session, and how its layer is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionOptions {
     /// T: time steps.
@@ -25,7 +25,7 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// Full sequences, the state carried from run to run.
+    /// Full sequences, with the state carried from run to run.
     pub fn new(steps: usize, batch: usize) -> Self {
         Self { steps, batch, call: RnnCall { carry: true, ..RnnCall::default() } }
     }
@@ -71,7 +71,7 @@ impl Session {
         Self::with_tensors(rnn, options, input, output, state)
     }
 
-    /// Over tensors and a state of the caller's.
+    /// Makes a session that works on tensors and a state of the caller.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where they don't fit, [`OtherDevice`](Error::OtherDevice), and what
@@ -94,7 +94,7 @@ impl Session {
         Ok(Self { options, input, output, state, program })
     }
 
-    /// Shape and call.
+    /// The shape and the call.
     pub fn options(&self) -> &SessionOptions {
         &self.options
     }
@@ -109,7 +109,7 @@ impl Session {
         &self.output
     }
 
-    /// The state: read before a run where the call carries it, final after.
+    /// The state. A run reads it if the call carries it, and leaves the final state there.
     pub fn state(&self) -> &DeviceState {
         &self.state
     }
@@ -119,7 +119,7 @@ impl Session {
         self.program.plan()
     }
 
-    /// Runs once; on a GPU the work is submitted, and a read waits for it.
+    /// Runs once. On a GPU the work is submitted; reading a tensor waits for it.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
@@ -135,7 +135,7 @@ impl Session {
         self.program.profile()
     }
 
-    /// Records one run into an encoder of the caller's.
+    /// Records one run into a command encoder of the caller.
     ///
     /// # Errors
     /// As [`Program::encode`].
@@ -144,12 +144,12 @@ impl Session {
     }
 }
 
-/// Sequences that come piece by piece: the state stays on the device from call to call, each of any number of steps. A stream
-/// owns its layer's handle, so that a server can keep it or send it to a thread.
+/// A stream of sequences whose state stays on the device from call to call. Each call may have any number of steps. A stream
+/// owns a handle of its layer, so that a server can keep it or send it to a thread.
 ///
-/// The outputs are those of one long call, equal bit by bit: sums run in one order for any T. (Within rounding only where that
-/// is a matter of T: with [`cooperative_matrices`](crate::GpuOptions::cooperative_matrices), and of cells without R on adapters
-/// that take their steps in parts.)
+/// The outputs are those of one long call, equal bit by bit, because sums run in one order for any T. There are two exceptions,
+/// which are equal within rounding: [`cooperative_matrices`](crate::GpuOptions::cooperative_matrices), and cells without R on
+/// adapters that cut their steps into parts.
 ///
 /// ```
 /// # fn main() -> wgrnn::Result<()> {
@@ -181,7 +181,7 @@ impl Stream {
         Ok(Self { rnn: rnn.clone(), batch, state: rnn.device_state(batch)?, sessions: Vec::new() })
     }
 
-    /// The next steps: [T, N, I] or [N, T, I] gives [T, N, H] or [N, T, H].
+    /// Runs the next steps: [T, N, I] or [N, T, I] gives [T, N, D·S·H] or [N, T, D·S·H] with D = 1.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where `x` does not fit the layer and the batch, [`Gpu`](Error::Gpu).
@@ -189,7 +189,7 @@ impl Stream {
         block_on(self.push_async(x))
     }
 
-    /// [`Stream::push`] as a future. One that is dropped before its end may have moved the state on.
+    /// The asynchronous form of [`Stream::push`]. A future that is dropped before its end may have moved the state on.
     ///
     /// # Errors
     /// As [`Stream::push`].
@@ -207,7 +207,7 @@ impl Stream {
         block_on(self.push_with_async(x, lengths))
     }
 
-    /// [`Stream::push_with`] as a future. One that is dropped before its end may have moved the state on.
+    /// The asynchronous form of [`Stream::push_with`]. A future that is dropped before its end may have moved the state on.
     ///
     /// # Errors
     /// As [`Stream::push_with`].
@@ -256,7 +256,7 @@ impl Stream {
         &self.rnn
     }
 
-    /// The state on the device: to read, to set, or to reset between sequences.
+    /// The state on the device, which can be read, set, and reset between sequences.
     pub fn state(&self) -> &DeviceState {
         &self.state
     }

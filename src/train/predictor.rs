@@ -93,7 +93,7 @@ impl Predictor {
         block_on(self.predict_async(x))
     }
 
-    /// [`Predictor::predict`] as a future.
+    /// The asynchronous form of [`Predictor::predict`].
     ///
     /// # Errors
     /// As [`Predictor::predict`].
