@@ -267,7 +267,7 @@ impl Rnn {
     ///
     /// # Errors
     /// [`Value`](Error::Value) for a layer that reads backwards, or `batch` 0.
-    pub fn stream(&self, batch: usize) -> Result<Stream<'_>> {
+    pub fn stream(&self, batch: usize) -> Result<Stream> {
         Stream::new(self, batch)
     }
 
