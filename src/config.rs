@@ -1,6 +1,6 @@
 //! What a recurrent layer is: cell, sizes, directions, biases.
 
-use crate::cells::{Activation, Cell, CellClip, Coefficient, Form, Options, Phase, Probability};
+use crate::cells::{Activation, Cell, CellClip, Coefficient, Equations, Form, Options, Phase, Probability};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, Variant};
@@ -100,7 +100,7 @@ impl RnnConfig {
             layers: 1,
             heads: 1,
             direction: Direction::Forward,
-            bias: if matches!(cell, Cell::Elman(_) | Cell::Lstm | Cell::Gru(_)) { Bias::Two } else { Bias::One },
+            bias: if cell.spec().biases == 2 { Bias::Two } else { Bias::One },
             batch_first: false,
             precision: Precision::Single,
             dropout: Probability::new(0.0),
@@ -141,28 +141,28 @@ impl RnnConfig {
     /// usually tanh both. With others a layer runs forward only.
     #[must_use]
     pub const fn activations(mut self, gates: Activation, candidate: Activation, cell: Activation) -> Self {
-        self.options.activations = [gates, candidate, cell];
+        self.options.equations.activations = [gates, candidate, cell];
         self
     }
 
     /// Bounds every sum that an activation of a gate or a candidate is applied to by ±`limit`: ONNX's `clip`. Forward only.
     #[must_use]
     pub const fn clip(mut self, limit: f32) -> Self {
-        self.options.clip = Some(Coefficient::new(limit));
+        self.options.equations.clip = Some(Coefficient::new(limit));
         self
     }
 
     /// Bounds an LSTM's c at every step, as cuDNN's cell clip does. Gradients of a clipped c are 0.
     #[must_use]
     pub const fn cell_clip(mut self, clip: CellClip) -> Self {
-        self.options.cell_clip = Some(clip);
+        self.options.equations.cell_clip = Some(clip);
         self
     }
 
     /// Whether an LSTM's forget gate is 1 − i: ONNX's `input_forget`. What its weights say is left out. Forward only.
     #[must_use]
     pub const fn coupled(mut self, coupled: bool) -> Self {
-        self.options.coupled = coupled;
+        self.options.equations.coupled = coupled;
         self
     }
 
@@ -170,7 +170,7 @@ impl RnnConfig {
     /// 2000). Forward only.
     #[must_use]
     pub const fn peepholes(mut self, peepholes: bool) -> Self {
-        self.options.peepholes = peepholes;
+        self.options.equations.peepholes = peepholes;
         self
     }
 
@@ -221,7 +221,7 @@ impl RnnConfig {
     /// Of one-phase cells with R in their usual form: Elman, LSTM without projection, GRU with reset after.
     #[must_use]
     pub const fn zoneout(mut self, h: f64, c: f64) -> Self {
-        self.options.zoneout =
+        self.options.noise.zoneout =
             if h == 0.0 && c == 0.0 { None } else { Some([Probability::new(h), Probability::new(c)]) };
         self
     }
@@ -234,7 +234,8 @@ impl RnnConfig {
     /// Of the cells that [`zoneout`](Self::zoneout) is of, and not with it.
     #[must_use]
     pub const fn recurrent_dropout(mut self, probability: f64) -> Self {
-        self.options.recurrent_dropout = if probability == 0.0 { None } else { Some(Probability::new(probability)) };
+        self.options.noise.recurrent_dropout =
+            if probability == 0.0 { None } else { Some(Probability::new(probability)) };
         self
     }
 
@@ -251,9 +252,9 @@ impl RnnConfig {
     /// The cell with its options.
     pub(crate) const fn form(&self) -> Form {
         let mut options = self.options;
-        if matches!(self.cell, Cell::Gru(_)) {
+        if self.cell.spec().activations == 2 {
             // A GRU has no c.
-            options.activations[2] = Options::USUAL.activations[2];
+            options.equations.activations[2] = Equations::USUAL.activations[2];
         }
         Form { cell: self.cell, projected: self.projection.is_some(), options }
     }
