@@ -1,8 +1,9 @@
-//! The cells as the textbooks write them, in plain ndarray: slow, short, and the judge of everything else.
+//! The reference: the equations of the textbooks in plain ndarray. It is slow and short, and everything else is compared with
+//! it.
 //!
-//! [`forward`] computes in `f32` or `f64`, one sequence and one step after the other. In half precision weights are rounded
-//! first; in `f32` the input part of the gates too, as kernels hand it on, so that the two differ by what that may cost. Nothing here is shared with the
-//! kernels or their twins.
+//! [`forward`] computes in `f32` or `f64`, one sequence and one step after the other. In half precision, weights are rounded
+//! first. In `f32` the input part of the gates is rounded as well, as kernels do when they hand it on; the difference between
+//! `f32` and `f64` then shows what that may cost. Nothing here is shared with the kernels or their twins.
 //!
 //! σ is the logistic function, ⊙ the element-wise product; see [`Cell`] for the equations' sources.
 
@@ -15,7 +16,7 @@ use half::f16;
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView3, Axis, LinalgScalar, Zip, concatenate, s};
 use num_traits::{Float, FromPrimitive};
 
-/// `f32` or `f64`.
+/// The numbers that the reference computes with: `f32` or `f64`.
 pub trait Real: Float + LinalgScalar + FromPrimitive + Send + Sync + std::fmt::Debug {
     /// A number of the input part of the gates as it comes out of memory in half precision.
     fn handed_on(self) -> Self;
@@ -44,14 +45,14 @@ impl Real for f64 {
     }
 }
 
-/// What [`forward`] gives.
+/// The result of [`forward`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReferenceOutput<F> {
-    /// y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length.
+    /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length.
     pub y: Array3<F>,
-    /// Final h: [L·D, N, H] or P.
+    /// The final h: [L·D, N, H], or P in place of H with a projection.
     pub h: Array3<F>,
-    /// Final c: [L·D, N, H], or 3·H.
+    /// The final c: [L·D, N, H], of an sLSTM 3·H wide; `None` for cells without c.
     pub c: Option<Array3<F>>,
 }
 
@@ -300,7 +301,7 @@ fn scan_step<F: Real>(
     }
 }
 
-/// A stack of layers over whole sequences. `x` is [T, N, I], or [N, T, I] where the configuration is batch-first.
+/// Runs a stack of layers over whole sequences. `x` is [T, N, I], or [N, T, I] where the configuration is batch-first.
 ///
 /// # Errors
 /// As [`Rnn::forward_with`](crate::Rnn::forward_with): shapes, lengths or a state that do not fit.

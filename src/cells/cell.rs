@@ -35,17 +35,18 @@ pub enum Reset {
 /// | `IndRnn(f)` | f(W·x + b + u⊙h), f relu or tanh | Li et al. 2018 |
 /// | `Slstm` | i = exp(·), f = σ(·), z = tanh(·), o = σ(·); c' = f⊙c + i⊙z; n' = f⊙n + i; h' = o⊙c'/n' | Beck et al. 2024 |
 ///
-/// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see the input alone, so that all steps of a state are a scan,
-/// s' = a⊙s + b, which needs no product in its loop and whose steps can be cut into parts that run side by side.
+/// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see only the input. The steps of their state are
+/// therefore a scan, s' = a⊙s + b, which needs no product in its loop, and which can be cut into parts that run side by
+/// side.
 ///
-/// The c of an `Slstm` is [c, n, m] side by side, 3·H numbers: m is the logarithm of a scale that c and n have in common, which
-/// keeps the exponential gate from overflowing and leaves h as it is.
+/// The c of an `Slstm` is [c, n, m] side by side, 3·H numbers. m is the logarithm of a scale that c and n have in
+/// common. It keeps the exponential gate from overflowing and leaves h as it is.
 ///
-/// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n. [`RnnConfig`](crate::RnnConfig) has what can
-/// be different: activations, clips, coupled gates, peepholes.
+/// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n. [`RnnConfig`](crate::RnnConfig) has
+/// options that change a cell: activations, clips, coupled gates, peepholes and others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cell {
-    /// One gate, one activation.
+    /// Simple recurrent network: one gate with this activation.
     Elman(Activation),
     /// Long short-term memory: gates i, f, g, o.
     Lstm,
@@ -84,53 +85,56 @@ impl Width {
     }
 }
 
-/// One recurrent product with the gates that follow it: the part of a step that one dispatch can do.
+/// The part of a time step that one dispatch can do: one recurrent product and the gates that follow it.
 #[derive(Debug)]
 pub struct Phase {
     /// Name of the WGSL function, and of its file in `shaders/cells`.
     pub name: &'static str,
-    /// Text of that file.
+    /// The WGSL source text of that file.
     pub wgsl: &'static str,
-    /// Gates: the product gives this many numbers a unit.
+    /// Number of gates, which is how many sums the product gives for each unit.
     pub gates: usize,
-    /// Numbers a unit that pass from phase to phase or from step to step.
+    /// How many numbers for each unit pass from phase to phase, or from step to step.
     pub slots: usize,
     /// Whether x·Wᵀ is added (a projection has none).
     pub input: bool,
-    /// Whether the gates need the old h of the unit.
+    /// Whether the gates need the unit's h from before the step.
     pub hidden: bool,
-    /// Units that this phase computes.
+    /// Which width is the number of units that this phase computes.
     pub units: Width,
-    /// Length of the vector that it multiplies.
+    /// Which width is the length of the vector that this phase multiplies.
     pub source: Width,
-    /// Numbers a unit that training keeps, the gates first: columns of the reserve.
+    /// How many numbers for each unit training keeps in the reserve, the gates first.
     pub kept: usize,
-    /// Columns of the reserve that its derivative sees and leaves gradients in: its own, or all of its cell's gates.
+    /// How many columns of the reserve its derivative reads and leaves gradients in: its own, or those of all gates of
+    /// the cell.
     pub fields: usize,
-    /// Where the derivative leaves the gradients of the recurrent parts of the gates: (column, columns) among those.
+    /// Where the derivative leaves the gradients of the recurrent parts of the gates: pairs of first column and number
+    /// of columns.
     pub recurrent: &'static [(usize, usize)],
-    /// Whether the derivative needs the old h of the unit.
+    /// Whether the derivative needs the unit's h from before the step.
     pub hidden_backward: bool,
-    /// Whether the derivative takes and leaves a part of the gradient of h that passes by the product.
+    /// Whether the derivative takes the part of the gradient of h that does not come through the product with R, and
+    /// leaves such a part for the step before.
     pub carries_h: bool,
-    /// Numbers of c a unit whose gradient there is to carry.
+    /// How many numbers of c for each unit have a gradient that is carried from step to step.
     pub carried: usize,
     pub(crate) twin: PhaseTwin,
     pub(crate) backward: BackwardTwin,
 }
 
-/// A cell without a matrix R: its state is a linear recurrence s' = a⊙s + b, or R is a diagonal.
+/// A cell without a matrix R. Its state follows the linear recurrence s' = a⊙s + b, or its R is a diagonal.
 #[derive(Debug)]
 pub struct Scan {
     /// Name of the WGSL functions, and of their file in `shaders/cells`.
     pub name: &'static str,
-    /// Text of that file.
+    /// The WGSL source text of that file.
     pub wgsl: &'static str,
-    /// Gates.
+    /// Number of gates.
     pub gates: usize,
-    /// Whether the state is c, and h a function of it; else it is h itself.
+    /// Whether the state s is c, from which h is computed. Otherwise s is h itself.
     pub has_c: bool,
-    /// Whether R is a diagonal, so that steps can't be cut into parts; else there is none.
+    /// Whether R is a diagonal. Then the steps cannot be cut into parts that run side by side. Otherwise there is no R.
     pub diagonal: bool,
     pub(crate) twin: ScanTwin,
 }
@@ -171,14 +175,14 @@ pub(super) static IND_RNN_RELU: Scan = scan!(diagonal ind_rnn_relu = ind_rnn::In
 pub(super) static IND_RNN_TANH: Scan = scan!(diagonal ind_rnn_tanh = ind_rnn::IndRnnTanh);
 
 impl Scan {
-    /// Those of all cells that have one.
+    /// The scans of all cells that have one.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         Cell::ALL.into_iter().filter_map(Cell::scan)
     }
 }
 
 impl Phase {
-    /// The phases of all forms of all cells, each once or more.
+    /// The phases of all forms of all cells. A phase that several forms share occurs more than once.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         Form::all().flat_map(|form| form.phases())
     }
@@ -344,7 +348,7 @@ impl Cell {
         }
     }
 
-    /// G: the gates, rows of W and R per hidden unit.
+    /// G: the number of gates, which is how many rows W and R have for each hidden unit.
     pub const fn gates(self) -> usize {
         match self {
             Self::Elman(_) | Self::IndRnn(_) => 1,
@@ -376,7 +380,7 @@ impl Cell {
         }
     }
 
-    /// What a cell without a matrix R has instead of phases.
+    /// The scan by which a cell without a matrix R runs; `None` for cells that run in phases.
     pub fn scan(self) -> Option<&'static Scan> {
         match self {
             Self::MinGru => Some(&MIN_GRU),
@@ -400,7 +404,8 @@ impl Cell {
         matches!(self, Self::Elman(_) | Self::Lstm | Self::Gru(_) | Self::Slstm)
     }
 
-    /// The phases of a step of the usual form, none of a cell without R; `projected` matters to an LSTM only.
+    /// The phases of a time step in the usual form. Cells without a matrix R have none. `projected` matters only to an
+    /// LSTM.
     pub fn phases(self, projected: bool) -> &'static [Phase] {
         self.phases_of(projected, true)
     }

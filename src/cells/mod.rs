@@ -1,9 +1,8 @@
 //! The recurrent cells: their equations, and how each is cut into phases.
 //!
 //! Letters: x input, h hidden state, c cell state, y output; W input weights [G·H, I], R recurrent weights [G·H, H],
-//! b biases; σ the logistic function, ⊙ the element-wise product. A cell is a WGSL file in `shaders/cells` and the Rust
-//! file of the same name here, which mirrors it, each with the step forward and its derivative; [`Cell::phases`] lists
-//! them.
+//! b biases; σ the logistic function, ⊙ the element-wise product. A cell is a WGSL file in `shaders/cells`, and a Rust file
+//! of the same name here, which mirrors it. Each has the step forward and its derivative. [`Cell::phases`] lists them.
 
 mod activation;
 mod cell;

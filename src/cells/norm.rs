@@ -7,15 +7,15 @@
 use super::cell::{Cell, Reset};
 use super::options::Form;
 
-/// ε, as in PyTorch.
+/// The ε under the square root of a layer norm, 10⁻⁵ as in PyTorch.
 pub const EPSILON: f32 = 1e-5;
 
-/// What is normed together.
+/// Which sums of a cell a layer norm takes its statistics over.
 #[derive(Debug)]
 pub struct Norm {
-    /// The group of each gate: 0 or 1.
+    /// For each gate the group, 0 or 1, whose mean and variance it shares.
     pub groups: &'static [usize],
-    /// Whether h is a function of a normed c'.
+    /// Whether c' has a norm of its own before h is computed from it.
     pub has_c: bool,
 }
 
@@ -24,14 +24,14 @@ static LSTM: Norm = Norm { groups: &[0; 4], has_c: true };
 static GRU: Norm = Norm { groups: &[0, 0, 1], has_c: false };
 
 impl Norm {
-    /// Gates of a group, one for none.
+    /// Number of gates in a group; 1 for a group without gates, so that it can be divided by.
     pub fn count(&self, group: usize) -> usize {
         self.groups.iter().filter(|&&own| own == group).count().max(1)
     }
 }
 
 impl Form {
-    /// What is normed, where its products are.
+    /// The layer norm of this form; `None` if it has none.
     pub fn norm(&self) -> Option<&'static Norm> {
         match self.cell {
             _ if !self.options.layer_norm => None,

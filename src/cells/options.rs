@@ -7,15 +7,15 @@ use crate::error::{Error, Result};
 /// Bounds of an LSTM's c (cuDNN's cell clip).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CellClip {
-    /// Smallest c.
+    /// The smallest value that c may have.
     pub low: Coefficient,
-    /// Largest c.
+    /// The largest value that c may have.
     pub high: Coefficient,
-    /// Whether NaN stays NaN; else it becomes the smallest c.
+    /// Whether NaN stays NaN. Otherwise it becomes the smallest value.
     pub propagates_nan: bool,
 }
 
-/// A probability, by its bits: so that options can be compared.
+/// A probability. Two are equal if their bits are equal, so that configurations can be compared and hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Probability(u64);
 
@@ -25,7 +25,7 @@ impl Probability {
         Self(probability.to_bits())
     }
 
-    /// The number.
+    /// The number as it was given.
     pub const fn get(self) -> f64 {
         f64::from_bits(self.0)
     }
@@ -39,24 +39,24 @@ impl Probability {
     }
 }
 
-/// Variants of a cell: [`RnnConfig`](crate::RnnConfig) has a method for each.
+/// What makes a cell differ from its usual form. [`RnnConfig`](crate::RnnConfig) has a method for each field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// f of gates, g of the candidate and h of c. An Elman cell has its own.
+    /// The activations of the gates, of the candidate, and of c. An Elman cell has an activation of its own instead.
     pub activations: [Activation; 3],
-    /// Largest magnitude of what activations of gates are applied to.
+    /// Bound on the magnitude of the sums that the activations of gates are applied to.
     pub clip: Option<Coefficient>,
     /// Bounds of an LSTM's c.
     pub cell_clip: Option<CellClip>,
-    /// Whether an LSTM's f is 1 − i.
+    /// Whether an LSTM's forget gate is 1 − i.
     pub coupled: bool,
-    /// Whether an LSTM's gates see c.
+    /// Whether an LSTM's gates also see c.
     pub peepholes: bool,
-    /// Whether sums of gates and an LSTM's c are normed.
+    /// Whether a layer norm acts on the sums of the gates and on an LSTM's c.
     pub layer_norm: bool,
-    /// How likely a unit of h, and one of c, keeps its old value at a step of training.
+    /// Probabilities with which a unit of h, and one of c, keeps its old value at a step of training.
     pub zoneout: Option<[Probability; 2]>,
-    /// How likely R does not see a unit of h in a sequence of training.
+    /// Probability with which R does not see a unit of h in a sequence of training.
     pub recurrent_dropout: Option<Probability>,
 }
 
@@ -73,7 +73,7 @@ fn within(number: f32, low: f32, high: f32) -> f32 {
 }
 
 impl Options {
-    /// What textbooks have.
+    /// The options of the usual form: sigmoid, tanh, tanh, and everything else off.
     pub const USUAL: Self = Self {
         activations: [Activation::Sigmoid, Activation::Tanh, Activation::Tanh],
         clip: None,
@@ -85,13 +85,13 @@ impl Options {
         recurrent_dropout: None,
     };
 
-    /// A sum as it comes to a gate's activation.
+    /// A sum after [`clip`](Self::clip), as the activation of a gate sees it.
     #[inline(always)]
     pub fn clipped(&self, sum: f32) -> f32 {
         self.clip.map_or(sum, |clip| within(sum, -clip.get(), clip.get()))
     }
 
-    /// c as it is handed on.
+    /// c after [`cell_clip`](Self::cell_clip), as the next step sees it.
     #[inline(always)]
     pub fn clipped_cell(&self, c: f32) -> f32 {
         match self.cell_clip {
@@ -102,7 +102,7 @@ impl Options {
     }
 }
 
-/// A cell in the form that a layer has it.
+/// A cell with everything that determines its equations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Form {
     /// The cell.
@@ -114,7 +114,7 @@ pub struct Form {
 }
 
 impl Form {
-    /// The usual form.
+    /// The usual form of a cell.
     pub const fn new(cell: Cell, projected: bool) -> Self {
         Self { cell, projected, options: Options::USUAL }
     }
@@ -124,7 +124,7 @@ impl Form {
         Cell::ALL.into_iter().map(|cell| Self::new(cell, false)).chain([Self::new(Cell::Lstm, true)])
     }
 
-    /// Those, and others in which every option and activation occurs: what tests and benches go through.
+    /// Forms in which every cell, option and activation occurs. Tests and benches go through them.
     pub fn all() -> impl Iterator<Item = Self> {
         use Activation as A;
         let number = Coefficient::new;
@@ -184,19 +184,19 @@ impl Form {
         ])
     }
 
-    /// G.
+    /// G: the number of gates.
     pub const fn gates(&self) -> usize {
         self.cell.gates()
     }
 
-    /// The phases of a step.
+    /// The phases of a time step.
     pub fn phases(&self) -> &'static [Phase] {
         // Norms come before a cell's gates, and leave these as they are.
         let plain = Self { options: Options { layer_norm: false, ..self.options }, ..*self };
         self.cell.phases_of(self.projected, plain.is_usual())
     }
 
-    /// Whether it is as textbooks have it.
+    /// Whether the equations are those of the textbooks: all options that change them are off.
     pub fn is_usual(&self) -> bool {
         // What training draws changes no equation of the cell.
         let options = Options { zoneout: None, recurrent_dropout: None, ..self.options };
@@ -207,7 +207,7 @@ impl Form {
         own && options == Options::USUAL
     }
 
-    /// Whether training draws masks.
+    /// Whether training draws random masks for this form.
     pub const fn draws(&self) -> bool {
         self.options.zoneout.is_some() || self.options.recurrent_dropout.is_some()
     }
@@ -230,14 +230,14 @@ impl Form {
         usize::from(self.draws()) + usize::from(self.sees_unmasked())
     }
 
-    /// Whether its gradients are known: those of the usual forms, and of a clipped c.
+    /// Whether a backward pass exists for this form: for usual forms, and for those with a clipped c or layer norms.
     pub fn trains(&self) -> bool {
         // Norms are those of usual cells.
         let cell_clip = self.options.cell_clip.filter(|_| self.options.layer_norm);
         Self { options: Options { cell_clip, layer_norm: false, ..self.options }, ..*self }.is_usual()
     }
 
-    /// f, g and h: an Elman cell has one, which stands for all.
+    /// The activations of the gates, of the candidate, and of c. An Elman cell has one, which is given three times.
     pub const fn activations(&self) -> [Activation; 3] {
         match self.cell {
             Cell::Elman(activation) | Cell::IndRnn(activation) => [activation; 3],
@@ -245,7 +245,7 @@ impl Form {
         }
     }
 
-    /// Refuses what the cell has not.
+    /// Returns an error if the cell does not have one of the options, or if an option is out of range.
     pub fn check(&self) -> Result<()> {
         let Options { activations, clip, cell_clip, coupled, peepholes, layer_norm, .. } = self.options;
         self.check_draws()?;
@@ -315,7 +315,7 @@ impl Form {
         }
     }
 
-    /// What keeps it from being trained.
+    /// Returns an error if the form has no backward pass.
     pub fn check_training(&self) -> Result<()> {
         if self.trains() {
             return Ok(());

@@ -12,13 +12,13 @@ use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::LazyLock;
 
-/// All adapters, the best first.
+/// Lists all adapters, the best first.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn adapters() -> Vec<AdapterReport> {
     block_on(adapters_async())
 }
 
-/// The same as a future.
+/// The asynchronous form of [`adapters`].
 pub async fn adapters_async() -> Vec<AdapterReport> {
     if may_wait() { list().await } else { elsewhere(list).await }
 }
@@ -33,7 +33,11 @@ pub(crate) fn named() -> Option<String> {
 }
 
 /// Why there may be none.
-const NONE: &str = "there is none (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)";
+const NONE: &str = if cfg!(any(feature = "dx12", feature = "metal", feature = "vulkan", target_arch = "wasm32")) {
+    "there is none (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)"
+} else {
+    "wgrnn was built without a driver: enable its feature vulkan, metal or dx12"
+};
 
 /// That there is no adapter at all.
 pub(crate) fn none_found() -> Error {

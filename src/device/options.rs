@@ -6,28 +6,31 @@ use super::trials::Autotune;
 /// How to choose and use an adapter. Where a choice is left open the environment decides, then the adapter's class.
 #[derive(Clone, Debug, Default)]
 pub struct GpuOptions {
-    /// Part of the adapter's name, in any case; else `WGPU_ADAPTER_NAME`.
+    /// Part of the adapter's name, in upper or lower case. `None`: the environment variable `WGPU_ADAPTER_NAME`, if
+    /// set.
     pub adapter: Option<String>,
-    /// Place in the list of [`adapters`](crate::adapters); then names do not matter.
+    /// Place in the list of [`adapters`](crate::adapters). If given, names do not matter.
     pub index: Option<usize>,
-    /// Use nothing beyond WebGPU's default limits and features: what runs then runs in every browser.
+    /// Use nothing beyond WebGPU's default limits and features. What runs then runs in every browser.
     pub portable: bool,
-    /// Compile shaders with wgpu's bounds checks. Plans prove their bounds, so this finds faults of drivers only.
+    /// Compile shaders with wgpu's bounds checks. Plans are checked before they run, so this only helps to find faults
+    /// of drivers.
     pub checked: bool,
-    /// Multiply layers of [`Precision::Half`](crate::Precision::Half) by the adapter's units for small matrices (tensor cores),
-    /// where Vulkan lists them, in inference, with 16 rows and more: T·N of the input part, N of a step. They are first compared
-    /// with their CPU twins on this adapter; [`Device::note`](crate::Device::note) says where that failed and they are not used.
-    /// wgpu calls this feature experimental. Also where the environment variable `WGRNN_COOPERATIVE` is set, and not to 0.
+    /// Multiply layers of [`Precision::Half`](crate::Precision::Half) by the adapter's units for small matrices (tensor
+    /// cores). This needs Vulkan, inference, and products of at least 16 rows (T·N rows of the input part, N rows of a
+    /// step). When the device is opened, the kernels are compared with their CPU twins on this adapter. If they differ
+    /// they are not used, and [`Device::note`](crate::Device::note) says so. wgpu calls this feature experimental. The
+    /// environment variable `WGRNN_COOPERATIVE`, if set and not 0, does the same.
     ///
-    /// Inputs and states go in as sums of two halves, of which 2⁻²² of them is left out, or 2⁻²⁵; those beyond ±65,504 count as
-    /// that. How many rows a product has decides how it is made: chunks of a stream give the numbers of one long call within
-    /// rounding, not the same bits.
+    /// Inputs and states enter the products as sums of two halves, which leaves out at most 2⁻²² of each of them, or
+    /// 2⁻²⁵. Those beyond ±65,504 are clamped. The number of rows of a product decides how it is computed, so chunks of
+    /// a stream equal one long call within rounding, not bit by bit.
     pub cooperative_matrices: bool,
-    /// Take tiles and schedules from the table's row for this class of adapter: results are right with each, only the speed
-    /// differs. None: the adapter's own class.
+    /// Choose tiles and schedules as for this class of adapter. Results are correct with each class; only the speed
+    /// differs. `None`: the adapter's own class.
     pub class: Option<Class>,
-    /// Measure which tiles are fastest on this adapter, once, instead of taking those for its class. None: only where the
-    /// environment variable `WGRNN_AUTOTUNE` is set, and not to 0.
+    /// Measure which tiles are fastest on this adapter, instead of taking those for its class. `None`: only if the
+    /// environment variable `WGRNN_AUTOTUNE` is set and not 0.
     pub autotune: Option<Autotune>,
 }
 

@@ -4,59 +4,59 @@
 macro_rules! for_each_kernel {
     ($then:ident) => {
         $then! {
-            /// Batched matrix product of strided A and packed B, with bias.
+            /// Product of matrices: strided A times packed B, plus a bias, for a batch of them.
             Gemm gemm
-            /// A matrix with its bias into the layout that products read.
+            /// Copies a matrix and its bias into the layout that products read.
             Pack pack
-            /// Rows of a table by index.
+            /// Copies rows of a table, by index or in order.
             Gather gather
-            /// A function of each element.
+            /// Applies a function to each element.
             Apply apply
-            /// The column of each row's largest element.
+            /// Finds the column of each row's largest element.
             Argmax argmax
-            /// A linear recurrence over many steps.
+            /// Many time steps of a cell without a matrix R.
             Scan scan
-            /// The same backwards.
+            /// Many time steps of a cell without a matrix R, backwards.
             ScanBackward scan_backward
-            /// One time step with layer norms, after its product.
+            /// One time step of a cell with layer norms, after its product with R.
             NormStep norm_step
-            /// The same backwards.
+            /// One time step of a cell with layer norms, backwards.
             NormStepBackward norm_step_backward
-            /// One phase of one time step.
+            /// One phase of one time step: product with R, and gates.
             Step step
-            /// Many time steps at once.
+            /// Many time steps; a workgroup keeps the state of its sequences.
             Sequence sequence
-            /// Gradient of a matrix: rows times rows, summed over them.
+            /// Gradient of a matrix: outer products of rows, summed over all rows.
             Outer outer
-            /// One phase of one time step backwards.
+            /// One phase of one time step, backwards.
             StepBackward step_backward
-            /// Many time steps backwards.
+            /// Many time steps, backwards.
             SequenceBackward sequence_backward
-            /// Numbers dropped at random.
+            /// Sets numbers to 0 at random and scales the others.
             Dropout dropout
-            /// Masks of zoneout and recurrent dropout.
+            /// Draws the masks of zoneout and of recurrent dropout.
             Masks masks
-            /// Lists of rows with equal indices.
+            /// Finds rows with equal indices, for `ScatterAdd`.
             Links links
-            /// Rows added to those of a table by index.
+            /// Adds rows to the rows of a table, by index.
             ScatterAdd scatter_add
-            /// Sums and counts.
+            /// Sums numbers, squares, or counts of valid targets.
             Reduce reduce
             /// Softmax cross-entropy and its gradient.
             CrossEntropy cross_entropy
             /// Squared error or binary cross-entropy, and its gradient.
             ElementLoss element_loss
-            /// Whether a step of training is taken.
+            /// Decides whether a step of training is taken, and how gradients are scaled.
             Guard guard
             /// Gradient descent with momentum.
             Sgd sgd
-            /// Adam and AdamW.
+            /// The optimisers Adam and AdamW.
             Adam adam
-            /// Many time steps at once, on many workgroups that hand values on.
+            /// Many time steps, spread over many workgroups that hand values on to each other.
             Grid grid
-            /// A step of each of some layers, each a step behind the one below.
+            /// One time step of each of several layers, each a step behind the one below.
             Wave wave
-            /// What follows a [`Kernel::Grid`]: its last states, or its work once more.
+            /// Follows a [`Kernel::Grid`]: takes its last states, or has `Sequence` do its work again.
             Settle settle
         }
     };
@@ -65,19 +65,19 @@ macro_rules! for_each_kernel {
 /// How a kernel uses a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Reads it.
+    /// Only reads it.
     Read,
-    /// Reads a packed matrix: from a texture in variants that say so.
+    /// Reads a packed matrix, from a texture in variants that do so.
     Matrix,
-    /// Reads rows that are multiplied: through a window of a uniform buffer in variants that say so.
+    /// Reads the rows of a product, through a window of a uniform buffer in variants that do so.
     Rows,
-    /// Writes it, and may read it.
+    /// Writes it, and may read it too.
     Write,
 }
 
 macro_rules! list {
     ($($(#[$doc:meta])* $kernel:ident $name:ident)*) => {
-        /// The kernels.
+        /// The kernels. Each is a shader in `shaders/` with a twin in `src/cpu/`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Kernel {
             $($(#[$doc])* $kernel,)*

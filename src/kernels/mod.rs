@@ -1,5 +1,5 @@
-//! The kernel table: one name for a shader in `shaders/`, its twin in `src/cpu/`, its row here, and by the rows its
-//! parity test and its bench. A missing file does not compile.
+//! The table of kernels. A kernel has one name: that of its shader in `shaders/`, of its twin in `src/cpu/` and of its row
+//! here. Parity tests and benchmarks come from the rows. If a file is missing, the crate does not compile.
 
 mod adam;
 mod apply;

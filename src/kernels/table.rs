@@ -8,15 +8,15 @@ use super::variant::Variant;
 /// The largest number in a part of a buffer of indices, given its binding, first word and count.
 pub(crate) type Maxima<'a> = &'a dyn Fn(usize, u64, u64) -> u64;
 
-/// One row of the table.
+/// One row of the table of kernels.
 pub struct Row {
-    /// The name, of the shader and the twin too.
+    /// The kernel's name, which is also that of its shader and of its twin.
     pub name: &'static str,
-    /// The shader's template.
+    /// The template of the shader.
     pub wgsl: &'static str,
-    /// Bindings in order: name in WGSL, access.
+    /// The bindings in order: their names in WGSL, and how the kernel uses them.
     pub bindings: &'static [(&'static str, Access)],
-    /// Names of the parameters, a word each.
+    /// The names of the parameters, each of which is one 32-bit word.
     pub params: &'static [&'static str],
     /// Whether it has register tiles of its own; else a lane takes an element.
     pub(crate) is_tiled: bool,

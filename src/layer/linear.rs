@@ -10,7 +10,7 @@ use crate::plan::PlanBuilder;
 use crate::storage::Storage;
 use ndarray::{ArrayView1, ArrayView2};
 
-/// y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it.
+/// A dense layer y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it.
 pub struct Linear {
     pub(crate) device: Device,
     pub(crate) packed: PackedMatrices,
@@ -29,7 +29,7 @@ pub(crate) struct LinearTraining {
 }
 
 impl Linear {
-    /// Copies the weights to the device.
+    /// Makes a layer with fixed weights, which are copied to the device.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and what allocating memory may give.
@@ -45,7 +45,7 @@ impl Linear {
         Ok(linear)
     }
 
-    /// The same, whose weights training may change: `weight` and `bias` among its [`Parameters`].
+    /// Makes a layer that can be trained. Its [`Parameters`] are `weight` and, if there is a bias, `bias`.
     ///
     /// # Errors
     /// As [`Linear::new`].
@@ -56,7 +56,8 @@ impl Linear {
         Self::of_parameters(parameters, weight.dim(), bias.is_some())
     }
 
-    /// A layer without a bias over the table of an embedding, [symbols, features]: features to a score for each symbol.
+    /// Makes a layer whose W is the table of an embedding, [symbols, features], without a bias: it turns features into
+    /// a score for each symbol.
     ///
     /// # Errors
     /// What allocating memory may give.
@@ -90,12 +91,12 @@ impl Linear {
         Ok(Self { device: device.clone(), packed, inputs, outputs, training: None })
     }
 
-    /// Its trainable weights; none where it was made by [`Linear::new`].
+    /// Its trainable weights; `None` for a layer with fixed weights.
     pub fn parameters(&self) -> Option<&Parameters> {
         self.training.as_ref().map(|training| &training.parameters)
     }
 
-    /// Takes over what was written into its [`Parameters`]; nothing where it has none.
+    /// Takes over what was written into its [`Parameters`]. Does nothing for a layer with fixed weights.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the driver fails.

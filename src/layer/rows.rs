@@ -14,16 +14,17 @@ use crate::storage::Storage;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
-/// Valid steps of each sequence of a batch.
+/// How many steps of each sequence of a batch are valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Lengths {
-    /// All of them: T.
+    /// All T steps of every sequence.
     #[default]
     Full,
-    /// These, from 1 to T each. They are part of a plan: another list is another plan, and no dispatch is made in vain.
+    /// This many, from 1 to T for each sequence. They are part of a plan: another list makes another plan, and no work
+    /// is done for steps beyond a length.
     Fixed(Vec<usize>),
-    /// Those written last before each run. The plan is made for the longest that may come, so that training on batches
-    /// of many lengths replays one plan.
+    /// The lengths that were written last before a run. The plan is made for the longest that may come, so training on
+    /// batches of many lengths runs one plan.
     PerRun(BatchLengths),
 }
 
@@ -34,7 +35,7 @@ impl From<Option<Vec<usize>>> for Lengths {
 }
 
 impl Lengths {
-    /// As a list, as they are now; none for full sequences.
+    /// The lengths as a list, as they are now; `None` for full sequences.
     pub fn list(&self) -> Option<Vec<usize>> {
         match self {
             Self::Full => None,
@@ -45,7 +46,7 @@ impl Lengths {
 }
 
 /// Lengths on a device, to be written between runs of a plan: see [`Rnn::batch_lengths`](crate::Rnn::batch_lengths).
-/// Clones are handles of the same lengths.
+/// Clones are handles of the same memory.
 #[derive(Clone)]
 pub struct BatchLengths(Arc<OnDevice>);
 
@@ -69,7 +70,7 @@ impl BatchLengths {
         Ok(Self(Arc::new(OnDevice { device: device.clone(), config: config.clone(), steps, lengths, rows })))
     }
 
-    /// The lengths of the sequences of the next runs.
+    /// Writes the lengths for the runs that follow.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where there are not as many as sequences, [`Value`](Error::Value) where one is not from 1

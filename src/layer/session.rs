@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 use ndarray::{ArrayD, ArrayView3};
 use std::sync::Arc;
 
-/// The shape of a session, and how it calls its layer.
+/// The shape of a session, and how its layer is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionOptions {
     /// T: time steps.
@@ -23,7 +23,7 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// Full sequences, the state carried from run to run.
+    /// Full sequences, with the state carried from run to run.
     pub fn new(steps: usize, batch: usize) -> Self {
         Self { steps, batch, call: RnnCall { carry: true, ..RnnCall::default() } }
     }
@@ -69,7 +69,7 @@ impl Session {
         Self::with_tensors(rnn, options, input, output, state)
     }
 
-    /// Over tensors and a state of the caller's.
+    /// Makes a session that works on tensors and a state of the caller.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where they don't fit, [`OtherDevice`](Error::OtherDevice), and what
@@ -92,7 +92,7 @@ impl Session {
         Ok(Self { options, input, output, state, program })
     }
 
-    /// Shape and call.
+    /// The shape and the call.
     pub fn options(&self) -> &SessionOptions {
         &self.options
     }
@@ -107,7 +107,7 @@ impl Session {
         &self.output
     }
 
-    /// The state: read before a run where the call carries it, final after.
+    /// The state. A run reads it if the call carries it, and leaves the final state there.
     pub fn state(&self) -> &DeviceState {
         &self.state
     }
@@ -117,7 +117,7 @@ impl Session {
         self.program.plan()
     }
 
-    /// Runs once; on a GPU the work is submitted, and a read waits for it.
+    /// Runs once. On a GPU the work is submitted; reading a tensor waits for it.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
@@ -133,7 +133,7 @@ impl Session {
         self.program.profile()
     }
 
-    /// Records one run into an encoder of the caller's.
+    /// Records one run into a command encoder of the caller.
     ///
     /// # Errors
     /// As [`Program::encode`].
@@ -142,10 +142,10 @@ impl Session {
     }
 }
 
-/// A stream of sequences: the state stays on the device from call to call, each of any length. The outputs are those of
-/// one long call, equal bit by bit: sums run in one order for any T. (Within rounding only where that
-/// is a matter of T: with [`cooperative_matrices`](crate::GpuOptions::cooperative_matrices), and of cells without R on adapters
-/// that take their steps in parts.)
+/// A stream of sequences whose state stays on the device from call to call. Each call may have any number of steps. The
+/// outputs are those of one long call, equal bit by bit, because sums run in one order for any T. There are two
+/// exceptions, which are equal within rounding: [`cooperative_matrices`](crate::GpuOptions::cooperative_matrices), and
+/// cells without R on adapters that cut their steps into parts.
 pub struct Stream<'a> {
     rnn: &'a Rnn,
     batch: usize,
@@ -162,7 +162,7 @@ impl<'a> Stream<'a> {
         Ok(Self { rnn, batch, state: rnn.device_state(batch)?, sessions: Vec::new() })
     }
 
-    /// The next steps: [T, N, I] or [N, T, I] gives [T, N, H] or [N, T, H].
+    /// Runs the next steps: [T, N, I] or [N, T, I] gives [T, N, D·S·H] or [N, T, D·S·H] with D = 1.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where `x` does not fit the layer and the batch, [`Gpu`](Error::Gpu).
@@ -170,7 +170,7 @@ impl<'a> Stream<'a> {
         block_on(self.push_async(x))
     }
 
-    /// The same as a future. One that is dropped before its end may have moved the state on.
+    /// The asynchronous form of [`Stream::push`]. A future that is dropped before its end may have moved the state on.
     ///
     /// # Errors
     /// As [`Stream::push`].
@@ -200,7 +200,7 @@ impl<'a> Stream<'a> {
         Ok(y)
     }
 
-    /// The state on the device: to read, to set, or to reset between sequences.
+    /// The state on the device, which can be read, set, and reset between sequences.
     pub fn state(&self) -> &DeviceState {
         &self.state
     }

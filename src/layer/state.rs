@@ -9,18 +9,19 @@ use crate::storage::Storage;
 use crate::tensor::elements;
 use ndarray::{Array3, ArrayView3, Axis, s};
 
-/// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse; with S heads [L·D·S, N, ·], a
-/// direction's heads together.
+/// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse. With S heads it is
+/// [L·D·S, N, ·], where the heads of a direction lie together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// h: [L·D, N, H], or P with a projection.
+    /// The hidden state h: [L·D, N, H], or P in place of H with a projection.
     pub h: Array3<f32>,
-    /// c: [L·D, N, H]; an LSTM, an SRU and a QRNN have it. An sLSTM has [L·D, N, 3·H]: c, n and m.
+    /// The cell state c: [L·D, N, H] of an LSTM, an SRU or a QRNN. An sLSTM has [L·D, N, 3·H]: c, n and m side by side.
+    /// Other cells have none.
     pub c: Option<Array3<f32>>,
 }
 
 impl State {
-    /// Zeros, as a sequence without an initial state begins.
+    /// A state of zeros, from which sequences without an initial state start.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for a configuration that can't be, a batch of 0, or a state of 2³² numbers or more,
@@ -96,7 +97,7 @@ impl DeviceState {
         (h as u64, c as u64)
     }
 
-    /// Copies a state of the host's here.
+    /// Copies a state from the host to the device.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where it is not one of this configuration and batch.
@@ -115,7 +116,7 @@ impl DeviceState {
         storage.write(&self.device, bytemuck::cast_slice(array.as_slice().unwrap_or_default()))
     }
 
-    /// Zeros.
+    /// Sets the state to zeros.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost, [`OutOfMemory`](Error::OutOfMemory).
@@ -123,7 +124,7 @@ impl DeviceState {
         self.write(&State::zeros(&self.config, self.batch)?)
     }
 
-    /// Copies it to the host.
+    /// Copies the state to the host.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost.
@@ -131,7 +132,7 @@ impl DeviceState {
         crate::device::block_on(self.read_async())
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`DeviceState::read`].
     ///
     /// # Errors
     /// As [`DeviceState::read`].

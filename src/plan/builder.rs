@@ -44,7 +44,7 @@ pub struct PlanBuilder {
 }
 
 impl PlanBuilder {
-    /// An empty plan for a device.
+    /// Starts an empty plan for a device.
     pub fn new(device: &Device) -> Self {
         Self {
             id: PlanId::new(),
@@ -56,7 +56,7 @@ impl PlanBuilder {
         }
     }
 
-    /// A tensor to read or write.
+    /// Makes a tensor a value of the plan, to be read or written.
     ///
     /// # Errors
     /// [`OtherDevice`](Error::OtherDevice).
@@ -203,7 +203,7 @@ impl PlanBuilder {
         &self.draft.plan
     }
 
-    /// Makes it ready to run.
+    /// Checks the plan and makes a program of it that is ready to run.
     ///
     /// # Errors
     /// [`Plan`](Error::Plan) where a buffer is written that is also read, [`Limit`](Error::Limit) where the adapter allows

@@ -16,8 +16,8 @@ impl PlanId {
     }
 }
 
-/// An array inside of a plan: a part of one of its buffers. It can be used only with the [`PlanBuilder`](super::PlanBuilder) or
-/// [`Tape`](crate::Tape) that made it: others answer [`OtherPlan`](Error::OtherPlan).
+/// An array inside of a plan, which is part of one of its buffers. It can be used only with the [`PlanBuilder`](crate::PlanBuilder) or
+/// [`Tape`](crate::Tape) that made it; others return [`OtherPlan`](Error::OtherPlan).
 #[derive(Clone, Debug)]
 pub struct Value {
     pub(crate) plan: PlanId,
@@ -38,7 +38,7 @@ impl Value {
         self.shape.iter().product()
     }
 
-    /// The part with this index along the first axis.
+    /// The part at this index of the first axis.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where the axis is shorter.

@@ -18,50 +18,52 @@ use rand_mt::Mt;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-/// What a model reads.
+/// What a [`Model`] reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Input {
-    /// Symbols, [T, N] or [N, T]: a table has a vector for each.
+    /// Symbols, [T, N] or [N, T]. A trainable table has a vector for each.
     Tokens {
-        /// How many there are.
+        /// The number of symbols.
         symbols: usize,
-        /// Standard deviation of the table's numbers at first, uniformly distributed.
+        /// The standard deviation of the table's initial numbers, which are uniformly distributed.
         deviation: f32,
     },
     /// Vectors of the recurrent layers' input size, [T, N, I] or [N, T, I].
     Features,
 }
 
-/// What a [`Model`] is made of.
+/// The parts of a [`Model`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// What it reads.
+    /// What the model reads.
     pub input: Input,
-    /// The recurrent layers; their input size is also that of the embedding's vectors.
+    /// The recurrent layers. Their input size is also the length of the embedding's vectors.
     pub rnn: RnnConfig,
-    /// Scores that a dense layer makes of each output, with a bias; none: the recurrent output itself.
+    /// The number of scores that a dense layer with a bias makes of each output. `None`: no dense layer, so that the
+    /// recurrent output itself is given.
     pub outputs: Option<usize>,
-    /// Whether the dense layer's weight is the embedding's table, without a bias: as many outputs as symbols, and as many
-    /// recurrent outputs as features.
+    /// Whether the dense layer's weight is the embedding's table, without a bias. Then there are as many outputs as
+    /// symbols, and as many recurrent outputs as features.
     pub tied: bool,
-    /// Dropout on what the recurrent layers read and on what they give.
+    /// Probability of dropout on what the recurrent layers read and on what they give.
     pub dropout: f64,
 }
 
 impl ModelConfig {
-    /// Tokens in, a score for each symbol out.
+    /// A model that reads symbols and gives a score for each symbol.
     pub const fn language(symbols: usize, rnn: RnnConfig) -> Self {
         let input = Input::Tokens { symbols, deviation: 1.0 };
         Self { input, rnn, outputs: Some(symbols), tied: false, dropout: 0.0 }
     }
 
-    /// Vectors in, `outputs` numbers out.
+    /// A model that reads vectors and gives `outputs` numbers.
     pub const fn features(rnn: RnnConfig, outputs: usize) -> Self {
         Self { input: Input::Features, rnn, outputs: Some(outputs), tied: false, dropout: 0.0 }
     }
 }
 
-/// Embedding, recurrent layers and head, with weights that can be trained, for the four shapes of problem:
+/// Embedding, recurrent layers and dense layer (the head), with weights that can be trained. It covers four shapes of
+/// problems:
 ///
 /// | shape | how |
 /// | --- | --- |
@@ -82,7 +84,7 @@ const EMBEDDING_SEED: u32 = 0x656d_6265;
 const HEAD_SEED: u32 = 0x6865_6164;
 
 impl Model {
-    /// A new model: recurrent layers begin as PyTorch's do, the head uniform over ±1/√inputs.
+    /// Makes a model with initial weights: the recurrent layers as in PyTorch, the head uniform over ±1/√inputs.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for a configuration that can't be, and what allocating memory may give.
@@ -135,7 +137,7 @@ impl Model {
         &self.rnn
     }
 
-    /// The embedding, where tokens are read.
+    /// The embedding, if symbols are read.
     pub fn embedding(&self) -> Option<&Embedding> {
         self.embedding.as_ref()
     }
@@ -145,7 +147,7 @@ impl Model {
         self.head.as_ref()
     }
 
-    /// A state for `batch` sequences, zeros.
+    /// Makes a state of zeros for `batch` sequences.
     ///
     /// # Errors
     /// As [`Rnn::device_state`].
@@ -153,7 +155,7 @@ impl Model {
         self.rnn.device_state(batch)
     }
 
-    /// Scores [..., outputs] for tokens or vectors, from and to a state.
+    /// Writes the forward pass on a tape: scores [..., outputs] for symbols or vectors, from and to a state.
     ///
     /// # Errors
     /// As [`Tape::rnn`], and [`Value`](Error::Value) for tokens where vectors are read or the other way around.
@@ -168,8 +170,8 @@ impl Model {
         self.head.as_ref().map_or(Ok(y.clone()), |head| tape.linear(head, &y))
     }
 
-    /// One-to-many: `steps` outputs [steps, N, outputs], each of which is what the next step reads; the first one reads
-    /// `x` [N, I]. Gradients flow back through what was read.
+    /// Writes `steps` steps on a tape in which each output is what the next step reads: one-to-many. The first step
+    /// reads `x` [N, I]. Gives all outputs, [steps, N, outputs]. Gradients flow back through what was read.
     ///
     /// # Errors
     /// [`Value`](Error::Value) unless vectors are read and outputs are as long as inputs, and for no step; as [`Tape::rnn`].
@@ -200,7 +202,7 @@ impl Model {
         Ok(all)
     }
 
-    /// Its parameters with their names: `embedding.`, `rnn.`, `head.`.
+    /// Its parameters with their names in files: `embedding.`, `rnn.`, `head.`.
     pub fn parameters(&self) -> Vec<(&'static str, &Parameters)> {
         let mut all = Vec::new();
         all.extend(self.embedding.as_ref().map(|embedding| ("embedding.", embedding.parameters())));
@@ -211,7 +213,7 @@ impl Model {
         all
     }
 
-    /// Names its parameters in a trainer's checkpoints, each name after `prefix`.
+    /// Gives its parameters names in a trainer's checkpoints, each after `prefix`.
     ///
     /// # Errors
     /// As [`Trainer::name`].
@@ -221,9 +223,10 @@ impl Model {
             .try_for_each(|(name, parameters)| trainer.name(&format!("{prefix}{name}"), parameters))
     }
 
-    /// Reads its weights from a safetensors file, such as a checkpoint, whose names begin with `prefix`. Other tensors under
-    /// the prefix are an error, but for what a checkpoint has for training: [`Model::load_partial`] leaves them out. So is a
-    /// file that says that its recurrent layers are of another cell. All is looked at before the first weight is changed.
+    /// Reads its weights from a safetensors file, such as a checkpoint, in which names begin with `prefix`. Other
+    /// tensors under the prefix are an error, except for what a checkpoint holds for training; [`Model::load_partial`]
+    /// leaves them out. A file whose recurrent layers are of another cell is an error too. Everything is checked before
+    /// the first weight is changed.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or one of another format,
@@ -233,7 +236,7 @@ impl Model {
         self.load_safetensors(&read_file(path.as_ref())?, prefix).map_err(of_file(path.as_ref()))
     }
 
-    /// The same from bytes.
+    /// As [`Model::load`], from the bytes of a file.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -241,7 +244,8 @@ impl Model {
         self.extract(bytes, prefix, Extent::Whole).map(|_| ())
     }
 
-    /// Reads its weights where a file has more under the prefix; gives the names of the tensors that were left out.
+    /// Reads its weights from a file that has more tensors under the prefix, and gives the names of those that were
+    /// left out.
     ///
     /// # Errors
     /// As [`Model::load`], but for tensors that are left over.
@@ -249,7 +253,7 @@ impl Model {
         self.load_safetensors_partial(&read_file(path.as_ref())?, prefix).map_err(of_file(path.as_ref()))
     }
 
-    /// The same from bytes.
+    /// As [`Model::load_partial`], from the bytes of a file.
     ///
     /// # Errors
     /// As [`Model::load_partial`].
@@ -301,7 +305,8 @@ impl Model {
         Ok(left)
     }
 
-    /// Writes its weights to a safetensors file, beside it first and then in its place; a note says what cell they are of.
+    /// Writes its weights to a safetensors file, beside it first and then in its place. A note in the file says which
+    /// cell they belong to.
     ///
     /// # Errors
     /// [`File`](Error::File), [`NotFinite`](Error::NotFinite) for weights that could not be loaded again,
@@ -310,7 +315,7 @@ impl Model {
         replace(path.as_ref(), &block_on(self.to_safetensors_async(prefix))?)
     }
 
-    /// What [`Model::save`] writes, as bytes.
+    /// The bytes that [`Model::save`] writes to a file.
     ///
     /// # Errors
     /// As [`Model::save`], but for files.
@@ -329,7 +334,7 @@ impl Model {
     }
 }
 
-/// Class targets on a device, looked at before they go there.
+/// Class targets on a device, which are checked before they are copied there.
 #[derive(Clone, Debug)]
 pub struct Targets {
     tensor: Tensor<u32>,
@@ -337,7 +342,7 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Memory for targets of this shape, each less than `classes` or [`IGNORED`]; zeros at first.
+    /// Makes memory for targets of this shape, each less than `classes` or [`IGNORED`]. They are zeros at first.
     ///
     /// # Errors
     /// As [`Tensor::zeros`].
@@ -350,7 +355,7 @@ impl Targets {
         &self.tensor
     }
 
-    /// Copies targets to the device.
+    /// Checks targets and copies them to the device.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where one is no class, or all are ignored, [`Shape`](Error::Shape).

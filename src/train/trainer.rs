@@ -16,33 +16,33 @@ use crate::tensor::Tensor;
 /// How a model is trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainerOptions {
-    /// How gradients change weights.
+    /// The optimiser.
     pub optimizer: Optimizer,
-    /// How fast.
+    /// The learning rate of each step.
     pub learning_rate: LearningRate,
-    /// What is done to large gradients.
+    /// How gradients that are too large are clipped.
     pub clip: Clip,
-    /// For dropout, between layers and recurrent, and for zoneout.
+    /// The seed of dropout, on the tape and between layers, of recurrent dropout and of zoneout.
     pub seed: u32,
 }
 
 impl TrainerOptions {
-    /// A learning rate of 0.001, nothing clipped, seed 0.
+    /// A learning rate of 0.001, no clipping, seed 0.
     pub const fn new(optimizer: Optimizer) -> Self {
         Self { optimizer, learning_rate: LearningRate::Constant(1e-3), clip: Clip::None, seed: 0 }
     }
 }
 
-/// How training goes.
+/// How training goes, as [`Trainer::progress`] reports it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// Steps taken in all.
+    /// The number of steps taken so far.
     pub steps: u32,
     /// The loss of the last step.
     pub last_loss: f32,
-    /// The mean loss of the steps since it was last asked for.
+    /// The mean loss of the steps since the last report.
     pub mean_loss: f32,
-    /// The norm of all gradients in the last step, before clipping.
+    /// The norm of all gradients together in the last step, before clipping.
     pub gradient_norm: f32,
 }
 
@@ -65,8 +65,8 @@ pub(super) const STATUS: usize = 6;
 /// The number of the last step that there can be.
 pub(super) const LAST_STEP: u32 = u32::MAX - 1;
 
-/// A model's forward and backward pass and its optimiser as one program on the device. A step comes back to the host only
-/// when [`Trainer::progress`] asks how it went; nothing is allocated after the first.
+/// A model's forward pass, backward pass and optimiser as one program on the device. Nothing comes back to the host
+/// until [`Trainer::progress`] asks for it, and nothing is allocated after the first step.
 pub struct Trainer {
     pub(super) device: Device,
     pub(super) options: TrainerOptions,
@@ -81,9 +81,10 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Adds backward pass and optimiser to a tape with at least one loss or gradient, and makes the program. Every block
-    /// of trainable parameters on it is trained, unless it was frozen by [`Tape::freeze`]; they are named `0.`, `1.` and so
-    /// on in checkpoints, frozen ones too, in the order of their first use: [`Trainer::name`] gives them better names.
+    /// Adds the backward pass and the optimiser to a tape with at least one loss or gradient, and makes a program of
+    /// it. Every block of trainable parameters on the tape is trained, unless it was frozen by [`Tape::freeze`]. In
+    /// checkpoints the blocks, frozen ones too, are named `0.`, `1.` and so on in the order of their first use;
+    /// [`Trainer::name`] gives them better names.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where the tape is for evaluation or has nothing to train, where a block gets no gradient from
@@ -129,7 +130,7 @@ impl Trainer {
         Ok(Self { device, options, trained, states: Vec::new(), refresh, program, hyper, status, step: 0 })
     }
 
-    /// Names a layer's parameters in checkpoints: `name` stands before the name of each array.
+    /// Names a layer's parameters in checkpoints. `name` stands before the name of each array.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where they are not trained here, the name is another one's, or it begins with `optimizer.` or
@@ -148,8 +149,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// A state that is carried from step to step, to be kept in checkpoints too. Each needs a name of its own: with two of
-    /// one name there is no checkpoint.
+    /// Keeps a state that is carried from step to step in checkpoints too. Each state needs a name of its own; a
+    /// checkpoint with two states of one name is refused.
     pub fn keep_state(&mut self, name: &str, state: &DeviceState) {
         // The same once more is no second one.
         if !self.states.iter().any(|(known, kept)| known == name && kept.h.is(&state.h)) {
@@ -157,7 +158,7 @@ impl Trainer {
         }
     }
 
-    /// One step on what the inputs hold now: loss, gradients, weights. On a GPU the work is submitted.
+    /// Takes one step on what the inputs hold now: loss, gradients, weights. On a GPU the work is submitted.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where wgpu or the driver complain, [`Value`](Error::Value) after 2³² − 2 steps. A loss, a gradient
@@ -183,12 +184,12 @@ impl Trainer {
         Ok(())
     }
 
-    /// Steps asked for so far.
+    /// The number of steps that were asked for so far.
     pub fn steps(&self) -> u32 {
         self.step
     }
 
-    /// How training goes: waits for the last step.
+    /// Waits for the last step, and reports how training goes.
     ///
     /// # Errors
     /// [`Diverged`](Error::Diverged) with the first step whose loss, gradients or new weights were not finite: the weights are
@@ -197,7 +198,7 @@ impl Trainer {
         block_on(self.progress_async())
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Trainer::progress`].
     ///
     /// # Errors
     /// As [`Trainer::progress`].
@@ -219,7 +220,7 @@ impl Trainer {
         })
     }
 
-    /// Another learning rate from the next step on.
+    /// Sets another learning rate from the next step on.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where it is not finite or negative.
@@ -239,7 +240,7 @@ impl Trainer {
         &self.options
     }
 
-    /// Takes over what was written into the layers' parameters from outside.
+    /// Takes over what was written into the layers' parameters from outside of the trainer.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu).
