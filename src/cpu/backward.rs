@@ -7,7 +7,7 @@ use super::rows::SharedRows;
 use super::scratch::BackwardWorkspace;
 use crate::cells::derivative::BackwardRow;
 use crate::cells::forward::MAX_SLOTS;
-use crate::cells::{Options, Phase, Width};
+use crate::cells::{Equations, Noise, Phase, Width};
 use crate::kernels::{BackwardParams, Packed};
 
 /// Takes the gradients of what zoneout kept, of h for 1 or of c for 2, out of all.
@@ -36,7 +36,9 @@ pub(crate) struct PhaseSizes {
 pub(crate) struct Backward<'a> {
     pub p: BackwardParams,
     pub phases: &'static [Phase],
-    options: Options,
+    /// Those of the cell, unless they are the usual ones.
+    equations: Option<Equations>,
+    noise: Noise,
     /// Whether gates see an h that R does not.
     unmasked: bool,
     sizes: [PhaseSizes; 2],
@@ -90,7 +92,8 @@ impl<'a> Backward<'a> {
         Self {
             p,
             phases,
-            options: call.variant.options(),
+            equations: call.variant.equations(),
+            noise: call.variant.noise(),
             unmasked: call.variant.cell.is_some_and(|form| form.sees_unmasked()),
             sizes,
             reserve: SharedRows::new(call.write(0)),
@@ -143,21 +146,11 @@ impl<'a> Backward<'a> {
         source: impl Fn(usize, usize) -> &'s [f32],
         mut out: impl FnMut(usize, usize, usize, &[f32]),
     ) {
-        let PhaseSizes { units, weights, weights_direction, fields, k } = self.sizes[phase];
+        let PhaseSizes { units, fields, .. } = self.sizes[phase];
         let Part { direction, ref ranks, units: ref some } = *part;
         let cell = &self.phases[phase];
-        let (count, width) = (ranks.len(), some.len());
-        let layout = Packed { rows: k, columns: units, panel: self.width };
-        let base = (weights + direction * weights_direction) * self.width;
-        let matrix = Matrix::new(&self.weights[base..], layout, self.half).without_bias();
-        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
-        workspace.products.resize(count * width, 0.0);
-        let products = SharedRows::new(&mut workspace.products);
-        matrix.multiply(count, row, some.clone(), false, |i: usize, column: usize, len| {
-            // SAFETY: one thread works on it, and keeps no part.
-            unsafe { products.row(i * width + column - some.start, len) }
-        });
-
+        let width = some.len();
+        self.multiply(&mut workspace.products, phase, part, &source);
         workspace.gates.resize(cell.gates * width, 0.0);
         for (i, rank) in ranks.clone().enumerate() {
             let state = self.state(direction, rank);
@@ -176,7 +169,7 @@ impl<'a> Backward<'a> {
             });
             let d = &mut workspace.products[i * width..][..width];
             let drawn = self.p.source as usize + units;
-            if self.options.recurrent_dropout.is_some() {
+            if self.noise.recurrent_dropout.is_some() {
                 d.iter_mut().zip(&*column(drawn, width)).for_each(|(d, mask)| *d *= mask);
             }
             if phase + 1 == self.phases.len() {
@@ -193,7 +186,7 @@ impl<'a> Backward<'a> {
                 true => &*column(self.p.source as usize, width),
                 false => &[],
             };
-            let zoned = self.options.zoneout.is_some().then(|| &*column(drawn, width));
+            let zoned = self.noise.zoneout.is_some().then(|| &*column(drawn, width));
             if let Some(drawn) = zoned {
                 // The gradient of a kept value is the old one's, past the cell.
                 pass_by(&mut workspace.past[0], d, drawn, 1.0);
@@ -205,7 +198,7 @@ impl<'a> Backward<'a> {
                 }),
                 h,
                 d,
-                options: &self.options,
+                equations: self.equations.as_ref(),
                 dh: &mut *dh,
                 dc: dc.each_mut().map(|dc| &mut **dc),
                 out: (&mut workspace.gates, width),
@@ -220,5 +213,28 @@ impl<'a> Backward<'a> {
                 out(i, state, gate, gradients);
             }
         }
+    }
+
+    /// The gradients of the gates of the phase or step after, times R, for a part's rows and units.
+    fn multiply<'s>(
+        &self,
+        products: &mut Vec<f32>,
+        phase: usize,
+        part: &Part,
+        source: &impl Fn(usize, usize) -> &'s [f32],
+    ) {
+        let PhaseSizes { units, weights, weights_direction, k, .. } = self.sizes[phase];
+        let Part { direction, ref ranks, units: ref some } = *part;
+        let (count, width) = (ranks.len(), some.len());
+        let layout = Packed { rows: k, columns: units, panel: self.width };
+        let base = (weights + direction * weights_direction) * self.width;
+        let matrix = Matrix::new(&self.weights[base..], layout, self.half).without_bias();
+        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
+        products.resize(count * width, 0.0);
+        let c = SharedRows::new(products);
+        matrix.multiply(count, row, some.clone(), false, |i: usize, column: usize, len| {
+            // SAFETY: one thread works on it, and keeps no part.
+            unsafe { c.row(i * width + column - some.start, len) }
+        });
     }
 }

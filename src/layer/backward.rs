@@ -284,7 +284,7 @@ impl LayerBackward<'_> {
             aux,
             h_final: plan.workspace("final h computed again", pass.states() * pass.h_width()),
         };
-        if config.options.recurrent_dropout.is_some() {
+        if config.options.noise.recurrent_dropout.is_some() {
             // What was kept has no mask; what R multiplies has one.
             self.reserve.restore(plan, pass, [self.layer, at], buffers.h_final, aux);
             copy_rows(plan, buffers.h_final, h.now, self.states_params());

@@ -112,7 +112,7 @@ fn begin(
             plan.draft.clear(common.aux, 0, (pass.states() * config.cell_state_size()) as u64);
         }
     }
-    if let (Some(reserve), true) = (reserve, config.options.recurrent_dropout.is_some()) {
+    if let (Some(reserve), true) = (reserve, config.options.noise.recurrent_dropout.is_some()) {
         // What R multiplies is masked; the states themselves go on without a mask.
         if !carry {
             plan.draft.clear(common.h_final, 0, words);
@@ -183,7 +183,7 @@ pub(super) fn emit_layer(
         if let Some(reserve) = reserve.filter(|reserve| !reserve.is_whole()) {
             let every = reserve.every();
             if from.is_multiple_of(every) {
-                let dropped = pass.config().options.recurrent_dropout.is_some();
+                let dropped = pass.config().options.noise.recurrent_dropout.is_some();
                 let h = if dropped { buffers.h_final } else { h.now };
                 reserve.save(plan, pass, [layer.layer, from / every], h, buffers.aux);
             }

@@ -260,7 +260,7 @@ fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceP
             column: pass.columns.gates[i],
         };
         weights += config.tracks() * layout.vectors();
-        if config.options.peepholes && phase.input {
+        if config.options.equations.peepholes && phase.input {
             weights += config.tracks() * Packed { rows: 0, ..layout }.vectors();
         }
     }

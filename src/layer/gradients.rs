@@ -184,7 +184,7 @@ impl LayerBackward<'_> {
         };
         let matrix = &pass.rnn.backward_weights(self.layer)?[1];
         let none = plan.workspace("no map", 1);
-        if config.options.recurrent_dropout.is_some() {
+        if config.options.noise.recurrent_dropout.is_some() {
             // R has not seen the initial state but through its mask.
             let masked = plan.workspace("gradient of the masked state", pass.states() * h);
             let operands = Operands { a: d, b: matrix, map: none, c: masked, narrow: false };

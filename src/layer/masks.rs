@@ -34,7 +34,7 @@ pub(super) fn draw(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, f
         row_lanes: row_lanes(rows * units),
         ..Default::default()
     };
-    let params = match (options.zoneout, options.recurrent_dropout) {
+    let params = match (options.noise.zoneout, options.noise.recurrent_dropout) {
         (Some(probabilities), _) => {
             let [h, c] = probabilities.map(|z| threshold(1.0 - z.get()));
             MasksParams {
@@ -69,7 +69,7 @@ pub(super) fn draw(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, f
 
 /// A layer's states, or numbers that lie as they do, by their masks of recurrent dropout.
 pub(super) fn drop_states(plan: &mut PlanBuilder, pass: &Pass<'_>, layer: usize, draw: Option<Draw>, states: BufferId) {
-    if let (Some(draw), Some(p)) = (draw, pass.config().options.recurrent_dropout) {
+    if let (Some(draw), Some(p)) = (draw, pass.config().options.noise.recurrent_dropout) {
         let count = pass.layer_states() * pass.h_width();
         drop_numbers(plan, draw, At { buffer: states, offset: layer * count }, count, p.get());
     }

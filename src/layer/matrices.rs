@@ -19,7 +19,7 @@ pub(crate) fn joins(device: &Device, config: &RnnConfig) -> bool {
     config.layers > 1
         && config.tracks() == 1
         && one_product
-        && !config.options.peepholes
+        && !config.options.equations.peepholes
         && !config.options.layer_norm
         && fits
 }
