@@ -61,7 +61,7 @@ fn training(device: &Device, shape: &common::shapes::Shape) -> (Rnn, RnnTraining
     let weights = RnnWeights::init(&shape.config(), 0).expect("the configuration is right");
     let rnn = Rnn::trainable(device, &shape.config(), &weights).expect("the weights fit");
     let call = RnnCall::default();
-    let options = SessionOptions { steps: shape.steps, batch: shape.batch, call };
+    let options = SessionOptions::new(shape.steps, shape.batch).call(call);
     let training = rnn.training(options, false).expect("the shape fits");
     let numbers = |size: usize| {
         Array3::from_shape_fn((shape.steps, shape.batch, size), |(t, n, i)| {
@@ -109,7 +109,7 @@ fn training_step(criterion: &mut criterion::Criterion, devices: &[(&'static str,
         let mut tape = Tape::training(device).expect("the device is there");
         let x = tape.input(&tokens).expect("the tokens are here");
         let t = tape.input(targets.tensor()).expect("the targets are here");
-        let call = RnnCall { carry: true, ..RnnCall::default() };
+        let call = RnnCall::default().carry(true);
         let logits = model.forward(&mut tape, &x, &state, &call).expect("the model fits");
         tape.cross_entropy(&logits, &t).expect("the loss fits");
         let mut trainer = Trainer::new(tape, TrainerOptions::new(Optimizer::ADAM)).expect("the tape is right");

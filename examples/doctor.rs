@@ -41,11 +41,14 @@ fn main() -> Result<ExitCode> {
     for adapter in &found {
         println!("{adapter}");
     }
-    let base = GpuOptions { autotune: arguments.autotune.then(Autotune::default), ..GpuOptions::default() };
+    let base = GpuOptions::default().autotune(arguments.autotune.then(Autotune::default));
     let options: Vec<_> = if arguments.all {
-        (0..found.len()).map(|index| GpuOptions { index: Some(index), ..base.clone() }).collect()
+        (0..found.len()).map(|index| base.clone().index(index)).collect()
     } else {
-        vec![GpuOptions { adapter: arguments.adapter, ..base }]
+        vec![match arguments.adapter {
+            Some(name) => base.adapter(name),
+            None => base,
+        }]
     };
     let mut right = true;
     for options in options {

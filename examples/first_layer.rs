@@ -11,7 +11,7 @@ fn main() -> wgrnn::Result<()> {
     let rnn = Rnn::new(&device, &config, RnnWeights::init(&config, 0)?)?;
 
     let x = Array3::from_shape_fn((10, 3, 16), |(t, n, i)| ((t + 3 * n + 5 * i) as f32).sin()); // [steps, sequences, features]
-    let call = RnnCall { lengths: Lengths::Fixed(vec![10, 4, 7]), ..RnnCall::default() };
+    let call = RnnCall::default().lengths(Lengths::Fixed(vec![10, 4, 7]));
     let output = rnn.forward_with(x.view(), None, &call)?;
 
     println!("output {:?}, final state {:?}", output.y.shape(), output.state.h.shape());

@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rnn = Rnn::new(&device, &config, RnnWeights::init(&config, 0)?)?;
     let (input, output) =
         (Tensor::from_buffer(&device, x.clone(), &[20, 1, 8])?, Tensor::from_buffer(&device, y.clone(), &[20, 1, 16])?);
-    let options = SessionOptions { steps: 20, batch: 1, call: RnnCall::default() };
+    let options = SessionOptions::new(20, 1).call(RnnCall::default());
     let session = Session::with_tensors(&rnn, options, input, output, rnn.device_state(1)?)?;
 
     queue.write_buffer(&x, 0, bytemuck::cast_slice(&[0.5_f32; 20 * 8]));

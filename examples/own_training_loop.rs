@@ -19,11 +19,8 @@ fn main() -> wgrnn::Result<()> {
     let hidden = tape.rnn(&rnn, &input, &rnn.device_state(16)?, &RnnCall::default())?;
     let output = tape.linear(&head, &hidden)?;
     tape.mean_squared_error(&output, &target)?;
-    let options = TrainerOptions {
-        learning_rate: LearningRate::Constant(0.01),
-        clip: Clip::Norm(1.0),
-        ..TrainerOptions::new(Optimizer::ADAM)
-    };
+    let options =
+        TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(0.01)).clip(Clip::Norm(1.0));
     let mut trainer = Trainer::new(tape, options)?;
 
     for step in 0..300 {

@@ -58,8 +58,8 @@ fn a_sequence_of_no_step_has_outputs_of_zero() {
     let layer = node.layer(&Device::cpu(), &[("W", &w), ("R", &r)]).unwrap();
     let (x, h) = (Array3::ones((3, 4, 2)), Array3::ones((3, 1, 7)));
     let run = |lengths: [usize; 3]| {
-        let states = Inputs { h: Some(h.view()), c: Some(h.view()), ..Inputs::new(x.view()) };
-        layer.run(&Inputs { lengths: Some(lengths.to_vec()), ..states }).unwrap()
+        let states = Inputs::new(x.view()).h(Some(h.view())).c(Some(h.view()));
+        layer.run(&states.lengths(Some(lengths.to_vec()))).unwrap()
     };
     let (some, all) = (run([4, 0, 2]), run([4, 4, 2]));
     for n in [0, 2] {
@@ -104,9 +104,9 @@ fn errors_say_which_tensor_of_which_node() {
 
     let layer = node.layer(&device, &[("W", &w), ("R", &r)]).unwrap();
     let (x, h) = (Array3::zeros((3, 4, 2)), Array3::zeros((1, 2, 5)));
-    let error = layer.run(&Inputs { h: Some(h.view()), ..Inputs::new(x.view()) }).unwrap_err().to_string();
+    let error = layer.run(&Inputs::new(x.view()).h(Some(h.view()))).unwrap_err().to_string();
     assert!(error.contains("initial_h") && error.contains("[1, 4, 5]"), "{error}");
     let h = Array3::zeros((1, 4, 5));
-    assert!(layer.run(&Inputs { c: Some(h.view()), ..Inputs::new(x.view()) }).is_err());
+    assert!(layer.run(&Inputs::new(x.view()).c(Some(h.view()))).is_err());
     assert_eq!(layer.run(&Inputs::new(x.view())).unwrap().y.shape(), [3, 1, 4, 5]);
 }

@@ -25,8 +25,8 @@ pub fn forward(device: &Device, shape: &Shape, schedule: Schedule, data: Option<
     let made_up = Data::made_up(shape)?;
     let data = data.unwrap_or(&made_up);
     let rnn = Rnn::new(device, &shape.config(), data.weights.clone())?;
-    let call = RnnCall { schedule, ..RnnCall::default() };
-    let options = SessionOptions { steps: shape.steps, batch: shape.batch, call };
+    let call = RnnCall::default().schedule(schedule);
+    let options = SessionOptions::new(shape.steps, shape.batch).call(call);
     let session = rnn.session(options)?;
     session.input().write(data.x.view())?;
     Ok(session)
@@ -43,8 +43,8 @@ pub fn training(device: &Device, shape: &Shape, schedule: Schedule, data: Option
     let made_up = Data::made_up(shape)?;
     let data = data.unwrap_or(&made_up);
     let rnn = Rnn::trainable(device, &shape.config(), &data.weights)?;
-    let call = RnnCall { schedule, ..RnnCall::default() };
-    let options = SessionOptions { steps: shape.steps, batch: shape.batch, call };
+    let call = RnnCall::default().schedule(schedule);
+    let options = SessionOptions::new(shape.steps, shape.batch).call(call);
     let training = rnn.training(options, false)?;
     training.input().write(data.x.view())?;
     let ones = ArrayD::ones(training.output_gradient().shape());

@@ -199,10 +199,10 @@ impl G2p {
             [plan.tensor(&self.encoder_embedding)?, plan.tensor(&self.decoder_embedding)?];
 
         let x = plan.embedding(&letter_table, &letters)?;
-        let read = RnnCall { lengths: Lengths::Fixed(lengths), output: Output::Last, ..RnnCall::default() };
+        let read = RnnCall::default().lengths(Lengths::Fixed(lengths)).output(Output::Last);
         plan.rnn(&self.encoder, &x, &state, &read)?;
         // The decoder goes on from the encoder's state, and reads what it wrote.
-        let write = RnnCall { carry: true, output: Output::Last, ..RnnCall::default() };
+        let write = RnnCall::default().carry(true).output(Output::Last);
         for step in 0..STEPS {
             let x = plan.embedding(&phoneme_table, &phonemes.at(step)?)?.reshape(&[1, batch, width])?;
             let h = plan.rnn(&self.decoder, &x, &state, &write)?;

@@ -81,7 +81,7 @@ fn run_set(device: &Device, model: &Model, node: &Node, set: &Path) -> Result<Ve
         }
     };
     let x = numbers(0)?.context("no X")?;
-    let inputs = Inputs { x, lengths: input(4).map(lengths).transpose()?, h: numbers(5)?, c: numbers(6)? };
+    let inputs = Inputs::new(x).lengths(input(4).map(lengths).transpose()?).h(numbers(5)?).c(numbers(6)?);
     let outputs = layer.run(&inputs)?;
 
     let got = [Some(outputs.y.into_dyn()), Some(outputs.h.into_dyn()), outputs.c.map(|c| c.into_dyn())];

@@ -237,7 +237,7 @@ impl World {
             }
         };
         let known = lengths.list();
-        let call = RnnCall { lengths, ..RnnCall::default() };
+        let call = RnnCall::default().lengths(lengths);
         let run = self.layers[at].rnn.forward_with(x.view(), None, &call);
         if let Some(output) = self.judge("forward", run, faults) {
             let (y, state) = Self::expected(&self.layers[at], &x, known.as_deref(), None);

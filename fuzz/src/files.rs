@@ -112,7 +112,7 @@ fn trainer(adam: bool) -> (Trainer, Tensor) {
         let state = rnn.device_state(2)?;
         let mut tape = Tape::training(&device)?;
         let (input, targets) = (tape.input(&x)?, tape.input(&t)?);
-        let y = tape.rnn(&rnn, &input, &state, &RnnCall { carry: true, ..RnnCall::default() })?;
+        let y = tape.rnn(&rnn, &input, &state, &RnnCall::default().carry(true))?;
         let y = tape.linear(&head, &y)?;
         tape.mean_squared_error(&y, &targets)?;
         let momentum = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };

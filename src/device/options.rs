@@ -5,6 +5,7 @@ use super::trials::Autotune;
 
 /// How to choose and use an adapter. Where a choice is left open the environment decides, then the adapter's class.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct GpuOptions {
     /// Part of the adapter's name, in upper or lower case. `None`: the environment variable `WGPU_ADAPTER_NAME`, if
     /// set.
@@ -32,6 +33,43 @@ pub struct GpuOptions {
     /// Measure which tiles are fastest on this adapter, instead of taking those for its class. `None`: only if the
     /// environment variable `WGRNN_AUTOTUNE` is set and not 0.
     pub autotune: Option<Autotune>,
+}
+
+impl GpuOptions {
+    /// Sets a part of the adapter's name, in upper or lower case.
+    pub fn adapter(self, name: impl Into<String>) -> Self {
+        Self { adapter: Some(name.into()), ..self }
+    }
+
+    /// Sets the place in the list of [`adapters`](crate::adapters).
+    pub fn index(self, index: impl Into<Option<usize>>) -> Self {
+        Self { index: index.into(), ..self }
+    }
+
+    /// Sets whether nothing beyond WebGPU's default limits and features is used.
+    pub fn portable(self, portable: bool) -> Self {
+        Self { portable, ..self }
+    }
+
+    /// Sets whether shaders are compiled with wgpu's bounds checks.
+    pub fn checked(self, checked: bool) -> Self {
+        Self { checked, ..self }
+    }
+
+    /// Sets whether layers in half precision are multiplied by units for small matrices.
+    pub fn cooperative_matrices(self, cooperative_matrices: bool) -> Self {
+        Self { cooperative_matrices, ..self }
+    }
+
+    /// Sets the class of adapter that tiles and schedules are chosen for.
+    pub fn class(self, class: impl Into<Option<Class>>) -> Self {
+        Self { class: class.into(), ..self }
+    }
+
+    /// Sets whether the fastest tiles are measured on this adapter.
+    pub fn autotune(self, autotune: impl Into<Option<Autotune>>) -> Self {
+        Self { autotune: autotune.into(), ..self }
+    }
 }
 
 /// Whether an environment variable is set, and not to 0.

@@ -14,18 +14,31 @@ use std::path::PathBuf;
 /// ```no_run
 /// # fn main() -> wgrnn::Result<()> {
 /// use wgrnn::{Autotune, Device, GpuOptions};
-/// let device = Device::gpu_with(&GpuOptions { autotune: Some(Autotune::default()), ..GpuOptions::default() })?;
+/// let device = Device::gpu_with(&GpuOptions::default().autotune(Autotune::default()))?;
 /// println!("{}", device.tuning().expect("it was tuned"));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Autotune {
     /// The folder that results are kept in. `None`: that in the environment variable `WGRNN_CACHE`, else `wgrnn` in the
     /// user's folder for caches.
     pub folder: Option<PathBuf>,
     /// Whether to measure again even if there is a result.
     pub anew: bool,
+}
+
+impl Autotune {
+    /// Sets the folder of the cache.
+    pub fn folder(self, folder: impl Into<PathBuf>) -> Self {
+        Self { folder: Some(folder.into()), ..self }
+    }
+
+    /// Sets whether to measure again even if the cache has a result.
+    pub fn anew(self, anew: bool) -> Self {
+        Self { anew, ..self }
+    }
 }
 
 /// The result of [`Autotune`].

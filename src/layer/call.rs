@@ -19,6 +19,7 @@ pub enum Output {
 
 /// How a layer is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct RnnCall {
     /// Valid steps of each sequence.
     pub lengths: Lengths,
@@ -55,6 +56,36 @@ impl Default for RnnCall {
 }
 
 impl RnnCall {
+    /// Sets the valid steps of each sequence.
+    pub fn lengths(self, lengths: Lengths) -> Self {
+        Self { lengths, ..self }
+    }
+
+    /// Sets whether a run starts from the contents of the [`DeviceState`](crate::DeviceState) instead of zeros.
+    pub fn carry(self, carry: bool) -> Self {
+        Self { carry, ..self }
+    }
+
+    /// Sets which part of the output is wanted.
+    pub fn output(self, output: Output) -> Self {
+        Self { output, ..self }
+    }
+
+    /// Sets how steps become dispatches.
+    pub fn schedule(self, schedule: Schedule) -> Self {
+        Self { schedule, ..self }
+    }
+
+    /// Sets the bytes of memory for the input part of the gates.
+    pub fn input_part_bytes(self, bytes: usize) -> Self {
+        Self { input_part_bytes: bytes, ..self }
+    }
+
+    /// For training: keeps only the state before every k-th step, and computes the steps again; `None` keeps everything.
+    pub fn keep_every(self, k: impl Into<Option<usize>>) -> Self {
+        Self { keep_every: k.into(), ..self }
+    }
+
     /// This call of a layer whose initial state, if there is one, comes from the host.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use crate::tensor::Tensor;
 
 /// The shape of a session, and how its layer is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct SessionOptions {
     /// T: time steps.
     pub steps: usize,
@@ -25,6 +26,11 @@ impl SessionOptions {
     /// Full sequences, with the state carried from run to run.
     pub fn new(steps: usize, batch: usize) -> Self {
         Self { steps, batch, call: RnnCall { carry: true, ..RnnCall::default() } }
+    }
+
+    /// Sets how the layer is called.
+    pub fn call(self, call: RnnCall) -> Self {
+        Self { call, ..self }
     }
 
     pub(super) fn of_input(config: &RnnConfig, x: &[usize], call: RnnCall) -> Result<Self> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 /// The inputs of a node. A field that is `None` takes the value that the model holds. If the node leaves the input out,
 /// it takes the value stated at the field.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Inputs<'a> {
     /// X: [T, N, I], or [N, T, I] where batches come first.
     pub x: ArrayView3<'a, f32>,
@@ -25,6 +26,21 @@ impl<'a> Inputs<'a> {
     /// Only X. Lengths and states are those that the model holds, or else full sequences from zeros.
     pub const fn new(x: ArrayView3<'a, f32>) -> Self {
         Self { x, lengths: None, h: None, c: None }
+    }
+
+    /// Sets `sequence_lens`.
+    pub fn lengths(self, lengths: impl Into<Option<Vec<usize>>>) -> Self {
+        Self { lengths: lengths.into(), ..self }
+    }
+
+    /// Sets `initial_h`.
+    pub fn h(self, h: impl Into<Option<ArrayView3<'a, f32>>>) -> Self {
+        Self { h: h.into(), ..self }
+    }
+
+    /// Sets `initial_c` of an `LSTM`.
+    pub fn c(self, c: impl Into<Option<ArrayView3<'a, f32>>>) -> Self {
+        Self { c: c.into(), ..self }
     }
 }
 

@@ -37,6 +37,7 @@ pub enum Input {
 
 /// The parts of a [`Model`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ModelConfig {
     /// What the model reads.
     pub input: Input,
@@ -62,6 +63,31 @@ impl ModelConfig {
     /// A model that reads vectors and gives `outputs` numbers.
     pub const fn features(rnn: RnnConfig, outputs: usize) -> Self {
         Self { input: Input::Features, rnn, outputs: Some(outputs), tied: false, dropout: 0.0 }
+    }
+
+    /// Sets the recurrent layers.
+    pub fn rnn(self, rnn: RnnConfig) -> Self {
+        Self { rnn, ..self }
+    }
+
+    /// Sets what the model reads.
+    pub fn input(self, input: Input) -> Self {
+        Self { input, ..self }
+    }
+
+    /// Sets the number of scores; `None` for no dense layer.
+    pub fn outputs(self, outputs: impl Into<Option<usize>>) -> Self {
+        Self { outputs: outputs.into(), ..self }
+    }
+
+    /// Sets whether the dense layer's weight is the embedding's table.
+    pub fn tied(self, tied: bool) -> Self {
+        Self { tied, ..self }
+    }
+
+    /// Sets the probability of dropout on what the recurrent layers read and on what they give.
+    pub fn dropout(self, probability: f64) -> Self {
+        Self { dropout: probability, ..self }
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) struct Recurrence {
 /// let (x, t) = (tape.input(&x)?, tape.input(&t)?);
 /// let y = tape.linear(&head, &x)?;
 /// tape.mean_squared_error(&y, &t)?;
-/// let options = TrainerOptions { learning_rate: LearningRate::Constant(0.1), ..TrainerOptions::new(Optimizer::ADAM) };
+/// let options = TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(0.1));
 /// let mut trainer = Trainer::new(tape, options)?;
 /// for _ in 0..200 {
 ///     trainer.step()?;

@@ -16,6 +16,7 @@ use crate::tensor::Tensor;
 
 /// How a model is trained.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TrainerOptions {
     /// The optimiser.
     pub optimizer: Optimizer,
@@ -31,6 +32,26 @@ impl TrainerOptions {
     /// A learning rate of 0.001, no clipping, seed 0.
     pub const fn new(optimizer: Optimizer) -> Self {
         Self { optimizer, learning_rate: LearningRate::Constant(1e-3), clip: Clip::None, seed: 0 }
+    }
+
+    /// Sets the optimiser.
+    pub const fn optimizer(self, optimizer: Optimizer) -> Self {
+        Self { optimizer, ..self }
+    }
+
+    /// Sets the learning rate of each step.
+    pub const fn learning_rate(self, learning_rate: LearningRate) -> Self {
+        Self { learning_rate, ..self }
+    }
+
+    /// Sets how gradients that are too large are clipped.
+    pub const fn clip(self, clip: Clip) -> Self {
+        Self { clip, ..self }
+    }
+
+    /// Sets the seed of everything that training draws.
+    pub const fn seed(self, seed: u32) -> Self {
+        Self { seed, ..self }
     }
 }
 

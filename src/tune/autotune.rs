@@ -37,7 +37,7 @@ impl Autotune {
         is_asked("WGRNN_AUTOTUNE").then(Self::default)
     }
 
-    fn folder(&self) -> Option<PathBuf> {
+    fn cache_folder(&self) -> Option<PathBuf> {
         let named = || std::env::var_os("WGRNN_CACHE").filter(|name| !name.is_empty()).map(PathBuf::from);
         self.folder.clone().or_else(named).or_else(|| cache().map(|folder| folder.join("wgrnn")))
     }
@@ -81,7 +81,7 @@ impl Key {
 /// What suits a device: out of the cache, or measured and put there. That a cache can't be read or written is a note.
 pub(super) fn tuned(device: &Device, autotune: &Autotune) -> (Tuning, TuningReport) {
     let key = Key::of(device);
-    let path = autotune.folder().map(|folder| folder.join(key.file()));
+    let path = autotune.cache_folder().map(|folder| folder.join(key.file()));
     let mut note = None;
     if let Some(path) = path.as_ref().filter(|path| !autotune.anew && path.exists()) {
         match read(path, &key, device) {

@@ -165,8 +165,7 @@ fn held_values_are_as_given_ones_in_every_operator_direction_and_layout() {
         let is_lstm = kind.operator == "LSTM";
         let cell_state = if is_lstm { "c0" } else { "" };
         let inputs = ["", "lens", "h0", cell_state];
-        let given =
-            Inputs { x: x.view(), lengths: Some(lengths.into()), h: Some(h.view()), c: is_lstm.then(|| c.view()) };
+        let given = Inputs::new(x.view()).lengths(Some(lengths.into())).h(Some(h.view())).c(is_lstm.then(|| c.view()));
         let expected = layer(&kind.graph(&[]), &device).run(&given).unwrap();
 
         let states = kind.graph(&inputs).holds(tensor("h0", &h)).holds(tensor("c0", &c));
@@ -212,14 +211,14 @@ fn what_a_caller_gives_comes_before_what_the_model_holds() {
     let kind = Kind::LSTM;
     let (x, held, own) = (kind.x(), array(kind.state(N), 3), array(kind.state(N), 8));
     let plain = |h: ArrayView3<'_, f32>, lengths: Option<Vec<usize>>| {
-        run(&kind.graph(&[]), &Inputs { h: Some(h), lengths, ..Inputs::new(x.view()) }).unwrap()
+        run(&kind.graph(&[]), &Inputs::new(x.view()).h(Some(h)).lengths(lengths)).unwrap()
     };
     // Also where the graph has it as an input with a default.
     let graph = kind.graph(&["", "lens", "h0"]).holds(tensor("h0", &held)).holds(write::int32s("lens", &[1, 2, 3]));
     for graph in [graph.clone(), graph.input("h0").input("lens")] {
         assert_eq!(graph.model().inputs().collect::<Vec<_>>(), ["X"]);
         let layer = layer(&graph, &Device::cpu());
-        let of = |h, lengths| layer.run(&Inputs { h, lengths, ..Inputs::new(x.view()) }).unwrap();
+        let of = |h, lengths| layer.run(&Inputs::new(x.view()).h(h).lengths(lengths)).unwrap();
         assert_eq!(of(None, None), plain(held.view(), Some(vec![1, 2, 3])));
         assert_eq!(of(Some(own.view()), None), plain(own.view(), Some(vec![1, 2, 3])));
         assert_eq!(of(None, Some(vec![5, 5, 5])), plain(held.view(), None));
@@ -229,7 +228,7 @@ fn what_a_caller_gives_comes_before_what_the_model_holds() {
         let given = Tensor::Numbers(own.clone().into_dyn());
         let layer = graph.model().node("cell").unwrap().layer(&Device::cpu(), &[("h0", &given)]).unwrap();
         assert_eq!(layer.run(&Inputs::new(x.view())).unwrap(), plain(own.view(), Some(vec![1, 2, 3])));
-        let outputs = layer.run(&Inputs { h: Some(held.view()), ..Inputs::new(x.view()) }).unwrap();
+        let outputs = layer.run(&Inputs::new(x.view()).h(Some(held.view()))).unwrap();
         assert_eq!(outputs, plain(held.view(), Some(vec![1, 2, 3])));
     }
 }
@@ -241,7 +240,7 @@ fn states_and_lengths_are_read_out_of_every_type_and_form() {
     // Such as float16 can hold.
     let h = array(kind.state(N), 3).mapv(|value| f16::from_f32(value).to_f32());
     let of = |inputs: &[&str], graph: &dyn Fn(Graph) -> Graph| run(&graph(kind.graph(inputs)), &Inputs::new(x.view()));
-    let expected = run(&kind.graph(&[]), &Inputs { h: Some(h.view()), ..Inputs::new(x.view()) }).unwrap();
+    let expected = run(&kind.graph(&[]), &Inputs::new(x.view()).h(Some(h.view()))).unwrap();
     let halves: Vec<u8> = h.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect();
     let doubles: Vec<u8> = h.iter().flat_map(|&value| f64::from(value).to_le_bytes()).collect();
     for (kind_of, raw) in [(write::FLOAT16, halves), (write::DOUBLE, doubles)] {
@@ -253,7 +252,7 @@ fn states_and_lengths_are_read_out_of_every_type_and_form() {
 
     let lens = ["", "lens"];
     let constant = |attribute| write::node("Constant", "made", &[], &["lens"], &[attribute]);
-    let expected = run(&kind.graph(&[]), &Inputs { lengths: Some(vec![4, 1, 3]), ..Inputs::new(x.view()) }).unwrap();
+    let expected = run(&kind.graph(&[]), &Inputs::new(x.view()).lengths(Some(vec![4, 1, 3]))).unwrap();
     let longs: Vec<u8> = [4_i64, 1, 3].iter().flat_map(|length| length.to_le_bytes()).collect();
     let longs = write::tensor("lens", write::INT64, &[3], &longs);
     assert_eq!(of(&lens, &|graph| graph.holds(&longs)).unwrap(), expected);
@@ -308,14 +307,14 @@ fn a_state_or_lengths_of_another_batch_are_an_error_that_names_both_sizes_and_th
         let parts = ["initial_h ('h0')", "node 'cell'", &expected, &got, "`Inputs::h`"];
         refused(run(&graph, &Inputs::new(x.view())), &parts);
         let own = array(kind.state(N), 3);
-        assert!(run(&graph, &Inputs { h: Some(own.view()), ..Inputs::new(x.view()) }).is_ok());
+        assert!(run(&graph, &Inputs::new(x.view()).h(Some(own.view()))).is_ok());
     }
     let (x, graph) = (Kind::LSTM.x(), Kind::LSTM.graph(&["", "lens"]));
     let short = graph.clone().holds(write::int32s("lens", &[5, 5]));
     refused(run(&short, &Inputs::new(x.view())), &["sequence_lens ('lens')", "[3]", "[2]", "`Inputs::lengths`"]);
     let long = graph.holds(write::int32s("lens", &[5, 9, 5]));
     refused(run(&long, &Inputs::new(x.view())), &["sequence_lens ('lens')", "0 to 5", "9", "`Inputs::lengths`"]);
-    let given = Inputs { lengths: Some(vec![5; 3]), ..Inputs::new(x.view()) };
+    let given = Inputs::new(x.view()).lengths(Some(vec![5; 3]));
     assert_eq!(run(&short, &given).unwrap(), run(&long, &given).unwrap());
 }
 
@@ -375,7 +374,7 @@ fn zeros_that_the_graph_expands_or_reshapes_are_zeros() {
 fn what_the_model_does_not_hold_is_an_error_that_says_how_to_give_it() {
     let x = Kind::LSTM.x();
     let state = array(Kind::LSTM.state(N), 3);
-    let full = Inputs { lengths: Some(vec![5, 4, 3]), h: Some(state.view()), c: Some(state.view()), x: x.view() };
+    let full = Inputs::new(x.view()).lengths(Some(vec![5, 4, 3])).h(Some(state.view())).c(Some(state.view()));
     let inputs = ["", "lens", "h0", "c0"];
     let leave_out = |field: &str| {
         let mut inputs = full.clone();
@@ -428,17 +427,17 @@ fn x_of_other_sizes_is_an_error_whatever_the_lengths_are() {
             refused(plain.run(&Inputs::new(x.view())), &["X ('X')", "node 'cell'", ", 3]", &shape]);
             refused(held.run(&Inputs::new(x.view())), &["X ('X')", &shape]);
             let lengths = Some(vec![0; batch.min(N)]);
-            refused(plain.run(&Inputs { lengths, ..Inputs::new(x.view()) }), &["X ('X')", &shape]);
+            refused(plain.run(&Inputs::new(x.view()).lengths(lengths)), &["X ('X')", &shape]);
         }
         let x = kind.x();
-        let of = |lengths: &[usize]| plain.run(&Inputs { lengths: Some(lengths.to_vec()), ..Inputs::new(x.view()) });
+        let of = |lengths: &[usize]| plain.run(&Inputs::new(x.view()).lengths(Some(lengths.to_vec())));
         refused(of(&[0, 6, 0]), &["sequence_lens", "0 to 5", "6 for sequence 1"]);
         refused(of(&[0, 0]), &["sequence_lens", "[3]", "[2]"]);
         refused(of(&[usize::MAX; 3]), &["sequence_lens", "0 to 5"]);
         let none = held.run(&Inputs::new(x.view())).unwrap();
         assert!(none.y.iter().chain(&none.h).all(|&value| value == 0.0));
         let narrow = Array3::zeros([1, N, 1]);
-        let states = Inputs { h: Some(narrow.view()), lengths: Some(vec![0; N]), ..Inputs::new(x.view()) };
+        let states = Inputs::new(x.view()).h(Some(narrow.view())).lengths(Some(vec![0; N]));
         refused(plain.run(&states), &["initial_h", "[1, 3, 1]"]);
     }
 }

@@ -4,8 +4,8 @@ use crate::common::{Random, rnn};
 use wgrnn::{Autotune, Cell, Device, GpuOptions, RnnCall, RnnConfig, Schedule, Trial};
 
 fn tuned(folder: &tempfile::TempDir) -> Device {
-    let autotune = Some(Autotune { folder: Some(folder.path().to_owned()), anew: false });
-    Device::gpu_with(&GpuOptions { autotune, ..GpuOptions::default() }).unwrap()
+    let autotune = Some(Autotune::default().folder(folder.path()));
+    Device::gpu_with(&GpuOptions::default().autotune(autotune)).unwrap()
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn a_tuned_device_is_right_and_finds_again_what_was_measured() {
     let layer = rnn(&device, &RnnConfig::new(Cell::Lstm, 20, 45));
     let x = Random::new(1).array([6, 19, 20]);
     for schedule in [Schedule::Step, Schedule::Sequence] {
-        let report = layer.check(x.view(), None, &RnnCall { schedule, ..RnnCall::default() }).unwrap();
+        let report = layer.check(x.view(), None, &RnnCall::default().schedule(schedule)).unwrap();
         assert!(report.passed(), "{report}");
     }
 

@@ -93,7 +93,7 @@ fn lengths_that_do_not_fit_are_refused() {
         let rnn = rnn(&device, &lstm());
         let x = Array3::zeros((4, 3, 3));
         let call = |lengths: &[usize]| {
-            let call = RnnCall { lengths: Lengths::Fixed(lengths.to_vec()), ..RnnCall::default() };
+            let call = RnnCall::default().lengths(Lengths::Fixed(lengths.to_vec()));
             rnn.forward_with(x.view(), None, &call)
         };
         refused(call(&[4, 0, 4]), &["length of sequence 1", "from 1 to 4", "got 0"]);

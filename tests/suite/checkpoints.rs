@@ -12,7 +12,7 @@ use wgrnn::{
 const SGD: Optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
 
 fn options(optimizer: Optimizer, rate: f64) -> TrainerOptions {
-    TrainerOptions { learning_rate: LearningRate::Constant(rate), ..TrainerOptions::new(optimizer) }
+    TrainerOptions::new(optimizer).learning_rate(LearningRate::Constant(rate))
 }
 
 /// A model of vectors with a carried state, and its trainer.
@@ -30,7 +30,7 @@ impl Training {
         let x = Tensor::from_array(device, ArrayD::from_elem(&shape[..], 0.5_f32).view()).unwrap();
         let mut tape = Tape::training(device).unwrap();
         let x = tape.input(&x).unwrap();
-        let call = RnnCall { carry: true, output: Output::Last, ..RnnCall::default() };
+        let call = RnnCall::default().carry(true).output(Output::Last);
         let y = model.forward(&mut tape, &x, &state, &call).unwrap();
         let t = Tensor::from_array(device, ArrayD::from_elem(y.shape(), 1.0_f32).view()).unwrap();
         let t = tape.input(&t).unwrap();
@@ -398,9 +398,8 @@ impl One {
 
 /// Optimisers and rates whose weights overflow though losses and gradients are finite, and the step in which they do.
 fn overflowing() -> Vec<(&'static str, TrainerOptions, u32)> {
-    let exponential = |rate: f64, factor: f64, optimizer| TrainerOptions {
-        learning_rate: LearningRate::Exponential { rate, factor },
-        ..TrainerOptions::new(optimizer)
+    let exponential = |rate: f64, factor: f64, optimizer| {
+        TrainerOptions::new(optimizer).learning_rate(LearningRate::Exponential { rate, factor })
     };
     let plain = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
     let epsilon = |epsilon| Optimizer::Adam { betas: [0.9, 0.999], epsilon, weight_decay: 0.0 };
@@ -413,7 +412,7 @@ fn overflowing() -> Vec<(&'static str, TrainerOptions, u32)> {
         ("a rate that becomes 0 times infinity", exponential(0.0, 1e300, SGD), 3),
         ("a decay beyond 32-bit floats", options(decoupled(3e38), 3e38), 1),
         ("a rate near the end of 32-bit floats", options(plain, 3.4e38), 1),
-        ("a gradient clipped too late", TrainerOptions { clip: Clip::Norm(0.1), ..options(decoupled(1e38), 1e3) }, 1),
+        ("a gradient clipped too late", options(decoupled(1e38), 1e3).clip(Clip::Norm(0.1)), 1),
     ]
 }
 
@@ -486,7 +485,7 @@ fn rates_and_options_that_are_not_finite_as_floats_are_refused() {
     ];
     let mut good = One::new(&device, options(SGD, 0.1)).unwrap();
     for learning_rate in rates {
-        let options = TrainerOptions { learning_rate, ..TrainerOptions::new(SGD) };
+        let options = TrainerOptions::new(SGD).learning_rate(learning_rate);
         let errors = [
             One::new(&device, options).map(|_| ()).unwrap_err(),
             good.trainer.set_learning_rate(learning_rate).unwrap_err(),

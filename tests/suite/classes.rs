@@ -10,7 +10,7 @@ use wgrnn::{
 const CLASSES: [Class; 3] = [Class::Software, Class::Integrated, Class::Discrete];
 
 fn device(class: Class) -> Device {
-    Device::gpu_with(&GpuOptions { class: Some(class), ..GpuOptions::default() }).unwrap()
+    Device::gpu_with(&GpuOptions::default().class(class)).unwrap()
 }
 
 /// Few sequences and many, so that tiles are full and not, and sums are split and not.
@@ -24,7 +24,7 @@ fn every_class_of_adapter_gives_what_the_textbook_gives() {
             for (batch, schedule) in [(1, Schedule::Step), (19, Schedule::Step), (3, Schedule::Sequence)] {
                 let (x, state) = (random.array([4, batch, 8]), random.state(rnn.config(), batch));
                 let lengths = Lengths::Fixed((0..batch).map(|n| 4 - n % 3).collect());
-                let call = RnnCall { schedule, lengths, ..RnnCall::default() };
+                let call = RnnCall::default().schedule(schedule).lengths(lengths);
                 let report = rnn.check(x.view(), Some(&state), &call).unwrap();
                 assert!(report.passed(), "{class:?}, {schedule:?}, N {batch}\n{report}");
             }
@@ -41,7 +41,7 @@ fn every_class_of_adapter_gives_the_twins_gradients() {
             let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 7).unwrap()).unwrap();
             for batch in [1, 19] {
                 let x = Random::new(2).array([4, batch, 8]);
-                let report = rnn.check_gradients(x.view(), &RnnCall { schedule: Schedule::Step, ..RnnCall::default() });
+                let report = rnn.check_gradients(x.view(), &RnnCall::default().schedule(Schedule::Step));
                 let report = report.unwrap();
                 assert!(report.passed(), "{class:?}, {cell:?}, N {batch}\n{report}");
             }
@@ -56,7 +56,7 @@ fn stacks_and_half_precision_are_right_in_every_class() {
         let config = RnnConfig::new(Cell::Lstm, 8, 40).layers(3).precision(Precision::Half);
         let rnn = rnn(&device, &config);
         for (batch, schedule) in [(1, Schedule::Wavefront), (9, Schedule::Wavefront), (9, Schedule::Auto)] {
-            let call = RnnCall { schedule, ..RnnCall::default() };
+            let call = RnnCall::default().schedule(schedule);
             let report = rnn.check(Random::new(3).array([5, batch, 8]).view(), None, &call).unwrap();
             assert!(report.passed(), "{class:?}, {schedule:?}, N {batch}\n{report}");
         }
@@ -69,8 +69,8 @@ fn a_discrete_adapter_shares_sums_of_few_lanes() {
     let device = device(Class::Discrete);
     let splits = |batch| {
         let rnn = rnn(&device, &RnnConfig::new(Cell::Lstm, 64, 256));
-        let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
-        let session = rnn.session(SessionOptions { steps: 2, batch, call }).unwrap();
+        let call = RnnCall::default().schedule(Schedule::Step);
+        let session = rnn.session(SessionOptions::new(2, batch).call(call)).unwrap();
         let steps = session.plan().variants().iter().filter(|variant| variant.kernel == Kernel::Step);
         steps.map(|variant| variant.split).collect::<Vec<_>>()
     };

@@ -18,13 +18,13 @@ pub fn gpu() -> Device {
 
 /// The same adapter with WebGPU's default limits and no optional feature.
 pub fn portable() -> Device {
-    static DEVICE: LazyLock<Device> = LazyLock::new(|| open(GpuOptions { portable: true, ..GpuOptions::default() }));
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| open(GpuOptions::default().portable(true)));
     DEVICE.clone()
 }
 
 /// The same adapter with wgpu's bounds checks in every shader.
 pub fn checked() -> Device {
-    static DEVICE: LazyLock<Device> = LazyLock::new(|| open(GpuOptions { checked: true, ..GpuOptions::default() }));
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| open(GpuOptions::default().checked(true)));
     DEVICE.clone()
 }
 

@@ -35,7 +35,7 @@ fn a_layer_does_not_see_what_another_one_left_in_shared_memory() {
             let x = Random::new(3).array([4, 2, 3]);
             let inputs = [x.mapv(|_| f32::NAN), x.clone()].map(|x| Tensor::from_array(&device, x.view()).unwrap());
             for schedule in [Schedule::Step, Schedule::Sequence] {
-                let call = RnnCall { schedule, ..RnnCall::default() };
+                let call = RnnCall::default().schedule(schedule);
                 let outputs = together(&device, &[&first, &second], &inputs, &call);
                 let alone = second.forward_with(x.view(), None, &call).unwrap();
                 assert!(outputs[0].iter().all(|y| y.is_nan()), "{name} {cell:?}");
@@ -51,7 +51,7 @@ fn a_layer_writes_its_part_of_a_tensor_and_no_other() {
         let config = RnnConfig::new(Cell::Lstm, 3, 5);
         let rnn = rnn(&device, &config);
         let x = Random::new(4).array([4, 2, 3]);
-        let call = RnnCall { lengths: Lengths::Fixed(vec![2, 4]), ..RnnCall::default() };
+        let call = RnnCall::default().lengths(Lengths::Fixed(vec![2, 4]));
         let alone = rnn.forward_with(x.view(), None, &call).unwrap().y;
         for part in 0..3 {
             let all = Tensor::from_array(&device, Array4::from_elem((3, 4, 2, 5), 9.0_f32).view()).unwrap();
@@ -83,7 +83,10 @@ fn the_input_part_in_chunks_gives_the_same() {
                 // One step at a time, and about three.
                 for input_part_bytes in [1, 4 * 2 * 4 * 12 * 8] {
                     let lengths = Some(vec![4, 9, 7]);
-                    let call = RnnCall { lengths: lengths.into(), schedule, input_part_bytes, ..RnnCall::default() };
+                    let call = RnnCall::default()
+                        .lengths(lengths.into())
+                        .schedule(schedule)
+                        .input_part_bytes(input_part_bytes);
                     let report = rnn.check(x.view(), Some(&state), &call).unwrap();
                     assert!(report.passed(), "{name} {config:?} {schedule:?} {input_part_bytes}\n{report}");
                 }
@@ -98,8 +101,8 @@ fn sequences_that_end_in_different_dispatches_are_right() {
     let rnn = rnn(&gpu(), &config);
     let x = Random::new(6).array([1500, 3, 2]);
     let lengths = Some(vec![700, 1500, 1]);
-    let call = RnnCall { lengths: lengths.into(), schedule: Schedule::Sequence, ..RnnCall::default() };
-    let session = rnn.session(SessionOptions { steps: 1500, batch: 3, call: call.clone() }).unwrap();
+    let call = RnnCall::default().lengths(lengths.into()).schedule(Schedule::Sequence);
+    let session = rnn.session(SessionOptions::new(1500, 3).call(call.clone())).unwrap();
     assert!(session.plan().dispatches().count() > 2, "one dispatch took all steps");
     let report = rnn.check(x.view(), None, &call).unwrap();
     assert!(report.passed(), "{report}");
@@ -117,7 +120,7 @@ fn an_encoder_gives_its_state_to_a_decoder_of_another_input() {
         let mut plan = PlanBuilder::new(&device);
         let [read, fed, out] = [plan.tensor(&read), plan.tensor(&fed), plan.tensor(&y)].map(Result::unwrap);
         plan.rnn(&encoder, &read, &state, &RnnCall::default()).unwrap();
-        let call = RnnCall { carry: true, ..RnnCall::default() };
+        let call = RnnCall::default().carry(true);
         plan.rnn_into(&decoder, &fed, &state, &call, &out).unwrap();
         plan.build().unwrap().run().unwrap();
         let encoded = encoder.forward(x.view()).unwrap().state;
@@ -136,7 +139,7 @@ fn a_call_that_is_refused_leaves_the_plan_as_it_was() {
     let x = Tensor::<f32>::zeros(&device, &[2, 1, 1]).unwrap();
     let mut plan = PlanBuilder::new(&device);
     let x = plan.tensor(&x).unwrap();
-    let call = RnnCall { schedule: Schedule::Sequence, ..RnnCall::default() };
+    let call = RnnCall::default().schedule(Schedule::Sequence);
     let error = plan.rnn(&rnn, &x, &rnn.device_state(1).unwrap(), &call).expect_err("it does not fit");
     assert!(error.to_string().contains("workgroup memory"), "{error}");
     assert!(plan.plan().commands().is_empty());
@@ -155,8 +158,8 @@ fn a_buffer_that_a_plan_must_clear_needs_the_usage() {
     });
     let output = Tensor::from_buffer(&device, buffer, &[4, 2, 5]).unwrap();
     let input = Tensor::zeros(&device, &[4, 2, 3]).unwrap();
-    let call = RnnCall { lengths: Lengths::Fixed(vec![4, 1]), ..RnnCall::default() };
-    let options = SessionOptions { steps: 4, batch: 2, call };
+    let call = RnnCall::default().lengths(Lengths::Fixed(vec![4, 1]));
+    let options = SessionOptions::new(4, 2).call(call);
     let error = Session::with_tensors(&rnn, options, input, output, rnn.device_state(2).unwrap()).expect_err("refused");
     assert!(matches!(error, Error::Value { .. }) && error.to_string().contains("COPY_DST"), "{error}");
 }

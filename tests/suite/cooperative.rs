@@ -11,7 +11,7 @@ use wgrnn::{
 
 /// A device that takes them.
 fn device() -> Option<Device> {
-    let options = GpuOptions { cooperative_matrices: true, class: Some(Class::Discrete), ..GpuOptions::default() };
+    let options = GpuOptions::default().cooperative_matrices(true).class(Class::Discrete);
     let device = Device::gpu_with(&options).unwrap();
     if device.report().unwrap().features.cooperative_matrices.is_none() {
         std::io::stderr().write_all(b"\nNOT TESTED: cooperative matrices, which this adapter has not\n").unwrap();
@@ -21,8 +21,8 @@ fn device() -> Option<Device> {
 }
 
 fn variants(device: &Device, config: &RnnConfig, batch: usize) -> Vec<Variant> {
-    let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
-    let session = rnn(device, config).session(SessionOptions { steps: 4, batch, call }).unwrap();
+    let call = RnnCall::default().schedule(Schedule::Step);
+    let session = rnn(device, config).session(SessionOptions::new(4, batch).call(call)).unwrap();
     session.plan().variants().to_vec()
 }
 
@@ -40,7 +40,7 @@ fn they_multiply_layers_in_half_precision_with_enough_rows_and_no_others() {
     assert_eq!(count(&device, Precision::Single, 17), [0, 0]);
     // Only where they were asked for, here or in the environment.
     if std::env::var_os("WGRNN_COOPERATIVE").is_none() {
-        let plain = Device::gpu_with(&GpuOptions { class: Some(Class::Discrete), ..GpuOptions::default() }).unwrap();
+        let plain = Device::gpu_with(&GpuOptions::default().class(Class::Discrete)).unwrap();
         assert_eq!(count(&plain, Precision::Half, 17), [0, 0]);
     }
 }
@@ -53,7 +53,7 @@ fn every_cell_equals_the_reference_with_rounded_weights() {
         let mut random = Random::new(3);
         let (x, state) = (random.array([5, 21, 12]), random.state(&config, 21));
         let lengths = Lengths::Fixed((0..21).map(|n| 5 - n % 4).collect());
-        let call = RnnCall { lengths, schedule: Schedule::Step, ..RnnCall::default() };
+        let call = RnnCall::default().lengths(lengths).schedule(Schedule::Step);
         let report = rnn(&device, &config).check(x.view(), Some(&state), &call).unwrap();
         assert!(report.passed(), "{config:?}\n{report}");
     }
@@ -74,7 +74,7 @@ fn states_and_inputs_are_not_rounded() {
     let x = ndarray::Array3::zeros((1, 32, 48));
     let forward = |device: &Device| {
         let rnn = Rnn::new(device, &config, weights.clone()).unwrap();
-        let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
+        let call = RnnCall::default().schedule(Schedule::Step);
         rnn.forward_with(x.view(), Some(&state), &call).unwrap().y
     };
     let (here, there) = (forward(&device), forward(&Device::cpu()));
@@ -89,7 +89,7 @@ fn infinity_and_nan_stay_what_they_are() {
     let config = RnnConfig::new(Cell::Elman(wgrnn::Activation::Relu), 16, 16).precision(Precision::Half);
     let rnn = rnn(&device, &config);
     let x = ndarray::Array3::zeros((1, 16, 16));
-    let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
+    let call = RnnCall::default().schedule(Schedule::Step);
     for special in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
         let mut state = Random::new(4).state(&config, 16);
         state.h[[0, 3, 5]] = special;
@@ -106,7 +106,7 @@ fn infinity_and_nan_stay_what_they_are() {
 fn what_is_beyond_a_half_counts_as_the_largest_one() {
     let Some(device) = device() else { return };
     let rnn = rnn(&device, &RnnConfig::new(Cell::Elman(wgrnn::Activation::Relu), 16, 16).precision(Precision::Half));
-    let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
+    let call = RnnCall::default().schedule(Schedule::Step);
     let with = |value: f32| {
         let mut state = Random::new(4).state(rnn.config(), 16);
         state.h[[0, 3, 5]] = value;
@@ -122,8 +122,8 @@ fn gradients_are_not_multiplied_by_them() {
     let Some(device) = device() else { return };
     let config = RnnConfig::new(Cell::Lstm, 32, 40).layers(2).precision(Precision::Half);
     let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 7).unwrap()).unwrap();
-    let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
-    let training = rnn.training(SessionOptions { steps: 2, batch: 32, call }, false).unwrap();
+    let call = RnnCall::default().schedule(Schedule::Step);
+    let training = rnn.training(SessionOptions::new(2, 32).call(call), false).unwrap();
     for plan in training.plans() {
         assert!(plan.variants().iter().all(|variant| variant.cooperative.is_none()));
     }

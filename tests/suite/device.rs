@@ -126,7 +126,7 @@ fn a_gpu_in_software_is_still_opened_by_whoever_asks_for_a_gpu() {
 fn part_of_an_adapters_name_in_any_case_chooses_it() {
     let name = gpu().name().to_owned();
     for part in [name.to_uppercase(), name.to_lowercase(), name.chars().take(6).collect()] {
-        let options = GpuOptions { adapter: Some(part.clone()), ..GpuOptions::default() };
+        let options = GpuOptions::default().adapter(part.clone());
         let chosen = Device::gpu_with(&options).unwrap();
         assert!(chosen.name().to_lowercase().contains(&part.to_lowercase()), "{}", chosen.name());
     }
@@ -134,7 +134,7 @@ fn part_of_an_adapters_name_in_any_case_chooses_it() {
 
 #[test]
 fn an_unknown_adapter_is_an_error_that_lists_what_there_is() {
-    let options = GpuOptions { adapter: Some("no such adapter".to_owned()), ..GpuOptions::default() };
+    let options = GpuOptions::default().adapter("no such adapter".to_owned());
     let error = Device::gpu_with(&options).unwrap_err();
     assert!(matches!(error, Error::NoAdapter { .. }));
     let text = error.to_string();
@@ -225,7 +225,7 @@ fn a_layer_runs_on_the_callers_device() {
     let (device, ..) = callers();
     for schedule in [wgrnn::Schedule::Step, wgrnn::Schedule::Sequence] {
         let rnn = rnn(&device, &RnnConfig::new(Cell::Lstm, 3, 5).layers(2));
-        let call = RnnCall { schedule, ..RnnCall::default() };
+        let call = RnnCall::default().schedule(schedule);
         let report = rnn.check(Random::new(17).array([4, 2, 3]).view(), None, &call).unwrap();
         assert!(report.passed(), "{report}");
     }
@@ -247,7 +247,7 @@ fn a_layer_works_on_the_callers_buffers_in_the_callers_encoder() {
     let readback = buffer(&raw, 40, Usage::MAP_READ | Usage::COPY_DST);
     let x_tensor = Tensor::from_buffer(&device, input.clone(), &[4, 2, 3]).unwrap();
     let y_tensor = Tensor::from_buffer(&device, output.clone(), &[4, 2, 5]).unwrap();
-    let options = SessionOptions { steps: 4, batch: 2, call: RnnCall::default() };
+    let options = SessionOptions::new(4, 2).call(RnnCall::default());
     let session = Session::with_tensors(&rnn, options, x_tensor, y_tensor, rnn.device_state(2).unwrap()).unwrap();
 
     queue.write_buffer(&input, 0, bytemuck::cast_slice(x.as_slice().unwrap()));

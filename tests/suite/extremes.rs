@@ -33,7 +33,7 @@ fn nan_stays_in_its_sequence_and_out_of_the_past() {
             spoilt[[nan_at, nan_in, 4]] = f32::NAN;
             for schedule in [Schedule::Step, Schedule::Sequence] {
                 let name = format!("{} {schedule:?} on {name}", config.cell().name());
-                let call = RnnCall { schedule, ..RnnCall::default() };
+                let call = RnnCall::default().schedule(schedule);
                 let clean = rnn.forward_with(x.view(), None, &call).unwrap();
                 let got = rnn.forward_with(spoilt.view(), None, &call).unwrap();
                 for n in 0..batch {
@@ -56,7 +56,7 @@ fn nan_spreads_as_in_the_textbook() {
             let config = config.layers(2).direction(Direction::Bidirectional);
             let mut x = Random::new(5).array([5, 3, 5]);
             x[[2, 1, 0]] = f32::NAN;
-            let call = RnnCall { lengths: Lengths::Fixed(vec![5, 4, 2]), ..RnnCall::default() };
+            let call = RnnCall::default().lengths(Lengths::Fixed(vec![5, 4, 2]));
             let report = rnn(&device, &config).check(x.view(), None, &call).unwrap();
             assert!(report.passed(), "{} on {name}\n{report}", config.cell().name());
         }
@@ -88,7 +88,7 @@ fn saturated_gates_are_zero_or_one_not_nan() {
             let rnn = rnn(&device, &config);
             for schedule in [Schedule::Step, Schedule::Sequence] {
                 let name = format!("{} {schedule:?} on {name}", config.cell().name());
-                let call = RnnCall { schedule, ..RnnCall::default() };
+                let call = RnnCall::default().schedule(schedule);
                 let ends = ends(config.cell());
                 // Without R, an infinity is multiplied with a gate that is 0, or next to it; an exponential gate has no end.
                 let finite = matches!(config.cell(), Cell::MinGru | Cell::MinLstm | Cell::Sru | Cell::Slstm);

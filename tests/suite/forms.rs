@@ -53,7 +53,7 @@ fn every_form_equals_the_textbook_on_every_device_and_schedule() {
                 _ => (i + 1) % 3..(i + 1) % 3 + 1,
             };
             for &schedule in &all[own] {
-                let call = RnnCall { lengths: Lengths::Fixed(vec![2, 5, 3]), schedule, ..RnnCall::default() };
+                let call = RnnCall::default().lengths(Lengths::Fixed(vec![2, 5, 3])).schedule(schedule);
                 let report = rnn(&device, &config).check(x.view(), Some(&state), &call).unwrap();
                 assert!(report.passed(), "{name} {config:?} {schedule:?}\n{report}");
             }
@@ -70,7 +70,7 @@ fn wavefronts_and_halves_have_every_form() {
             let device = if (i % 2 == 0) == (precision == Precision::Half) { gpu() } else { portable() };
             let config = config.clone().layers(3).precision(precision);
             let x = Random::new(2).array([6, 3, 5]);
-            let call = RnnCall { schedule: Schedule::Wavefront, ..RnnCall::default() };
+            let call = RnnCall::default().schedule(Schedule::Wavefront);
             let report = rnn(&device, &config).check(x.view(), None, &call).unwrap();
             assert!(report.passed(), "{config:?}\n{report}");
         }

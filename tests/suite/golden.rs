@@ -125,7 +125,7 @@ impl Case {
     /// What is wrong with it on a device.
     fn faults(&self, name: &str, device: &Device, schedule: Schedule) -> Vec<String> {
         let rnn = Rnn::new(device, &self.config, self.weights.clone()).unwrap();
-        let call = RnnCall { lengths: self.lengths.clone().into(), schedule, ..RnnCall::default() };
+        let call = RnnCall::default().lengths(self.lengths.clone().into()).schedule(schedule);
         let got = rnn.forward_with(self.x.view(), self.state.as_ref(), &call).unwrap();
         let got = [Some(got.y.into_dimensionality().unwrap()), Some(got.state.h), got.state.c];
         let mut faults = Vec::new();

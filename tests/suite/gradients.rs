@@ -52,7 +52,7 @@ fn faults(fixture: &Fixture, entry: &Entry, device: &Device, way: Way) -> Vec<St
     } else {
         case.lengths.into()
     };
-    let call = RnnCall { lengths, schedule: way.schedule, keep_every: way.keep_every, ..RnnCall::default() };
+    let call = RnnCall::default().lengths(lengths).schedule(way.schedule).keep_every(way.keep_every);
     let final_gradient = State { h: three("dhn").unwrap(), c: three("dcn") };
     let dy = array("dy").unwrap();
     let got = rnn.gradients(case.x.view(), case.state.as_ref(), &call, dy.view(), Some(&final_gradient)).unwrap();
@@ -334,7 +334,7 @@ fn a_clipped_cell_has_the_slope_of_its_bounds() {
     for device in [gpu(), Device::cpu()] {
         for (schedule, seed) in [(Schedule::Step, 1), (Schedule::Sequence, 2), (Schedule::Step, 3)] {
             let config = RnnConfig::new(Cell::Lstm, 3, 2).cell_clip(clip).layers(2);
-            let call = RnnCall { schedule, ..RnnCall::default() };
+            let call = RnnCall::default().schedule(schedule);
             let loss = Loss::new(&Drawn { config, steps: 4, batch: 2, call, state: true, seed });
             let gradients = loss.gradients(&device);
             for slope in slopes(&loss, &gradients, seed) {
@@ -353,7 +353,7 @@ fn the_scale_of_an_slstms_state_has_a_gradient() {
     for device in [gpu(), Device::cpu()] {
         for (schedule, seed) in [(Schedule::Step, 1), (Schedule::Sequence, 2), (Schedule::Step, 3)] {
             let config = RnnConfig::new(Cell::Slstm, 3, 2).heads(2);
-            let call = RnnCall { schedule, ..RnnCall::default() };
+            let call = RnnCall::default().schedule(schedule);
             let mut loss = Loss::new(&Drawn { config, steps: 4, batch: 2, call, state: true, seed });
             loss.final_gradient = Random::new(seed).state(&loss.config, 2);
             let gradients = loss.gradients(&device);
@@ -366,7 +366,7 @@ fn the_scale_of_an_slstms_state_has_a_gradient() {
 
 fn example(cell: Cell) -> Loss {
     let config = RnnConfig::new(cell, 5, 9).layers(2).direction(Direction::Bidirectional);
-    let call = RnnCall { lengths: Lengths::Fixed(vec![3, 7, 1, 7]), ..RnnCall::default() };
+    let call = RnnCall::default().lengths(Lengths::Fixed(vec![3, 7, 1, 7]));
     Loss::new(&Drawn { config, steps: 7, batch: 4, call, state: true, seed: 5 })
 }
 
@@ -387,8 +387,8 @@ fn gradients_add_up_or_replace_each_other() {
         let once = loss.gradients(&device);
         for (accumulate, times) in [(false, 1.0), (true, 3.0)] {
             let rnn = Rnn::trainable(&device, &loss.config, &loss.weights).unwrap();
-            let call = RnnCall { carry: true, ..loss.call.clone() };
-            let training = rnn.training(SessionOptions { steps: 7, batch: 4, call }, accumulate).unwrap();
+            let call = loss.call.clone().carry(true);
+            let training = rnn.training(SessionOptions::new(7, 4).call(call), accumulate).unwrap();
             training.input().write(loss.x.view()).unwrap();
             training.output_gradient().write(loss.dy.view()).unwrap();
             for _ in 0..3 {
@@ -417,7 +417,7 @@ fn a_kept_forward_pass_gives_what_inference_gives() {
         for cell in Cell::ALL {
             let loss = example(cell);
             for keep_every in [None, Some(2)] {
-                let call = RnnCall { keep_every, ..loss.call.clone() };
+                let call = loss.call.clone().keep_every(keep_every);
                 let got = Loss { call, ..example(cell) }.gradients(&device).output;
                 let rnn = Rnn::new(&device, &loss.config, loss.weights.clone()).unwrap();
                 let expected = rnn.forward_with(loss.x.view(), Some(&loss.state), &loss.call).unwrap();
@@ -431,9 +431,9 @@ fn a_kept_forward_pass_gives_what_inference_gives() {
 fn computing_steps_again_needs_less_memory() {
     let config = RnnConfig::new(Cell::Lstm, 16, 32);
     let rnn = Rnn::trainable(&gpu(), &config, &RnnWeights::init(&config, 0).unwrap()).unwrap();
-    let bytes = |keep_every, steps| {
-        let call = RnnCall { keep_every, ..RnnCall::default() };
-        let training = rnn.training(SessionOptions { steps, batch: 2, call }, false).unwrap();
+    let bytes = |keep_every: Option<usize>, steps| {
+        let call = RnnCall::default().keep_every(keep_every);
+        let training = rnn.training(SessionOptions::new(steps, 2).call(call), false).unwrap();
         let [forward, backward] = training.plans();
         // The printed plan states it.
         let stated = format!("{:.3} MiB kept for backward", training.reserve_bytes() as f64 / f64::from(1 << 20));
@@ -455,8 +455,8 @@ fn dropout_between_layers_drops_the_same_numbers_backwards() {
         for keep_every in [None, Some(2)] {
             let config = RnnConfig::new(Cell::Lstm, 4, 12).layers(3).with_dropout(0.4);
             let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 2).unwrap()).unwrap();
-            let call = RnnCall { lengths: Lengths::Fixed(vec![5, 3]), keep_every, ..RnnCall::default() };
-            let training = rnn.training(SessionOptions { steps: 5, batch: 2, call: call.clone() }, false).unwrap();
+            let call = RnnCall::default().lengths(Lengths::Fixed(vec![5, 3])).keep_every(keep_every);
+            let training = rnn.training(SessionOptions::new(5, 2).call(call.clone()), false).unwrap();
             let mut random = Random::new(3);
             let (x, dy) = (random.array([5, 2, 4]), random.array([5, 2, 12]));
             training.output_gradient().write(dy.view()).unwrap();
@@ -498,8 +498,8 @@ fn a_reserve_serves_only_its_own_layer_and_call() {
     let state = rnn.device_state(2).unwrap();
     let mut plan = PlanBuilder::new(&device);
     let [x, shorter, y] = [&x, &shorter, &y].map(|tensor| plan.tensor(tensor).unwrap());
-    let lengths = RnnCall { lengths: Lengths::Fixed(vec![6, 1]), ..RnnCall::default() };
-    let kept = RnnCall { keep_every: Some(2), ..RnnCall::default() };
+    let lengths = RnnCall::default().lengths(Lengths::Fixed(vec![6, 1]));
+    let kept = RnnCall::default().keep_every(2);
     let wide = wider.device_state(2).unwrap();
     for error in [
         plan.rnn_backward(&wider, &x, &call, &reserve, None, &wide, None),
@@ -520,7 +520,7 @@ fn a_reserve_serves_only_its_own_layer_and_call() {
     assert!(error.contains("gradient of the state"), "{error}");
     assert!(plan.plan().commands().is_empty(), "something was emitted before an error");
     // Every zeroth state can't be kept.
-    let none = RnnCall { keep_every: Some(0), ..RnnCall::default() };
+    let none = RnnCall::default().keep_every(0);
     assert!(matches!(Reserve::new(&rnn, 6, 2, &none), Err(Error::Value { .. })));
     // Fixed weights have no gradients.
     let fixed = crate::common::rnn(&device, rnn.config());
@@ -537,10 +537,10 @@ fn lengths_written_before_a_run_are_checked_and_belong_to_a_shape() {
     }
     assert_eq!(lengths.list(), [5, 5], "a refused list was taken over");
     lengths.write(&[2, 5]).unwrap();
-    let call = RnnCall { lengths: Lengths::PerRun(lengths.clone()), ..RnnCall::default() };
+    let call = RnnCall::default().lengths(Lengths::PerRun(lengths.clone()));
     let x = Random::new(1).array([5, 2, 3]);
     let expected = |list: &[usize]| {
-        let call = RnnCall { lengths: Lengths::Fixed(list.to_vec()), ..RnnCall::default() };
+        let call = RnnCall::default().lengths(Lengths::Fixed(list.to_vec()));
         rnn.forward_with(x.view(), None, &call).unwrap()
     };
     for list in [[2, 5], [5, 1], [1, 1]] {

@@ -5,7 +5,7 @@ use wgrnn::kernels::Kernel;
 use wgrnn::{Cell, Class, Direction, Lengths, RnnCall, RnnConfig, Schedule, SessionOptions};
 
 fn call() -> RnnCall {
-    RnnCall { schedule: Schedule::Grid, ..RnnCall::default() }
+    RnnCall::default().schedule(Schedule::Grid)
 }
 
 /// Units of more than one workgroup, which need each other's values: where workgroups run one after the other, as on
@@ -18,7 +18,7 @@ fn a_grid_that_cannot_go_on_gives_the_same_results() {
         let rnn = rnn(&device, &config);
         let mut random = Random::new(3);
         let (x, state) = (random.array([6, 3, 5]), random.state(&config, 3));
-        let call = RnnCall { lengths: Lengths::Fixed(vec![2, 6, 3]), ..call() };
+        let call = call().lengths(Lengths::Fixed(vec![2, 6, 3]));
         let report = rnn.check(x.view(), Some(&state), &call).unwrap();
         assert!(report.passed(), "{config:?}\n{report}");
     }
@@ -31,7 +31,7 @@ fn a_long_sequence_goes_on_from_grid_to_grid() {
         let config = RnnConfig::new(Cell::Lstm, 3, hidden);
         let rnn = rnn(&gpu(), &config);
         let x = Random::new(5).array([1000, 2, 3]);
-        let session = rnn.session(SessionOptions { steps: 1000, batch: 2, call: call() }).unwrap();
+        let session = rnn.session(SessionOptions::new(1000, 2).call(call())).unwrap();
         let (grids, settled) = (dispatches(session.plan(), Kernel::Grid), dispatches(session.plan(), Kernel::Settle));
         assert!(grids > 1 && grids == settled && dispatches(session.plan(), Kernel::Sequence) >= grids);
         let report = rnn.check(x.view(), None, &call()).unwrap();
@@ -46,7 +46,7 @@ fn lengths_that_change_from_run_to_run_pass_through_a_grid() {
         let rnn = rnn(&gpu(), &config);
         let x = Random::new(7).array([6, 3, 5]);
         let lengths = rnn.batch_lengths(6, 3).unwrap();
-        let call = RnnCall { lengths: Lengths::PerRun(lengths.clone()), ..call() };
+        let call = call().lengths(Lengths::PerRun(lengths.clone()));
         for list in [[6, 2, 4], [1, 5, 5]] {
             lengths.write(&list).unwrap();
             let report = rnn.check(x.view(), None, &call).unwrap();

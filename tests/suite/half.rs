@@ -18,7 +18,7 @@ fn every_cell_equals_the_reference_with_rounded_weights() {
             let (x, state) = (random.array([7, 3, 6]), random.state(&config, 3));
             let schedule = [Schedule::Step, Schedule::Sequence, Schedule::Grid][i % 3];
             let output = if i % 2 == 0 { Output::All } else { Output::Last };
-            let call = RnnCall { lengths: Lengths::Fixed(vec![2, 7, 4]), schedule, output, ..RnnCall::default() };
+            let call = RnnCall::default().lengths(Lengths::Fixed(vec![2, 7, 4])).schedule(schedule).output(output);
             let report = rnn(&device, &config).check(x.view(), Some(&state), &call).unwrap();
             assert!(report.passed(), "{name}, {config:?}, {schedule:?}\n{report}");
         }
@@ -35,7 +35,7 @@ fn every_schedule_equals_the_reference_with_rounded_weights() {
             let rnn = rnn(&device, &RnnConfig::new(cell, 33, 75).precision(Precision::Half));
             let x = Random::new(5).array([5, 19, 33]);
             for &schedule in schedules {
-                let call = RnnCall { schedule, ..RnnCall::default() };
+                let call = RnnCall::default().schedule(schedule);
                 let report = rnn.check(x.view(), None, &call).unwrap();
                 assert!(report.passed(), "{schedule:?}\n{report}");
             }
@@ -174,7 +174,7 @@ fn gradients_are_those_of_rounded_weights() {
         let rnn = Rnn::trainable(&gpu(), &config, &RnnWeights::init(&config, 7).unwrap()).unwrap();
         let x = Random::new(6).array([6, 3, 5]);
         for (schedule, keep_every) in [(Schedule::Step, None), (Schedule::Sequence, None), (Schedule::Step, Some(2))] {
-            let call = RnnCall { schedule, keep_every, ..RnnCall::default() };
+            let call = RnnCall::default().schedule(schedule).keep_every(keep_every);
             let report = rnn.check_gradients(x.view(), &call).unwrap();
             assert!(report.passed(), "{schedule:?} {keep_every:?}\n{report}");
         }

@@ -56,7 +56,7 @@ fn heads_are_a_layer_whose_r_is_block_diagonal() {
             for schedule in [Schedule::Step, Schedule::Sequence] {
                 let config = config(cell);
                 let weights = RnnWeights::init(&config, 3).unwrap();
-                let call = RnnCall { lengths: Lengths::Fixed(vec![6, 2]), schedule, ..RnnCall::default() };
+                let call = RnnCall::default().lengths(Lengths::Fixed(vec![6, 2])).schedule(schedule);
                 let x = Random::new(1).array([6, 2, 4]);
                 let run = |config: &RnnConfig, weights: RnnWeights| {
                     Rnn::new(&device, config, weights).unwrap().forward_with(x.view(), None, &call).unwrap()
@@ -85,7 +85,7 @@ fn layers_of_heads_equal_the_textbook() {
             let mut random = Random::new(2);
             let (x, state) = (random.array([3, 6, 4]), random.state(&config, 3));
             for lengths in [Lengths::Full, Lengths::Fixed(vec![6, 1, 4])] {
-                let call = RnnCall { lengths, ..RnnCall::default() };
+                let call = RnnCall::default().lengths(lengths);
                 let report = rnn(&device, &config).check(x.view(), Some(&state), &call).unwrap();
                 assert!(report.passed(), "{cell:?} on {name}\n{report}");
             }
@@ -140,7 +140,7 @@ fn heads_have_lengths_that_change_and_steps_computed_again() {
             let (x, dy) = (random.array([6, 3, 4]), random.array([6, 3, config.output_size()]).into_dyn());
             let per_run = rnn.batch_lengths(6, 3).unwrap();
             let gradients = |lengths, keep_every| {
-                let call = RnnCall { lengths, keep_every, ..RnnCall::default() };
+                let call = RnnCall::default().lengths(lengths).keep_every(keep_every);
                 rnn.gradients(x.view(), None, &call, dy.view(), None).unwrap()
             };
             let expected = gradients(Lengths::Fixed(vec![2, 6, 5]), None);
@@ -159,7 +159,7 @@ fn heads_have_lengths_that_change_and_steps_computed_again() {
         // Lengths of another layer's heads are not its own.
         let lengths = rnn(&device, &config(Cell::Lstm)).batch_lengths(6, 3).unwrap();
         let other = rnn(&device, &config(Cell::Lstm).heads(2));
-        let call = RnnCall { lengths: Lengths::PerRun(lengths), ..RnnCall::default() };
+        let call = RnnCall::default().lengths(Lengths::PerRun(lengths));
         let error = other.forward_with(Array3::zeros((6, 3, 4)).view(), None, &call).unwrap_err().to_string();
         assert!(error.contains("heads"), "{error}");
     }

@@ -13,7 +13,7 @@ const STEPS: usize = 6;
 const ULPS: f64 = 16.0 * f32::EPSILON as f64;
 
 fn with_lengths(schedule: Schedule) -> RnnCall {
-    RnnCall { lengths: Lengths::Fixed(LENGTHS.to_vec()), schedule, ..RnnCall::default() }
+    RnnCall::default().lengths(Lengths::Fixed(LENGTHS.to_vec())).schedule(schedule)
 }
 
 /// Input and initial state of the tests below.
@@ -63,7 +63,7 @@ fn each(direction: Direction, test: impl Fn(&str, &RnnConfig, &Device, Schedule)
 fn beyond_its_length_a_sequence_gives_zeros() {
     each(Direction::Bidirectional, |name, config, device, schedule| {
         let (x, _) = inputs(config);
-        let options = SessionOptions { steps: STEPS, batch: LENGTHS.len(), call: with_lengths(schedule) };
+        let options = SessionOptions::new(STEPS, LENGTHS.len()).call(with_lengths(schedule));
         let session = rnn(device, config).session(options).unwrap();
         session.input().write(x.view()).unwrap();
         // Whatever the memory held before.
@@ -103,7 +103,7 @@ fn is_as_alone(direction: Direction) {
             let one = |array: &Array3<f32>| array.slice(s![.., n..=n, ..]).to_owned();
             let state = State { h: one(&state.h), c: state.c.as_ref().map(one) };
             let x = x.slice(s![..length, n..=n, ..]);
-            let alone = rnn.forward_with(x, Some(&state), &RnnCall { schedule, ..RnnCall::default() }).unwrap();
+            let alone = rnn.forward_with(x, Some(&state), &RnnCall::default().schedule(schedule)).unwrap();
             let y = batch.y.slice(s![..length, n..=n, ..]).to_owned().into_dyn();
             close(&format!("{name}: y of sequence {n}"), &y, &alone.y);
             close(&format!("{name}: h of sequence {n}"), &one(&batch.state.h).into_dyn(), &alone.state.h.into_dyn());
@@ -148,7 +148,7 @@ fn the_last_output_is_that_of_the_last_valid_step() {
         let (x, state) = inputs(config);
         let rnn = rnn(device, config);
         let all = rnn.forward_with(x.view(), Some(&state), &with_lengths(schedule)).unwrap();
-        let call = RnnCall { output: Output::Last, ..with_lengths(schedule) };
+        let call = with_lengths(schedule).output(Output::Last);
         let last = rnn.forward_with(x.view(), Some(&state), &call).unwrap();
         assert_eq!(last.y.shape(), [LENGTHS.len(), config.output_size()]);
         for (n, length) in LENGTHS.into_iter().enumerate() {
@@ -195,8 +195,8 @@ fn the_cost_follows_the_valid_steps() {
             let config = config.layers(2).direction(Direction::Bidirectional);
             let rnn = rnn(&gpu(), &config);
             let flop = |lengths: &[usize]| {
-                let call = RnnCall { lengths: Lengths::Fixed(lengths.to_vec()), schedule, ..RnnCall::default() };
-                let session = rnn.session(SessionOptions { steps: 64, batch: lengths.len(), call }).unwrap();
+                let call = RnnCall::default().lengths(Lengths::Fixed(lengths.to_vec())).schedule(schedule);
+                let session = rnn.session(SessionOptions::new(64, lengths.len()).call(call)).unwrap();
                 session.plan().flop()
             };
             let name = config.cell().name();

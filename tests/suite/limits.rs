@@ -154,8 +154,8 @@ fn shaders_of_impossible_variants_are_errors() {
 fn a_dispatch_of_another_plan_has_no_parameters_here() {
     let rnn = rnn(&Device::cpu(), &RnnConfig::new(Cell::Lstm, 4, 8));
     let [long, short] = [9, 1].map(|steps| {
-        let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
-        rnn.session(SessionOptions { steps, batch: 1, call }).unwrap()
+        let call = RnnCall::default().schedule(Schedule::Step);
+        rnn.session(SessionOptions::new(steps, 1).call(call)).unwrap()
     });
     let last = long.plan().dispatches().last().unwrap();
     assert!(!long.plan().params(last).is_empty() && short.plan().params(last).is_empty());
@@ -250,14 +250,14 @@ fn layers_of_more_workgroups_than_an_axis_may_have_are_right() {
     for config in configs.into_iter().chain(others) {
         let lengths = (0..170).map(|n| 1 + n % 3).collect();
         for schedule in [Schedule::Auto, Schedule::Step, Schedule::Sequence, Schedule::Wavefront] {
-            let call = RnnCall { schedule, lengths: Lengths::Fixed(Clone::clone(&lengths)), ..RnnCall::default() };
+            let call = RnnCall::default().schedule(schedule).lengths(Lengths::Fixed(Clone::clone(&lengths)));
             let report = rnn(&device, &config).check(x(&config).view(), None, &call).unwrap();
             assert!(report.passed(), "{config:?} {schedule:?}\n{report}");
         }
         let weights = RnnWeights::init(&config, 3).unwrap();
         let trainable = Rnn::trainable(&device, &config, &weights).unwrap();
         for schedule in [Schedule::Step, Schedule::Sequence] {
-            let call = RnnCall { schedule, ..RnnCall::default() };
+            let call = RnnCall::default().schedule(schedule);
             let report = trainable.check_gradients(x(&config).view(), &call).unwrap();
             assert!(report.passed(), "{config:?} {schedule:?}\n{report}");
         }
@@ -338,7 +338,7 @@ fn inputs_of_a_million_features_are_multiplied_part_by_part() {
         RnnConfig::new(Cell::Gru(Reset::After), 70_001, 3).direction(Direction::Bidirectional).batch_first(true);
     let rnn = Rnn::trainable(&portable(), &config, &RnnWeights::init(&config, 2).unwrap()).unwrap();
     let x = Random::new(8).array([3, 2, 70_001]);
-    let call = RnnCall { lengths: Lengths::Fixed(vec![1, 2, 2]), ..RnnCall::default() };
+    let call = RnnCall::default().lengths(Lengths::Fixed(vec![1, 2, 2]));
     let report = rnn.check(x.view(), None, &call).unwrap();
     assert!(report.passed(), "{report}");
     let report = rnn.check_gradients(x.view(), &call).unwrap();
@@ -379,7 +379,7 @@ fn training_that_keeps_more_than_a_buffer_holds_computes_steps_again() {
         let rnn = Rnn::trainable(&device, &config, &weights).unwrap();
         let x = Random::new(8).array([40, 16, 3]);
         let call = RnnCall::default();
-        let training = rnn.training(SessionOptions { steps: 40, batch: 16, call: call.clone() }, false).unwrap();
+        let training = rnn.training(SessionOptions::new(40, 16).call(call.clone()), false).unwrap();
         let buffers = training.plans()[0].buffers();
         assert!(buffers.iter().any(|buffer| buffer.name.starts_with("states of layer")), "all was kept");
         let report = rnn.check_gradients(x.view(), &call).unwrap();
@@ -423,7 +423,7 @@ fn weights_of_a_stack_that_no_buffer_holds_are_read_part_by_part() {
         let rnn = Rnn::new(&device, &config, weights).unwrap();
         let x = Random::new(2).array([3, 2, config.input_size()]);
         for schedule in [Schedule::Auto, Schedule::Step, Schedule::Wavefront] {
-            let report = rnn.check(x.view(), None, &RnnCall { schedule, ..RnnCall::default() }).unwrap();
+            let report = rnn.check(x.view(), None, &RnnCall::default().schedule(schedule)).unwrap();
             assert!(report.passed(), "{config:?} {schedule:?}\n{report}");
         }
     }
@@ -462,7 +462,7 @@ fn a_model_in_parts_trains_as_one_in_one_piece() {
         let state = model.device_state(3).unwrap();
         let y = model.forward(&mut tape, &x, &state, &RnnCall::default()).unwrap();
         tape.mean_squared_error(&y, &t).unwrap();
-        let options = TrainerOptions { clip: Clip::Norm(0.1), ..TrainerOptions::new(Optimizer::ADAM) };
+        let options = TrainerOptions::new(Optimizer::ADAM).clip(Clip::Norm(0.1));
         let mut trainer = Trainer::new(tape, options).unwrap();
         for _ in 0..3 {
             trainer.step().unwrap();

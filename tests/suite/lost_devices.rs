@@ -191,7 +191,7 @@ fn futures_on_a_lost_device_say_so() {
         let session = rnn.session(SessionOptions::new(4, 2)).unwrap();
         lose(&device);
         let x = Array3::ones((4, 2, 3));
-        let call = RnnCall { lengths: Lengths::Full, ..RnnCall::default() };
+        let call = RnnCall::default().lengths(Lengths::Full);
         lost("forward", pollster::block_on(rnn.forward_with_async(x.view(), None, &call)));
         lost("read", pollster::block_on(session.output().read_async()));
         lost("wait", pollster::block_on(device.wait_async()));

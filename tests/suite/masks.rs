@@ -200,8 +200,13 @@ impl Example {
         };
         let Way { schedule, keep_every, carry, .. } = way;
         // A row or two at a time, where that is not the reserve's matter.
-        let call = RnnCall { lengths, schedule, keep_every, carry, input_part_bytes: 1, ..RnnCall::default() };
-        let training = rnn.training(SessionOptions { steps: STEPS, batch: BATCH, call }, false).unwrap();
+        let call = RnnCall::default()
+            .lengths(lengths)
+            .schedule(schedule)
+            .keep_every(keep_every)
+            .carry(carry)
+            .input_part_bytes(1);
+        let training = rnn.training(SessionOptions::new(STEPS, BATCH).call(call), false).unwrap();
         training.seed().write(arr1(&self.key).view()).unwrap();
         training.input().write(self.x.view()).unwrap();
         // What is there counts only where it is carried.
@@ -335,7 +340,7 @@ fn inference_is_the_mean_of_zoneout() {
                 _ => (i + 1) % 3..(i + 1) % 3 + 1,
             };
             for schedule in all[own].iter().copied() {
-                let call = RnnCall { lengths: lengths.clone(), schedule, ..RnnCall::default() };
+                let call = RnnCall::default().lengths(lengths.clone()).schedule(schedule);
                 let got = layer.forward_with(example.x.view(), Some(&example.state), &call).unwrap();
                 let faults = differences(&format!("{name}, example {i} {schedule:?}"), &got, &expected);
                 assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -418,8 +423,8 @@ fn a_sequence_has_one_mask_of_recurrent_dropout_at_all_steps() {
     for (name, device) in devices() {
         for schedule in [Schedule::Step, Schedule::Sequence] {
             let rnn = Rnn::trainable(&device, &config, &weights).unwrap();
-            let call = RnnCall { carry: true, schedule, ..RnnCall::default() };
-            let training = rnn.training(SessionOptions { steps: 6, batch: 20, call }, false).unwrap();
+            let call = RnnCall::default().carry(true).schedule(schedule);
+            let training = rnn.training(SessionOptions::new(6, 20).call(call), false).unwrap();
             training.state().write(&State { h: Array3::ones((1, 20, WIDE)), c: None }).unwrap();
             training.forward().unwrap();
             let y = training.output().read().unwrap().into_dimensionality::<Ix3>().unwrap();
@@ -464,7 +469,7 @@ fn places_of_a_model_draw_different_masks() {
             tape.mean_squared_error(&y, &target).unwrap();
         }
         let rate = LearningRate::Constant(0.0);
-        let options = TrainerOptions { learning_rate: rate, ..TrainerOptions::new(Optimizer::ADAM) };
+        let options = TrainerOptions::new(Optimizer::ADAM).learning_rate(rate);
         let mut trainer = Trainer::new(tape, options).unwrap();
         trainer.step().unwrap();
         let first = read();
@@ -547,7 +552,7 @@ fn both_devices_draw_the_same_with_weights_in_half_precision() {
         let config = config.precision(Precision::Half).layers(2);
         let weights = RnnWeights::init(&config, 2).unwrap();
         let layer = Rnn::trainable(&gpu(), &config, &weights).unwrap();
-        let call = RnnCall { lengths: Lengths::Fixed(vec![4, 6, 1]), ..RnnCall::default() };
+        let call = RnnCall::default().lengths(Lengths::Fixed(vec![4, 6, 1]));
         let report = layer.check_gradients(Random::new(3).array([6, 3, 3]).view(), &call).unwrap();
         assert!(report.passed(), "{report}");
         let forward = layer.check(Random::new(3).array([6, 3, 3]).view(), None, &call).unwrap();
@@ -567,7 +572,7 @@ fn units_that_threads_share_out_have_their_own_masks() {
         new(Cell::Lstm).recurrent_dropout(0.3),
     ] {
         let layer = Rnn::trainable(&gpu(), &config, &RnnWeights::init(&config, 2).unwrap()).unwrap();
-        let call = RnnCall { schedule: Schedule::Step, ..RnnCall::default() };
+        let call = RnnCall::default().schedule(Schedule::Step);
         let x = Random::new(3).array([3, 4, 3]);
         let report = layer.check_gradients(x.view(), &call).unwrap();
         assert!(report.passed(), "{config:?}\n{report}");

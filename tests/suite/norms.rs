@@ -29,7 +29,7 @@ fn normed_layers_equal_the_textbook_on_every_device() {
                 let mut random = Random::new(1);
                 let (x, state) = (random.array([3, 6, 5]), random.state(&config, 3));
                 for lengths in [Lengths::Full, Lengths::Fixed(vec![2, 6, 3])] {
-                    let call = RnnCall { lengths, ..RnnCall::default() };
+                    let call = RnnCall::default().lengths(lengths);
                     let report = rnn(&device, &config).check(x.view(), Some(&state), &call).unwrap();
                     assert!(report.passed(), "{name} {cell:?} {bias:?}\n{report}");
                 }
@@ -141,7 +141,7 @@ fn sequences_are_normed_by_themselves() {
             let config = config(cell, 5, 12);
             let rnn = rnn(&device, &config);
             let x = Random::new(4).array([6, 3, 5]);
-            let call = RnnCall { lengths: Lengths::Fixed(vec![4, 6, 1]), ..RnnCall::default() };
+            let call = RnnCall::default().lengths(Lengths::Fixed(vec![4, 6, 1]));
             let y = rnn.forward_with(x.view(), None, &call).unwrap().y;
             for (n, length) in [4, 6, 1].into_iter().enumerate() {
                 let own = x.slice(s![..length, n..=n, ..]);
@@ -188,15 +188,15 @@ fn normed_gradients_are_the_same_in_every_way() {
             per_run.write(&[6, 2, 5]).unwrap();
             let fixed = || Lengths::Fixed(vec![6, 2, 5]);
             let gradients = |call: RnnCall| rnn.gradients(x.view(), None, &call, dy.view(), None).unwrap();
-            let whole = gradients(RnnCall { lengths: fixed(), ..RnnCall::default() });
-            let plain = || RnnCall { lengths: fixed(), ..RnnCall::default() };
+            let whole = gradients(RnnCall::default().lengths(fixed()));
+            let plain = || RnnCall::default().lengths(fixed());
             let ways = [
-                RnnCall { schedule: Schedule::Step, ..plain() },
-                RnnCall { schedule: Schedule::Sequence, ..plain() },
-                RnnCall { schedule: Schedule::Wavefront, ..plain() },
-                RnnCall { keep_every: Some(2), ..plain() },
-                RnnCall { keep_every: Some(4), input_part_bytes: 1, ..plain() },
-                RnnCall { lengths: Lengths::PerRun(per_run), ..RnnCall::default() },
+                plain().schedule(Schedule::Step),
+                plain().schedule(Schedule::Sequence),
+                plain().schedule(Schedule::Wavefront),
+                plain().keep_every(2),
+                plain().keep_every(4).input_part_bytes(1),
+                RnnCall::default().lengths(Lengths::PerRun(per_run)),
             ];
             for call in ways {
                 let again = gradients(call.clone());
@@ -217,8 +217,8 @@ fn normed_layers_cost_what_their_valid_steps_cost() {
     for device in [gpu(), Device::cpu()] {
         let rnn = rnn(&device, &config);
         let flop = |lengths: Vec<usize>| {
-            let call = RnnCall { lengths: Lengths::Fixed(lengths), ..RnnCall::default() };
-            let session = rnn.session(SessionOptions { steps: 10, batch: 3, call }).unwrap();
+            let call = RnnCall::default().lengths(Lengths::Fixed(lengths));
+            let session = rnn.session(SessionOptions::new(10, 3).call(call)).unwrap();
             session.plan().dispatches().map(|dispatch| dispatch.flop).sum::<u64>()
         };
         assert_eq!(flop(vec![10, 1, 1]) * 30, flop(vec![10, 10, 10]) * 12);

@@ -75,10 +75,10 @@ fn lengths_of_another_device_are_refused() {
     for (device, other) in pairs() {
         let [mine, others] = [&device, &other].map(trainable);
         let lengths = others.batch_lengths(4, 2).unwrap();
-        let call = RnnCall { lengths: Lengths::PerRun(lengths), ..RnnCall::default() };
+        let call = RnnCall::default().lengths(Lengths::PerRun(lengths));
         let x = Array3::ones((4, 2, 3));
         refused(mine.forward_with(x.view(), None, &call), "lengths");
-        let options = SessionOptions { steps: 4, batch: 2, call: call.clone() };
+        let options = SessionOptions::new(4, 2).call(call.clone());
         refused(mine.session(options.clone()), "lengths");
         refused(mine.training(options, false), "lengths");
         refused(wgrnn::Reserve::new(&mine, 4, 2, &call), "lengths");
@@ -131,7 +131,7 @@ fn whatever_a_tape_takes_of_another_device_is_refused() {
         let targets = Targets::new(&device, &[2, 2], 3).unwrap();
         let targets = tape.input(targets.tensor()).unwrap();
         tape.cross_entropy(&x, &targets).unwrap();
-        let options = TrainerOptions { clip: Clip::Norm(1.0), ..TrainerOptions::new(Optimizer::ADAM) };
+        let options = TrainerOptions::new(Optimizer::ADAM).clip(Clip::Norm(1.0));
         let mut trainer = Trainer::new(tape, options).unwrap();
         assert!(trainer.name("embedding.", others.parameters()).is_err());
         assert!(trainer.step().is_ok());

@@ -14,7 +14,7 @@ fn both() -> [Device; 2] {
 }
 
 fn options(steps: usize, batch: usize, schedule: Schedule) -> SessionOptions {
-    SessionOptions { steps, batch, call: RnnCall { schedule, ..RnnCall::default() } }
+    SessionOptions::new(steps, batch).call(RnnCall::default().schedule(schedule))
 }
 
 #[test]
@@ -234,8 +234,8 @@ fn a_layer_does_not_write_over_its_input() {
         let rnn = rnn(&device, &RnnConfig::new(Cell::Lstm, 5, 5).bias(Bias::One));
         for lengths in [None, Some(vec![4, 2])] {
             let x = Tensor::zeros(&device, &[4, 2, 5]).unwrap();
-            let call = RnnCall { lengths: lengths.into(), ..RnnCall::default() };
-            let options = SessionOptions { steps: 4, batch: 2, call };
+            let call = RnnCall::default().lengths(lengths.into());
+            let options = SessionOptions::new(4, 2).call(call);
             let session = Session::with_tensors(&rnn, options, x.clone(), x, rnn.device_state(2).unwrap());
             let error = session.expect_err("input and output are one tensor");
             assert!(matches!(error, Error::Plan(_)), "{error}");
@@ -271,8 +271,8 @@ fn operations_refuse_indices_for_numbers_and_numbers_for_indices() {
 fn no_dispatch_of_a_long_sequence_loops_longer_than_drivers_allow() {
     let (steps, hidden) = (100_000, 4);
     let rnn = rnn(&gpu(), &RnnConfig::new(Cell::Lstm, 3, hidden));
-    let call = RnnCall { schedule: Schedule::Sequence, output: Output::Last, ..RnnCall::default() };
-    let session = rnn.session(SessionOptions { steps, batch: 1, call }).unwrap();
+    let call = RnnCall::default().schedule(Schedule::Sequence).output(Output::Last);
+    let session = rnn.session(SessionOptions::new(steps, 1).call(call)).unwrap();
     let plan = session.plan();
     let at = Kernel::Sequence.row().params.iter().position(|&name| name == "steps").unwrap();
     let sequence = plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel == Kernel::Sequence);
@@ -287,8 +287,8 @@ fn a_sequence_is_one_compute_pass() {
     for schedule in [Schedule::Step, Schedule::Sequence] {
         let config = RnnConfig::new(Cell::Lstm, 3, 4).layers(2).direction(Direction::Bidirectional);
         let rnn = rnn(&gpu(), &config);
-        let call = RnnCall { lengths: Lengths::Fixed(vec![5, 2]), carry: true, schedule, ..RnnCall::default() };
-        let session = rnn.session(SessionOptions { steps: 5, batch: 2, call }).unwrap();
+        let call = RnnCall::default().lengths(Lengths::Fixed(vec![5, 2])).carry(true).schedule(schedule);
+        let session = rnn.session(SessionOptions::new(5, 2).call(call)).unwrap();
         let mut commands = session.plan().commands().iter();
         // A copy or a clear would end the pass: all of them come first.
         let before = commands.by_ref().take_while(|command| !matches!(command, Command::Dispatch(_))).count();

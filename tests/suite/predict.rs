@@ -51,8 +51,8 @@ fn a_predictor_carries_its_state_where_the_call_says_so() {
         let model = language(&device, false);
         let tokens = array![[0_u32, 4], [3, 1]];
         let whole = model.predict(tokens.view()).unwrap();
-        let call = RnnCall { carry: true, output: Output::Last, ..RnnCall::default() };
-        let predictor = model.predictor(SessionOptions { steps: 1, batch: 2, call }).unwrap();
+        let call = RnnCall::default().carry(true).output(Output::Last);
+        let predictor = model.predictor(SessionOptions::new(1, 2).call(call)).unwrap();
         for (step, expected) in whole.outer_iter().enumerate() {
             let y = predictor.predict(tokens.slice(ndarray::s![step..=step, ..])).unwrap();
             assert_eq!(y.view(), expected);
@@ -81,7 +81,7 @@ fn predictions_follow_training_and_files() {
     let state = model.device_state(1).unwrap();
     let scores = model.forward(&mut tape, &input, &state, &RnnCall::default()).unwrap();
     tape.cross_entropy(&scores, &goal).unwrap();
-    let options = TrainerOptions { learning_rate: LearningRate::Constant(0.1), ..TrainerOptions::new(Optimizer::ADAM) };
+    let options = TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(0.1));
     Trainer::new(tape, options).unwrap().step().unwrap();
 
     assert_ne!(model.predict(tokens.view()).unwrap(), before);

@@ -59,7 +59,7 @@ pub fn drawn(most: usize) -> impl Strategy<Value = Drawn> {
                 config: config.clone(),
                 steps,
                 batch,
-                call: RnnCall { lengths: lengths.into(), output, schedule, ..RnnCall::default() },
+                call: RnnCall::default().lengths(lengths.into()).output(output).schedule(schedule),
                 state,
                 seed,
             })

@@ -12,7 +12,7 @@ const CELLS: [Cell; 4] = [Cell::MinGru, Cell::MinLstm, Cell::Sru, Cell::Qrnn];
 
 /// As an adapter with many lanes, where few sequences are cut into parts.
 fn discrete() -> Device {
-    Device::gpu_with(&GpuOptions { class: Some(Class::Discrete), ..GpuOptions::default() }).unwrap()
+    Device::gpu_with(&GpuOptions::default().class(Class::Discrete)).unwrap()
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn long_sequences_are_right_whole_and_in_parts() {
             let rnn = rnn(&device, &RnnConfig::new(cell, 3, 5).direction(Direction::Bidirectional));
             let mut random = Random::new(1);
             let (x, state) = (random.array([2500, 4, 3]), random.state(rnn.config(), 4));
-            let call = RnnCall { lengths: Lengths::Fixed(vec![1, 2500, 1203, 60]), ..RnnCall::default() };
+            let call = RnnCall::default().lengths(Lengths::Fixed(vec![1, 2500, 1203, 60]));
             let report = rnn.check(x.view(), Some(&state), &call).unwrap();
             assert!(report.passed(), "{cell:?}, {name}\n{report}");
         }
@@ -45,7 +45,7 @@ fn gradients_are_the_same_whole_and_in_parts() {
         let rnn = Rnn::trainable(&discrete(), &config, &weights).unwrap();
         let x = Random::new(2).array([150, 3, 3]);
         for keep_every in [None, Some(40)] {
-            let call = RnnCall { lengths: Lengths::Fixed(vec![150, 31, 140]), keep_every, ..RnnCall::default() };
+            let call = RnnCall::default().lengths(Lengths::Fixed(vec![150, 31, 140])).keep_every(keep_every);
             let report = rnn.check_gradients(x.view(), &call).unwrap();
             assert!(report.passed(), "{cell:?}, {keep_every:?}\n{report}");
         }

@@ -192,18 +192,18 @@ fn no_plan_of_a_layer_changed() {
                 let lengths = Lengths::Fixed((0..batch).map(|n| steps - n % steps).collect());
                 let calls = [
                     ("full", RnnCall::default()),
-                    ("lengths, last", RnnCall { lengths, output: Output::Last, ..RnnCall::default() }),
+                    ("lengths, last", RnnCall::default().lengths(lengths).output(Output::Last)),
                 ];
                 let rnn = Rnn::new(&device, &config, weights.clone()).unwrap();
                 for (called, call) in calls {
-                    let session = rnn.session(SessionOptions { steps, batch, call }).unwrap();
+                    let session = rnn.session(SessionOptions::new(steps, batch).call(call)).unwrap();
                     lines.push(line(&format!("{name}, {called}, {shape}"), session.plan()));
                 }
                 let trainable = Rnn::trainable(&device, &config, &weights);
                 // Some layers run forward only.
                 let Ok(rnn) = trainable else { continue };
-                let call = RnnCall { keep_every: (steps == 7).then_some(3), ..RnnCall::default() };
-                let training = rnn.training(SessionOptions { steps, batch, call }, false).unwrap();
+                let call = RnnCall::default().keep_every((steps == 7).then_some(3));
+                let training = rnn.training(SessionOptions::new(steps, batch).call(call), false).unwrap();
                 for (pass, plan) in ["keeping", "backward"].into_iter().zip(training.plans()) {
                     lines.push(line(&format!("{name}, {pass}, {shape}"), plan));
                 }
@@ -232,11 +232,8 @@ fn no_plan_of_a_training_step_changed() {
                 let (x, t) = (tape.input(&tokens).unwrap(), tape.input(targets.tensor()).unwrap());
                 let logits = model.forward(&mut tape, &x, &state, &RnnCall::default()).unwrap();
                 tape.cross_entropy(&logits, &t).unwrap();
-                let options = TrainerOptions {
-                    learning_rate: LearningRate::Constant(0.1),
-                    clip: Clip::Norm(1.0),
-                    ..TrainerOptions::new(chosen)
-                };
+                let options =
+                    TrainerOptions::new(chosen).learning_rate(LearningRate::Constant(0.1)).clip(Clip::Norm(1.0));
                 let trainer = Trainer::new(tape, options).unwrap();
                 lines.push(line(&format!("{name}, {optimizer}, {class}"), trainer.plan()));
             }

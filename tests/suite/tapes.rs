@@ -12,7 +12,7 @@ use wgrnn::{
 /// Gradients that change nothing.
 fn options() -> TrainerOptions {
     let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    TrainerOptions { learning_rate: LearningRate::Constant(0.0), ..TrainerOptions::new(optimizer) }
+    TrainerOptions::new(optimizer).learning_rate(LearningRate::Constant(0.0))
 }
 
 fn matrix(seed: u32, rows: usize, columns: usize) -> Array2<f32> {
@@ -157,7 +157,7 @@ fn a_way_around_does_not_hide_an_operation_without_a_backward_pass() {
     // A state is a way too.
     let (rnn, between) = (lstm(&device, 4, 4), fixed_lstm(&device, 4, 4));
     let state = rnn.device_state(2).unwrap();
-    let call = RnnCall { carry: true, ..RnnCall::default() };
+    let call = RnnCall::default().carry(true);
     let mut tape = Tape::training(&device).unwrap();
     let x = tape.input(&x).unwrap();
     let y = tape.rnn(&rnn, &x, &state, &call).unwrap();
@@ -280,13 +280,13 @@ impl Stack {
         frozen.iter().for_each(|&i| tape.freeze(self.blocks()[i]).unwrap());
         y = tape.embedding(&self.table, &y).unwrap();
         for rnn in &self.rnns {
-            let call = RnnCall { keep_every, ..RnnCall::default() };
+            let call = RnnCall::default().keep_every(keep_every);
             y = tape.rnn(rnn, &y, &rnn.device_state(2).unwrap(), &call).unwrap();
         }
         y = tape.linear(&self.head, &y).unwrap();
         tape.mean_squared_error(&y, &t).unwrap();
         let learning_rate = LearningRate::Constant(0.05);
-        Trainer::new(tape, TrainerOptions { learning_rate, ..TrainerOptions::new(Optimizer::ADAM) }).unwrap()
+        Trainer::new(tape, TrainerOptions::new(Optimizer::ADAM).learning_rate(learning_rate)).unwrap()
     }
 
     fn values(&self) -> [Vec<(String, ArrayD<f32>)>; 4] {
@@ -551,7 +551,7 @@ fn a_state_that_others_wrote_over_passes_no_gradient_back() {
     for (name, device) in devices() {
         let (rnn, fixed) = (lstm(&device, 3, 4), fixed_lstm(&device, 3, 4));
         let (x, t) = (numbers(&device, [2, 2, 3]), numbers(&device, [2, 2, 4]));
-        let carried = RnnCall { carry: true, ..RnnCall::default() };
+        let carried = RnnCall::default().carry(true);
         // A fixed layer begins anew: what the trained one left is lost. It may stand before the first call as well.
         let run = |before: bool| {
             let dx = zeros(&device, &[2, 2, 3]);
@@ -821,7 +821,7 @@ fn a_layer_that_gives_its_last_output_alone_is_trained() {
     let x = numbers(&device, [3, 2, 4]);
     let mut tape = Tape::training(&device).unwrap();
     let x = tape.input(&x).unwrap();
-    let call = RnnCall { output: Output::Last, keep_every: Some(2), ..RnnCall::default() };
+    let call = RnnCall::default().output(Output::Last).keep_every(2);
     let y = tape.rnn(&rnn, &x, &rnn.device_state(2).unwrap(), &call).unwrap();
     tape.mean_squared_error(&y, &x.at(0).unwrap()).unwrap();
     assert!(step(tape) > 0.0);

@@ -111,7 +111,7 @@ fn optimizers_take_pytorchs_steps() {
             let rates: Vec<f64> = rates.iter().map(|&rate| f64::from(rate)).collect();
             let constant = rates.iter().all(|&rate| rate == rates[0]);
             let learning_rate = LearningRate::Constant(rates[0]);
-            let options = TrainerOptions { learning_rate, clip, ..TrainerOptions::new(case.optimizer()) };
+            let options = TrainerOptions::new(case.optimizer()).learning_rate(learning_rate).clip(clip);
             let mut trainer = Trainer::new(tape, options).unwrap();
             for (step, (g, expected)) in gradients.axis_iter(Axis(0)).zip(expected.axis_iter(Axis(0))).enumerate() {
                 if !constant {
@@ -255,7 +255,7 @@ impl CharLm {
         let state = model.device_state(batch).unwrap();
         let mut tape = Tape::training(device).unwrap();
         let [x, t] = [&tokens, targets.tensor()].map(|tensor| tape.input(tensor).unwrap());
-        let call = RnnCall { carry: true, ..RnnCall::default() };
+        let call = RnnCall::default().carry(true);
         let logits = model.forward(&mut tape, &x, &state, &call).unwrap();
         tape.cross_entropy(&logits, &t).unwrap();
         let mut trainer = Trainer::new(tape, options).unwrap();
@@ -289,11 +289,9 @@ fn the_first_losses_of_a_character_model_are_pytorchs() {
     let data = view.data().iter().map(|&token| u32::from(token)).collect();
     let data = Array2::from_shape_vec((sizes.N, sizes.T * sizes.steps + 1), data).unwrap();
     let rnn = RnnConfig::new(Cell::Lstm, sizes.features, sizes.hidden);
-    let options = TrainerOptions {
-        learning_rate: LearningRate::Constant(sizes.rate),
-        clip: Clip::Norm(sizes.clip),
-        ..TrainerOptions::new(Optimizer::ADAM)
-    };
+    let options = TrainerOptions::new(Optimizer::ADAM)
+        .learning_rate(LearningRate::Constant(sizes.rate))
+        .clip(Clip::Norm(sizes.clip));
     for (name, device) in devices() {
         let config = ModelConfig::language(sizes.symbols, rnn.clone());
         let mut char_lm = CharLm::new(&device, &config, data.clone(), sizes.T, options.clone());
@@ -331,11 +329,11 @@ fn text(batch: usize, length: usize, symbols: u32) -> Array2<u32> {
 
 fn small(cell: Cell, dropout: f64) -> ModelConfig {
     let rnn = RnnConfig::new(cell, 6, 10).layers(2).with_dropout(dropout);
-    ModelConfig { dropout, ..ModelConfig::language(7, rnn) }
+    ModelConfig::language(7, rnn).dropout(dropout)
 }
 
 fn options() -> TrainerOptions {
-    TrainerOptions { learning_rate: LearningRate::Constant(0.01), seed: 3, ..TrainerOptions::new(Optimizer::ADAM) }
+    TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(0.01)).seed(3)
 }
 
 #[test]
@@ -411,7 +409,7 @@ fn dropout_does_nothing_in_evaluation() {
     let device = gpu();
     let config = small(Cell::Gru(Reset::After), 0.5);
     let model = Model::new(&device, &config, 1).unwrap();
-    let plain = ModelConfig { dropout: 0.0, rnn: config.rnn.clone().with_dropout(0.0), ..config };
+    let plain = config.clone().dropout(0.0).rnn(config.rnn.clone().with_dropout(0.0));
     let same = Model::new(&device, &plain, 1).unwrap();
     let loss = |model: &Model| {
         let tokens = Tensor::from_array(&device, text(8, 3, 7).view()).unwrap();
@@ -449,8 +447,7 @@ impl Graph<'_> {
         let value = tape.input(&input).unwrap();
         tape.want_gradient(&value, &gradient).unwrap();
         (self.build)(&mut tape, &value, self.models);
-        let options =
-            TrainerOptions { learning_rate: LearningRate::Constant(0.0), ..TrainerOptions::new(Optimizer::ADAM) };
+        let options = TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(0.0));
         let mut trainer = Trainer::new(tape, options).unwrap();
         // Twice: nothing may be left over from the first time.
         for _ in 0..2 {
@@ -473,7 +470,7 @@ impl Graph<'_> {
 }
 
 fn model(device: &Device, rnn: RnnConfig, outputs: Option<usize>) -> Model {
-    let config = ModelConfig { outputs, ..ModelConfig::features(rnn, 1) };
+    let config = ModelConfig::features(rnn, 1).outputs(outputs);
     Model::new(device, &config, 11).unwrap()
 }
 
@@ -491,7 +488,7 @@ fn gradients_pass_from_decoder_to_encoder_through_the_state() {
             models[0].forward(tape, x, &state, &RnnCall::default()).unwrap();
             let zeros = Tensor::<f32>::zeros(tape.device(), &[5, 2, 3]).unwrap();
             let zeros = tape.input(&zeros).unwrap();
-            let call = RnnCall { carry: true, ..RnnCall::default() };
+            let call = RnnCall::default().carry(true);
             let y = models[1].forward(tape, &zeros, &state, &call).unwrap();
             let target = tape.input(&target).unwrap();
             tape.mean_squared_error(&y, &target).unwrap();
@@ -555,7 +552,7 @@ fn no_gradient_passes_to_a_call_whose_state_was_not_carried_on() {
             model.forward(&mut tape, &value, &state, &RnnCall::default()).unwrap();
             let zeros = Tensor::<f32>::zeros(&device, &[2, 2, 3]).unwrap();
             let zeros = tape.input(&zeros).unwrap();
-            let call = RnnCall { carry, ..RnnCall::default() };
+            let call = RnnCall::default().carry(carry);
             let y = model.forward(&mut tape, &zeros, &state, &call).unwrap();
             let target = Tensor::from_array(&device, Random::new(6).array([2, 2, 5]).view()).unwrap();
             let target = tape.input(&target).unwrap();
@@ -581,7 +578,7 @@ fn several_readers_of_one_value_add_their_gradients() {
         let states = [models[0].device_state(2).unwrap(), models[1].device_state(2).unwrap()];
         let build = graph(move |tape, x, models| {
             let y = models[0].forward(tape, x, &states[0], &RnnCall::default()).unwrap();
-            let call = RnnCall { output: Output::Last, lengths: Lengths::Fixed(vec![4, 2]), ..RnnCall::default() };
+            let call = RnnCall::default().output(Output::Last).lengths(Lengths::Fixed(vec![4, 2]));
             let z = models[1].forward(tape, x, &states[1], &call).unwrap();
             let [t, b] = [&target, &binary].map(|tensor| tape.input(tensor).unwrap());
             tape.mean_squared_error(&y, &t).unwrap();
@@ -595,13 +592,13 @@ fn several_readers_of_one_value_add_their_gradients() {
 fn tied_weights_get_the_gradients_of_both_uses() {
     for (name, device) in devices() {
         let rnn = RnnConfig::new(Cell::Gru(Reset::After), 6, 6);
-        let config = ModelConfig { tied: true, ..ModelConfig::language(7, rnn) };
+        let config = ModelConfig::language(7, rnn).tied(true);
         let mut char_lm = CharLm::new(&device, &config, text(4, 400, 7), 8, options());
         assert_eq!(char_lm.model.parameters().len(), 2, "{name}");
         let losses = char_lm.losses(0..40);
         assert!(losses[39] < 0.7 * losses[0], "{name}: {losses:?}");
     }
-    let wrong = ModelConfig { tied: true, ..ModelConfig::language(7, RnnConfig::new(Cell::Lstm, 6, 5)) };
+    let wrong = ModelConfig::language(7, RnnConfig::new(Cell::Lstm, 6, 5)).tied(true);
     assert!(matches!(Model::new(&Device::cpu(), &wrong, 0), Err(Error::Value { .. })));
 }
 
@@ -649,8 +646,7 @@ fn exploding(clip: Clip) -> (Vec<f32>, Option<Error>, Vec<ArrayD<f32>>) {
     let y = model.forward(&mut tape, &x, &model.device_state(1).unwrap(), &RnnCall::default()).unwrap();
     tape.mean_squared_error(&y, &t).unwrap();
     let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    let options =
-        TrainerOptions { clip, learning_rate: LearningRate::Constant(0.05), ..TrainerOptions::new(optimizer) };
+    let options = TrainerOptions::new(optimizer).clip(clip).learning_rate(LearningRate::Constant(0.05));
     let mut trainer = Trainer::new(tape, options).unwrap();
     let mut norms = Vec::new();
     let mut error = None;
@@ -695,7 +691,7 @@ fn gradients_vanish_through_a_tanh_and_less_through_an_lstm() {
         }
         let rnn = wgrnn::Rnn::trainable(&device, &config, &weights).unwrap();
         let x = Random::new(2).array([steps, 1, 2]);
-        let call = RnnCall { output: Output::Last, ..RnnCall::default() };
+        let call = RnnCall::default().output(Output::Last);
         let dy = Array2::<f32>::ones((1, 16)).into_dyn();
         let gradients = rnn.gradients(x.view(), None, &call, dy.view(), None).unwrap();
         let norm = |t: usize| gradients.x.slice(s![t, .., ..]).iter().map(|g| g * g).sum::<f32>().sqrt();
@@ -756,7 +752,7 @@ fn a_checkpoint_of_another_model_is_refused_and_nothing_changes() {
     let others = [
         (new(&small(Cell::Gru(Reset::After), 0.0), options()), "weight_ih_l0"),
         (new(&wider, options()), "weight_ih_l0"),
-        (new(&small(Cell::Lstm, 0.0), TrainerOptions { optimizer: sgd, ..options() }), "optimizer"),
+        (new(&small(Cell::Lstm, 0.0), options().optimizer(sgd)), "optimizer"),
     ];
     for (mut other, part) in others {
         other.losses(0..1);
@@ -833,11 +829,11 @@ fn tapes_and_options_that_cannot_be_trained_are_refused() {
     for (learning_rate, part) in
         [(LearningRate::Constant(f64::NAN), "learning rate"), (LearningRate::Constant(-1.0), "learning rate")]
     {
-        refused(Tape::training(&device).unwrap(), TrainerOptions { learning_rate, ..options() }, part);
+        refused(Tape::training(&device).unwrap(), options().learning_rate(learning_rate), part);
     }
-    refused(Tape::training(&device).unwrap(), TrainerOptions { clip: Clip::Norm(0.0), ..options() }, "clip");
+    refused(Tape::training(&device).unwrap(), options().clip(Clip::Norm(0.0)), "clip");
     let adam = Optimizer::Adam { betas: [0.9, 1.0], epsilon: 1e-8, weight_decay: 0.0 };
-    refused(Tape::training(&device).unwrap(), TrainerOptions { optimizer: adam, ..options() }, "beta 2");
+    refused(Tape::training(&device).unwrap(), options().optimizer(adam), "beta 2");
     // Layers whose weights are fixed.
     let rnn = crate::common::rnn(&device, &RnnConfig::new(Cell::Lstm, 3, 4));
     let x = Tensor::<f32>::zeros(&device, &[2, 1, 3]).unwrap();

@@ -9,7 +9,7 @@ use wgrnn::{
 };
 
 fn call() -> RnnCall {
-    RnnCall { schedule: Schedule::Wavefront, ..RnnCall::default() }
+    RnnCall::default().schedule(Schedule::Wavefront)
 }
 
 /// Every cell that can, read forwards and backwards, with a state and lengths that differ, shorter than the stack is high
@@ -26,7 +26,7 @@ fn a_wavefront_equals_the_textbook() {
             for (steps, lengths) in [(7, vec![2, 7, 4]), (2, vec![2, 1, 2]), (1, vec![1, 1, 1])] {
                 let (x, state) = (random.array([steps, 3, 6]), random.state(&config, 3));
                 let output = if steps == 2 { Output::Last } else { Output::All };
-                let call = RnnCall { lengths: Lengths::Fixed(lengths), output, ..call() };
+                let call = call().lengths(Lengths::Fixed(lengths)).output(output);
                 let report = rnn.check(x.view(), Some(&state), &call).unwrap();
                 assert!(report.passed(), "{name}, {cell:?}, {steps} steps\n{report}");
             }
@@ -37,12 +37,12 @@ fn a_wavefront_equals_the_textbook() {
 #[test]
 fn a_wavefront_takes_a_dispatch_a_step_and_one_for_each_further_layer() {
     let config = RnnConfig::new(Cell::Lstm, 6, 20).layers(3);
-    let session = |call: RnnCall| rnn(&gpu(), &config).session(SessionOptions { steps: 10, batch: 2, call }).unwrap();
+    let session = |call: RnnCall| rnn(&gpu(), &config).session(SessionOptions::new(10, 2).call(call)).unwrap();
     let wavefront = session(call());
     assert_eq!(dispatches(wavefront.plan(), Kernel::Wave), 10 + 3 - 1);
     assert_eq!(dispatches(wavefront.plan(), Kernel::Gemm), 1);
     assert_eq!(dispatches(wavefront.plan(), Kernel::Step), 0);
-    let step = session(RnnCall { schedule: Schedule::Step, ..call() });
+    let step = session(call().schedule(Schedule::Step));
     assert_eq!(dispatches(step.plan(), Kernel::Step), 30);
     // The same products, whichever way they are cut.
     assert_eq!(wavefront.plan().flop(), step.plan().flop());
@@ -61,7 +61,7 @@ fn what_cannot_go_side_by_side_goes_step_by_step() {
     ];
     for config in configs {
         let rnn = rnn(&gpu(), &config);
-        let plan = rnn.session(SessionOptions { steps: 4, batch: 2, call: call() }).unwrap();
+        let plan = rnn.session(SessionOptions::new(4, 2).call(call())).unwrap();
         assert_eq!(dispatches(plan.plan(), Kernel::Wave), 0, "{config:?}");
         assert!(dispatches(plan.plan(), Kernel::Step) > 0, "{config:?}");
         assert!(rnn.check(Random::new(1).array([4, 2, 6]).view(), None, &call()).unwrap().passed());
@@ -73,9 +73,9 @@ fn what_cannot_go_side_by_side_goes_step_by_step() {
 fn chunks_of_the_input_part_do_not_stop_a_wavefront() {
     let config = RnnConfig::new(Cell::Gru(Reset::After), 6, 20).layers(3);
     let rnn = rnn(&gpu(), &config);
-    let call = RnnCall { input_part_bytes: 4 * 60 * 3 * 2, lengths: Lengths::Fixed(vec![7, 6, 3]), ..call() };
+    let call = call().input_part_bytes(4 * 60 * 3 * 2).lengths(Lengths::Fixed(vec![7, 6, 3]));
     let x = Random::new(5).array([7, 3, 6]);
-    let session = rnn.session(SessionOptions { steps: 7, batch: 3, call: call.clone() }).unwrap();
+    let session = rnn.session(SessionOptions::new(7, 3).call(call.clone())).unwrap();
     assert_eq!(dispatches(session.plan(), Kernel::Gemm), 3);
     let report = rnn.check(x.view(), None, &call).unwrap();
     assert!(report.passed(), "{report}");
@@ -88,10 +88,10 @@ fn chunks_of_the_input_part_do_not_stop_a_wavefront_on_the_cpu() {
     let rnn = rnn(&Device::cpu(), &RnnConfig::new(Cell::Lstm, 4, 8).layers(2));
     for (steps, batch, input_part_bytes) in [(7, 3, 4 * 32 * 3 * 2), (2200, 256, call().input_part_bytes)] {
         let x = Random::new(6).array([steps, batch, 4]);
-        let call = RnnCall { input_part_bytes, ..call() };
-        let session = rnn.session(SessionOptions { steps, batch, call: call.clone() }).unwrap();
+        let call = call().input_part_bytes(input_part_bytes);
+        let session = rnn.session(SessionOptions::new(steps, batch).call(call.clone())).unwrap();
         assert!(dispatches(session.plan(), Kernel::Gemm) > 1);
-        let expected = rnn.forward_with(x.view(), None, &RnnCall { schedule: Schedule::Step, ..call.clone() }).unwrap();
+        let expected = rnn.forward_with(x.view(), None, &call.clone().schedule(Schedule::Step)).unwrap();
         let got = rnn.forward_with(x.view(), None, &call).unwrap();
         let difference = (&got.y - &expected.y).iter().fold(0.0_f32, |most, d| most.max(d.abs()));
         assert!(difference < 1e-5, "{difference}");
@@ -104,7 +104,7 @@ fn lengths_that_change_from_run_to_run_pass_through_a_wavefront() {
     let rnn = rnn(&gpu(), &config);
     let x = Random::new(7).array([6, 3, 6]);
     let lengths = rnn.batch_lengths(6, 3).unwrap();
-    let call = RnnCall { lengths: Lengths::PerRun(lengths.clone()), ..call() };
+    let call = call().lengths(Lengths::PerRun(lengths.clone()));
     for list in [[6, 2, 4], [1, 5, 5], [1, 1, 1]] {
         lengths.write(&list).unwrap();
         let report = rnn.check(x.view(), None, &call).unwrap();

@@ -172,11 +172,9 @@ async fn open(options: &options::GpuOptions, Found { name, software }: &Found) -
         false => Class::Integrated,
     };
     let note = software.then(|| format!("{name} is a GPU in software: right, but slower than the CPU device"));
-    let options = GpuOptions {
-        portable: options.portable.unwrap_or(false),
-        class: Some(options.class.map_or(class, Class::from)),
-        ..GpuOptions::default()
-    };
+    let options = GpuOptions::default()
+        .portable(options.portable.unwrap_or(false))
+        .class(options.class.map_or(class, Class::from));
     let inner = wgrnn::Device::gpu_async(&options).await?;
     Ok(Device { inner, name: name.clone(), class, note })
 }

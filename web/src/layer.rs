@@ -155,7 +155,7 @@ impl Rnn {
         #[wasm_bindgen(unchecked_param_type = "SessionOptions")] options: &JsValue,
     ) -> Result<Session> {
         let (steps, batch, call) = options::shape("session", options, true)?;
-        Ok(Session(self.0.session(SessionOptions { steps, batch, call })?))
+        Ok(Session(self.0.session(SessionOptions::new(steps, batch).call(call))?))
     }
 }
 

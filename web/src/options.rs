@@ -9,8 +9,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 use wasm_bindgen::{JsCast, JsValue};
 use wgrnn::{
-    Bias, Cell, Class, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision, Reset,
-    RnnCall, RnnConfig, Schedule,
+    Bias, Cell, Class, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision, RnnCall,
+    RnnConfig, Schedule,
 };
 
 /// Reads options; undefined is no options at all.
@@ -195,20 +195,18 @@ struct Call {
 }
 
 fn call_of(lengths: Option<Vec<usize>>, output: Option<OutputName>, schedule: Option<ScheduleName>) -> RnnCall {
-    RnnCall {
-        lengths: lengths.map_or(Lengths::Full, Lengths::Fixed),
-        output: match output.unwrap_or_default() {
+    RnnCall::default()
+        .lengths(lengths.map_or(Lengths::Full, Lengths::Fixed))
+        .output(match output.unwrap_or_default() {
             OutputName::All => Output::All,
             OutputName::Last => Output::Last,
-        },
-        schedule: match schedule.unwrap_or_default() {
+        })
+        .schedule(match schedule.unwrap_or_default() {
             ScheduleName::Auto => Schedule::Auto,
             ScheduleName::Step => Schedule::Step,
             ScheduleName::Sequence => Schedule::Sequence,
             ScheduleName::Wavefront => Schedule::Wavefront,
-        },
-        ..RnnCall::default()
-    }
+        })
 }
 
 pub fn call(value: &JsValue) -> Result<RnnCall> {
@@ -231,7 +229,7 @@ struct Shape {
 pub fn shape(name: &str, value: &JsValue, carry: bool) -> Result<(usize, usize, RnnCall)> {
     let options: Shape = read(name, value)?;
     let call = call_of(options.lengths, options.output, options.schedule);
-    Ok((options.steps, options.batch, RnnCall { carry: options.carry.unwrap_or(carry), ..call }))
+    Ok((options.steps, options.batch, call.carry(options.carry.unwrap_or(carry))))
 }
 
 #[derive(Default, Deserialize)]
@@ -290,14 +288,10 @@ pub fn model(value: &JsValue) -> Result<ModelConfig> {
     let rnn = config(&property(value, "rnn"))?;
     let usual = match options.symbols {
         Some(symbols) => ModelConfig::language(symbols, rnn),
-        None => ModelConfig { outputs: None, ..ModelConfig::features(rnn, 0) },
+        None => ModelConfig::features(rnn, 0).outputs(None),
     };
-    Ok(ModelConfig {
-        outputs: options.outputs.or(usual.outputs),
-        tied: options.tied.unwrap_or(false),
-        dropout: options.dropout.unwrap_or(0.0),
-        ..usual
-    })
+    let outputs = options.outputs.or(usual.outputs);
+    Ok(usual.outputs(outputs).tied(options.tied.unwrap_or(false)).dropout(options.dropout.unwrap_or(0.0)))
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
@@ -359,17 +353,13 @@ pub fn training(value: &JsValue) -> Result<TrainingOptions> {
     };
     let call = call_of(options.lengths, options.output, options.schedule);
     let usual = wgrnn::TrainerOptions::new(optimizer);
+    let rate = options.learning_rate.map_or(usual.learning_rate, LearningRate::Constant);
     Ok(TrainingOptions {
         steps: options.steps,
         batch: options.batch,
-        call: RnnCall { carry: options.carry.unwrap_or(false), keep_every: options.keep_every, ..call },
+        call: call.carry(options.carry.unwrap_or(false)).keep_every(options.keep_every),
         loss: options.loss.unwrap_or(Loss::CrossEntropy),
-        trainer: wgrnn::TrainerOptions {
-            learning_rate: options.learning_rate.map_or(usual.learning_rate, LearningRate::Constant),
-            clip,
-            seed: options.seed.unwrap_or(0),
-            ..usual
-        },
+        trainer: usual.learning_rate(rate).clip(clip).seed(options.seed.unwrap_or(0)),
     })
 }
 

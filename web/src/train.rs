@@ -357,7 +357,7 @@ impl Predictor {
         #[wasm_bindgen(unchecked_param_type = "SessionOptions")] options: &JsValue,
     ) -> Result<Self> {
         let (steps, batch, call) = options::shape("predictor", options, false)?;
-        let predictor = Rc::new(model.0.predictor(SessionOptions { steps, batch, call })?);
+        let predictor = Rc::new(model.0.predictor(SessionOptions::new(steps, batch).call(call))?);
         Ok(Self { predictor, symbols: symbols(&model.0) })
     }
 

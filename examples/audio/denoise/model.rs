@@ -198,7 +198,7 @@ impl Block {
     fn new(network: &Network, states: &[DeviceState; 3], frames: usize) -> Result<Self> {
         let features = Tensor::zeros(&network.device, &[frames, 1, FEATURES])?;
         let answer = Tensor::zeros(&network.device, &[frames, 1, BANDS + 1])?;
-        let call = RnnCall { carry: true, ..RnnCall::default() };
+        let call = RnnCall::default().carry(true);
         let mut plan = PlanBuilder::new(&network.device);
         let [speech_gru, noise_gru, denoise_gru] = &network.grus;
         let [speech_state, noise_state, denoise_state] = states;

@@ -116,7 +116,7 @@ impl Batch {
         let state = encoder.lstm.device_state(windows)?;
         let mut plan = PlanBuilder::new(&encoder.device);
         let x = plan.tensor(&frames)?;
-        let call = RnnCall { output: Output::Last, ..RnnCall::default() };
+        let call = RnnCall::default().output(Output::Last);
         let h = plan.rnn(&encoder.lstm, &x, &state, &call)?;
         let sums = plan.linear(&encoder.linear, &h)?;
         let found = plan.activate(&sums, Activation::Relu)?;

@@ -198,7 +198,7 @@ impl Block {
             x = plan.activate(&sums, Activation::Relu)?;
         }
         let x = x.reshape(&[steps, files, vad.lstm.config().input_size()])?;
-        let h = plan.rnn(&vad.lstm, &x, &state, &RnnCall { carry: true, ..RnnCall::default() })?;
+        let h = plan.rnn(&vad.lstm, &x, &state, &RnnCall::default().carry(true))?;
         let h = plan.activate(&h, Activation::Relu)?;
         let sums = plan.linear(&vad.head, &h)?;
         let found = plan.activate(&sums, Activation::Sigmoid)?;

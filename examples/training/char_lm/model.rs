@@ -43,7 +43,7 @@ impl Description {
             CellName::Elman => Cell::Elman(Activation::Tanh),
         };
         let rnn = RnnConfig::new(cell, EMBEDDING, self.hidden).layers(self.layers).with_dropout(self.dropout);
-        let config = ModelConfig { dropout: self.dropout, ..ModelConfig::language(self.vocabulary().len(), rnn) };
+        let config = ModelConfig::language(self.vocabulary().len(), rnn).dropout(self.dropout);
         Ok(Model::new(device, &config, seed)?)
     }
 

@@ -80,7 +80,7 @@ impl Writer {
         let (x, scores) = (Tensor::zeros(device, &[1, 1])?, Tensor::zeros(device, &[1, 1, symbols])?);
         let mut tape = Tape::evaluating(device)?;
         let (input, output) = (tape.input(&x)?, tape.input(&scores)?);
-        let call = RnnCall { carry: true, ..RnnCall::default() };
+        let call = RnnCall::default().carry(true);
         let logits = model.forward(&mut tape, &input, &model.device_state(1)?, &call)?;
         tape.plan().copy(&logits, &output)?;
         Ok(Self { x, scores, step: tape.evaluation()? })

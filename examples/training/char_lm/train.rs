@@ -214,7 +214,7 @@ impl Window {
 
     fn record(&self, model: &Model, tape: &mut Tape) -> Result<()> {
         let (x, targets) = (tape.input(&self.x)?, tape.input(self.targets.tensor())?);
-        let call = RnnCall { carry: true, ..RnnCall::default() };
+        let call = RnnCall::default().carry(true);
         let logits = model.forward(tape, &x, &self.state, &call)?;
         Ok(tape.cross_entropy(&logits, &targets)?)
     }
@@ -241,12 +241,10 @@ impl Training {
         let window = Window::new(device, model, options)?;
         let mut tape = Tape::training(device)?;
         window.record(model, &mut tape)?;
-        let trainer_options = TrainerOptions {
-            learning_rate: LearningRate::Constant(options.rate),
-            clip: Clip::Norm(1.0),
-            seed: options.seed,
-            ..TrainerOptions::new(Optimizer::ADAM)
-        };
+        let trainer_options = TrainerOptions::new(Optimizer::ADAM)
+            .learning_rate(LearningRate::Constant(options.rate))
+            .clip(Clip::Norm(1.0))
+            .seed(options.seed);
         let mut trainer = Trainer::new(tape, trainer_options)?;
         model.name(&mut trainer, "")?;
         trainer.keep_state("carried", &window.state);

@@ -26,7 +26,7 @@ impl Network {
 
     pub fn feed_back(device: &Device, hidden: usize, seed: u32) -> Result<Self> {
         let reader = ModelConfig::features(RnnConfig::new(Cell::Lstm, FEATURES, hidden), 1);
-        let reader = ModelConfig { outputs: None, ..reader };
+        let reader = reader.outputs(None);
         let writer = ModelConfig::features(RnnConfig::new(Cell::Lstm, 1, hidden), 1);
         let writer = Model::new(device, &writer, seed.wrapping_add(1))?;
         Ok(Self { reader: Model::new(device, &reader, seed)?, writer: Some(writer) })
@@ -36,7 +36,7 @@ impl Network {
     fn forward(&self, tape: &mut Tape, windows: &Windows) -> Result<Value> {
         let past = tape.input(&windows.past)?;
         let batch = past.shape()[1];
-        let read = RnnCall { output: Output::Last, ..RnnCall::default() };
+        let read = RnnCall::default().output(Output::Last);
         let state = self.reader.device_state(batch)?;
         let y = self.reader.forward(tape, &past, &state, &read)?;
         let Some(writer) = &self.writer else { return Ok(y) };
@@ -91,12 +91,10 @@ impl Training {
         let forecast = network.forward(&mut tape, &windows)?;
         let future = tape.input(&windows.future)?;
         tape.mean_squared_error(&forecast, &future)?;
-        let options = TrainerOptions {
-            learning_rate: LearningRate::Constant(3e-3),
-            clip: Clip::Norm(1.0),
-            seed,
-            ..TrainerOptions::new(Optimizer::ADAM)
-        };
+        let options = TrainerOptions::new(Optimizer::ADAM)
+            .learning_rate(LearningRate::Constant(3e-3))
+            .clip(Clip::Norm(1.0))
+            .seed(seed);
         Ok(Self { trainer: Trainer::new(tape, options)?, windows })
     }
 

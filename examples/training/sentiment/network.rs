@@ -19,13 +19,8 @@ const DROPOUT: f64 = 0.5;
 const HIDDEN_WORDS: f64 = 0.1;
 
 pub fn model(device: &Device, symbols: usize, seed: u32) -> Result<Model> {
-    let config = ModelConfig {
-        input: Input::Tokens { symbols, deviation: 0.1 },
-        rnn: RnnConfig::new(Cell::Gru(Reset::After), WIDTH, WIDTH),
-        outputs: Some(CLASSES),
-        tied: false,
-        dropout: DROPOUT,
-    };
+    let rnn = RnnConfig::new(Cell::Gru(Reset::After), WIDTH, WIDTH);
+    let config = ModelConfig::features(rnn, CLASSES).input(Input::Tokens { symbols, deviation: 0.1 }).dropout(DROPOUT);
     Ok(Model::new(device, &config, seed)?)
 }
 
@@ -50,7 +45,7 @@ impl Batch {
     fn record(&self, model: &Model, tape: &mut Tape) -> Result<wgrnn::plan::Value> {
         let (words, classes) = (tape.input(&self.words)?, tape.input(self.classes.tensor())?);
         let lengths = Lengths::PerRun(self.lengths.clone());
-        let call = RnnCall { lengths, output: Output::Last, ..RnnCall::default() };
+        let call = RnnCall::default().lengths(lengths).output(Output::Last);
         let state = model.device_state(self.words.shape()[1])?;
         let scores = model.forward(tape, &words, &state, &call)?;
         tape.cross_entropy(&scores, &classes)?;
@@ -88,12 +83,10 @@ impl Training {
         let batch = Batch::new(device, model, longest, size)?;
         let mut tape = Tape::training(device)?;
         batch.record(model, &mut tape)?;
-        let options = TrainerOptions {
-            learning_rate: LearningRate::Constant(2e-3),
-            clip: Clip::Norm(1.0),
-            seed,
-            ..TrainerOptions::new(Optimizer::ADAM)
-        };
+        let options = TrainerOptions::new(Optimizer::ADAM)
+            .learning_rate(LearningRate::Constant(2e-3))
+            .clip(Clip::Norm(1.0))
+            .seed(seed);
         Ok(Self { batch, generator: Mt::new(seed), trainer: Trainer::new(tape, options)? })
     }
 

@@ -4,8 +4,8 @@ use crate::pairs::{LETTERS, Pair, Phonemes};
 use anyhow::{Context, Result, ensure};
 use ndarray::Array2;
 use wgrnn::{
-    BatchLengths, Cell, Clip, Device, DeviceState, Evaluation, IGNORED, Input, LearningRate, Lengths, Model,
-    ModelConfig, Optimizer, Output, Reset, RnnCall, RnnConfig, Tape, Targets, Tensor, Trainer, TrainerOptions,
+    BatchLengths, Cell, Clip, Device, DeviceState, Evaluation, IGNORED, LearningRate, Lengths, Model, ModelConfig,
+    Optimizer, Output, Reset, RnnCall, RnnConfig, Tape, Targets, Tensor, Trainer, TrainerOptions,
 };
 
 /// The longest pronunciation that the decoder is asked for, without its end mark.
@@ -22,13 +22,7 @@ pub struct Translator {
 impl Translator {
     pub fn new(device: &Device, phonemes: &Phonemes, [features, hidden]: [usize; 2], seed: u32) -> Result<Self> {
         let rnn = RnnConfig::new(Cell::Gru(Reset::After), features, hidden);
-        let encoder = ModelConfig {
-            input: Input::Tokens { symbols: LETTERS, deviation: 1.0 },
-            rnn: rnn.clone(),
-            outputs: None,
-            tied: false,
-            dropout: 0.0,
-        };
+        let encoder = ModelConfig::language(LETTERS, rnn.clone()).outputs(None);
         let decoder = ModelConfig::language(phonemes.symbols(), rnn);
         Ok(Self {
             encoder: Model::new(device, &encoder, seed)?,
@@ -47,7 +41,7 @@ impl Translator {
         let letters = tape.input(&words.letters)?;
         let state = self.encoder.device_state(letters.shape()[1])?;
         let lengths = Lengths::PerRun(words.lengths.clone());
-        let call = RnnCall { lengths, output: Output::Last, ..RnnCall::default() };
+        let call = RnnCall::default().lengths(lengths).output(Output::Last);
         self.encoder.forward(tape, &letters, &state, &call)?;
         Ok(state)
     }
@@ -106,17 +100,15 @@ impl Training {
 
         let mut tape = Tape::training(device)?;
         let state = translator.read(&mut tape, &words)?;
-        let write = RnnCall { lengths: Lengths::PerRun(lengths.clone()), carry: true, ..RnnCall::default() };
+        let write = RnnCall::default().lengths(Lengths::PerRun(lengths.clone())).carry(true);
         let input = tape.input(&told)?;
         let scores = decoder.forward(&mut tape, &input, &state, &write)?;
         let targets = tape.input(wanted.tensor())?;
         tape.cross_entropy(&scores, &targets)?;
-        let options = TrainerOptions {
-            learning_rate: LearningRate::Constant(3e-3),
-            clip: Clip::Norm(1.0),
-            seed,
-            ..TrainerOptions::new(Optimizer::ADAM)
-        };
+        let options = TrainerOptions::new(Optimizer::ADAM)
+            .learning_rate(LearningRate::Constant(3e-3))
+            .clip(Clip::Norm(1.0))
+            .seed(seed);
         let mut trainer = Trainer::new(tape, options)?;
         encoder.name(&mut trainer, "encoder.")?;
         decoder.name(&mut trainer, "decoder.")?;
@@ -163,7 +155,7 @@ impl Pronouncer {
         let phonemes = Tensor::from_array(device, phonemes.view())?;
         let mut tape = Tape::evaluating(device)?;
         let state = translator.read(&mut tape, &words)?;
-        let write = RnnCall { carry: true, output: Output::Last, ..RnnCall::default() };
+        let write = RnnCall::default().carry(true).output(Output::Last);
         let written = tape.input(&phonemes)?;
         for step in 0..LONGEST {
             let last = written.at(step)?.reshape(&[1, batch])?;
