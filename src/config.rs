@@ -1,6 +1,6 @@
 //! What a recurrent layer is: cell, sizes, directions, biases.
 
-use crate::cells::{Activation, Cell, CellClip, Coefficient, Form, Options, Phase, Probability};
+use crate::cells::{Activation, Cell, CellClip, Coefficient, Equations, Form, Options, Phase, Probability};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, Kernel, Variant};
@@ -101,7 +101,7 @@ impl RnnConfig {
             layers: 1,
             heads: 1,
             direction: Direction::Forward,
-            bias: if matches!(cell, Cell::Elman(_) | Cell::Lstm | Cell::Gru(_)) { Bias::Two } else { Bias::One },
+            bias: if cell.spec().biases == 2 { Bias::Two } else { Bias::One },
             batch_first: false,
             precision: Precision::Single,
             dropout: Probability::new(0.0),
@@ -143,7 +143,7 @@ impl RnnConfig {
     /// and of an LSTM's c (tanh). With others, a layer runs forward only.
     #[must_use]
     pub const fn activations(mut self, gates: Activation, candidate: Activation, cell: Activation) -> Self {
-        self.options.activations = [gates, candidate, cell];
+        self.options.equations.activations = [gates, candidate, cell];
         self
     }
 
@@ -151,14 +151,14 @@ impl RnnConfig {
     /// Such a layer runs forward only.
     #[must_use]
     pub const fn clip(mut self, limit: f32) -> Self {
-        self.options.clip = Some(Coefficient::new(limit));
+        self.options.equations.clip = Some(Coefficient::new(limit));
         self
     }
 
     /// Bounds an LSTM's c at every step, as cuDNN's cell clip does. Gradients of a clipped c are 0.
     #[must_use]
     pub const fn cell_clip(mut self, clip: CellClip) -> Self {
-        self.options.cell_clip = Some(clip);
+        self.options.equations.cell_clip = Some(clip);
         self
     }
 
@@ -166,7 +166,7 @@ impl RnnConfig {
     /// ignored. Such a layer runs forward only.
     #[must_use]
     pub const fn coupled(mut self, coupled: bool) -> Self {
-        self.options.coupled = coupled;
+        self.options.equations.coupled = coupled;
         self
     }
 
@@ -174,7 +174,7 @@ impl RnnConfig {
     /// each unit (Gers and Schmidhuber 2000). Such a layer runs forward only.
     #[must_use]
     pub const fn peepholes(mut self, peepholes: bool) -> Self {
-        self.options.peepholes = peepholes;
+        self.options.equations.peepholes = peepholes;
         self
     }
 
@@ -225,7 +225,7 @@ impl RnnConfig {
     /// For Elman cells, LSTMs without a projection, and GRUs with reset after, in their usual form.
     #[must_use]
     pub const fn zoneout(mut self, h: f64, c: f64) -> Self {
-        self.options.zoneout =
+        self.options.noise.zoneout =
             if h == 0.0 && c == 0.0 { None } else { Some([Probability::new(h), Probability::new(c)]) };
         self
     }
@@ -238,7 +238,8 @@ impl RnnConfig {
     /// For the same cells as [`zoneout`](Self::zoneout), and not together with it.
     #[must_use]
     pub const fn recurrent_dropout(mut self, probability: f64) -> Self {
-        self.options.recurrent_dropout = if probability == 0.0 { None } else { Some(Probability::new(probability)) };
+        self.options.noise.recurrent_dropout =
+            if probability == 0.0 { None } else { Some(Probability::new(probability)) };
         self
     }
 
@@ -255,9 +256,9 @@ impl RnnConfig {
     /// The cell with its options.
     pub(crate) const fn form(&self) -> Form {
         let mut options = self.options;
-        if matches!(self.cell, Cell::Gru(_)) {
+        if self.cell.spec().activations == 2 {
             // A GRU has no c.
-            options.activations[2] = Options::USUAL.activations[2];
+            options.equations.activations[2] = Equations::USUAL.activations[2];
         }
         Form { cell: self.cell, projected: self.projection.is_some(), options }
     }

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
-#![cfg_attr(docsrs, feature(doc_cfg))]
 // Training alone uses some of what lies below it.
 #![cfg_attr(not(feature = "train"), allow(dead_code, unused_imports))]
 
@@ -49,7 +48,7 @@ pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
 #[cfg(feature = "train")]
 pub use train::{
-    Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, Optimizer, Progress, Tape, Targets, Trainer,
-    TrainerOptions,
+    Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, ModelInput, Optimizer, Predictor, Progress,
+    Tape, Targets, Trainer, TrainerOptions,
 };
 pub use weights::{LayerWeights, NormWeights, RnnWeights};

@@ -77,6 +77,11 @@ impl<T: Element> Tensor<T> {
         Ok(Self { device: device.clone(), storage, shape: shape.to_vec(), element: PhantomData })
     }
 
+    /// A view of memory that something else holds too, of at least as many words as the shape has.
+    pub(crate) fn view(device: &Device, storage: &Storage, shape: &[usize]) -> Self {
+        Self { device: device.clone(), storage: storage.clone(), shape: shape.to_vec(), element: PhantomData }
+    }
+
     /// The shape.
     pub fn shape(&self) -> &[usize] {
         &self.shape

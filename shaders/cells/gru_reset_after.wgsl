@@ -1,10 +1,11 @@
+{%- from "gate.wgsl" import gate -%}
 // h' = (1 - z)⊙n + z⊙h with n = tanh(x_n + ρ⊙u), ρ the reset gate, u = r_n. Gates: ρ, z, n. Keeps ρ, z, n, u.
 fn gru_reset_after(
     x: array<f32, 3>, r: array<f32, 3>, h: f32, slots: ptr<function, array<f32, 1>>, kept: ptr<function, array<f32, 4>>,
 ) -> f32 {
-    let reset = sigmoid(x[0] + r[0]);
-    let z = sigmoid(x[1] + r[1]);
-    let n = tanh_(x[2] + reset * r[2]);
+    let reset = {{ gate(ACTIVATIONS[0], "x[0] + r[0]") }};
+    let z = {{ gate(ACTIVATIONS[0], "x[1] + r[1]") }};
+    let n = {{ gate(ACTIVATIONS[1], "x[2] + reset * r[2]") }};
     *kept = array<f32, 4>(reset, z, n, r[2]);
     return (1.0 - z) * n + z * h;
 }

@@ -1,9 +1,10 @@
+{%- from "gate.wgsl" import gate -%}
 // First phase of a GRU that resets before the product: gives ρ⊙h. Gates: ρ, z. Slots: z, z⊙h. Keeps ρ, z.
 fn gru_reset_before_gates(
     x: array<f32, 2>, r: array<f32, 2>, h: f32, slots: ptr<function, array<f32, 2>>, kept: ptr<function, array<f32, 2>>,
 ) -> f32 {
-    let reset = sigmoid(x[0] + r[0]);
-    let z = sigmoid(x[1] + r[1]);
+    let reset = {{ gate(ACTIVATIONS[0], "x[0] + r[0]") }};
+    let z = {{ gate(ACTIVATIONS[0], "x[1] + r[1]") }};
     (*slots)[0] = z;
     (*slots)[1] = z * h;
     *kept = array<f32, 2>(reset, z);

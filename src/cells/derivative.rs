@@ -2,7 +2,7 @@
 
 use super::forward::{LANES, MAX_FIELDS, MAX_SLOTS, load, store};
 use super::math::{MulAdd, Vectorised, vectorise};
-use super::options::Options;
+use super::options::Equations;
 use std::marker::PhantomData;
 
 /// Gradients of a unit's state that pass from step to step beside the products.
@@ -15,7 +15,13 @@ pub(crate) struct Gradient<const C: usize = 0> {
 /// A cell's derivative for one unit: F fields of the reserve, of which it makes gradients, the old h, the gradient d of the
 /// phase's value, C gradients of c; gives the gradients of G gates' recurrent parts.
 pub(crate) trait Derivative<const G: usize, const F: usize, const C: usize = 0> {
-    fn backward<M: MulAdd>(k: &mut [f32; F], h: f32, d: f32, carry: &mut Gradient<C>, options: &Options) -> [f32; G];
+    fn backward<M: MulAdd>(
+        k: &mut [f32; F],
+        h: f32,
+        d: f32,
+        carry: &mut Gradient<C>,
+        equations: &Equations,
+    ) -> [f32; G];
 }
 
 /// Some units of one sequence in a phase's backward half.
@@ -24,7 +30,8 @@ pub(crate) struct BackwardRow<'a> {
     /// Empty where the derivative does not need it.
     pub h: &'a [f32],
     pub d: &'a [f32],
-    pub options: &'a Options,
+    /// Those of the cell, unless they are the usual ones.
+    pub equations: Option<&'a Equations>,
     /// Empty where there is none to carry.
     pub dh: &'a mut [f32],
     pub dc: [&'a mut [f32]; MAX_SLOTS],
@@ -44,21 +51,33 @@ struct Pointwise<'a, const G: usize, const F: usize, const C: usize, T>(Backward
 
 impl<const G: usize, const F: usize, const C: usize, T: Derivative<G, F, C>> Vectorised for Pointwise<'_, G, F, C, T> {
     #[inline(always)]
-    fn run<M: MulAdd>(mut self) {
-        let units = self.0.d.len();
-        let whole = units / LANES * LANES;
-        for first in (0..whole).step_by(LANES) {
-            lanes::<G, F, C, true, T, M>(&mut self.0, first, LANES);
+    fn run<M: MulAdd>(self) {
+        match self.0.equations {
+            None => units::<G, F, C, T, M>(self.0, &Equations::USUAL),
+            Some(equations) => units::<G, F, C, T, M>(self.0, equations),
         }
-        if whole < units {
-            lanes::<G, F, C, false, T, M>(&mut self.0, whole, units - whole);
-        }
+    }
+}
+
+#[inline(always)]
+fn units<const G: usize, const F: usize, const C: usize, T: Derivative<G, F, C>, M: MulAdd>(
+    mut row: BackwardRow<'_>,
+    equations: &Equations,
+) {
+    let units = row.d.len();
+    let whole = units / LANES * LANES;
+    for first in (0..whole).step_by(LANES) {
+        lanes::<G, F, C, true, T, M>(&mut row, equations, first, LANES);
+    }
+    if whole < units {
+        lanes::<G, F, C, false, T, M>(&mut row, equations, whole, units - whole);
     }
 }
 
 #[inline(always)]
 fn lanes<const G: usize, const F: usize, const C: usize, const WHOLE: bool, T: Derivative<G, F, C>, M: MulAdd>(
     row: &mut BackwardRow<'_>,
+    equations: &Equations,
     first: usize,
     count: usize,
 ) {
@@ -75,7 +94,7 @@ fn lanes<const G: usize, const F: usize, const C: usize, const WHOLE: bool, T: D
         }
         let mut carry = Gradient { h: dh[j], c: [0.0; C] };
         carry.c.iter_mut().zip(&dc).for_each(|(carried, lanes)| *carried = lanes[j]);
-        let gates = T::backward::<M>(&mut k, h[j], d[j], &mut carry, row.options);
+        let gates = T::backward::<M>(&mut k, h[j], d[j], &mut carry, equations);
         for f in 0..F {
             fields[f][j] = k[f];
         }

@@ -1,7 +1,7 @@
 //! A cell's gates over a row of units, forward: what every cell with a matrix R implements, in vector code.
 
 use super::math::{MulAdd, Vectorised, vectorise};
-use super::options::Options;
+use super::options::Equations;
 use std::marker::PhantomData;
 
 /// What a cell's mathematics sees of a unit.
@@ -13,22 +13,32 @@ pub(crate) struct Unit<'a, const G: usize> {
     pub h: f32,
     /// Weights of the gates' peepholes, where the cell has them; else 0.
     pub peepholes: [f32; G],
-    pub options: &'a Options,
+    pub equations: &'a Equations,
 }
 
 impl<const G: usize> Unit<'_, G> {
-    /// A gate's sum, clipped, through one of the cell's activations.
+    /// A gate: the cell's f of a sum.
     #[inline(always)]
-    pub fn gate<M: MulAdd>(&self, activation: usize, sum: f32) -> f32 {
-        self.options.activations[activation].of::<M>(self.options.clipped(sum))
+    pub fn f<M: MulAdd>(&self, sum: f32) -> f32 {
+        self.equations.activations[0].of::<M>(self.equations.clipped(sum))
+    }
+
+    /// A candidate: the cell's g of a sum.
+    #[inline(always)]
+    pub fn g<M: MulAdd>(&self, sum: f32) -> f32 {
+        self.equations.activations[1].of::<M>(self.equations.clipped(sum))
+    }
+
+    /// A gate's sum with the peephole that sees c, where there are peepholes.
+    #[inline(always)]
+    pub fn sum(&self, gate: usize, c: f32) -> f32 {
+        let sum = self.x[gate] + self.r[gate];
+        if self.equations.peepholes { sum + self.peepholes[gate] * c } else { sum }
     }
 }
 
 /// A cell's mathematics for one unit: from its G gates and S slots to the new value, and K numbers that the derivative needs.
 pub(crate) trait Gates<const G: usize, const S: usize, const K: usize> {
-    /// Whether it looks at peepholes.
-    const PEEPHOLES: bool = false;
-
     fn forward<M: MulAdd>(unit: Unit<'_, G>, slots: &mut [f32; S], kept: &mut [f32; K]) -> f32;
 }
 
@@ -42,7 +52,8 @@ pub(crate) struct PhaseRow<'a> {
     pub h: &'a [f32],
     /// Weights of the gates' peepholes, one gate's after the other's; none where there are no peepholes.
     pub peepholes: &'a [f32],
-    pub options: &'a Options,
+    /// Those of the cell, unless they are the usual ones.
+    pub equations: Option<&'a Equations>,
     pub slots: [&'a mut [f32]; MAX_SLOTS],
     pub out: &'a mut [f32],
 }
@@ -65,7 +76,12 @@ struct Pointwise<'a, const G: usize, const S: usize, const K: usize, C>(PhaseRow
 impl<const G: usize, const S: usize, const K: usize, C: Gates<G, S, K>> Vectorised for Pointwise<'_, G, S, K, C> {
     #[inline(always)]
     fn run<M: MulAdd>(self) {
-        if self.0.keep { units::<G, S, K, true, C, M>(self.0) } else { units::<G, S, K, false, C, M>(self.0) }
+        match (self.0.keep, self.0.equations) {
+            (true, None) => units::<G, S, K, true, C, M>(self.0, &Equations::USUAL),
+            (false, None) => units::<G, S, K, false, C, M>(self.0, &Equations::USUAL),
+            (true, Some(equations)) => units::<G, S, K, true, C, M>(self.0, equations),
+            (false, Some(equations)) => units::<G, S, K, false, C, M>(self.0, equations),
+        }
     }
 }
 
@@ -92,15 +108,16 @@ pub(crate) fn store<const WHOLE: bool>(to: &mut [f32], first: usize, count: usiz
 #[inline(always)]
 fn units<const G: usize, const S: usize, const K: usize, const KEEP: bool, C: Gates<G, S, K>, M: MulAdd>(
     mut row: PhaseRow<'_>,
+    equations: &Equations,
 ) {
     let units = row.out.len();
     let whole = units / LANES * LANES;
     // Two loops: what both kinds of lanes shared would pass through memory.
     for first in (0..whole).step_by(LANES) {
-        lanes::<G, S, K, KEEP, true, C, M>(&mut row, first, LANES);
+        lanes::<G, S, K, KEEP, true, C, M>(&mut row, equations, first, LANES);
     }
     if whole < units {
-        lanes::<G, S, K, KEEP, false, C, M>(&mut row, whole, units - whole);
+        lanes::<G, S, K, KEEP, false, C, M>(&mut row, equations, whole, units - whole);
     }
 }
 
@@ -115,6 +132,7 @@ fn lanes<
     M: MulAdd,
 >(
     row: &mut PhaseRow<'_>,
+    equations: &Equations,
     first: usize,
     count: usize,
 ) {
@@ -123,14 +141,14 @@ fn lanes<
     let r: [_; G] = std::array::from_fn(|g| load::<WHOLE>(&row.r.0[g * row.r.1..], first, count));
     let h = load::<WHOLE>(row.h, first, count);
     let peepholes: [_; G] = std::array::from_fn(|g| {
-        let seen = C::PEEPHOLES && !row.peepholes.is_empty();
+        let seen = equations.peepholes && !row.peepholes.is_empty();
         if seen { load::<WHOLE>(&row.peepholes[g * row.out.len()..], first, count) } else { [0.0; LANES] }
     });
     let mut slots: [_; S] = std::array::from_fn(|s| load::<WHOLE>(row.slots[s], first, count));
     let mut out = [0.0; LANES];
     let mut kept = [[0.0; LANES]; K];
     for j in 0..LANES {
-        let mut unit = Unit { x: [0.0; G], r: [0.0; G], h: h[j], peepholes: [0.0; G], options: row.options };
+        let mut unit = Unit { x: [0.0; G], r: [0.0; G], h: h[j], peepholes: [0.0; G], equations };
         let (mut ss, mut ks) = ([0.0; S], [0.0; K]);
         for g in 0..G {
             unit.x[g] = x[g][j];

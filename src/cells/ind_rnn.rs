@@ -4,8 +4,11 @@
 //!
 //! With D the gradient of h' times f', which follows from h', that of the gate's sum is D, of u D⊙h, and u⊙D goes to h.
 
+use super::activation::Activation;
 use super::linear::Diagonal;
 use super::math::{MulAdd, relu, tanh};
+use super::scan::Scan;
+use super::spec::{Recurrence, Spec};
 
 /// f = max(·, 0).
 pub(super) struct IndRnnRelu;
@@ -33,5 +36,36 @@ impl Diagonal for IndRnnTanh {
     #[inline(always)]
     fn derivative(h: f32) -> f32 {
         1.0 - h * h
+    }
+}
+
+const fn of(name: &'static str, scan: Scan) -> Spec {
+    Spec {
+        name,
+        gates: &["h"],
+        recurrence: Recurrence::Scan(scan),
+        own_activations: Some(&[Activation::Relu, Activation::Tanh]),
+        ..Spec::PLAIN
+    }
+}
+
+const fn relu_scan() -> Scan {
+    Scan::diagonal::<IndRnnRelu>("ind_rnn_relu", include_str!("../../shaders/cells/ind_rnn_relu.wgsl"))
+}
+
+static RELU: Spec = of("ind_rnn_relu", relu_scan());
+static TANH: Spec = of(
+    "ind_rnn_tanh",
+    Scan::diagonal::<IndRnnTanh>("ind_rnn_tanh", include_str!("../../shaders/cells/ind_rnn_tanh.wgsl")),
+);
+/// Refused when a layer is made.
+static OTHER: Spec = of("ind_rnn", relu_scan());
+
+/// With this f.
+pub(super) const fn spec(f: Activation) -> &'static Spec {
+    match f {
+        Activation::Relu => &RELU,
+        Activation::Tanh => &TANH,
+        _ => &OTHER,
     }
 }

@@ -7,6 +7,8 @@
 
 use super::linear::Linear;
 use super::math::{MulAdd, sigmoid};
+use super::scan::Scan;
+use super::spec::{Recurrence, Spec};
 
 /// The cell.
 pub(super) struct MinGru;
@@ -36,3 +38,14 @@ impl Linear<2> for MinGru {
         d * (1.0 - z)
     }
 }
+
+pub(super) static SPEC: Spec = Spec {
+    name: "min_gru",
+    gates: &["z", "candidate"],
+    recurrence: Recurrence::Scan(Scan::linear::<2, MinGru>(
+        "min_gru",
+        include_str!("../../shaders/cells/min_gru.wgsl"),
+        false,
+    )),
+    ..Spec::PLAIN
+};

@@ -9,6 +9,8 @@
 use super::activation::Activation;
 use super::linear::Linear;
 use super::math::{MulAdd, sigmoid};
+use super::scan::Scan;
+use super::spec::{Recurrence, Spec};
 
 /// The cell.
 pub(super) struct MinLstm;
@@ -48,3 +50,14 @@ impl Linear<3> for MinLstm {
         d * a
     }
 }
+
+pub(super) static SPEC: Spec = Spec {
+    name: "min_lstm",
+    gates: &["f", "i", "candidate"],
+    recurrence: Recurrence::Scan(Scan::linear::<3, MinLstm>(
+        "min_lstm",
+        include_str!("../../shaders/cells/min_lstm.wgsl"),
+        false,
+    )),
+    ..Spec::PLAIN
+};

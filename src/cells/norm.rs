@@ -4,14 +4,11 @@
 //! W·x + b + R·h + b_R become LN(W·x) + LN(R·h), whose β are the biases. A GRU's r and z are normed together, n apart:
 //! n = tanh(LN(Wₙ·x) + r⊙LN(Rₙ·h)). An LSTM's h' is o⊙tanh(LN(c')), and c' is carried as it is.
 
-use super::cell::{Cell, Reset};
-use super::options::Form;
-
 /// The ε under the square root of a layer norm, 10⁻⁵ as in PyTorch.
 pub const EPSILON: f32 = 1e-5;
 
 /// Which sums of a cell a layer norm takes its statistics over.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Norm {
     /// For each gate the group, 0 or 1, whose mean and variance it shares.
     pub groups: &'static [usize],
@@ -19,26 +16,9 @@ pub struct Norm {
     pub has_c: bool,
 }
 
-static ELMAN: Norm = Norm { groups: &[0], has_c: false };
-static LSTM: Norm = Norm { groups: &[0; 4], has_c: true };
-static GRU: Norm = Norm { groups: &[0, 0, 1], has_c: false };
-
 impl Norm {
     /// Number of gates in a group; 1 for a group without gates, so that it can be divided by.
     pub fn count(&self, group: usize) -> usize {
         self.groups.iter().filter(|&&own| own == group).count().max(1)
-    }
-}
-
-impl Form {
-    /// The layer norm of this form; `None` if it has none.
-    pub fn norm(&self) -> Option<&'static Norm> {
-        match self.cell {
-            _ if !self.options.layer_norm => None,
-            Cell::Elman(_) => Some(&ELMAN),
-            Cell::Lstm => Some(&LSTM),
-            Cell::Gru(Reset::After) => Some(&GRU),
-            _ => None,
-        }
     }
 }

@@ -7,6 +7,8 @@
 
 use super::linear::Linear;
 use super::math::{MulAdd, sigmoid, tanh};
+use super::scan::Scan;
+use super::spec::{Recurrence, Spec};
 
 /// The cell.
 pub(super) struct Qrnn;
@@ -37,3 +39,10 @@ impl Linear<3> for Qrnn {
         d * f
     }
 }
+
+pub(super) static SPEC: Spec = Spec {
+    name: "qrnn",
+    gates: &["z", "f", "o"],
+    recurrence: Recurrence::Scan(Scan::linear::<3, Qrnn>("qrnn", include_str!("../../shaders/cells/qrnn.wgsl"), true)),
+    ..Spec::PLAIN
+};

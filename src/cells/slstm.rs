@@ -14,7 +14,9 @@ use super::activation::Activation;
 use super::derivative::{Derivative, Gradient};
 use super::forward::{Gates, Unit};
 use super::math::{MulAdd, exp, sigmoid, tanh};
-use super::options::Options;
+use super::options::Equations;
+use super::phase::Phase;
+use super::spec::{Recurrence, Spec};
 
 /// The cell.
 pub(super) struct Slstm;
@@ -49,7 +51,7 @@ impl Gates<4, 3, 7> for Slstm {
 
 impl Derivative<4, 7, 3> for Slstm {
     #[inline(always)]
-    fn backward<M: MulAdd>(k: &mut [f32; 7], _h: f32, d: f32, carry: &mut Gradient<3>, _: &Options) -> [f32; 4] {
+    fn backward<M: MulAdd>(k: &mut [f32; 7], _h: f32, d: f32, carry: &mut Gradient<3>, _: &Equations) -> [f32; 4] {
         let [i, f, z, o, old_c, old_n, slope] = *k;
         let n = f * old_n + i;
         let ratio = (f * old_c + i * z) / n;
@@ -67,3 +69,17 @@ impl Derivative<4, 7, 3> for Slstm {
         gates
     }
 }
+
+pub(super) static SPEC: Spec = Spec {
+    name: "slstm",
+    gates: &["i", "f", "z", "o"],
+    recurrence: Recurrence::Matrix {
+        phases: &[Phase {
+            uses_activations: true,
+            ..Phase::new::<4, 3, 7, Slstm>("slstm", include_str!("../../shaders/cells/slstm.wgsl"))
+                .trained::<4, 7, 3, Slstm>(&[(0, 4)])
+        }],
+        projected: &[],
+    },
+    ..Spec::PLAIN
+};

@@ -8,6 +8,8 @@
 
 use super::linear::Linear;
 use super::math::{MulAdd, sigmoid, tanh};
+use super::scan::Scan;
+use super::spec::{Recurrence, Spec};
 
 /// The cell.
 pub(super) struct Sru;
@@ -41,3 +43,10 @@ impl Linear<4> for Sru {
         d * f
     }
 }
+
+pub(super) static SPEC: Spec = Spec {
+    name: "sru",
+    gates: &["candidate", "f", "r", "highway"],
+    recurrence: Recurrence::Scan(Scan::linear::<4, Sru>("sru", include_str!("../../shaders/cells/sru.wgsl"), true)),
+    ..Spec::PLAIN
+};

@@ -7,7 +7,7 @@ use super::rows::SharedRows;
 use super::scratch::BackwardWorkspace;
 use crate::cells::derivative::BackwardRow;
 use crate::cells::forward::MAX_SLOTS;
-use crate::cells::{Options, Phase, Width};
+use crate::cells::{Equations, Noise, Phase, Width};
 use crate::kernels::{BackwardParams, Packed};
 
 /// Takes the gradients of what zoneout kept, of h for 1 or of c for 2, out of all.
@@ -36,7 +36,9 @@ pub(crate) struct PhaseSizes {
 pub(crate) struct Backward<'a> {
     pub p: BackwardParams,
     pub phases: &'static [Phase],
-    options: Options,
+    /// Those of the cell, unless they are the usual ones.
+    equations: Option<Equations>,
+    noise: Noise,
     /// Whether gates see an h that R does not.
     unmasked: bool,
     sizes: [PhaseSizes; 2],
@@ -90,7 +92,8 @@ impl<'a> Backward<'a> {
         Self {
             p,
             phases,
-            options: call.variant.options(),
+            equations: call.variant.equations(),
+            noise: call.variant.noise(),
             unmasked: call.variant.cell.is_some_and(|form| form.sees_unmasked()),
             sizes,
             reserve: SharedRows::new(call.write(0)),
@@ -176,7 +179,7 @@ impl<'a> Backward<'a> {
             });
             let d = &mut workspace.products[i * width..][..width];
             let drawn = self.p.source as usize + units;
-            if self.options.recurrent_dropout.is_some() {
+            if self.noise.recurrent_dropout.is_some() {
                 d.iter_mut().zip(&*column(drawn, width)).for_each(|(d, mask)| *d *= mask);
             }
             if phase + 1 == self.phases.len() {
@@ -193,7 +196,7 @@ impl<'a> Backward<'a> {
                 true => &*column(self.p.source as usize, width),
                 false => &[],
             };
-            let zoned = self.options.zoneout.is_some().then(|| &*column(drawn, width));
+            let zoned = self.noise.zoneout.is_some().then(|| &*column(drawn, width));
             if let Some(drawn) = zoned {
                 // The gradient of a kept value is the old one's, past the cell.
                 pass_by(&mut workspace.past[0], d, drawn, 1.0);
@@ -205,7 +208,7 @@ impl<'a> Backward<'a> {
                 }),
                 h,
                 d,
-                options: &self.options,
+                equations: self.equations.as_ref(),
                 dh: &mut *dh,
                 dc: dc.each_mut().map(|dc| &mut **dc),
                 out: (&mut workspace.gates, width),

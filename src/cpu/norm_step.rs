@@ -5,7 +5,7 @@ use super::rows::SharedRows;
 use super::threads;
 use crate::cells::forward::PhaseRow;
 use crate::cells::math::{MulAdd, Vectorised, vectorise};
-use crate::cells::{EPSILON, Norm, Options, Phase};
+use crate::cells::{EPSILON, Norm, Phase};
 use crate::kernels::{NormParams, Packed};
 
 /// What normed numbers are multiplied with, γ, or what is added then, β.
@@ -152,7 +152,6 @@ struct Forward<'a> {
     p: NormParams,
     norm: &'static Norm,
     phase: &'static Phase,
-    options: Options,
     keep: bool,
     gains: Gains,
     x: SharedRows<'a>,
@@ -171,7 +170,6 @@ pub(crate) fn run(call: &mut Call<'_>) {
         p,
         norm,
         phase,
-        options: call.variant.options(),
         keep: call.variant.keep,
         gains: Gains::new(&p, norm, call.read(1), call.variant.panel),
         x: SharedRows::new(call.write(0)),
@@ -226,7 +224,7 @@ impl<'a> Forward<'a> {
             r: (&r, units),
             h: old,
             peepholes: &[],
-            options: &self.options,
+            equations: None,
             slots,
             out: &mut value,
         });

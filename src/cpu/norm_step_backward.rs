@@ -4,14 +4,13 @@ use super::call::Call;
 use super::norm_step::{Gain, Gains, Row, for_each_row, group, sums, tanh_all};
 use super::rows::SharedRows;
 use crate::cells::derivative::BackwardRow;
-use crate::cells::{Norm, Options, Phase};
+use crate::cells::{Norm, Phase};
 use crate::kernels::NormParams;
 
 struct Backward<'a> {
     p: NormParams,
     norm: &'static Norm,
     phase: &'static Phase,
-    options: Options,
     gains: Gains,
     reserve: SharedRows<'a>,
     products: &'a [f32],
@@ -29,7 +28,6 @@ pub(crate) fn run(call: &mut Call<'_>) {
         p,
         norm,
         phase,
-        options: call.variant.options(),
         gains: Gains::new(&p, norm, call.read(1), call.variant.panel),
         reserve: SharedRows::new(call.write(0)),
         products: call.read(3),
@@ -110,7 +108,7 @@ impl<'a> Backward<'a> {
             fields: std::array::from_fn(|i| if i < self.phase.fields { field(i) } else { Default::default() }),
             h: if self.phase.hidden_backward { part(&self.reserve, row.x + p.source as usize, units) } else { &[] },
             d: &d_y,
-            options: &self.options,
+            equations: None,
             dh,
             dc: slots,
             out: (&mut *d_r, units),

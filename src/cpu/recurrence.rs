@@ -5,7 +5,7 @@ use super::product::Matrix;
 use super::rows::SharedRows;
 use super::scratch::ForwardWorkspace;
 use crate::cells::forward::{MAX_SLOTS, PhaseRow};
-use crate::cells::{Options, Phase, Probability};
+use crate::cells::{Equations, Noise, Phase, Probability};
 use crate::kernels::{Packed, RecurrenceParams};
 use std::ops::Range;
 
@@ -41,7 +41,9 @@ pub(crate) struct PhaseSizes {
 pub(crate) struct Recurrence<'a> {
     pub p: RecurrenceParams,
     pub phases: &'static [Phase],
-    options: Options,
+    /// Those of the cell, unless they are the usual ones.
+    equations: Option<Equations>,
+    noise: Noise,
     /// Whether h is masked before R, and whether gates see it without its mask.
     masked: bool,
     unmasked: bool,
@@ -107,8 +109,9 @@ impl<'a> Recurrence<'a> {
         let mut this = Self {
             p,
             phases,
-            options: call.variant.options(),
-            masked: call.variant.options().recurrent_dropout.is_some() && call.variant.keep,
+            equations: call.variant.equations(),
+            noise: call.variant.noise(),
+            masked: call.variant.noise().recurrent_dropout.is_some() && call.variant.keep,
             unmasked: call.variant.cell.is_some_and(|form| form.sees_unmasked()) && call.variant.keep,
             peepholes: Vec::new(),
             keep: call.variant.keep,
@@ -125,12 +128,16 @@ impl<'a> Recurrence<'a> {
             h_final: SharedRows::new(call.write(7)),
             width: call.variant.panel as usize,
         };
-        if this.options.peepholes {
+        if this.has_peepholes() {
             let columns = phases[0].gates * hidden;
             this.peepholes =
                 (0..p.directions as usize).map(|direction| this.peepholes_of(direction, columns)).collect();
         }
         this
+    }
+
+    fn has_peepholes(&self) -> bool {
+        self.equations.is_some_and(|equations| equations.peepholes)
     }
 
     pub fn sizes(&self, phase: usize) -> PhaseSizes {
@@ -207,7 +214,7 @@ impl<'a> Recurrence<'a> {
             });
         }
 
-        let seen = self.options.peepholes && cell.input;
+        let seen = self.has_peepholes() && cell.input;
         workspace.peepholes.resize(if seen { cell.gates * width } else { 0 }, 0.0);
         if seen {
             let peepholes = &self.peepholes[direction];
@@ -252,14 +259,14 @@ impl<'a> Recurrence<'a> {
                 let h = &source(i, state)[some.start..][..width];
                 column(self.p.source as usize, width).copy_from_slice(h);
             }
-            let (peepholes, options) = (&*workspace.peepholes, &self.options);
-            let zoneout = self.options.zoneout;
+            let (peepholes, equations) = (&*workspace.peepholes, self.equations.as_ref());
+            let zoneout = self.noise.zoneout;
             let (c_at, c_len) = if cell.slots > 0 { (slot(0), width) } else { (0, 0) };
             if zoneout.is_some() {
                 workspace.old.clear();
                 workspace.old.extend_from_slice(slots[0]);
             }
-            (cell.twin)(PhaseRow { x, keep: self.keep, r, h, peepholes, options, slots, out: &mut workspace.value });
+            (cell.twin)(PhaseRow { x, keep: self.keep, r, h, peepholes, equations, slots, out: &mut workspace.value });
             if let Some(probabilities) = zoneout {
                 let h = &source(i, state)[some.start..][..width];
                 // SAFETY: as above.

@@ -22,16 +22,10 @@ impl System {
     /// For each gate in this library's order (i, f, g, o; r, z, n), its place in the system's order.
     pub const fn gates(self, cell: Cell) -> &'static [usize] {
         match (cell, self) {
-            (Cell::Elman(_), _) => &[0],
-            // Cells of this library alone, in its order.
-            (Cell::IndRnn(_), _) => &[0],
-            (Cell::MinGru, _) => &[0, 1],
-            (Cell::MinLstm | Cell::Qrnn, _) => &[0, 1, 2],
-            (Cell::Sru | Cell::Slstm, _) => &[0, 1, 2, 3],
-            (Cell::Lstm, Self::PyTorch | Self::Cudnn | Self::Keras) => &[0, 1, 2, 3],
             (Cell::Lstm, Self::Onnx) => &[0, 2, 3, 1],
-            (Cell::Gru(_), Self::PyTorch | Self::Cudnn) => &[0, 1, 2],
             (Cell::Gru(_), Self::Onnx | Self::Keras) => &[1, 0, 2],
+            // In this library's order: no cell has more gates.
+            _ => [0, 1, 2, 3].split_at(cell.gates()).0,
         }
     }
 

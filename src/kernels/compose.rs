@@ -3,7 +3,7 @@
 use super::kernel::Kernel;
 use super::tile::Tile;
 use super::variant::{Function, Variant};
-use crate::cells::{Activation, Cell, CellClip, Coefficient, EPSILON, Options, Phase, Probability, Scan};
+use crate::cells::{Activation, CellClip, Coefficient, EPSILON, Equations, Noise, Phase, Probability, Scan};
 use crate::error::{Error, Result};
 use minijinja::{Environment, Value, context};
 use std::sync::LazyLock;
@@ -144,8 +144,8 @@ fn check(variant: &Variant) -> Result<()> {
 pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
     check(variant)?;
     let fault = |error: &minijinja::Error| Error::Plan(format!("composing {variant}: {error:#}"));
-    let Options { activations, clip, cell_clip, coupled, peepholes, zoneout, recurrent_dropout, .. } =
-        variant.options();
+    let Equations { activations, clip, cell_clip, coupled, peepholes } = variant.template_equations();
+    let Noise { zoneout, recurrent_dropout } = variant.noise();
     let phases: Vec<Value> = variant
         .phases()
         .iter()
@@ -153,7 +153,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             context! {
                 name => phase.name, file => phase.name, gates => phase.gates, slots => phase.slots,
                 input => phase.input, hidden => phase.hidden || zoneout.is_some(), kept => phase.kept, fields => phase.fields,
-                peepholes => phase.input && variant.options().peepholes,
+                peepholes => phase.input && peepholes,
                 hidden_backward => phase.hidden_backward, carries_h => phase.carries_h, carried => phase.carried,
             }
         })
@@ -194,7 +194,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
                 let epsilon = literal(Coefficient::new(EPSILON));
                 context! { gates => norm.groups.len(), groups => norm.groups.to_vec(), counts => counts.to_vec(), has_c => norm.has_c, epsilon => epsilon }
             }),
-            GENERAL => variant.cell.is_some_and(|form| !form.is_usual() || form.cell == Cell::Slstm),
+            GENERAL => variant.equations().is_some() || variant.phases().iter().any(|phase| phase.uses_activations),
             ACTIVATIONS => activations.map(function), CLIP => clip.map(literal), COUPLED => coupled,
             ZONEOUT => zoneout.map(|z| z.map(parts)), DROPOUT => recurrent_dropout.is_some(),
             UNMASKED => variant.cell.is_some_and(|form| form.sees_unmasked()),

@@ -90,7 +90,7 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
         let wide = phase.gates as u64 * units[i];
         let rows = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
         let end = u(weights) + last * u(direction) + packed_vectors(rows, wide, u(variant.panel));
-        let peepholes = if variant.options().peepholes && phase.input {
+        let peepholes = if variant.template_equations().peepholes && phase.input {
             u(p.directions) * packed_vectors(0, wide, u(variant.panel))
         } else {
             0

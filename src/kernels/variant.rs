@@ -2,7 +2,7 @@
 
 use super::kernel::{Access, Kernel};
 use super::tile::{COOPERATIVE_PITCH, Cooperative, STAGED_BYTES, Tile};
-use crate::cells::{Activation, Form, Norm, Options, Phase, Scan};
+use crate::cells::{Activation, Equations, Form, Noise, Norm, Phase, Scan};
 
 /// What `apply` computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,9 +157,20 @@ impl Variant {
         self.cell.and_then(|form| form.norm())
     }
 
-    /// The cell's options.
-    pub(crate) fn options(&self) -> Options {
-        self.cell.map_or(Options::USUAL, |form| Options { activations: form.activations(), ..form.options })
+    /// The cell's equations, if they are not the usual ones.
+    pub(crate) fn equations(&self) -> Option<Equations> {
+        self.cell.and_then(|form| form.equations())
+    }
+
+    /// The cell's equations as its template is told of them, with the activation that is the cell's own.
+    pub(super) fn template_equations(&self) -> Equations {
+        self.cell
+            .map_or(Equations::USUAL, |form| Equations { activations: form.activations(), ..form.options.equations })
+    }
+
+    /// What training draws within the cell.
+    pub(crate) fn noise(&self) -> Noise {
+        self.cell.map_or(Noise::NONE, |form| form.options.noise)
     }
 
     /// The name of its phase; of a phase that its cell has not, that.

@@ -208,7 +208,7 @@ impl LayerBackward<'_> {
             aux,
             h_final: plan.workspace("final h computed again", pass.states() * pass.h_width()),
         };
-        if config.options.recurrent_dropout.is_some() {
+        if config.options.noise.recurrent_dropout.is_some() {
             // What was kept has no mask; what R multiplies has one.
             self.reserve.restore(plan, pass, self.layer, at, buffers.h_final, aux);
             copy_rows(plan, buffers.h_final, h[0], self.states_params());
@@ -514,7 +514,7 @@ impl LayerBackward<'_> {
         };
         let matrix = &pass.rnn.backward_weights(self.layer)?[1];
         let none = plan.workspace("no map", 1);
-        if config.options.recurrent_dropout.is_some() {
+        if config.options.noise.recurrent_dropout.is_some() {
             // R has not seen the initial state but through its mask.
             let masked = plan.workspace("gradient of the masked state", pass.states() * h);
             let operands = Operands { a: d, b: matrix, map: none, c: masked, narrow: false };

@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use ndarray::ArrayView2;
 
-/// A table E, [symbols, features], that gives a vector for each symbol.
-#[derive(Debug)]
+/// A table E, [symbols, features], that gives a vector for each symbol. Clones are handles of the same table.
+#[derive(Clone, Debug)]
 pub struct Embedding {
     parameters: Parameters,
     symbols: usize,

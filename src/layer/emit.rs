@@ -340,7 +340,7 @@ pub(crate) fn emit(
             plan.draft.clear(common.aux, 0, (pass.states() * config.cell_state_size()) as u64);
         }
     }
-    if let (Some(reserve), true) = (reserve, config.options.recurrent_dropout.is_some()) {
+    if let (Some(reserve), true) = (reserve, config.options.noise.recurrent_dropout.is_some()) {
         // What R multiplies is masked; the states themselves go on without a mask.
         if !call.carry {
             plan.draft.clear(common.h_final, 0, (pass.states() * h) as u64);
@@ -503,7 +503,7 @@ impl<'a> Layer<'a> {
                 let every = reserve.every();
                 if from.is_multiple_of(every) {
                     let from = from / every;
-                    let dropped = self.pass.config().options.recurrent_dropout.is_some();
+                    let dropped = self.pass.config().options.noise.recurrent_dropout.is_some();
                     let h = if dropped { self.buffers.h_final } else { self.buffers.h[h] };
                     reserve.save(plan, self.pass, self.layer, from, h, self.buffers.aux);
                 }
@@ -695,7 +695,7 @@ fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceP
             column: pass.columns.gates[i],
         };
         weights += config.tracks() * layout.vectors();
-        if config.options.peepholes && phase.input {
+        if config.options.equations.peepholes && phase.input {
             weights += config.tracks() * Packed { rows: 0, ..layout }.vectors();
         }
     }

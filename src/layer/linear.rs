@@ -9,23 +9,26 @@ use crate::parameters::Parameters;
 use crate::plan::PlanBuilder;
 use crate::storage::Storage;
 use ndarray::{ArrayView1, ArrayView2};
+use std::sync::Arc;
 
-/// A dense layer y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it.
+/// A dense layer y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it. Clones are handles of the same layer.
+#[derive(Clone)]
 pub struct Linear {
     pub(crate) device: Device,
-    pub(crate) packed: PackedMatrices,
+    pub(crate) packed: Arc<PackedMatrices>,
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
     pub(crate) training: Option<LinearTraining>,
 }
 
 /// What a trainable layer has besides.
+#[derive(Clone)]
 pub(crate) struct LinearTraining {
     pub parameters: Parameters,
     /// Whether there is a bias, which follows W in the block.
     pub biased: bool,
     /// W as the gradient multiplies it.
-    pub transposed: PackedMatrices,
+    pub transposed: Arc<PackedMatrices>,
 }
 
 impl Linear {
@@ -41,7 +44,7 @@ impl Linear {
         let words = memory::collected("linear weight", count, values)?;
         block.write(device, &words)?;
         let linear = Self::over(device, weight.dim(), bias.is_some())?;
-        pack(device, &block, words.len(), [&linear.packed])?;
+        pack(device, &block, words.len(), [&*linear.packed])?;
         Ok(linear)
     }
 
@@ -71,7 +74,7 @@ impl Linear {
         let matrix = Matrix::transposed(0, outputs, inputs);
         let transposed =
             PackedMatrices::new(&device, "linear weight, transposed".to_owned(), vec![matrix], Precision::Single)?;
-        let training = Some(LinearTraining { parameters, biased, transposed });
+        let training = Some(LinearTraining { parameters, biased, transposed: Arc::new(transposed) });
         let linear = Self { training, ..Self::over(&device, (outputs, inputs), biased)? };
         linear.refresh()?;
         Ok(linear)
@@ -88,7 +91,12 @@ impl Linear {
     fn over(device: &Device, (outputs, inputs): (usize, usize), biased: bool) -> Result<Self> {
         let matrix = Matrix::of_weight(0, outputs, inputs, biased.then_some(outputs * inputs));
         let packed = PackedMatrices::new(device, "linear weight".to_owned(), vec![matrix], Precision::Single)?;
-        Ok(Self { device: device.clone(), packed, inputs, outputs, training: None })
+        Ok(Self { device: device.clone(), packed: Arc::new(packed), inputs, outputs, training: None })
+    }
+
+    /// Whether two handles are the same layer.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.packed, &other.packed)
     }
 
     /// Its trainable weights; `None` for a layer with fixed weights.

@@ -32,7 +32,7 @@ pub(super) fn draw(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, f
         row_lanes: row_lanes(rows * units),
         ..Default::default()
     };
-    let params = match (options.zoneout, options.recurrent_dropout) {
+    let params = match (options.noise.zoneout, options.noise.recurrent_dropout) {
         (Some(probabilities), _) => {
             let [h, c] = probabilities.map(|z| threshold(1.0 - z.get()));
             MasksParams {
@@ -73,7 +73,7 @@ pub(super) fn drop_states(
     masks: Option<(BufferId, u32)>,
     states: BufferId,
 ) {
-    if let (Some((seed, stream)), Some(p)) = (masks, pass.rnn.config().options.recurrent_dropout) {
+    if let (Some((seed, stream)), Some(p)) = (masks, pass.rnn.config().options.noise.recurrent_dropout) {
         let count = pass.layer_states() * pass.h_width();
         drop_numbers(plan, seed, (states, layer * count), count, p.get(), stream);
     }

@@ -70,7 +70,7 @@ pub(crate) fn joins(device: &Device, config: &RnnConfig) -> bool {
     config.layers > 1
         && config.tracks() == 1
         && one_product
-        && !config.options.peepholes
+        && !config.options.equations.peepholes
         && !config.options.layer_norm
         && fits
 }
@@ -267,7 +267,7 @@ impl Rnn {
     ///
     /// # Errors
     /// [`Value`](Error::Value) for a layer that reads backwards, or `batch` 0.
-    pub fn stream(&self, batch: usize) -> Result<Stream<'_>> {
+    pub fn stream(&self, batch: usize) -> Result<Stream> {
         Stream::new(self, batch)
     }
 

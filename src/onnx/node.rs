@@ -2,7 +2,7 @@
 
 use super::proto::{self, attribute_type};
 use super::values::{Held, Values, is_standard};
-use crate::cells::{Activation, Cell, Coefficient, Options, Reset};
+use crate::cells::{Activation, Cell, Coefficient, Equations, Reset};
 use crate::config::Direction;
 use crate::error::{Error, Result};
 use std::collections::HashSet;
@@ -240,7 +240,7 @@ impl Attributes<'_> {
         }
         let mut constants = Constants::new(self)?;
         let mut named = names.iter().map(|name| self.activation(name, &mut constants));
-        let mut directions: Vec<_> = (0..directions).map(|_| Options::USUAL.activations).collect();
+        let mut directions: Vec<_> = (0..directions).map(|_| Equations::USUAL.activations).collect();
         for own in directions.iter_mut().flat_map(|own| own.iter_mut().zip(usual)) {
             let usual = if *own.1 == "Tanh" { Activation::Tanh } else { Activation::Sigmoid };
             *own.0 = named.next().unwrap_or(Ok(usual))?;
@@ -387,7 +387,7 @@ mod tests {
     fn cells_follow_from_operator_and_attributes() {
         assert_eq!(node("RNN", &[]).unwrap().cell(0).unwrap(), Cell::Elman(Activation::Tanh));
         assert_eq!(node("RNN", &[names(&["relu"])]).unwrap().cell(0).unwrap(), Cell::Elman(Activation::Relu));
-        assert_eq!(node("LSTM", &[]).unwrap().activations, [Options::USUAL.activations]);
+        assert_eq!(node("LSTM", &[]).unwrap().activations, [Equations::USUAL.activations]);
         assert_eq!(node("GRU", &[]).unwrap().cell(0).unwrap(), Cell::Gru(Reset::Before));
         let after = proto::Attribute { i: 1, ..attribute("linear_before_reset") };
         assert_eq!(node("GRU", &[after]).unwrap().cell(0).unwrap(), Cell::Gru(Reset::After));

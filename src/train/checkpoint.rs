@@ -62,10 +62,18 @@ impl Trainer {
     /// worth losing an older file for, [`Value`](Error::Value) for a note whose name begins with `wgrnn.` and for two states of
     /// one name, [`NotFinite`](Error::NotFinite) for a state that is not finite, [`Gpu`](Error::Gpu).
     pub fn save(&self, path: impl AsRef<Path>, notes: &HashMap<String, String>) -> Result<()> {
-        replace(path.as_ref(), &block_on(self.to_safetensors_async(notes))?)
+        replace(path.as_ref(), &self.to_safetensors(notes)?)
     }
 
     /// The bytes that [`Trainer::save`] writes to a file.
+    ///
+    /// # Errors
+    /// As [`Trainer::save`], but for files.
+    pub fn to_safetensors(&self, notes: &HashMap<String, String>) -> Result<Vec<u8>> {
+        block_on(self.to_safetensors_async(notes))
+    }
+
+    /// The asynchronous form of [`Trainer::to_safetensors`].
     ///
     /// # Errors
     /// As [`Trainer::save`], but for files.

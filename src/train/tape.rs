@@ -15,18 +15,18 @@ use std::sync::Arc;
 pub const IGNORED: u32 = u32::MAX;
 
 /// Something that has a backward pass.
-pub(super) enum Operation<'m> {
+pub(super) enum Operation {
     Embedding {
-        embedding: &'m Embedding,
+        embedding: Embedding,
         indices: Value,
         out: Value,
     },
     Linear {
-        linear: &'m Linear,
+        linear: Linear,
         x: Value,
         out: Value,
     },
-    Rnn(Box<Recurrence<'m>>),
+    Rnn(Box<Recurrence>),
     Dropout {
         x: Value,
         out: Value,
@@ -51,8 +51,8 @@ pub(super) struct Wanted {
 }
 
 /// A recurrent layer's call.
-pub(super) struct Recurrence<'m> {
-    pub rnn: &'m Rnn,
+pub(super) struct Recurrence {
+    pub rnn: Rnn,
     pub x: Value,
     pub state: DeviceState,
     pub call: RnnCall,
@@ -86,11 +86,11 @@ pub(super) struct Recurrence<'m> {
 /// # Ok(())
 /// # }
 /// ```
-pub struct Tape<'m> {
+pub struct Tape {
     pub(super) plan: PlanBuilder,
     pub(super) training: bool,
     /// By their places among all operations of the plan.
-    pub(super) operations: BTreeMap<usize, Operation<'m>>,
+    pub(super) operations: BTreeMap<usize, Operation>,
     pub(super) wanted: Vec<Wanted>,
     /// Parameters that are not to be trained.
     pub(super) frozen: Vec<Parameters>,
@@ -107,7 +107,7 @@ const LOSSES: usize = 16;
 /// Numbers of one block of a long sum.
 const BLOCK: usize = 4096;
 
-impl<'m> Tape<'m> {
+impl Tape {
     /// Starts a tape for training.
     ///
     /// # Errors
@@ -232,7 +232,7 @@ impl<'m> Tape<'m> {
     }
 
     /// Remembers how the last operation of the plan is differentiated.
-    fn remember(&mut self, operation: Operation<'m>) {
+    fn remember(&mut self, operation: Operation) {
         self.operations.insert(self.plan.traces.len().saturating_sub(1), operation);
     }
 
@@ -240,13 +240,17 @@ impl<'m> Tape<'m> {
     ///
     /// # Errors
     /// [`OtherDevice`](Error::OtherDevice), [`Value`](Error::Value) for numbers instead of indices.
-    pub fn embedding(&mut self, embedding: &'m Embedding, indices: &Value) -> Result<Value> {
+    pub fn embedding(&mut self, embedding: &Embedding, indices: &Value) -> Result<Value> {
         let table = self.plan.parameters(embedding.parameters(), &[embedding.symbols(), embedding.features()])?;
         let out = self.plan.embedding(&table, indices)?;
         if let Some(trace) = self.plan.traces.last_mut() {
             trace.parameters = Some(embedding.parameters().clone());
         }
-        self.remember(Operation::Embedding { embedding, indices: indices.clone(), out: out.clone() });
+        self.remember(Operation::Embedding {
+            embedding: embedding.clone(),
+            indices: indices.clone(),
+            out: out.clone(),
+        });
         Ok(out)
     }
 
@@ -254,9 +258,9 @@ impl<'m> Tape<'m> {
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where that axis is not W's.
-    pub fn linear(&mut self, linear: &'m Linear, x: &Value) -> Result<Value> {
+    pub fn linear(&mut self, linear: &Linear, x: &Value) -> Result<Value> {
         let out = self.plan.linear(linear, x)?;
-        self.remember(Operation::Linear { linear, x: x.clone(), out: out.clone() });
+        self.remember(Operation::Linear { linear: linear.clone(), x: x.clone(), out: out.clone() });
         Ok(out)
     }
 
@@ -264,9 +268,9 @@ impl<'m> Tape<'m> {
     ///
     /// # Errors
     /// As [`Tape::linear`], and where `out` has another shape.
-    pub fn linear_into(&mut self, linear: &'m Linear, x: &Value, out: &Value) -> Result<()> {
+    pub fn linear_into(&mut self, linear: &Linear, x: &Value, out: &Value) -> Result<()> {
         self.plan.linear_into(linear, x, out)?;
-        self.remember(Operation::Linear { linear, x: x.clone(), out: out.clone() });
+        self.remember(Operation::Linear { linear: linear.clone(), x: x.clone(), out: out.clone() });
         Ok(())
     }
 
@@ -277,7 +281,7 @@ impl<'m> Tape<'m> {
     ///
     /// # Errors
     /// As [`PlanBuilder::rnn`]; [`Value`](Error::Value) where the layer was not made by [`Rnn::trainable`].
-    pub fn rnn(&mut self, rnn: &'m Rnn, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
+    pub fn rnn(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
         if !self.training {
             return self.plan.rnn(rnn, x, state, call);
         }
@@ -290,7 +294,7 @@ impl<'m> Tape<'m> {
         self.plan.rnn_keeping(rnn, x, state, call, &out, &reserve)?;
         let (x, state, call) = (x.clone(), state.clone(), call.clone());
         let out_value = out.clone();
-        let recurrence = Recurrence { rnn, x, state, call, reserve, out: out_value };
+        let recurrence = Recurrence { rnn: rnn.clone(), x, state, call, reserve, out: out_value };
         self.remember(Operation::Rnn(Box::new(recurrence)));
         Ok(out)
     }
@@ -450,7 +454,7 @@ impl<'m> Tape<'m> {
     }
 }
 
-impl Operation<'_> {
+impl Operation {
     /// Its trainable weights.
     pub(super) fn parameters(&self) -> Option<&Parameters> {
         match self {
@@ -483,14 +487,18 @@ impl Evaluation {
     /// # Errors
     /// As [`Evaluation::run`].
     pub async fn run_async(&self) -> Result<f32> {
-        if may_wait() {
-            self.program.run()?;
-        } else {
-            // The CPU device computes while it runs.
-            let program = Arc::clone(&self.program);
-            elsewhere(move || async move { program.run() }).await?;
-        }
+        self.start().await?;
         Ok(self.loss.read_async().await?.first().copied().unwrap_or(f32::NAN))
+    }
+
+    /// Runs it without asking for the loss.
+    pub(super) async fn start(&self) -> Result<()> {
+        if may_wait() {
+            return self.program.run();
+        }
+        // The CPU device computes while it runs.
+        let program = Arc::clone(&self.program);
+        elsewhere(move || async move { program.run() }).await
     }
 
     /// The program, whose plan can be printed.

@@ -91,7 +91,7 @@ impl Trainer {
     /// any loss, where something that the backward pass reads is overwritten, or an option is out of range.
     /// [`Unsupported`](Error::Unsupported) where an operation without a backward pass, or the targets of a loss, lie between
     /// trained parameters, or a value whose gradient is wanted, and a loss. As [`PlanBuilder::build`].
-    pub fn new(mut tape: Tape<'_>, options: TrainerOptions) -> Result<Self> {
+    pub fn new(mut tape: Tape, options: TrainerOptions) -> Result<Self> {
         options.optimizer.validate()?;
         options.clip.validate()?;
         options.learning_rate.validate()?;
@@ -120,9 +120,9 @@ impl Trainer {
         let mut refresh = PlanBuilder::new(&device);
         for layer in &layers {
             if !layer.parameters().is_some_and(|parameters| tape.is_frozen(parameters)) {
-                layer.emit(&mut tape.plan);
+                layer.emit_refresh(&mut tape.plan);
             }
-            layer.emit(&mut refresh);
+            layer.emit_refresh(&mut refresh);
         }
         let refresh = refresh.build()?;
         let hyper = tape.hyper.clone();
@@ -250,14 +250,13 @@ impl Trainer {
 }
 
 /// A layer whose weights are packed anew after each step.
-#[derive(Clone, Copy)]
-enum Layer<'a> {
-    Rnn(&'a Rnn),
-    Linear(&'a Linear),
+enum Layer {
+    Rnn(Rnn),
+    Linear(Linear),
 }
 
-impl Layer<'_> {
-    fn emit(self, plan: &mut PlanBuilder) {
+impl Layer {
+    fn emit_refresh(&self, plan: &mut PlanBuilder) {
         match self {
             Self::Rnn(rnn) => rnn.emit_refresh(plan),
             Self::Linear(linear) => linear.emit_refresh(plan),
@@ -271,35 +270,35 @@ impl Layer<'_> {
         }
     }
 
-    fn is(self, other: Self) -> bool {
+    fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Rnn(a), Self::Rnn(b)) => a.is(b),
-            (Self::Linear(a), Self::Linear(b)) => std::ptr::eq(a, b),
+            (Self::Linear(a), Self::Linear(b)) => a.is(b),
             _ => false,
         }
     }
 }
 
 /// The recurrent layer on a tape whose parameters these are.
-fn rnn_of<'m>(tape: &Tape<'m>, parameters: &Parameters) -> Option<&'m Rnn> {
+fn rnn_of<'t>(tape: &'t Tape, parameters: &Parameters) -> Option<&'t Rnn> {
     tape.operations.values().find_map(|operation| match operation {
         Operation::Rnn(recurrence) if recurrence.rnn.parameters().is_some_and(|own| own.is(parameters)) => {
-            Some(recurrence.rnn)
+            Some(&recurrence.rnn)
         }
         _ => None,
     })
 }
 
 /// The layers on a tape, each once.
-fn layers<'m>(tape: &Tape<'m>) -> Vec<Layer<'m>> {
-    let mut layers: Vec<Layer<'m>> = Vec::new();
+fn layers(tape: &Tape) -> Vec<Layer> {
+    let mut layers: Vec<Layer> = Vec::new();
     let all = tape.operations.values().filter_map(|operation| match operation {
-        Operation::Rnn(recurrence) => Some(Layer::Rnn(recurrence.rnn)),
-        Operation::Linear { linear, .. } => Some(Layer::Linear(linear)),
+        Operation::Rnn(recurrence) => Some(Layer::Rnn(recurrence.rnn.clone())),
+        Operation::Linear { linear, .. } => Some(Layer::Linear(linear.clone())),
         _ => None,
     });
     for layer in all {
-        if !layers.iter().any(|known| known.is(layer)) {
+        if !layers.iter().any(|known| known.is(&layer)) {
             layers.push(layer);
         }
     }
@@ -307,7 +306,7 @@ fn layers<'m>(tape: &Tape<'m>) -> Vec<Layer<'m>> {
 }
 
 /// The norm of all gradients, whether the step is taken, and the optimiser.
-fn emit_step(tape: &mut Tape<'_>, options: &TrainerOptions, trained: &[Trained], status: &Tensor<u32>) -> Result<()> {
+fn emit_step(tape: &mut Tape, options: &TrainerOptions, trained: &[Trained], status: &Tensor<u32>) -> Result<()> {
     let hyper = tape.plan.tensor(&tape.hyper)?.buffer;
     let loss = tape.plan.tensor(&tape.loss)?.buffer;
     let status = tape.plan.tensor(status)?.buffer;

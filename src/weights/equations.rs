@@ -1,7 +1,7 @@
 //! What names and shapes of tensors don't say: the cell with its options, and the direction. A note of the file does.
 
 use super::archive::RESERVED;
-use crate::cells::{Cell, CellClip, Options};
+use crate::cells::{CellClip, Equations, Options};
 use crate::config::{Direction, RnnConfig};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -34,17 +34,17 @@ pub(crate) fn note(config: &RnnConfig) -> String {
 }
 
 fn facts(config: &RnnConfig) -> Facts {
-    let Options { clip, cell_clip, coupled, peepholes, layer_norm, zoneout, .. } = config.form().options;
+    let Options { equations, layer_norm, noise } = config.form().options;
+    let Equations { activations, clip, cell_clip, coupled, peepholes } = equations;
     let direction = match config.direction {
         Direction::Forward => "forward",
         Direction::Reverse => "reverse",
         Direction::Bidirectional => "bidirectional",
     };
-    let activations = match config.cell {
-        Cell::Elman(activation) | Cell::IndRnn(activation) => Some(activation.to_string()),
-        Cell::Lstm => Some(config.form().activations().map(|activation| activation.to_string()).join(", ")),
-        Cell::Gru(_) => Some(config.form().activations().map(|activation| activation.to_string())[..2].join(", ")),
-        _ => None,
+    let activations = match (config.cell.activation(), config.cell.spec().activations) {
+        (Some(activation), _) => Some(activation.to_string()),
+        (None, 0) => None,
+        (None, count) => Some(activations.map(|activation| activation.to_string())[..count].join(", ")),
     };
     let bounds = |clip: CellClip| {
         let nan = if clip.propagates_nan { ", NaN stays NaN" } else { "" };
@@ -60,7 +60,7 @@ fn facts(config: &RnnConfig) -> Facts {
         ("coupled forget gate", on(coupled)),
         ("peepholes", on(peepholes)),
         ("layer norm", on(layer_norm)),
-        ("zoneout", zoneout.map(|[h, c]| format!("{} of h, {} of c", h.get(), c.get()))),
+        ("zoneout", noise.zoneout.map(|[h, c]| format!("{} of h, {} of c", h.get(), c.get()))),
     ];
     facts.into_iter().filter_map(|(name, fact)| Some((name.to_owned(), fact?))).collect()
 }

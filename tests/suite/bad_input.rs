@@ -33,7 +33,7 @@ fn configurations_that_can_not_be_are_refused() {
         (plain().projection(0), ["projection size", "from 1", "got 0"]),
         (plain().projection(5), ["projection size", "less than the hidden size 5", "got 5"]),
         (plain().projection(9), ["projection size", "less than the hidden size 5", "got 9"]),
-        (RnnConfig::new(Cell::Gru(Reset::After), 3, 5).projection(2), ["projection", "LSTM", "gru_reset_after"]),
+        (RnnConfig::new(Cell::Gru(Reset::After), 3, 5).projection(2), ["projection", "lstm", "gru_reset_after"]),
         (RnnConfig::new(Cell::Lstm, 3, 1 << 25), ["hidden size", "from 1", "33554432"]),
         (RnnConfig::new(Cell::Lstm, usize::MAX, 5), ["input size", "from 1", "18446744073709551615"]),
     ];

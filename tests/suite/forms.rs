@@ -154,8 +154,8 @@ fn a_clip_is_known_by_its_name_where_a_cell_has_none() {
     let gru = || RnnConfig::new(Cell::Gru(Reset::After), 2, 3);
     let lstm = || RnnConfig::new(Cell::Lstm, 2, 3);
     refused(gru().cell_clip(cell_clip(true)), &["cell clip", "gru_reset_after"]);
-    refused(gru().coupled(true), &["coupled", "LSTM"]);
-    refused(gru().peepholes(true), &["peepholes", "LSTM"]);
+    refused(gru().coupled(true), &["coupled", "lstm"]);
+    refused(gru().peepholes(true), &["peepholes", "lstm"]);
     refused(gru().clip(0.0), &["clip", "positive"]);
     refused(gru().clip(f32::NAN), &["clip", "NaN"]);
     refused(

@@ -5,7 +5,7 @@ use ndarray::{Array3, ArrayD, Axis, Ix3};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use wgrnn::check::Comparison;
-use wgrnn::{Activation, Bias, Cell, Device, Direction, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, State};
+use wgrnn::{Bias, Cell, Device, Direction, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, State};
 
 /// Expected values are rounded to f32, half an ε at most. The device rounds sums of up to 66 terms, which for numbers near
 /// 1 walk some √66/2 ≈ 4 halves of an ε, and its exp and tanh are good to a few ulp; gates damp what comes from earlier
@@ -34,15 +34,7 @@ pub struct Entry {
 
 impl Entry {
     pub fn config(&self) -> RnnConfig {
-        let cell = match &*self.cell {
-            "elman_tanh" => Cell::Elman(Activation::Tanh),
-            "elman_relu" => Cell::Elman(Activation::Relu),
-            "elman_sigmoid" => Cell::Elman(Activation::Sigmoid),
-            "lstm" => Cell::Lstm,
-            "gru" | "gru_reset_after" => Cell::Gru(Reset::After),
-            "gru_reset_before" => Cell::Gru(Reset::Before),
-            other => panic!("{}: unknown cell {other}", self.name),
-        };
+        let cell = Cell::named(&self.cell).unwrap_or_else(|| panic!("{}: unknown cell {}", self.name, self.cell));
         let direction = match &*self.direction {
             _ if self.bidirectional => Direction::Bidirectional,
             "reverse" => Direction::Reverse,

@@ -4,7 +4,7 @@
 use crate::common::{Random, gpu, portable, rnn};
 use ndarray::{Array2, Array3};
 use std::collections::HashMap;
-use wgrnn::cells::{Form, Options};
+use wgrnn::cells::{Equations, Form, Options};
 use wgrnn::kernels::{Dialect, Kernel, Tile, Variant, compose};
 use wgrnn::{
     Activation, Cell, Clip, Coefficient, Device, Direction, Error, Lengths, Linear, Model, ModelConfig, Optimizer,
@@ -128,7 +128,8 @@ fn shaders_of_impossible_variants_are_errors() {
     for kernel in Kernel::ALL {
         let plain = Variant { cell, ..Variant::new(kernel, tile, 4) };
         let form = |options| Some(Form { options, ..Form::new(Cell::Lstm, false) });
-        let not_finite = Options { clip: Some(Coefficient::new(f32::NAN)), ..Options::USUAL };
+        let equations = Equations { clip: Some(Coefficient::new(f32::NAN)), ..Equations::USUAL };
+        let not_finite = Options { equations, ..Options::USUAL };
         let spoilt = [
             Variant { tile: Tile { rows: u32::MAX, ..tile }, ..plain.clone() },
             Variant { tile: Tile { rows: 0, columns: 0, lanes: 0, spread: u32::MAX }, ..plain.clone() },
@@ -163,9 +164,9 @@ fn a_dispatch_of_another_plan_has_no_parameters_here() {
 #[test]
 fn bounds_that_make_no_sense_do_not_panic() {
     for clip in [-1.0, f32::NAN, f32::INFINITY] {
-        let options = Options { clip: Some(Coefficient::new(clip)), ..Options::USUAL };
-        assert!(options.clipped(f32::NAN).is_nan());
-        let _ = options.clipped(0.5);
+        let equations = Equations { clip: Some(Coefficient::new(clip)), ..Equations::USUAL };
+        assert!(equations.clipped(f32::NAN).is_nan());
+        let _ = equations.clipped(0.5);
     }
 }
 

@@ -117,14 +117,10 @@ struct Config {
 
 /// The name that Rust's tables have, or the short one of the usual form.
 fn cell(name: &str) -> Result<Cell> {
-    match name {
-        "gru" => Ok(Cell::Gru(Reset::After)),
-        "elman" => Ok(Cell::ALL[0]),
-        _ => Cell::ALL.into_iter().find(|cell| cell.name() == name).ok_or_else(|| {
-            let names = Cell::ALL.map(Cell::name).join(", ");
-            Fault::new(format!("cell: expected gru, elman, {names}; got {name}"))
-        }),
-    }
+    Cell::named(name).ok_or_else(|| {
+        let names = Cell::ALL.map(Cell::name).join(", ");
+        Fault::new(format!("cell: expected gru, elman, {names}; got {name}"))
+    })
 }
 
 pub fn config(value: &JsValue) -> Result<RnnConfig> {

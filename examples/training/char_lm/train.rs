@@ -212,7 +212,7 @@ impl Window {
         })
     }
 
-    fn record<'m>(&self, model: &'m Model, tape: &mut Tape<'m>) -> Result<()> {
+    fn record(&self, model: &Model, tape: &mut Tape) -> Result<()> {
         let (x, targets) = (tape.input(&self.x)?, tape.input(self.targets.tensor())?);
         let call = RnnCall { carry: true, ..RnnCall::default() };
         let logits = model.forward(tape, &x, &self.state, &call)?;

@@ -38,7 +38,7 @@ pub(crate) fn forms(kernel: Kernel) -> impl Iterator<Item = Form> {
     let forward = matches!(kernel, Kernel::Grid | Kernel::Wave);
     Form::all().filter(move |form| {
         let of_kernel = (form.cell.scan().is_some(), form.norm().is_some()) == (scans, norms);
-        of_kernel && (!backward || form.trains()) && !(forward && form.options.recurrent_dropout.is_some())
+        of_kernel && (!backward || form.trains()) && !(forward && form.options.noise.recurrent_dropout.is_some())
     })
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn keeps(device: &Device, variant: Variant) -> Vec<Variant> {
     let own = device::own_tiles(device, variant.kernel)[0];
     let keep = form_of(&variant).trains() && (variant.tile.lanes, variant.tile.spread) == (own.lanes, own.spread);
     let keeping = Variant { keep, ..variant.clone() };
-    let drops = form_of(&variant).options.recurrent_dropout.is_some();
+    let drops = form_of(&variant).options.noise.recurrent_dropout.is_some();
     match keep {
         true if drops => vec![keeping],
         true => vec![variant, keeping],

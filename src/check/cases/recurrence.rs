@@ -38,7 +38,7 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
             column: reserve.gates[i],
         };
         weights.extend(packed(&mut numbers, layout, DIRECTIONS));
-        if form.options.peepholes && i == 0 {
+        if form.options.equations.peepholes && i == 0 {
             weights.extend(packed(&mut numbers, Packed { rows: 0, ..layout }, DIRECTIONS));
         }
     }
@@ -137,7 +137,7 @@ pub(crate) fn slots_before(numbers: &mut Numbers, form: &Form, [rows, slots, uni
 
 /// What zoneout may have drawn, into the rows of a reserve; masks of recurrent dropout are numbers as others are.
 pub(crate) fn draw(rows: &mut [f32], form: &Form, columns: &layer::Columns, units: usize) {
-    if form.options.zoneout.is_some() {
+    if form.options.noise.zoneout.is_some() {
         for row in rows.chunks_exact_mut(columns.width) {
             let which = if form.cell.has_cell_state() { 3 } else { 1 };
             let drawn = &mut row[columns.source + units..][..units];

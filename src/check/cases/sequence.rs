@@ -36,7 +36,7 @@ pub(crate) fn sequence(device: &Device) -> Vec<Case> {
     };
     let resident = residents().into_iter().flat_map(|(variant, batch, units, steps)| {
         let form = form_of(&variant);
-        let drops = form.options.recurrent_dropout.is_some();
+        let drops = form.options.noise.recurrent_dropout.is_some();
         let keeps = [false, true].into_iter().filter(|keep| if *keep { form.trains() } else { !drops });
         keeps.map(|keep| recurrence_case(Variant { keep, ..variant.clone() }, batch, units, steps)).collect::<Vec<_>>()
     });

@@ -13,6 +13,6 @@ pub(crate) fn step(device: &Device) -> Vec<Case> {
     let cases = variants.flat_map(|v| sizes.map(|(batch, units)| recurrence_case(v.clone(), batch, units, 1)));
     let all = in_all_forms(device, cases.collect());
     // By units nothing is kept.
-    let forms = forms(Kernel::Step).filter(|form| form.options.recurrent_dropout.is_none());
+    let forms = forms(Kernel::Step).filter(|form| form.options.noise.recurrent_dropout.is_none());
     all.into_iter().chain(forms.flat_map(|form| cooperative_steps(device, form))).collect()
 }

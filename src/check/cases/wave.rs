@@ -11,7 +11,7 @@ use crate::kernels::{Kernel, Packed, PhaseParams, RecurrenceParams, Tile, Varian
 /// The beginning of a stack of three layers, its middle and its end; alone and together.
 pub(crate) fn wave(device: &Device) -> Vec<Case> {
     let mut cases = Vec::new();
-    for form in forms(Kernel::Wave).filter(|form| form.phases().len() == 1 && !form.options.peepholes) {
+    for form in forms(Kernel::Wave).filter(|form| form.phases().len() == 1 && !form.options.equations.peepholes) {
         let gates = form.gates() as u32;
         // One of this device's tiles for each cell, all of them and others' for one.
         let all = tiles(device, Kernel::Wave, &form);
