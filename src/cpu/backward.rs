@@ -146,21 +146,11 @@ impl<'a> Backward<'a> {
         source: impl Fn(usize, usize) -> &'s [f32],
         mut out: impl FnMut(usize, usize, usize, &[f32]),
     ) {
-        let PhaseSizes { units, weights, weights_direction, fields, k } = self.sizes[phase];
+        let PhaseSizes { units, fields, .. } = self.sizes[phase];
         let Part { direction, ref ranks, units: ref some } = *part;
         let cell = &self.phases[phase];
-        let (count, width) = (ranks.len(), some.len());
-        let layout = Packed { rows: k, columns: units, panel: self.width };
-        let base = (weights + direction * weights_direction) * self.width;
-        let matrix = Matrix::new(&self.weights[base..], layout, self.half).without_bias();
-        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
-        workspace.products.resize(count * width, 0.0);
-        let products = SharedRows::new(&mut workspace.products);
-        matrix.multiply(count, row, some.clone(), false, |i: usize, column: usize, len| {
-            // SAFETY: one thread works on it, and keeps no part.
-            unsafe { products.row(i * width + column - some.start, len) }
-        });
-
+        let width = some.len();
+        self.multiply(&mut workspace.products, phase, part, &source);
         workspace.gates.resize(cell.gates * width, 0.0);
         for (i, rank) in ranks.clone().enumerate() {
             let state = self.state(direction, rank);
@@ -223,5 +213,28 @@ impl<'a> Backward<'a> {
                 out(i, state, gate, gradients);
             }
         }
+    }
+
+    /// The gradients of the gates of the phase or step after, times R, for a part's rows and units.
+    fn multiply<'s>(
+        &self,
+        products: &mut Vec<f32>,
+        phase: usize,
+        part: &Part,
+        source: &impl Fn(usize, usize) -> &'s [f32],
+    ) {
+        let PhaseSizes { units, weights, weights_direction, k, .. } = self.sizes[phase];
+        let Part { direction, ref ranks, units: ref some } = *part;
+        let (count, width) = (ranks.len(), some.len());
+        let layout = Packed { rows: k, columns: units, panel: self.width };
+        let base = (weights + direction * weights_direction) * self.width;
+        let matrix = Matrix::new(&self.weights[base..], layout, self.half).without_bias();
+        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
+        products.resize(count * width, 0.0);
+        let c = SharedRows::new(products);
+        matrix.multiply(count, row, some.clone(), false, |i: usize, column: usize, len| {
+            // SAFETY: one thread works on it, and keeps no part.
+            unsafe { c.row(i * width + column - some.start, len) }
+        });
     }
 }
