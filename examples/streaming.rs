@@ -1,6 +1,5 @@
 //! A server's streams: the sequences of several callers are slots of one batch, so that one dispatch serves all of them.
 //! cargo run --release --example streaming
-
 use wgrnn::ndarray::{Array3, s};
 use wgrnn::{Cell, Device, Result, Rnn, RnnConfig, RnnWeights};
 

@@ -1,4 +1,19 @@
 #![doc = include_str!("../README.md")]
+//!
+//! ## Cargo features
+//!
+//! All are on by default. Turn them off with `default-features = false` and name those that you need.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `vulkan`, `metal`, `dx12` | wgpu's drivers for Linux, Android and Windows; macOS and iOS; Windows. Each is compiled only for systems that have it. Without one of them, the CPU device is all there is outside of a browser |
+//! | `train` | `Tape`, `Trainer`, `Model` and what belongs to them. Layers have their gradients without it |
+//! | `onnx` | the module `onnx` |
+//!
+//! ## Public dependencies
+//!
+//! Types of wgpu 30 and ndarray 0.17 are part of the interface, and the crate re-exports both: `wgrnn::wgpu` and
+//! `wgrnn::ndarray` are the versions that fit. A new major version of either is a new major version of wgrnn.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 // Training alone uses some of what lies below it.

@@ -123,7 +123,7 @@ impl Rnn {
             return elsewhere(move || async move { rnn.check_gradients_async(x.view(), &call).await }).await;
         }
         let twin = Self::trainable(&Device::cpu(), self.config(), &*self.weights_async().await?)?;
-        let shape = crate::layer::output_shape(self, x.shape(), call)?;
+        let shape = crate::layer::output_shape(self.config(), x.shape(), call)?;
         // Numbers of either sign, none of them 0.
         let mut place = 0_u32;
         let dy = ArrayD::from_shape_simple_fn(shape, || {

@@ -1,24 +1,22 @@
 //! Dropout as commands of a plan: of a layer's output, of a tape's value, of the states that R sees.
 
 use super::pack::row_lanes;
-use super::reserve::threshold;
+use super::places::{At, Draw};
 use crate::kernels::{DropoutParams, FLAT, Kernel, Variant};
 use crate::plan::{BufferId, PlanBuilder, Value};
 
 /// Drops numbers of a value, in place: each with this probability; the others grow so that the mean stays.
 pub(crate) fn emit_dropout(plan: &mut PlanBuilder, seed: BufferId, value: &Value, probability: f64, stream: u32) {
-    let count = value.shape().iter().product::<usize>();
-    drop_numbers(plan, seed, (value.buffer, value.offset), count, probability, stream);
+    drop_numbers(plan, Draw { seed, stream }, value.into(), value.len(), probability);
 }
 
 /// Drops numbers of a part of a buffer, in place.
-pub(crate) fn drop_numbers(
+pub(super) fn drop_numbers(
     plan: &mut PlanBuilder,
-    seed: BufferId,
-    (buffer, offset): (BufferId, usize),
+    Draw { seed, stream }: Draw,
+    At { buffer, offset }: At,
     count: usize,
     probability: f64,
-    stream: u32,
 ) {
     let params = DropoutParams {
         count: count as u32,
@@ -31,4 +29,10 @@ pub(crate) fn drop_numbers(
     };
     let variant = Variant::new(Kernel::Dropout, FLAT, plan.device().panel());
     plan.draft.dispatch(variant, vec![seed, buffer], &params.words());
+}
+
+/// Of 2³², how likely a number is kept that dropout drops with this probability.
+pub(crate) fn threshold(probability: f64) -> u32 {
+    // Saturates: at 0 one in 2³² is lost all the same.
+    ((1.0 - probability) * 4_294_967_296.0) as u32
 }

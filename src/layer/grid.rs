@@ -1,57 +1,59 @@
 //! The `grid` schedule: many steps in a dispatch of many workgroups, and what stands by where they don't run side by side.
 
-use super::emit::Layer;
-use super::schedule::Grid;
+use super::forward_layer::LayerForward;
+use super::pack::row_lanes;
+use super::places::{Steps, Turns};
+use super::schedule::{Grid, sequence_steps};
+use super::sequence::emit_sequence;
 use crate::kernels::{EXCHANGE_HEAD, FLAT, Kernel, RecurrenceParams, SettleParams, Variant, exchange_words};
 use crate::plan::{BufferId, PlanBuilder};
-use std::ops::Range;
 
 /// Most words of an exchange: a slot for each step costs memory, and time to clear it.
 const EXCHANGE: u64 = 1 << 24;
 
-/// Some steps of the chunk that begins with step `chunk`, from state `h` of the two; gives the one they end in.
-pub(super) fn emit(
-    layer: &Layer<'_>,
+/// Some steps, from the first state of the two; gives them as they stand after the last step.
+pub(super) fn emit_grid(
+    layer: &LayerForward<'_>,
     plan: &mut PlanBuilder,
-    (chunk, steps): (usize, Range<usize>),
+    steps: &Steps,
     grid: &Grid,
-    mut h: usize,
-) -> usize {
-    let config = layer.pass.rnn.config();
+    mut h: Turns,
+) -> Turns {
+    let config = layer.pass.config();
     let phases = config.phases();
     let states = layer.pass.layer_states() as u64;
     let widths = phases.iter().map(|phase| phase.units.of(config.hidden, config.state_size()).next_multiple_of(4));
     let width = widths.max().unwrap_or(0) as u64;
     let fits = EXCHANGE / (states * phases.len() as u64 * width).max(1);
     let most = grid.steps.min(usize::try_from(fits).unwrap_or(usize::MAX)).max(1);
-    for at in steps.clone().step_by(most) {
-        let some = at..steps.end.min(at + most);
+    for at in steps.range.clone().step_by(most) {
+        let some = at..steps.range.end.min(at + most);
         let params =
-            RecurrenceParams { steps: some.len() as u32, h_out_stride: width as u32, ..layer.params(chunk, at) };
+            RecurrenceParams { steps: some.len() as u32, h_out_stride: width as u32, ..layer.params(steps.chunk, at) };
         let slots = (some.len() * phases.len()) as u64;
         let words = exchange_words(states, slots, width, params.aux_stride.into());
         let exchange = plan.workspace("exchange between workgroups", words as usize);
         plan.draft.clear(exchange, 0, words);
         let variant = Variant { width: grid.width, ..layer.variant(Kernel::Grid, grid.tile, plan) };
-        plan.draft.dispatch(variant, layer.bindings([layer.buffers.h[h], exchange]), &params.words());
+        plan.draft.dispatch(variant, layer.bindings([h.now, exchange]), &params.words());
 
         let guarded = plan.guarded("map of what stands by", &layer.pass.rows.indices);
         // As many dispatches stand by as there would be, and each swaps the states.
         let ends = plan_ahead(layer, plan, some.len(), grid, h);
-        settle(layer, plan, [exchange, guarded, layer.buffers.h[ends]], &params, slots);
-        h = layer.sequence(plan, (chunk, some), &grid.rescue, guarded, h);
+        settle(layer, plan, [exchange, guarded, ends.now], &params, slots);
+        h = emit_sequence(layer, plan, &Steps { chunk: steps.chunk, range: some }, &grid.rescue, guarded, h);
     }
     h
 }
 
-/// The state in which `steps` steps of `sequence` end.
-fn plan_ahead(layer: &Layer<'_>, plan: &PlanBuilder, steps: usize, grid: &Grid, h: usize) -> usize {
-    let most = super::schedule::sequence_steps(plan.device(), layer.pass.rnn.config(), &grid.rescue);
-    (h + steps.div_ceil(most)) % 2
+/// The states as they stand after `steps` steps of `sequence`.
+fn plan_ahead(layer: &LayerForward<'_>, plan: &PlanBuilder, steps: usize, grid: &Grid, h: Turns) -> Turns {
+    let most = sequence_steps(plan.device(), layer.pass.config(), &grid.rescue);
+    if steps.div_ceil(most).is_multiple_of(2) { h } else { h.swapped() }
 }
 
 fn settle(
-    layer: &Layer<'_>,
+    layer: &LayerForward<'_>,
     plan: &mut PlanBuilder,
     [exchange, guarded, h_out]: [BufferId; 3],
     p: &RecurrenceParams,
@@ -70,7 +72,7 @@ fn settle(
         aux_stride: p.aux_stride,
         aux_at: slot(slots),
         map_words: map_words as u32,
-        row_lanes: super::pack::row_lanes(lanes),
+        row_lanes: row_lanes(lanes),
     };
     let variant = Variant::new(Kernel::Settle, FLAT, plan.device().panel());
     let bindings = vec![exchange, layer.pass.map, guarded, h_out, layer.buffers.aux];

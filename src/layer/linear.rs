@@ -84,7 +84,7 @@ impl Linear {
     pub(crate) fn emit_refresh(&self, plan: &mut PlanBuilder) {
         if let Some(LinearTraining { parameters, transposed, .. }) = &self.training {
             let weights = plan.parts("parameters", parameters.values(), parameters.len());
-            [&self.packed, transposed].into_iter().for_each(|matrices| matrices.emit(plan, &weights));
+            [&self.packed, transposed].into_iter().for_each(|matrices| matrices.emit_pack(plan, &weights));
         }
     }
 

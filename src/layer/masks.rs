@@ -1,9 +1,10 @@
 //! What training of a layer draws: masks of zoneout and of recurrent dropout, for all rows of some steps before these run.
 
-use super::dropout::drop_numbers;
-use super::emit::{Buffers, Pass};
+use super::dropout::{drop_numbers, threshold};
+use super::forward_layer::Buffers;
 use super::pack::row_lanes;
-use super::reserve::threshold;
+use super::pass::Pass;
+use super::places::{At, Draw};
 use crate::kernels::{FLAT, Kernel, MasksParams, Variant};
 use crate::plan::{BufferId, PlanBuilder};
 
@@ -13,14 +14,15 @@ use crate::plan::{BufferId, PlanBuilder};
 /// depends on no other sequence's length. Recurrent dropout counts them as the layer's states do, [D, N, H padded], so that
 /// [`drop_states`] draws the same.
 pub(super) fn draw(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, from: usize, to: usize) {
-    let Some((seed, stream)) = buffers.masks else { return };
-    let config = pass.rnn.config();
+    let Some(Draw { seed, stream }) = buffers.masks else { return };
+    let config = pass.config();
     let (units, width) = (config.state_size(), pass.h_width());
     let rows = pass.rows.offset(to) - pass.rows.offset(from);
     let options = config.options;
     let shared = MasksParams {
         rows: rows as u32,
         units: units as u32,
+        // D·S.
         directions: config.tracks() as u32,
         out_offset: (pass.columns.source + units) as u32,
         out_row: buffers.stride as u32,
@@ -66,15 +68,9 @@ pub(super) fn draw(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, f
 }
 
 /// A layer's states, or numbers that lie as they do, by their masks of recurrent dropout.
-pub(super) fn drop_states(
-    plan: &mut PlanBuilder,
-    pass: &Pass<'_>,
-    layer: usize,
-    masks: Option<(BufferId, u32)>,
-    states: BufferId,
-) {
-    if let (Some((seed, stream)), Some(p)) = (masks, pass.rnn.config().options.noise.recurrent_dropout) {
+pub(super) fn drop_states(plan: &mut PlanBuilder, pass: &Pass<'_>, layer: usize, draw: Option<Draw>, states: BufferId) {
+    if let (Some(draw), Some(p)) = (draw, pass.config().options.noise.recurrent_dropout) {
         let count = pass.layer_states() * pass.h_width();
-        drop_numbers(plan, seed, (states, layer * count), count, p.get(), stream);
+        drop_numbers(plan, draw, At { buffer: states, offset: layer * count }, count, p.get());
     }
 }

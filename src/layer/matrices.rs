@@ -1,7 +1,6 @@
 //! The packed weights of a layer on a device.
 
 use super::pack::{Matrix, PackedMatrices, packed};
-use super::rnn::joins;
 use crate::cells::Width;
 use crate::config::RnnConfig;
 use crate::device::Device;
@@ -9,12 +8,28 @@ use crate::error::Result;
 use crate::weights::offsets;
 use std::sync::Arc;
 
+/// Whether layers can run side by side, a step apart: there are several, of one direction, with one product a step, so that the
+/// matrices from the lowest layer's R on are of one size, and the device has memory for these in one piece.
+pub(crate) fn joins(device: &Device, config: &RnnConfig) -> bool {
+    let one_product = config.phases().len() == 1;
+    let block = packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
+    let words = (2 * config.layers as u64 - 1) * block as u64 * u64::from(config.precision.vector_words(device));
+    let fits = 4 * words <= device.plan_limits().binding_bytes;
+    // What gates see of c lies between R and the next layer's W. Norms come between a product and its gates.
+    config.layers > 1
+        && config.tracks() == 1
+        && one_product
+        && !config.options.equations.peepholes
+        && !config.options.layer_norm
+        && fits
+}
+
 /// The packed weights of a layer, both directions together.
 pub(super) struct DeviceLayer {
     /// W with the first bias: [D, panels + 1, G·H].
-    pub(super) input: Place,
+    pub(super) input: PackedPart,
     /// R with the second bias, a phase after the other: [D, panels + 1, gates · units] each.
-    pub(super) recurrent: Place,
+    pub(super) recurrent: PackedPart,
     /// What layer norms multiply with and add, of each track: γ and β of W's products, of R's, and of c'.
     pub(super) gains: Option<PackedMatrices>,
     /// Where training needs them, W and R as gradients multiply them: [D, panels + 1, I] and, for each phase,
@@ -23,7 +38,7 @@ pub(super) struct DeviceLayer {
 }
 
 /// Matrices among packed ones, which layers may share.
-pub(crate) struct Place {
+pub(crate) struct PackedPart {
     pub matrices: Arc<PackedMatrices>,
     /// The first vector of those meant.
     pub first: usize,
@@ -108,11 +123,11 @@ impl DeviceLayer {
         } else {
             None
         };
-        let place_of = |layer: usize, name: &str, matrices: Vec<Matrix>| -> Result<Place> {
+        let place_of = |layer: usize, name: &str, matrices: Vec<Matrix>| -> Result<PackedPart> {
             if let Some(joined) = joined.as_ref().filter(|_| (layer, name) != (0, "W")) {
                 let before = 2 * layer - usize::from(name == "W");
                 let first = before * packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
-                return Ok(Place { matrices: joined.clone(), first });
+                return Ok(PackedPart { matrices: joined.clone(), first });
             }
             let full = format!("{name} of layer {layer}");
             // Steps multiply all directions' R at once.
@@ -121,7 +136,7 @@ impl DeviceLayer {
             } else {
                 PackedMatrices::new(device, full, matrices, precision)?
             };
-            Ok(Place { matrices: Arc::new(matrices), first: 0 })
+            Ok(PackedPart { matrices: Arc::new(matrices), first: 0 })
         };
         let backward_of = |layer: usize, [input, recurrent]: [Vec<Matrix>; 2]| -> Result<_> {
             let name = |name| format!("{name} transposed of layer {layer}");
@@ -138,9 +153,9 @@ impl DeviceLayer {
                 // Without R it is never read.
                 let recurrent = if config.cell.has_diagonal() {
                     let matrices = PackedMatrices::in_buffer(device, format!("R of layer {layer}"), recurrent)?;
-                    Place { matrices: Arc::new(matrices), first: 0 }
+                    PackedPart { matrices: Arc::new(matrices), first: 0 }
                 } else if recurrent.is_empty() {
-                    Place { matrices: input.matrices.clone(), first: 0 }
+                    PackedPart { matrices: input.matrices.clone(), first: 0 }
                 } else {
                     place_of(layer, "R", recurrent)?
                 };

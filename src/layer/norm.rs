@@ -1,16 +1,17 @@
 //! The steps of cells with layer norms, forward and backward: a product with R, then the rest of the step by rows.
 
-use super::emit::{Layer, Pass};
+use super::forward_layer::{GateRows, LayerForward};
+use super::outer::sum_rows;
 use super::pack::packed;
+use super::pass::Pass;
+use super::places::{Steps, Turns};
 use super::product::{Operands, gemm};
 use super::scan;
-use super::scan::Place;
 use crate::device::tuning;
 use crate::error::Result;
 use crate::kernels::{FLAT, GemmParams, Kernel, NormParams, OuterParams, Tile, Variant};
 use crate::plan::{BufferId, Parts, PlanBuilder};
 use crate::weights::Offsets;
-use std::ops::Range;
 
 /// Lanes of a row: a power of two, no more than there are units.
 fn tile(plan: &PlanBuilder, units: usize) -> Tile {
@@ -21,24 +22,25 @@ fn tile(plan: &PlanBuilder, units: usize) -> Tile {
 }
 
 fn variant(plan: &PlanBuilder, pass: &Pass<'_>, kernel: Kernel) -> Variant {
-    let config = pass.rnn.config();
+    let config = pass.config();
     let tile = tile(plan, config.hidden);
     Variant { cell: Some(config.form()), ..Variant::new(kernel, tile, plan.device().panel()) }
 }
 
 /// Words of a row of gradients: those of R·h, then those of γ and β.
 fn gradient_row(pass: &Pass<'_>) -> usize {
-    let config = pass.rnn.config();
+    let config = pass.config();
     (5 * pass.gates() + 2 * config.cell_state_size()).next_multiple_of(4)
 }
 
-fn params(pass: &Pass<'_>, place: Place) -> NormParams {
-    let config = pass.rnn.config();
-    let Place { layer, rows, stride, y } = place;
+fn params(pass: &Pass<'_>, rows: GateRows) -> NormParams {
+    let config = pass.config();
+    let GateRows { layer, rows, stride, y } = rows;
     let vectors = |rows: usize, columns: usize| packed(pass.rnn.device(), rows, columns).vectors() as u32;
     let biases = config.biases();
     NormParams {
         batch: pass.batch as u32,
+        // D·S.
         directions: config.tracks() as u32,
         state_row: (layer * pass.layer_states()) as u32,
         x_direction: (rows * stride) as u32,
@@ -81,21 +83,21 @@ fn dispatch(
     }
 }
 
-/// Some steps of the chunk that begins with step `chunk`; the state stays in its place.
-pub(super) fn emit(layer: &Layer<'_>, plan: &mut PlanBuilder, (chunk, steps): (usize, Range<usize>)) {
+/// Some steps; the state stays in the first of the two.
+pub(super) fn emit_normed(layer: &LayerForward<'_>, plan: &mut PlanBuilder, steps: &Steps, turns: Turns) -> Turns {
     let (pass, buffers) = (layer.pass, layer.buffers);
-    let place = layer.place();
-    let h = buffers.h[0];
+    let rows = layer.gate_rows();
+    let h = turns.now;
     let gates = pass.gates();
-    let units = pass.rnn.config().hidden;
+    let units = pass.config().hidden;
     let products = plan.workspace("products with R", pass.layer_states() * gates);
-    let gains = pass.rnn.gains(place.layer).map_or(products, |gains| gains.buffer(plan));
-    let weights = pass.rnn.recurrent_weights(place.layer);
+    let gains = pass.rnn.gains(rows.layer).map_or(products, |gains| gains.buffer(plan));
+    let weights = pass.rnn.recurrent_weights(rows.layer);
     let product = GemmParams {
         n: gates as u32,
         k: units as u32,
-        batch: pass.rnn.config().tracks() as u32,
-        a_offset: (place.layer * pass.layer_states() * pass.h_width()) as u32,
+        batch: pass.config().tracks() as u32,
+        a_offset: (rows.layer * pass.layer_states() * pass.h_width()) as u32,
         a_row: pass.h_width() as u32,
         a_column: 1,
         a_batch: (pass.batch * pass.h_width()) as u32,
@@ -107,31 +109,35 @@ pub(super) fn emit(layer: &Layer<'_>, plan: &mut PlanBuilder, (chunk, steps): (u
     };
     let variant = Variant { keep: buffers.keep, ..variant(plan, pass, Kernel::NormStep) };
     let bindings = [buffers.x, gains, pass.map, products, h, buffers.aux, layer.y, buffers.h_final];
-    let params = params(pass, place);
-    for at in steps {
+    let params = params(pass, rows);
+    for at in steps.range.clone() {
         let product = GemmParams { m: pass.rows.running(at) as u32, ..product };
         gemm(plan, Operands { a: h, b: &weights.matrices, map: pass.map, c: products, narrow: false }, &product);
-        dispatch(plan, pass, (&variant, &bindings), &params, [chunk, at]);
+        dispatch(plan, pass, (&variant, &bindings), &params, [steps.chunk, at]);
     }
+    turns
 }
 
 /// What a layer's steps backwards work on.
 pub(super) struct Gradients {
-    /// Rows of gradients: of R·h, then of γ and β.
+    /// [D·S·N, 5·G·H + 2·C], for c of width C: gradients of R·h, then of γ and β.
     pub d: BufferId,
+    /// [L·D·S·N, H], rows of whole vectors: gradient of h.
     pub dh: BufferId,
+    /// [L·D·S·N, width of c]: gradient of c.
     pub dc: BufferId,
+    /// [T·N, D·S·H]: gradient of y.
     pub dy: BufferId,
 }
 
 /// Memory for a layer's rows of gradients.
-pub(super) fn gradients(plan: &mut PlanBuilder, pass: &Pass<'_>) -> (BufferId, usize) {
+pub(super) fn gradient_rows(plan: &mut PlanBuilder, pass: &Pass<'_>) -> (BufferId, usize) {
     let words = pass.layer_states() * gradient_row(pass);
     (plan.workspace("gradients of R·h and norms", words), words)
 }
 
 /// The gradient of the initial h through the products with R of the first step.
-pub(super) fn initial_state(
+pub(super) fn emit_initial_gradient(
     plan: &mut PlanBuilder,
     pass: &Pass<'_>,
     layer: usize,
@@ -152,11 +158,11 @@ pub(super) fn initial_state(
 
 /// The product of gradients of R·h with R.
 fn product_backward(pass: &Pass<'_>) -> GemmParams {
-    let units = pass.rnn.config().hidden;
+    let units = pass.config().hidden;
     GemmParams {
         n: units as u32,
         k: pass.gates() as u32,
-        batch: pass.rnn.config().tracks() as u32,
+        batch: pass.config().tracks() as u32,
         a_row: gradient_row(pass) as u32,
         a_column: 1,
         a_batch: (pass.batch * gradient_row(pass)) as u32,
@@ -175,37 +181,43 @@ fn ranked(pass: &Pass<'_>) -> GemmParams {
 }
 
 /// Some steps in reverse, as a part of which the reserve's rows begin.
-pub(super) fn emit_backward(
+pub(super) fn emit_normed_backward(
     plan: &mut PlanBuilder,
     pass: &Pass<'_>,
-    part: &Range<usize>,
-    (rows, place): (BufferId, Place),
+    steps: &Steps,
+    (reserve, rows): (BufferId, GateRows),
     of: &Gradients,
 ) -> Result<()> {
-    let units = pass.rnn.config().hidden;
+    let units = pass.config().hidden;
     let products = plan.workspace("products with gradients of R·h", pass.layer_states() * units);
-    let gains = pass.rnn.gains(place.layer).map_or(products, |gains| gains.buffer(plan));
+    let gains = pass.rnn.gains(rows.layer).map_or(products, |gains| gains.buffer(plan));
     let variant = variant(plan, pass, Kernel::NormStepBackward);
-    let bindings = [rows, gains, pass.map, products, of.d, of.dh, of.dc, of.dy];
-    let params = params(pass, place);
-    let weights = &pass.rnn.backward_weights(place.layer)?[1];
+    let bindings = [reserve, gains, pass.map, products, of.d, of.dh, of.dc, of.dy];
+    let params = params(pass, rows);
+    let weights = &pass.rnn.backward_weights(rows.layer)?[1];
     let GemmParams { mapped, map_offset, .. } = ranked(pass);
     let c_batch = (pass.batch * units) as u32;
     let product = GemmParams { c_row: units as u32, c_batch, mapped, map_offset, ..product_backward(pass) };
-    for at in part.clone().rev() {
+    for at in steps.range.clone().rev() {
         let product = GemmParams { m: pass.rows.running(at) as u32, ..product };
         gemm(plan, Operands { a: of.d, b: weights, map: pass.map, c: products, narrow: false }, &product);
-        dispatch(plan, pass, (&variant, &bindings), &params, [part.start, at]);
+        dispatch(plan, pass, (&variant, &bindings), &params, [steps.chunk, at]);
     }
     Ok(())
 }
 
 /// Adds the gradients of γ and β, which each sequence has the sums of, to those of a layer's weights.
-pub(super) fn weights(plan: &mut PlanBuilder, pass: &Pass<'_>, d: BufferId, target: &Parts, offsets: &Offsets) {
+pub(super) fn emit_gain_gradients(
+    plan: &mut PlanBuilder,
+    pass: &Pass<'_>,
+    d: BufferId,
+    target: &Parts,
+    offsets: &Offsets,
+) {
     let [w, r, c, b_c] = offsets.norm;
     let (gates, row) = (pass.gates(), gradient_row(pass));
     let rows = OuterParams {
-        batch: pass.rnn.config().tracks() as u32,
+        batch: pass.config().tracks() as u32,
         a_row: row as u32,
         a_batch: (pass.batch * row) as u32,
         c_batch: offsets.words as u32,
@@ -213,12 +225,12 @@ pub(super) fn weights(plan: &mut PlanBuilder, pass: &Pass<'_>, d: BufferId, targ
         accumulate: 1,
         ..Default::default()
     };
-    let units = pass.rnn.config().hidden;
+    let units = pass.config().hidden;
     let sums = [(w, gates), (offsets.b_w, gates), (r, gates), (offsets.b_r, gates), (c, units), (b_c, units)];
     let mut column = gates;
     for (to, width) in sums {
         if let Some(to) = to {
-            super::backward::sum_rows(plan, [d, pass.map], (target, to), (column, width), &rows);
+            sum_rows(plan, [d, pass.map], (target, to), (column, width), &rows);
         }
         column += width;
     }

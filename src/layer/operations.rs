@@ -1,6 +1,6 @@
 //! A plan's operations on whole values, but for recurrent layers: copies, dense layers, functions of each number.
 
-use super::emit::copy_rows;
+use super::copies::copy_rows;
 use super::linear::Linear;
 use super::pack::row_lanes;
 use super::product::{Operands, gemm};

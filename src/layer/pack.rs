@@ -47,7 +47,7 @@ pub(crate) struct PackedMatrices {
 }
 
 impl PackedMatrices {
-    /// Memory for them, which [`Self::emit`] fills.
+    /// Memory for them, which [`Self::emit_pack`] fills.
     pub fn new(device: &Device, name: String, matrices: Vec<Matrix>, precision: Precision) -> Result<Self> {
         Self::in_memory(device, name, matrices, precision, [device.packs_textures(), false])
     }
@@ -116,7 +116,7 @@ impl PackedMatrices {
     }
 
     /// Packs them out of the weights: kernels find them so after the plan's end.
-    pub fn emit(&self, plan: &mut PlanBuilder, weights: &Parts) {
+    pub fn emit_pack(&self, plan: &mut PlanBuilder, weights: &Parts) {
         if self.matrices.is_empty() {
             return;
         }
@@ -166,7 +166,7 @@ pub(crate) fn pack<'a>(
 ) -> Result<()> {
     let mut plan = PlanBuilder::new(device);
     let source = plan.parts("weights", block, words);
-    all.into_iter().for_each(|matrices| matrices.emit(&mut plan, &source));
+    all.into_iter().for_each(|matrices| matrices.emit_pack(&mut plan, &source));
     plan.build()?.run()
 }
 

@@ -1,7 +1,7 @@
 //! Matrix products as dispatches: A times packed matrices.
 
-use super::emit::copy_rows;
-use super::pack::PackedMatrices;
+use super::copies::copy_rows;
+use super::pack::{PackedMatrices, row_lanes};
 use super::schedule;
 use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, trips};
 use crate::plan::{BufferId, PlanBuilder};
@@ -183,7 +183,7 @@ fn side_by_side(
         index_offset: p.map_offset,
         out_row: p.k,
         nan: f32::NAN.to_bits(),
-        row_lanes: super::pack::row_lanes(p.m as usize * p.k as usize),
+        row_lanes: row_lanes(p.m as usize * p.k as usize),
         ..Default::default()
     };
     if indexed {

@@ -1,9 +1,9 @@
 //! A plan's recurrent layers, forward and backward, and what they leave in its trace.
 
-use super::backward::{Flow, emit_backward, gradient_parts};
-use super::emit;
-use super::emit::{RnnCall, output_shape};
-
+use super::backward::{Flow, emit_backward};
+use super::call::{RnnCall, output_shape};
+use super::emit::emit_forward;
+use super::outer::gradient_parts;
 use super::reserve::Reserve;
 use super::rnn::Rnn;
 use super::state::DeviceState;
@@ -19,7 +19,7 @@ impl PlanBuilder {
     /// [`Shape`](Error::Shape) and [`Value`](Error::Value) where input, lengths or state do not fit the layer.
     pub fn rnn(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
         self.expect(x, "recurrent input", false)?;
-        let shape = output_shape(rnn, x.shape(), call)?;
+        let shape = output_shape(rnn.config(), x.shape(), call)?;
         let out = self.fresh("output of a recurrent layer", &shape)?;
         self.rnn_into(rnn, x, state, call, &out)?;
         Ok(out)
@@ -32,7 +32,7 @@ impl PlanBuilder {
     pub fn rnn_into(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall, out: &Value) -> Result<()> {
         self.expect(x, "recurrent input", false)?;
         self.expect(out, "recurrent output", false)?;
-        emit(self, rnn, x, state, call, out, None)?;
+        emit_forward(self, rnn, x, state, call, out, None)?;
         self.record_rnn("rnn", rnn, (&[x], &[out]), state, call);
         Ok(())
     }
@@ -53,7 +53,7 @@ impl PlanBuilder {
     ) -> Result<()> {
         self.expect(x, "recurrent input", false)?;
         self.expect(out, "recurrent output", false)?;
-        emit(self, rnn, x, state, call, out, Some(reserve))?;
+        emit_forward(self, rnn, x, state, call, out, Some(reserve))?;
         self.record_rnn("rnn", rnn, (&[x], &[out]), state, call);
         Ok(())
     }

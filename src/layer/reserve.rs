@@ -1,10 +1,14 @@
 //! What training keeps of a forward pass, row by row.
 
+use super::call::RnnCall;
+use super::columns::Columns;
+use super::copies::copy_rows;
 use super::dropout::drop_numbers;
-use super::emit::{Pass, RnnCall, copy_rows};
+use super::pass::Pass;
+use super::places::{At, Draw};
 use super::rnn::Rnn;
 use super::rows::{Lengths, RowMap};
-use crate::cells::{Form, Width};
+use super::shapes::sequence_sizes;
 use crate::config::RnnConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -12,55 +16,6 @@ use crate::kernels::GatherParams;
 use crate::plan::{BufferId, PlanBuilder};
 use crate::storage::Storage;
 use crate::tensor::{Tensor, elements};
-
-/// The columns of a row of the reserve: each phase's gates with what else its derivative needs, as its cell lists them;
-/// then what the first phase gave to the second, if there is one; then what was normed, if something was; then the old h, and
-/// behind it what training draws and the h without its mask. A forward pass without training has the gates' columns only.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Columns {
-    /// First column of each phase.
-    pub gates: [usize; 2],
-    /// First column that each phase's derivative sees.
-    pub fields: [usize; 2],
-    pub between: usize,
-    /// The old h.
-    pub source: usize,
-    /// Where there are layer norms: W's normed products, R's, and c'; and what they were multiplied with to be so.
-    pub normed: usize,
-    pub scales: usize,
-    /// All, as whole vectors.
-    pub width: usize,
-}
-
-impl Columns {
-    pub fn new(form: &Form, hidden: usize, state: usize) -> Self {
-        let phases = form.phases();
-        let mut columns = Self { gates: [0; 2], fields: [0; 2], between: 0, source: 0, normed: 0, scales: 0, width: 0 };
-        let mut at = 0;
-        for (i, phase) in phases.iter().enumerate() {
-            columns.gates[i] = at;
-            // A projection has a column of its own; other derivatives see all gates of their cell.
-            columns.fields[i] = if phase.units == Width::State { at } else { 0 };
-            // The projection keeps nothing forwards, but leaves its gradient.
-            let kept = if phase.input { phase.kept } else { phase.fields };
-            at += kept * phase.units.of(hidden, state);
-        }
-        // A cell without R keeps its gates' sums, and has a column more for what the gradient of a diagonal is the sum of.
-        at += form.cell.scan().map_or(0, |scan| (scan.gates + usize::from(scan.diagonal)) * hidden);
-        columns.between = at;
-        at += if phases.len() > 1 { hidden } else { 0 };
-        if let Some(norm) = form.norm() {
-            columns.normed = at;
-            at += (2 * norm.groups.len() + usize::from(norm.has_c)) * hidden;
-        }
-        columns.source = at;
-        // Last, since they are no whole number of vectors.
-        columns.scales = at + state;
-        let scales = if form.norm().is_some() { 5 } else { 0 };
-        columns.width = (at + (1 + form.drawn_columns()) * state + scales).next_multiple_of(4);
-        columns
-    }
-}
 
 /// Memory on the device for what a forward pass keeps for the backward pass: of one stack of layers, shape and call.
 pub struct Reserve {
@@ -99,7 +54,7 @@ impl Reserve {
     pub fn new(rnn: &Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
         let config = rnn.config();
         let device = rnn.device();
-        super::emit::sequence_sizes(config, &config.sequence_shape(steps, batch, config.input))?;
+        sequence_sizes(config, &config.sequence_shape(steps, batch, config.input))?;
         let map = RowMap::of_call(device, config, steps, batch, &call.lengths)?;
         if call.keep_every == Some(0) {
             return Err(Error::value("keep_every", "at least 1", 0));
@@ -155,9 +110,9 @@ impl Reserve {
     }
 
     /// Where a layer's masks find their seed, and their stream; none where it has no masks.
-    pub(super) fn masks(&self, plan: &mut PlanBuilder, layer: usize) -> Option<(BufferId, u32)> {
+    pub(super) fn masks(&self, plan: &mut PlanBuilder, layer: usize) -> Option<Draw> {
         let (seed, [_, first]) = self.seed.as_ref().filter(|_| self.config.form().draws())?;
-        Some((plan.external("seed", &seed.storage, 2), first + layer as u32))
+        Some(Draw { seed: plan.external("seed", &seed.storage, 2), stream: first + layer as u32 })
     }
 
     /// Dropout on a layer's output, or on that output's gradient: the same numbers.
@@ -165,7 +120,8 @@ impl Reserve {
         if let Some((seed, [first, _])) = self.seed.as_ref().filter(|_| self.config.dropout() > 0.0) {
             let seed = plan.external("seed", &seed.storage, 2);
             let count = self.steps * self.batch * self.config.output_size();
-            drop_numbers(plan, seed, (values, 0), count, self.config.dropout(), first + layer as u32);
+            let draw = Draw { seed, stream: first + layer as u32 };
+            drop_numbers(plan, draw, At::start_of(values), count, self.config.dropout());
         }
     }
 
@@ -227,24 +183,17 @@ impl Reserve {
         plan.reserve(&format!("output of layer {layer}"), &self.outputs[layer], words as u64)
     }
 
-    /// Keeps the state before step `at · every`.
+    /// Keeps a layer's state before step `part · every`.
     pub(super) fn save(
         &self,
         plan: &mut PlanBuilder,
         pass: &Pass<'_>,
-        layer: usize,
-        at: usize,
+        [layer, part]: [usize; 2],
         h: BufferId,
         c: BufferId,
     ) {
-        for (from, to, width) in self.states(plan, pass, layer, h, c) {
-            let states = pass.layer_states();
-            let params = GatherParams {
-                table_offset: (layer * states * width) as u32,
-                out_offset: (at * states * width) as u32,
-                ..state_rows(states, width)
-            };
-            copy_rows(plan, from, to, params);
+        for Copies { live, kept, width } in self.copies(plan, pass, layer, h, c) {
+            copy_states(plan, pass.layer_states(), width, (live, layer), (kept, part));
         }
     }
 
@@ -253,42 +202,59 @@ impl Reserve {
         &self,
         plan: &mut PlanBuilder,
         pass: &Pass<'_>,
-        layer: usize,
-        at: usize,
+        [layer, part]: [usize; 2],
         h: BufferId,
         c: BufferId,
     ) {
-        for (to, from, width) in self.states(plan, pass, layer, h, c) {
-            let states = pass.layer_states();
-            let params = GatherParams {
-                table_offset: (at * states * width) as u32,
-                out_offset: (layer * states * width) as u32,
-                ..state_rows(states, width)
-            };
-            copy_rows(plan, from, to, params);
+        for Copies { live, kept, width } in self.copies(plan, pass, layer, h, c) {
+            copy_states(plan, pass.layer_states(), width, (kept, part), (live, layer));
         }
     }
 
-    /// The live state, the kept ones, and their width.
-    fn states(
-        &self,
-        plan: &mut PlanBuilder,
-        pass: &Pass<'_>,
-        layer: usize,
-        h: BufferId,
-        c: BufferId,
-    ) -> Vec<(BufferId, BufferId, usize)> {
+    /// The live states of h and c, and the kept ones.
+    fn copies(&self, plan: &mut PlanBuilder, pass: &Pass<'_>, layer: usize, h: BufferId, c: BufferId) -> Vec<Copies> {
         let (kept_h, kept_c) = &self.kept[layer];
         let count = pass.rows.steps.div_ceil(self.every()) * pass.layer_states();
         let width = pass.h_width();
-        let mut states =
-            vec![(h, plan.reserve(&format!("states of layer {layer}"), kept_h, (count * width) as u64), width)];
+        let kept = plan.reserve(&format!("states of layer {layer}"), kept_h, (count * width) as u64);
+        let mut copies = vec![Copies { live: h, kept, width }];
         if let Some(kept) = kept_c {
             let width = self.config.cell_state_size();
-            states.push((c, plan.reserve(&format!("c of layer {layer}"), kept, (count * width) as u64), width));
+            let kept = plan.reserve(&format!("c of layer {layer}"), kept, (count * width) as u64);
+            copies.push(Copies { live: c, kept, width });
         }
-        states
+        copies
     }
+}
+
+/// A state that steps work on, those kept of it, and the width of their rows.
+struct Copies {
+    /// [L·D·S·N, width]
+    live: BufferId,
+    /// [T/k·D·S·N, width]
+    kept: BufferId,
+    width: usize,
+}
+
+/// Copies `states` rows from one buffer to another, each of which has many such blocks: from and to the block that is named.
+fn copy_states(
+    plan: &mut PlanBuilder,
+    states: usize,
+    width: usize,
+    (from, from_block): (BufferId, usize),
+    (to, to_block): (BufferId, usize),
+) {
+    let params = GatherParams {
+        m: states as u32,
+        columns: width as u32,
+        table_rows: states as u32,
+        table_offset: (from_block * states * width) as u32,
+        table_row: width as u32,
+        out_offset: (to_block * states * width) as u32,
+        out_row: width as u32,
+        ..Default::default()
+    };
+    copy_rows(plan, from, to, params);
 }
 
 /// How many steps' rows of so many words one buffer of a device holds, in parts of about one length; none where it holds all
@@ -307,25 +273,8 @@ fn needed_parts(device: &Device, map: &RowMap, row: usize) -> Option<usize> {
     Some(map.steps.div_ceil(map.steps.div_ceil(least)))
 }
 
-fn state_rows(states: usize, width: usize) -> GatherParams {
-    GatherParams {
-        m: states as u32,
-        columns: width as u32,
-        table_rows: states as u32,
-        table_row: width as u32,
-        out_row: width as u32,
-        ..Default::default()
-    }
-}
-
 impl std::fmt::Debug for Reserve {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reserve").field("steps", &self.steps).field("batch", &self.batch).finish_non_exhaustive()
     }
-}
-
-/// Of 2³², how likely a number is kept that dropout drops with this probability.
-pub(crate) fn threshold(probability: f64) -> u32 {
-    // Saturates: at 0 one in 2³² is lost all the same.
-    ((1.0 - probability) * 4_294_967_296.0) as u32
 }

@@ -1,29 +1,17 @@
 //! Stacks of recurrent layers: weights on a device, and the ways to call them.
 
-use super::emit::RnnCall;
-use super::matrices::{DeviceLayer, Place};
-use super::pack::{PackedMatrices, pack, packed};
+use super::matrices::{DeviceLayer, PackedPart};
+use super::pack::{PackedMatrices, pack};
 use super::rows::BatchLengths;
-use super::session::{Session, SessionOptions, Stream};
-use super::state::{DeviceState, State};
+use super::session::Session;
+use super::state::DeviceState;
 use crate::config::RnnConfig;
-use crate::device::{Device, block_on, elsewhere, locked, may_wait};
+use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::parameters::{Parameters, upload};
 use crate::plan::PlanBuilder;
-use crate::readback::read_together_async;
 use crate::weights::RnnWeights;
-use ndarray::{ArrayD, ArrayView3};
 use std::sync::{Arc, Mutex};
-
-/// The result of a forward call.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RnnOutput {
-    /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`](crate::Output::Last).
-    pub y: ArrayD<f32>,
-    /// The state after each sequence's last valid step.
-    pub state: State,
-}
 
 /// A stack of recurrent layers on a device. Clones are cheap handles of the same layers.
 ///
@@ -57,22 +45,6 @@ pub(super) struct Shared {
 pub(super) enum Weights {
     Fixed(Arc<RnnWeights>),
     Trainable(Parameters),
-}
-
-/// Whether layers can run side by side, a step apart: there are several, of one direction, with one product a step, so that the
-/// matrices from the lowest layer's R on are of one size, and the device has memory for these in one piece.
-pub(crate) fn joins(device: &Device, config: &RnnConfig) -> bool {
-    let one_product = config.phases().len() == 1;
-    let block = packed(device, config.hidden, config.cell.gates() * config.hidden).vectors();
-    let words = (2 * config.layers as u64 - 1) * block as u64 * u64::from(config.precision.vector_words(device));
-    let fits = 4 * words <= device.plan_limits().binding_bytes;
-    // What gates see of c lies between R and the next layer's W. Norms come between a product and its gates.
-    config.layers > 1
-        && config.tracks() == 1
-        && one_product
-        && !config.options.equations.peepholes
-        && !config.options.layer_norm
-        && fits
 }
 
 /// Shapes that a layer keeps programs for.
@@ -156,7 +128,7 @@ impl Rnn {
     pub(crate) fn emit_refresh(&self, plan: &mut PlanBuilder) {
         if let Some(parameters) = self.parameters() {
             let weights = plan.parts("parameters", parameters.values(), parameters.len());
-            self.matrices().for_each(|matrices| matrices.emit(plan, &weights));
+            self.matrices().for_each(|matrices| matrices.emit_pack(plan, &weights));
         }
     }
 
@@ -191,86 +163,6 @@ impl Rnn {
         }
     }
 
-    /// Runs all sequences at full length from a state of zeros. `x` is [T, N, I], or [N, T, I] with
-    /// [`batch_first`](RnnConfig::batch_first).
-    ///
-    /// # Errors
-    /// [`Shape`](Error::Shape) where `x` is not of that shape, [`Limit`](Error::Limit) where the adapter allows less
-    /// memory than it needs, [`Gpu`](Error::Gpu) where the driver fails.
-    pub fn forward(&self, x: ArrayView3<'_, f32>) -> Result<RnnOutput> {
-        self.forward_with(x, None, &RnnCall::default())
-    }
-
-    /// Runs sequences with lengths, from an initial state, or with other settings of a [`RnnCall`]. Programs for the
-    /// last few shapes are kept and run again. Lengths are part of a shape, so a new list of them is a new program.
-    ///
-    /// # Errors
-    /// As [`Rnn::forward`], and for lengths or a state that do not fit.
-    pub fn forward_with(&self, x: ArrayView3<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<RnnOutput> {
-        block_on(self.forward_with_async(x, state, call))
-    }
-
-    /// The asynchronous form of [`Rnn::forward_with`].
-    ///
-    /// # Errors
-    /// As [`Rnn::forward_with`].
-    pub async fn forward_with_async(
-        &self,
-        x: ArrayView3<'_, f32>,
-        state: Option<&State>,
-        call: &RnnCall,
-    ) -> Result<RnnOutput> {
-        if may_wait() {
-            return self.run(x, state, call).await;
-        }
-        let (rnn, x, state, call) = (self.clone(), x.to_owned(), state.cloned(), call.clone());
-        elsewhere(move || async move { rnn.run(x.view(), state.as_ref(), &call).await }).await
-    }
-
-    async fn run(&self, x: ArrayView3<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<RnnOutput> {
-        let call = RnnCall { carry: state.is_some(), ..call.clone() };
-        let options = SessionOptions::of_input(&self.0.config, x.shape(), call)?;
-        // Taken out while it is used: another thread that calls with this shape meanwhile makes a session of its own.
-        let kept = {
-            let mut sessions = locked(&self.0.sessions);
-            let place = sessions.iter().position(|session| *session.options() == options);
-            place.map(|place| sessions.remove(place))
-        };
-        let session = match kept {
-            Some(session) => session,
-            None => self.session(options)?,
-        };
-        if let Some(state) = state {
-            session.state().write(state)?;
-        }
-        session.input().write(x)?;
-        session.run()?;
-        let (y, state) = read_together_async(&(session.output(), session.state())).await?;
-        let output = RnnOutput { y, state };
-        let mut sessions = locked(&self.0.sessions);
-        if sessions.len() == SESSIONS {
-            sessions.remove(0);
-        }
-        sessions.push(session);
-        Ok(output)
-    }
-
-    /// Makes a program for one shape. Its input, output and state stay on the device.
-    ///
-    /// # Errors
-    /// As [`Rnn::forward_with`].
-    pub fn session(&self, options: SessionOptions) -> Result<Session> {
-        Session::new(self, options)
-    }
-
-    /// Makes a stream of `batch` sequences, in which each call continues where the last one ended.
-    ///
-    /// # Errors
-    /// [`Value`](Error::Value) for a layer that reads backwards, or `batch` 0.
-    pub fn stream(&self, batch: usize) -> Result<Stream> {
-        Stream::new(self, batch)
-    }
-
     /// Makes a state of zeros on the device, for `batch` sequences.
     ///
     /// # Errors
@@ -288,11 +180,11 @@ impl Rnn {
         BatchLengths::new(&self.0.device, &self.0.config, steps, batch)
     }
 
-    pub(crate) fn input_weights(&self, layer: usize) -> &Place {
+    pub(crate) fn input_weights(&self, layer: usize) -> &PackedPart {
         &self.0.layers[layer].input
     }
 
-    pub(crate) fn recurrent_weights(&self, layer: usize) -> &Place {
+    pub(crate) fn recurrent_weights(&self, layer: usize) -> &PackedPart {
         &self.0.layers[layer].recurrent
     }
 
@@ -308,6 +200,11 @@ impl Rnn {
         });
         let others = self.0.layers.iter().flat_map(|layer| layer.backward.iter().flatten().chain(&layer.gains));
         own.map(|matrices| &**matrices).chain(others)
+    }
+
+    /// Sessions of the last calls' shapes, the latest at the end.
+    pub(super) fn sessions(&self) -> &Mutex<Vec<Session>> {
+        &self.0.sessions
     }
 
     /// What is held while gradients are computed.

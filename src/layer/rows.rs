@@ -4,6 +4,7 @@
 //! lie together, ranks in order; `map` says which row of the caller's array each one is. No row is stored or computed
 //! for a step beyond a sequence's length, so cost follows the valid steps.
 
+use super::shapes::sequence_sizes;
 use crate::config::RnnConfig;
 use crate::device::{Device, locked};
 use crate::error::{Error, Result};
@@ -74,7 +75,7 @@ impl BatchLengths {
 
     fn from_least(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2], least: usize) -> Result<Self> {
         config.validate()?;
-        super::emit::sequence_sizes(config, &config.sequence_shape(steps, batch, config.input))?;
+        sequence_sizes(config, &config.sequence_shape(steps, batch, config.input))?;
         let full = RowMap::new(device, config, steps, batch, None)?;
         let rows = Storage::zeros(device, "rows, ranks, offsets", full.indices.len() as u64)?;
         rows.write(device, &full.indices)?;

@@ -1,6 +1,9 @@
 //! The steps of cells without R: scans, forward and backward.
 
-use super::emit::{Layer, Pass};
+use super::forward_layer::{GateRows, LayerForward};
+use super::pack::packed;
+use super::pass::Pass;
+use super::places::{Steps, Turns};
 use super::schedule;
 use crate::kernels::{FLAT, Kernel, ScanParams, Variant};
 use crate::plan::{BufferId, PlanBuilder};
@@ -11,11 +14,11 @@ const CARRY: usize = 1 << 22;
 
 /// Steps of one dispatch that begins with step `at`: how many, of a part, and how many parts.
 fn cut(plan: &PlanBuilder, pass: &Pass<'_>, steps: &Range<usize>, at: usize) -> [usize; 3] {
-    let running = pass.rows.running(at) * pass.rnn.config().tracks();
+    let running = pass.rows.running(at) * pass.config().tracks();
     // A diagonal makes steps wait for each other.
-    let lanes = if pass.rnn.config().cell.has_diagonal() { usize::MAX } else { running * pass.rnn.config().hidden };
+    let lanes = if pass.config().cell.has_diagonal() { usize::MAX } else { running * pass.config().hidden };
     // What parts hand on is a small matter beside the layer's own memory.
-    let most = CARRY / (2 * pass.layer_states() * pass.rnn.config().hidden);
+    let most = CARRY / (2 * pass.layer_states() * pass.config().hidden);
     let (part, most) = schedule::scan_parts(plan.device(), lanes, steps.end - at, most);
     let count = (part * most).min(steps.end - at);
     [count, part, count.div_ceil(part)]
@@ -23,7 +26,7 @@ fn cut(plan: &PlanBuilder, pass: &Pass<'_>, steps: &Range<usize>, at: usize) -> 
 
 /// What parts of a scan hand on to each other, for so many of them.
 fn carry(plan: &mut PlanBuilder, pass: &Pass<'_>, parts: usize) -> BufferId {
-    let words = if parts > 1 { (2 * parts + 1) * pass.layer_states() * pass.rnn.config().hidden } else { 1 };
+    let words = if parts > 1 { (2 * parts + 1) * pass.layer_states() * pass.config().hidden } else { 1 };
     plan.workspace("what parts of a scan hand on", words)
 }
 
@@ -38,30 +41,21 @@ fn phases(parts: usize) -> &'static [u32] {
     if parts > 1 { &[1, 2] } else { &[0] }
 }
 
-/// Rows of the gates' sums that steps work on: a layer's, so many a direction, so many words each; and of y.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub layer: usize,
-    pub rows: usize,
-    pub stride: usize,
-    /// Where y, or its gradient, begins; none where there is none.
-    pub y: Option<usize>,
-}
-
 /// The buffers that `scan` or its backward half binds, in the order of its row of the table, and their variant.
 struct Work {
     variant: Variant,
     bindings: Vec<BufferId>,
-    place: Place,
+    rows: GateRows,
 }
 
 /// Steps of a chunk that begins with step `chunk`, cut so: from step `at` on.
 fn dispatch(plan: &mut PlanBuilder, pass: &Pass<'_>, work: &Work, [chunk, at]: [usize; 2], cut: [usize; 3]) {
-    let config = pass.rnn.config();
-    let Place { layer, rows, stride, y } = work.place;
+    let config = pass.config();
+    let GateRows { layer, rows, stride, y } = work.rows;
     let [count, part, parts] = cut;
     let params = ScanParams {
         batch: pass.batch as u32,
+        // D·S.
         directions: config.tracks() as u32,
         state_row: (layer * pass.layer_states()) as u32,
         x_direction: (rows * stride) as u32,
@@ -95,59 +89,65 @@ fn dispatch(plan: &mut PlanBuilder, pass: &Pass<'_>, work: &Work, [chunk, at]: [
 
 /// Words from one row of c to the next, or from one direction's diagonal of R to the next one's.
 fn c_stride(pass: &Pass<'_>) -> u32 {
-    let hidden = pass.rnn.config().hidden;
-    let diagonal = super::pack::packed(pass.rnn.device(), 0, hidden).words();
-    (if pass.rnn.config().cell.has_diagonal() { diagonal } else { hidden }) as u32
+    let hidden = pass.config().hidden;
+    let diagonal = packed(pass.rnn.device(), 0, hidden).words();
+    (if pass.config().cell.has_diagonal() { diagonal } else { hidden }) as u32
 }
 
 fn variant(plan: &PlanBuilder, pass: &Pass<'_>, kernel: Kernel) -> Variant {
-    Variant { cell: Some(pass.rnn.config().form()), ..Variant::new(kernel, FLAT, plan.device().panel()) }
+    Variant { cell: Some(pass.config().form()), ..Variant::new(kernel, FLAT, plan.device().panel()) }
 }
 
-/// Some steps of the chunk that begins with step `chunk`, from state `h` of the two; gives the one they end in.
-pub(super) fn emit(
-    layer: &Layer<'_>,
-    plan: &mut PlanBuilder,
-    (chunk, steps): (usize, Range<usize>),
-    mut h: usize,
-) -> usize {
+/// Some steps, from the first state of the two; gives them as they stand after the last step.
+pub(super) fn emit_scan(layer: &LayerForward<'_>, plan: &mut PlanBuilder, steps: &Steps, mut h: Turns) -> Turns {
     let (pass, buffers) = (layer.pass, layer.buffers);
-    let second = if pass.rnn.config().cell.has_diagonal() { layer.weights } else { buffers.aux };
-    let mut at = steps.start;
-    while at < steps.end {
-        let cut = cut(plan, pass, &steps, at);
-        let [h_in, h_out] = [buffers.h[h], buffers.h[1 - h]];
+    let second = if pass.config().cell.has_diagonal() { layer.weights } else { buffers.aux };
+    let mut at = steps.range.start;
+    while at < steps.range.end {
+        let cut = cut(plan, pass, &steps.range, at);
         let work = Work {
             variant: Variant { keep: buffers.keep, narrow: buffers.narrow, ..variant(plan, pass, Kernel::Scan) },
-            bindings: vec![buffers.x, h_in, pass.map, h_out, second, layer.y, buffers.h_final],
-            place: layer.place(),
+            bindings: vec![buffers.x, h.now, pass.map, h.next, second, layer.y, buffers.h_final],
+            rows: layer.gate_rows(),
         };
-        dispatch(plan, pass, &work, [chunk, at], cut);
-        h = 1 - h;
+        dispatch(plan, pass, &work, [steps.chunk, at], cut);
+        h = h.swapped();
         at += cut[0];
     }
     h
 }
 
-/// Some steps in reverse, of gate sums, gradients of h and of c (or a diagonal of R), and the gradient of y.
-pub(super) fn emit_backward(
-    pass: &Pass<'_>,
+/// What a scan in reverse works on.
+pub(super) struct Gradients {
+    /// [D·S, rows of the reserve, columns]: the gates' sums at first, their gradients in the end.
+    pub rows: BufferId,
+    /// [L·D·S·N, H], rows of whole vectors: gradient of h.
+    pub dh: BufferId,
+    /// [L·D·S·N, H]: gradient of c; or the diagonal of R, packed.
+    pub dc: BufferId,
+    /// [T·N, D·S·H]: gradient of y.
+    pub dy: BufferId,
+}
+
+/// Some steps in reverse.
+pub(super) fn emit_scan_backward(
     plan: &mut PlanBuilder,
-    steps: &Range<usize>,
-    place: Place,
-    [reserve, dh, dc, dy]: [BufferId; 4],
+    pass: &Pass<'_>,
+    steps: &Steps,
+    rows: GateRows,
+    of: &Gradients,
 ) {
     // Cut as forwards, the last dispatch first.
     let mut cuts = Vec::new();
-    let mut at = steps.start;
-    while at < steps.end {
-        let cut = cut(plan, pass, steps, at);
+    let mut at = steps.range.start;
+    while at < steps.range.end {
+        let cut = cut(plan, pass, &steps.range, at);
         cuts.push((at, cut));
         at += cut[0];
     }
     let variant = variant(plan, pass, Kernel::ScanBackward);
-    let work = Work { variant, bindings: vec![reserve, dh, pass.map, dc, dy], place };
+    let work = Work { variant, bindings: vec![of.rows, of.dh, pass.map, of.dc, of.dy], rows };
     for (at, cut) in cuts.into_iter().rev() {
-        dispatch(plan, pass, &work, [steps.start, at], cut);
+        dispatch(plan, pass, &work, [steps.chunk, at], cut);
     }
 }

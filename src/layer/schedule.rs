@@ -1,5 +1,7 @@
 //! Which tiles and which schedule: what the table says, for a device and sizes.
 
+use super::matrices::joins;
+use super::shapes::sequence_sizes;
 use crate::cells::{Phase, Width};
 use crate::config::RnnConfig;
 use crate::cpu::threads;
@@ -188,11 +190,12 @@ fn resident(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> 
     chosen.then_some(Sequence { tile, width, resident: true })
 }
 
-/// The same of `sequence_backward`, which keeps gate gradients there.
-pub(crate) fn sequence_backward_tile(device: &Device, config: &RnnConfig, batch: usize) -> Option<(Tile, u32)> {
+/// How `sequence_backward` runs, which keeps gate gradients in workgroup memory; none where they don't fit.
+pub(crate) fn sequence_backward(device: &Device, config: &RnnConfig, batch: usize) -> Option<Sequence> {
     let gates = config.phases().iter();
     let width = gates.map(|phase| (phase.gates * size(config, phase.units)).next_multiple_of(4)).max();
-    rows_tile(device, config, batch, width.unwrap_or(0), Kernel::SequenceBackward)
+    let (tile, width) = rows_tile(device, config, batch, width.unwrap_or(0), Kernel::SequenceBackward)?;
+    Some(Sequence { tile, width, resident: false })
 }
 
 fn rows_tile(device: &Device, config: &RnnConfig, batch: usize, width: usize, kernel: Kernel) -> Option<(Tile, u32)> {
@@ -262,9 +265,9 @@ pub(crate) fn sequence_steps(device: &Device, config: &RnnConfig, form: &Sequenc
     steps(device, config, form.tile, form.width, Kernel::Sequence)
 }
 
-/// The same of `sequence_backward`.
-pub(crate) fn sequence_backward_steps(device: &Device, config: &RnnConfig, tile: Tile, width: u32) -> usize {
-    steps(device, config, tile, width, Kernel::SequenceBackward)
+/// Steps that one dispatch of `sequence_backward` may take.
+pub(crate) fn sequence_backward_steps(device: &Device, config: &RnnConfig, form: &Sequence) -> usize {
+    steps(device, config, form.tile, form.width, Kernel::SequenceBackward)
 }
 
 /// Multiplications of a step of one sequence.
@@ -325,7 +328,7 @@ impl Schedule {
             return self;
         }
         let shape = config.sequence_shape(steps, batch, config.input);
-        if config.validate().is_err() || super::emit::sequence_sizes(config, &shape).is_err() {
+        if config.validate().is_err() || sequence_sizes(config, &shape).is_err() {
             return Self::Step;
         }
         if is_small(device, config, batch) || resident(device, config, [steps, batch]).is_some() {
@@ -339,10 +342,7 @@ impl Schedule {
         {
             return Self::Grid;
         }
-        if !device.is_cpu()
-            && super::rnn::joins(device, config)
-            && work.saturating_mul(batch) <= tuning(device).wave_work
-        {
+        if !device.is_cpu() && joins(device, config) && work.saturating_mul(batch) <= tuning(device).wave_work {
             return Self::Wavefront;
         }
         Self::Step

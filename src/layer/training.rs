@@ -1,9 +1,10 @@
 //! A layer's forward and backward passes for one shape, all on the device.
 
 use super::backward::{Flow, emit_backward};
-use super::emit::{RnnCall, output_shape};
+use super::call::{RnnCall, output_shape};
+use super::forward::RnnOutput;
 use super::reserve::Reserve;
-use super::rnn::{Rnn, RnnOutput};
+use super::rnn::Rnn;
 use super::session::SessionOptions;
 use super::state::{DeviceState, State};
 use crate::device::{block_on, elsewhere, locked, may_wait};
@@ -67,7 +68,7 @@ impl RnnTraining {
         let config = rnn.config();
         let call = &options.call;
         let shape = config.sequence_shape(options.steps, options.batch, config.input);
-        let output_shape = output_shape(rnn, &shape, call)?;
+        let output_shape = output_shape(config, &shape, call)?;
         let mut reserve = Reserve::new(rnn, options.steps, options.batch, call)?;
         let seed = Tensor::zeros(device, &[2])?;
         reserve.set_seed(&seed, &mut 0);
@@ -248,7 +249,7 @@ impl Rnn {
         dy: ArrayViewD<'_, f32>,
         state_gradient: Option<&State>,
     ) -> Result<RnnGradients> {
-        let call = RnnCall { carry: state.is_some(), ..call.clone() };
+        let call = call.of_host(state.is_some())?;
         let training = self.training(SessionOptions::of_input(self.config(), x.shape(), call)?, false)?;
         if dy.shape() != training.output_gradient.shape() {
             return Err(Error::shape("gradient of the output", training.output_gradient.shape(), dy.shape()));

@@ -1,30 +1,27 @@
 //! The `wavefront` schedule: the layers of a stack side by side, each a step behind the one below.
 
-use super::emit::{Buffers, Layer, Pass, StateRows};
+use super::forward_layer::{Buffers, LayerForward, StateRows};
+use super::pass::Pass;
+use super::places::At;
 use super::schedule;
 use crate::kernels::{Kernel, RecurrenceParams, Variant};
-use crate::plan::{BufferId, PlanBuilder};
+use crate::plan::PlanBuilder;
 
 /// All steps of all layers, from the states in the first of the two that take turns.
-pub(super) fn emit(
-    plan: &mut PlanBuilder,
-    pass: &Pass<'_>,
-    buffers: &Buffers,
-    input: (BufferId, usize),
-    y: Option<(BufferId, usize)>,
-) {
-    let config = pass.rnn.config();
+pub(super) fn emit_wavefront(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, input: At, y: Option<At>) {
+    let config = pass.config();
     let layers = config.layers;
     let tile = |running| schedule::step_tile(pass.rnn.device(), config.cell.gates(), running);
     let steps = pass.rows.steps;
     // Layers begin with one or the other.
-    plan.draft.copy(buffers.h[0], buffers.h[1], (pass.states() * pass.h_width()) as u64);
-    let lowest = Layer::new(pass, 0, plan, buffers, input, y);
+    plan.draft.copy(buffers.h.now, buffers.h.next, (pass.states() * pass.h_width()) as u64);
+    let lowest = LayerForward::new(pass, 0, plan, buffers, input, y);
     let mut chunk = 0..0;
+    let mut h = buffers.h;
     for wave in 0..steps + layers - 1 {
         if wave == chunk.end && wave < steps {
             chunk = wave..lowest.chunk_end(wave, steps);
-            lowest.input_part(plan, chunk.start, chunk.end);
+            lowest.emit_input_part(plan, chunk.start, chunk.end);
         }
         // The layers that have a step to take: layer l takes step wave - l.
         let first = (wave + 1).saturating_sub(steps);
@@ -32,6 +29,7 @@ pub(super) fn emit(
         let base = lowest.params(chunk.start, wave - first);
         let rows = StateRows::new(plan.device(), pass.states(), 0, base.h_out_stride);
         let params = RecurrenceParams {
+            // The layers of a wave take the place of directions.
             directions: (last - first + 1) as u32,
             layer: first as u32,
             last: (layers - 1) as u32,
@@ -45,7 +43,7 @@ pub(super) fn emit(
         let states = (last - first + 1) * params.running as usize;
         let sizes = [config.hidden, params.panels_0 as usize, states];
         let variant = schedule::split(plan.device(), variant, sizes);
-        let h = [wave % 2, 1 - wave % 2].map(|h| buffers.h[h]);
-        plan.draft.dispatch_window(variant, lowest.bindings(h), rows.window, &params.words());
+        plan.draft.dispatch_window(variant, lowest.bindings([h.now, h.next]), rows.window, &params.words());
+        h = h.swapped();
     }
 }

@@ -1,5 +1,6 @@
 //! Training that can go on later: weights, what the optimiser keeps, states, step and seed in one safetensors file.
 
+use super::names::{OPTIMIZER, OPTIMIZER_NOTE, PROGRESS, SEED, STATE, STEP, own_notes};
 use super::trainer::{LAST_STEP, STATUS, Trainer};
 use crate::device::block_on;
 use crate::error::{Error, Result};
@@ -9,34 +10,6 @@ use crate::weights::files::{Archive, Extent, RESERVED, equations, of_file, read_
 use ndarray::{Array3, ArrayD};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-
-/// Stands before what belongs to the optimiser.
-const OPTIMIZER: &str = "optimizer.";
-/// Stands before carried states.
-const STATE: &str = "state.";
-
-/// The loss since it was last asked for, and of how many steps it is.
-const PROGRESS: &str = "progress";
-/// Notes of the trainer's.
-const STEP: &str = "wgrnn.step";
-const SEED: &str = "wgrnn.seed";
-const OPTIMIZER_NOTE: &str = "wgrnn.optimizer";
-
-/// Whether a name of a block of parameters would be taken for something else in a checkpoint.
-pub(super) fn is_reserved(name: &str) -> bool {
-    name.starts_with(OPTIMIZER) || name.starts_with(STATE)
-}
-
-/// Whether a tensor of a file is what a checkpoint has besides weights.
-pub(super) fn is_for_training(archive: &Archive<'_>, name: &str) -> bool {
-    archive.notes.contains_key(STEP) && (is_reserved(name) || name == PROGRESS)
-}
-
-/// What the caller noted, without what is kept for training.
-fn own_notes(mut notes: HashMap<String, String>) -> HashMap<String, String> {
-    notes.retain(|key, _| ![STEP, SEED, OPTIMIZER_NOTE].contains(&&**key) && !equations::is_key(key));
-    notes
-}
 
 /// All of a checkpoint, after it was looked at: arrays in the order of the trainer's blocks, moments and states.
 struct Checkpoint {

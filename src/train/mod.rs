@@ -4,6 +4,7 @@
 mod backward;
 mod checkpoint;
 mod model;
+mod names;
 mod optimizer;
 mod paths;
 mod predictor;

@@ -1,5 +1,6 @@
 //! Models put together: embedding, recurrent layers, head.
 
+use super::names::is_for_training;
 use super::predictor::{InputTensor, ModelInput, Predictor};
 use super::tape::{IGNORED, Tape};
 use super::trainer::Trainer;
@@ -380,7 +381,7 @@ impl Model {
     /// Takes the weights, and gives the names that are left over.
     fn extract(&self, bytes: &[u8], prefix: &str, extent: Extent) -> Result<Vec<String>> {
         let archive = Archive::read(bytes)?;
-        let is_own = |name: &str| !super::checkpoint::is_for_training(&archive, name);
+        let is_own = |name: &str| !is_for_training(&archive, name);
         let mut own = HashSet::new();
         for (part, parameters) in self.parameters() {
             own.extend(parameters.names().map(|(array, _)| format!("{prefix}{part}{array}")));

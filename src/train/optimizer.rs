@@ -97,7 +97,14 @@ impl Optimizer {
 
     /// One step for a block of `count` weights: gradients, hyper, control, weights, then its moments and the status. A trial
     /// changes none of them, but says in the status whether the step would make one that is not finite.
-    pub(crate) fn emit(&self, plan: &mut PlanBuilder, bindings: Vec<BufferId>, count: usize, clip: Clip, trial: bool) {
+    pub(crate) fn emit_update(
+        &self,
+        plan: &mut PlanBuilder,
+        bindings: Vec<BufferId>,
+        count: usize,
+        clip: Clip,
+        trial: bool,
+    ) {
         let trial = trial.into();
         let max_value = if let Clip::Value(most) = clip { most.to_bits() } else { 0 };
         let row_lanes = row_lanes(count);

@@ -4,7 +4,7 @@ use crate::cells::Probability;
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::kernels::{CrossEntropyParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant, row_tile};
-use crate::layer::{self, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
+use crate::layer::{self, At, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
 use crate::plan::{BufferId, PlanBuilder, Program, Value};
 use crate::tensor::{Element, Tensor};
@@ -290,7 +290,8 @@ impl Tape {
         let (steps, batch) = layer::sequence_sizes(rnn.config(), x.shape())?;
         let mut reserve = Reserve::new(rnn, steps, batch, call)?;
         reserve.set_seed(&self.hyper, &mut self.streams);
-        let out = self.plan.fresh("output of a recurrent layer", &layer::output_shape(rnn, x.shape(), call)?)?;
+        let out =
+            self.plan.fresh("output of a recurrent layer", &layer::output_shape(rnn.config(), x.shape(), call)?)?;
         self.plan.rnn_keeping(rnn, x, state, call, &out, &reserve)?;
         let (x, state, call) = (x.clone(), state.clone(), call.clone());
         let out_value = out.clone();
@@ -415,7 +416,7 @@ impl Tape {
             return Err(Error::value("losses of a tape", format!("at most {LOSSES}"), self.losses + 1));
         }
         let valid = self.plan.fresh("valid targets", &[1])?;
-        sum(&mut self.plan, (targets.buffer, targets.offset), count, form, None, (valid.buffer, 0));
+        emit_sum(&mut self.plan, targets.into(), count, form, None, At::from(&valid));
         let losses = self.plan.fresh("losses", &[count])?;
         let gradient = self.plan.fresh("gradient of a loss", input.shape())?;
         Ok((valid.buffer, losses.buffer, gradient))
@@ -423,10 +424,11 @@ impl Tape {
 
     fn add_loss(&mut self, of: &Value, losses: BufferId, count: usize, valid: BufferId, gradient: Value) -> Result<()> {
         let all = self.plan.workspace("all losses", LOSSES);
-        sum(&mut self.plan, (losses, 0), count, 0, Some(valid), (all, self.losses));
+        let place = At { buffer: all, offset: self.losses };
+        emit_sum(&mut self.plan, At::start_of(losses), count, 0, Some(valid), place);
         self.losses += 1;
         let total = self.plan.tensor(&self.loss)?;
-        sum(&mut self.plan, (all, 0), self.losses, 0, None, (total.buffer, 0));
+        emit_sum(&mut self.plan, At::start_of(all), self.losses, 0, None, At::from(&total));
         self.remember(Operation::Gradient { of: of.clone(), gradient, given: false });
         Ok(())
     }
@@ -508,13 +510,13 @@ impl Evaluation {
 }
 
 /// Σ of `count` numbers in one of `reduce`'s forms, divided by another where there is one; long ones in two stages.
-pub(super) fn sum(
+pub(super) fn emit_sum(
     plan: &mut PlanBuilder,
-    (values, values_offset): (BufferId, usize),
+    values: At,
     count: usize,
     form: u32,
     divisor: Option<BufferId>,
-    (out, out_offset): (BufferId, usize),
+    out: At,
 ) {
     let none = plan.workspace("no divisor", 1);
     let variant = Variant::new(Kernel::Reduce, FLAT, plan.device().panel());
@@ -522,8 +524,8 @@ pub(super) fn sum(
         count: count as u32,
         block: count as u32,
         form,
-        values_offset: values_offset as u32,
-        out_offset: out_offset as u32,
+        values_offset: values.offset as u32,
+        out_offset: out.offset as u32,
         ..Default::default()
     };
     let emit = |plan: &mut PlanBuilder, values, params: ReduceParams, divisor: Option<BufferId>, out| {
@@ -531,14 +533,14 @@ pub(super) fn sum(
         plan.draft.dispatch(variant.clone(), vec![values, divisor.unwrap_or(none), out], &params.words());
     };
     if count <= BLOCK {
-        emit(plan, values, params, divisor, out);
+        emit(plan, values.buffer, params, divisor, out.buffer);
         return;
     }
     // As many blocks as numbers in each, for very long sums.
     let block = BLOCK.max((count as f64).sqrt() as usize);
     let groups = count.div_ceil(block);
     let parts = plan.workspace("parts of a sum", groups);
-    emit(plan, values, ReduceParams { block: block as u32, out_offset: 0, ..params }, None, parts);
+    emit(plan, values.buffer, ReduceParams { block: block as u32, out_offset: 0, ..params }, None, parts);
     let last = ReduceParams { count: groups as u32, block: groups as u32, form: 0, values_offset: 0, ..params };
-    emit(plan, parts, last, divisor, out);
+    emit(plan, parts, last, divisor, out.buffer);
 }

@@ -1,13 +1,14 @@
 //! Training steps on the device, one submit each.
 
+use super::names::is_reserved;
 use super::optimizer::{Clip, LearningRate, Optimizer};
 use super::paths::Paths;
-use super::tape::{Operation, Tape, sum};
+use super::tape::{Operation, Tape, emit_sum};
 use crate::config::RnnConfig;
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
-use crate::layer::{DeviceState, Linear, Rnn};
+use crate::layer::{At, DeviceState, Linear, Rnn};
 use crate::parameters::Parameters;
 use crate::plan::{Plan, PlanBuilder, Program};
 use crate::storage::Storage;
@@ -115,7 +116,7 @@ impl Trainer {
         }
         let status = Tensor::zeros(&device, &[STATUS])?;
         tape.backward(&paths)?;
-        emit_step(&mut tape, &options, &trained, &status)?;
+        emit_optimizer(&mut tape, &options, &trained, &status)?;
         let layers = layers(&tape);
         let mut refresh = PlanBuilder::new(&device);
         for layer in &layers {
@@ -136,7 +137,7 @@ impl Trainer {
     /// [`Value`](Error::Value) where they are not trained here, the name is another one's, or it begins with `optimizer.` or
     /// `state.`, which are the names of other things there.
     pub fn name(&mut self, name: &str, parameters: &Parameters) -> Result<()> {
-        if super::checkpoint::is_reserved(name) {
+        if is_reserved(name) {
             let expected = "one that begins with neither 'optimizer.' nor 'state.'";
             return Err(Error::value("name of parameters", expected, name));
         }
@@ -306,7 +307,7 @@ fn layers(tape: &Tape) -> Vec<Layer> {
 }
 
 /// The norm of all gradients, whether the step is taken, and the optimiser.
-fn emit_step(tape: &mut Tape, options: &TrainerOptions, trained: &[Trained], status: &Tensor<u32>) -> Result<()> {
+fn emit_optimizer(tape: &mut Tape, options: &TrainerOptions, trained: &[Trained], status: &Tensor<u32>) -> Result<()> {
     let hyper = tape.plan.tensor(&tape.hyper)?.buffer;
     let loss = tape.plan.tensor(&tape.loss)?.buffer;
     let status = tape.plan.tensor(status)?.buffer;
@@ -318,9 +319,9 @@ fn emit_step(tape: &mut Tape, options: &TrainerOptions, trained: &[Trained], sta
     let squares = plan.own("squared norm", 1);
     let control = plan.own("control", 3);
     for (i, part) in gradients.iter().flat_map(|gradients| gradients.all()).enumerate() {
-        sum(plan, (part.buffer, 0), part.words, 1, None, (parts, i));
+        emit_sum(plan, At::start_of(part.buffer), part.words, 1, None, At { buffer: parts, offset: i });
     }
-    sum(plan, (parts, 0), count, 0, None, (squares, 0));
+    emit_sum(plan, At::start_of(parts), count, 0, None, At::start_of(squares));
     let max_norm = if let Clip::Norm(most) = options.clip { most.to_bits() } else { 0 };
     let variant = Variant::new(Kernel::Guard, ALONE, plan.device().panel());
     let params = GuardParams { max_norm, wary: options.optimizer.is_wary().into(), ..Default::default() };
@@ -343,7 +344,7 @@ fn emit_step(tape: &mut Tape, options: &TrainerOptions, trained: &[Trained], sta
     // All blocks are tried before the first one is changed.
     for trial in [true, false] {
         for (bindings, count) in &updates {
-            options.optimizer.emit(plan, bindings.clone(), *count, options.clip, trial);
+            options.optimizer.emit_update(plan, bindings.clone(), *count, options.clip, trial);
         }
     }
     Ok(())

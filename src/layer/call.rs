@@ -1,0 +1,77 @@
+//! How a layer is called, and what shape its output has.
+
+use super::rows::Lengths;
+use super::schedule::Schedule;
+use super::shapes::sequence_sizes;
+use crate::config::RnnConfig;
+use crate::error::{Error, Result};
+
+/// Which part of the output a call gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// Every step: [T, N, D·S·H], or [N, T, D·S·H]; 0 beyond a sequence's length.
+    #[default]
+    All,
+    /// The last layer's final h of each sequence, directions and heads side by side: [N, D·S·H]. The forward direction
+    /// gives its h after the last valid step, the reverse direction after the first step.
+    Last,
+}
+
+/// How a layer is called.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RnnCall {
+    /// Valid steps of each sequence.
+    pub lengths: Lengths,
+    /// Whether a run starts from the contents of the [`DeviceState`](crate::DeviceState). Otherwise it starts from
+    /// zeros. [`Rnn::forward_with`](crate::Rnn::forward_with) and [`Rnn::gradients`](crate::Rnn::gradients) start from the
+    /// state that they are given, whatever this says; without one they start from zeros, and refuse `true`.
+    pub carry: bool,
+    /// Which part of the output is wanted.
+    pub output: Output,
+    /// How steps become dispatches.
+    pub schedule: Schedule,
+    /// Bytes of memory for the input part of the gates, x·Wᵀ + b. It is computed for as many steps at a time as fit,
+    /// and for at least one.
+    pub input_part_bytes: usize,
+    /// For training. `None` keeps everything that the backward pass needs. `Some(k)` keeps only the state before every
+    /// k-th step and computes the steps again, k at a time. With k near √T, what is kept of a layer grows with √T
+    /// instead of T, and the gradients are the same. What one layer hands to the next is always kept whole. If a buffer
+    /// of the adapter cannot hold what `None` needs, k is chosen as large as possible.
+    pub keep_every: Option<usize>,
+}
+
+impl Default for RnnCall {
+    /// Full sequences from zeros, the whole output, any schedule, at most 64 MiB for the input part, all kept.
+    fn default() -> Self {
+        Self {
+            lengths: Lengths::Full,
+            carry: false,
+            output: Output::All,
+            schedule: Schedule::Auto,
+            input_part_bytes: 64 << 20,
+            keep_every: None,
+        }
+    }
+}
+
+impl RnnCall {
+    /// This call of a layer whose initial state, if there is one, comes from the host.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) where it carries a state that there isn't.
+    pub(super) fn of_host(&self, has_state: bool) -> Result<Self> {
+        if self.carry && !has_state {
+            return Err(Error::value("carry of a call without an initial state", "false, or a state", "true"));
+        }
+        Ok(Self { carry: has_state, ..self.clone() })
+    }
+}
+
+/// The output's shape for an input of this shape.
+pub(crate) fn output_shape(config: &RnnConfig, x: &[usize], call: &RnnCall) -> Result<Vec<usize>> {
+    let (steps, batch) = sequence_sizes(config, x)?;
+    Ok(match call.output {
+        Output::All => config.sequence_shape(steps, batch, config.output_size()).to_vec(),
+        Output::Last => vec![batch, config.output_size()],
+    })
+}
