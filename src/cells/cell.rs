@@ -153,10 +153,11 @@ impl Cell {
         self.spec().name
     }
 
-    /// The cell of [`ALL`](Self::ALL) with this name, or `elman` with tanh, or `gru` with its reset after the product.
+    /// The cell of [`ALL`](Self::ALL) with this name, or `elman` with tanh, `ind_rnn` with relu, `gru` with its reset after the product.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "elman" => Some(Self::Elman(Activation::Tanh)),
+            "ind_rnn" => Some(Self::IndRnn(Activation::Relu)),
             "gru" => Some(Self::Gru(Reset::After)),
             _ => Self::ALL.into_iter().find(|cell| cell.name() == name),
         }

@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 use wasm_bindgen::{JsCast, JsValue};
 use wgrnn::{
-    Bias, Cell, Class, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision, Reset,
+    Bias, Cell, Class, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision,
     RnnCall, RnnConfig, Schedule,
 };
 
@@ -119,7 +119,7 @@ struct Config {
 fn cell(name: &str) -> Result<Cell> {
     Cell::named(name).ok_or_else(|| {
         let names = Cell::ALL.map(Cell::name).join(", ");
-        Fault::new(format!("cell: expected gru, elman, {names}; got {name}"))
+        Fault::new(format!("cell: expected gru, elman, ind_rnn, {names}; got {name}"))
     })
 }
 
