@@ -61,6 +61,12 @@ def ind_rnn_tanh(sums, r, h, c):
     return np.tanh(sums[0] + r(0, h)), c
 
 
+def mgu(sums, r, h, c):
+    f = sigmoid(sums[0] + r(0, h))
+    n = np.tanh(sums[1] + r(1, f * h))
+    return (1 - f) * h + f * n, c
+
+
 CELLS = {
     "min_gru": (min_gru, 2, "none", False),
     "min_lstm": (min_lstm, 3, "none", False),
@@ -68,6 +74,7 @@ CELLS = {
     "qrnn": (qrnn, 3, "none", True),
     "ind_rnn_relu": (ind_rnn_relu, 1, "diagonal", False),
     "ind_rnn_tanh": (ind_rnn_tanh, 1, "diagonal", False),
+    "mgu": (mgu, 2, "matrix", False),
 }
 
 

@@ -4,7 +4,7 @@ use super::activation::Activation;
 use super::phase::Phase;
 use super::scan::Scan;
 use super::spec::{Recurrence, Spec};
-use super::{elman, gru_reset_after, gru_reset_before, ind_rnn, lstm, min_gru, min_lstm, qrnn, slstm, sru};
+use super::{elman, gru_reset_after, gru_reset_before, ind_rnn, lstm, mgu, min_gru, min_lstm, qrnn, slstm, sru};
 
 /// Where a GRU applies its reset gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +81,7 @@ cells! {
     /// | `Qrnn` | z = tanh(W·x + b); f, o = σ(W·x + b); c' = f⊙c + (1−f)⊙z; h' = o⊙c' | Bradbury et al. 2016 |
     /// | `IndRnn(f)` | f(W·x + b + u⊙h), f relu or tanh | Li et al. 2018 |
     /// | `Slstm` | i = exp(·), f = σ(·), z = tanh(·), o = σ(·); c' = f⊙c + i⊙z; n' = f⊙n + i; h' = o⊙c'/n' | Beck et al. 2024 |
+    /// | `Mgu` | f = σ(·); n = tanh(Wₙ·x + b + Rₙ·(f⊙h)); h' = (1−f)⊙h + f⊙n | Zhou et al. 2016 |
     ///
     /// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see the input alone, so that all steps of a state are a scan,
     /// s' = a⊙s + b, which needs no product in its loop and whose steps can be cut into parts that run side by side.
@@ -114,6 +115,8 @@ cells! {
         IndRnn(f: Activation = Relu | Tanh) => ind_rnn::spec(f),
         /// xLSTM's scalar LSTM with an exponential gate: gates i, f, z, o.
         Slstm => &slstm::SPEC,
+        /// Minimal gated unit: gates f, n.
+        Mgu => &mgu::SPEC,
     }
 }
 

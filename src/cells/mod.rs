@@ -17,6 +17,7 @@ mod ind_rnn;
 pub(crate) mod linear;
 mod lstm;
 pub(crate) mod math;
+mod mgu;
 mod min_gru;
 mod min_lstm;
 mod norm;
