@@ -67,6 +67,11 @@ def mgu(sums, r, h, c):
     return (1 - f) * h + f * n, c
 
 
+def li_gru(sums, r, h, c):
+    z, n = sigmoid(sums[0] + r(0, h)), relu(sums[1] + r(1, h))
+    return z * h + (1 - z) * n, c
+
+
 CELLS = {
     "min_gru": (min_gru, 2, "none", False),
     "min_lstm": (min_lstm, 3, "none", False),
@@ -75,6 +80,7 @@ CELLS = {
     "ind_rnn_relu": (ind_rnn_relu, 1, "diagonal", False),
     "ind_rnn_tanh": (ind_rnn_tanh, 1, "diagonal", False),
     "mgu": (mgu, 2, "matrix", False),
+    "li_gru": (li_gru, 2, "matrix", False),
 }
 
 

@@ -4,7 +4,9 @@ use super::activation::Activation;
 use super::phase::Phase;
 use super::scan::Scan;
 use super::spec::{Recurrence, Spec};
-use super::{elman, gru_reset_after, gru_reset_before, ind_rnn, lstm, mgu, min_gru, min_lstm, qrnn, slstm, sru};
+use super::{
+    elman, gru_reset_after, gru_reset_before, ind_rnn, li_gru, lstm, mgu, min_gru, min_lstm, qrnn, slstm, sru,
+};
 
 /// Where a GRU applies its reset gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +84,7 @@ cells! {
     /// | `IndRnn(f)` | f(W·x + b + u⊙h), f relu or tanh | Li et al. 2018 |
     /// | `Slstm` | i = exp(·), f = σ(·), z = tanh(·), o = σ(·); c' = f⊙c + i⊙z; n' = f⊙n + i; h' = o⊙c'/n' | Beck et al. 2024 |
     /// | `Mgu` | f = σ(·); n = tanh(Wₙ·x + b + Rₙ·(f⊙h)); h' = (1−f)⊙h + f⊙n | Zhou et al. 2016 |
+    /// | `LiGru` | z = σ(·); n = max(·, 0); h' = z⊙h + (1−z)⊙n, without the paper's batch norms | Ravanelli et al. 2018 |
     ///
     /// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see the input alone, so that all steps of a state are a scan,
     /// s' = a⊙s + b, which needs no product in its loop and whose steps can be cut into parts that run side by side.
@@ -117,6 +120,8 @@ cells! {
         Slstm => &slstm::SPEC,
         /// Minimal gated unit: gates f, n.
         Mgu => &mgu::SPEC,
+        /// Light gated recurrent unit, without batch norms: gates z, n.
+        LiGru => &li_gru::SPEC,
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod forward;
 mod gru_reset_after;
 mod gru_reset_before;
 mod ind_rnn;
+mod li_gru;
 pub(crate) mod linear;
 mod lstm;
 pub(crate) mod math;

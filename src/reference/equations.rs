@@ -48,6 +48,7 @@ pub(super) fn step<F: Real>(
         Cell::IndRnn(f) => (step.apply(f, step.wx.clone() + &weights.r.column(0) * h), c.clone()),
         Cell::Slstm => slstm(&step),
         Cell::Mgu => mgu(&step),
+        Cell::LiGru => li_gru(&step),
     }
 }
 
@@ -228,4 +229,11 @@ fn mgu<F: Real>(step: &Step<'_, F>) -> New<F> {
     let f = sigmoid(step.sum(forget));
     let n = tanh(step.x(new) + step.product(new, &(&f * step.h)));
     (rest(&f) * step.h + &f * &n, step.c.clone())
+}
+
+fn li_gru<F: Real>(step: &Step<'_, F>) -> New<F> {
+    let [update, new] = [0, 1];
+    let z = sigmoid(step.sum(update));
+    let n = step.sum(new).mapv(|n| value(Activation::Relu, n));
+    (&z * step.h + rest(&z) * n, step.c.clone())
 }
