@@ -29,16 +29,17 @@ impl Direction {
 /// How many biases a gate has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bias {
-    /// None.
+    /// No bias.
     None,
-    /// One, with the input product.
+    /// One, beside the product of W with the input.
     One,
-    /// Two, one with each product, as in PyTorch. They differ from one in training, and in the reset gate of a GRU.
+    /// Two, one beside each product, as in PyTorch. They differ from one in training, and in the candidate of a GRU
+    /// that resets after its product.
     Two,
 }
 
-/// How weights are stored where kernels read them, and the input part of the gates between two kernels. Sums, biases,
-/// states, inputs, outputs and gradients are 32-bit floats in either case.
+/// How weights, and the input part of the gates between two kernels, are stored on the device. Sums, biases, states,
+/// inputs, outputs and gradients are 32-bit floats in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// 32-bit floats.
@@ -107,45 +108,47 @@ impl RnnConfig {
         }
     }
 
-    /// L: layers, each reading the one before.
+    /// L: the number of layers. Each reads the output of the one below.
     #[must_use]
     pub const fn layers(mut self, layers: usize) -> Self {
         self.layers = layers;
         self
     }
 
-    /// S: heads, recurrences of `hidden` units each that see all of a layer's input and nothing of each other's state, so that R
-    /// is a block-diagonal matrix (xLSTM, FlashRNN). Outputs lie side by side: [T, N, D·S·H]. States have [L·D·S, N, ·], and
-    /// [`RnnWeights`](crate::RnnWeights) a layer's directions and in each its heads.
+    /// S: the number of heads. They are recurrences of `hidden` units each that see all of a layer's input and nothing
+    /// of each other's state, so that R is a block-diagonal matrix (xLSTM, FlashRNN). Their outputs lie side by side:
+    /// [T, N, D·S·H]. States are [L·D·S, N, ·], and [`RnnWeights`](crate::RnnWeights) have a layer's directions and,
+    /// for each of them, its heads.
     #[must_use]
     pub const fn heads(mut self, heads: usize) -> Self {
         self.heads = heads;
         self
     }
 
-    /// Direction of every layer.
+    /// The direction in which every layer reads.
     #[must_use]
     pub const fn direction(mut self, direction: Direction) -> Self {
         self.direction = direction;
         self
     }
 
-    /// P: h is projected to this many units (LSTM only).
+    /// P: projects h to this many units. Only an LSTM has a projection.
     #[must_use]
     pub const fn projection(mut self, units: usize) -> Self {
         self.projection = Some(units);
         self
     }
 
-    /// The activations of an LSTM or a GRU: of its gates, usually the logistic function, of its candidate, and of an LSTM's c,
-    /// usually tanh both. With others a layer runs forward only.
+    /// The activations of an LSTM or a GRU: of the gates (by default the logistic function), of the candidate (tanh),
+    /// and of an LSTM's c (tanh). With others, a layer runs forward only.
     #[must_use]
     pub const fn activations(mut self, gates: Activation, candidate: Activation, cell: Activation) -> Self {
         self.options.equations.activations = [gates, candidate, cell];
         self
     }
 
-    /// Bounds every sum that an activation of a gate or a candidate is applied to by ±`limit`: ONNX's `clip`. Forward only.
+    /// Bounds every sum that an activation of a gate or a candidate is applied to by ±`limit`, as ONNX's `clip` does.
+    /// Such a layer runs forward only.
     #[must_use]
     pub const fn clip(mut self, limit: f32) -> Self {
         self.options.equations.clip = Some(Coefficient::new(limit));
@@ -159,15 +162,16 @@ impl RnnConfig {
         self
     }
 
-    /// Whether an LSTM's forget gate is 1 − i: ONNX's `input_forget`. What its weights say is left out. Forward only.
+    /// Whether an LSTM's forget gate is 1 − i, as with ONNX's `input_forget`. The weights of the forget gate are then
+    /// ignored. Such a layer runs forward only.
     #[must_use]
     pub const fn coupled(mut self, coupled: bool) -> Self {
         self.options.equations.coupled = coupled;
         self
     }
 
-    /// Whether an LSTM's gates i and f see the old c and o the new one, each through a weight a unit (Gers and Schmidhuber
-    /// 2000). Forward only.
+    /// Whether an LSTM has peepholes: the gates i and f see the old c and o the new one, each through one weight for
+    /// each unit (Gers and Schmidhuber 2000). Such a layer runs forward only.
     #[must_use]
     pub const fn peepholes(mut self, peepholes: bool) -> Self {
         self.options.equations.peepholes = peepholes;
@@ -185,29 +189,29 @@ impl RnnConfig {
         self
     }
 
-    /// How many biases a gate has.
+    /// The number of biases of a gate.
     #[must_use]
     pub const fn bias(mut self, bias: Bias) -> Self {
         self.bias = bias;
         self
     }
 
-    /// Whether input and output are [N, T, ·] rather than [T, N, ·]; states are [L·D, N, ·] in either case.
+    /// Whether input and output are [N, T, ·] instead of [T, N, ·]. States are [L·D, N, ·] in either case.
     #[must_use]
     pub const fn batch_first(mut self, batch_first: bool) -> Self {
         self.batch_first = batch_first;
         self
     }
 
-    /// How weights and what lies between kernels are stored.
+    /// The precision in which weights, and the input part of the gates, are stored.
     #[must_use]
     pub const fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
     }
 
-    /// In training, numbers of every layer's output but the last one's are dropped with this probability, from 0 to less
-    /// than 1, and the others divided by what is left.
+    /// Dropout between layers: in training, numbers of every layer's output but the last one's are set to 0 with this
+    /// probability, from 0 to less than 1, and the others are divided by 1 − p.
     #[must_use]
     pub const fn with_dropout(mut self, probability: f64) -> Self {
         self.dropout = Probability::new(probability);
@@ -218,7 +222,7 @@ impl RnnConfig {
     /// an LSTM's c with probability `c`, each from 0 to less than 1 and drawn anew for each step, sequence and unit. Other
     /// passes take the mean: h' = z⊙h + (1−z)⊙h̃, c' = z⊙c + (1−z)⊙c̃, with h̃ = o⊙tanh(c̃) of the c̃ before zoneout.
     ///
-    /// Of one-phase cells with R in their usual form: Elman, LSTM without projection, GRU with reset after.
+    /// For Elman cells, LSTMs without a projection, and GRUs with reset after, in their usual form.
     #[must_use]
     pub const fn zoneout(mut self, h: f64, c: f64) -> Self {
         self.options.noise.zoneout =
@@ -226,12 +230,12 @@ impl RnnConfig {
         self
     }
 
-    /// Recurrent dropout, which is variational (Gal and Ghahramani 2016; Keras's `recurrent_dropout`): in training R multiplies
-    /// h⊙m / (1−p), where m is 0 with this probability, from 0 to less than 1, and else 1: drawn once for each sequence, layer,
-    /// direction and unit, and the same at all steps of a call. What a layer gives, and the h that gates see themselves, as in
-    /// a GRU's z⊙h, have no mask; other passes none at all.
+    /// Recurrent dropout in its variational form (Gal and Ghahramani 2016; Keras's `recurrent_dropout`). In training, R
+    /// multiplies h⊙m / (1 − p), where m is 0 with this probability, from 0 to less than 1, and 1 otherwise. m is drawn
+    /// once for each sequence, layer, direction and unit, and is the same at all steps of a call. The layer's output,
+    /// and the h that gates use directly, as in a GRU's z⊙h, are not masked. Passes other than training have no mask.
     ///
-    /// Of the cells that [`zoneout`](Self::zoneout) is of, and not with it.
+    /// For the same cells as [`zoneout`](Self::zoneout), and not together with it.
     #[must_use]
     pub const fn recurrent_dropout(mut self, probability: f64) -> Self {
         self.options.noise.recurrent_dropout =
@@ -239,7 +243,7 @@ impl RnnConfig {
         self
     }
 
-    /// The probability with which numbers between layers are dropped in training.
+    /// The probability of dropout between layers, which acts in training.
     pub const fn dropout(&self) -> f64 {
         self.dropout.get()
     }
@@ -264,17 +268,17 @@ impl RnnConfig {
         self.form().phases()
     }
 
-    /// I: input features.
+    /// I: the number of input features.
     pub const fn input_size(&self) -> usize {
         self.input
     }
 
-    /// H: hidden units.
+    /// H: the number of hidden units.
     pub const fn hidden_size(&self) -> usize {
         self.hidden
     }
 
-    /// Width of h: P with a projection, else H.
+    /// The width of h: P with a projection, else H.
     pub const fn state_size(&self) -> usize {
         match self.projection {
             Some(units) => units,
@@ -282,7 +286,7 @@ impl RnnConfig {
         }
     }
 
-    /// S: heads.
+    /// S: the number of heads.
     pub const fn head_count(&self) -> usize {
         self.heads
     }
@@ -292,22 +296,22 @@ impl RnnConfig {
         self.directions().saturating_mul(self.heads)
     }
 
-    /// Width of c: H, of an sLSTM 3·H, 0 where there is none.
+    /// The width of c: H, 3·H of an sLSTM, 0 of cells without c.
     pub const fn cell_state_size(&self) -> usize {
         self.cell.cell_numbers().saturating_mul(self.hidden)
     }
 
-    /// Width of the output: D·S times the width of h.
+    /// The width of the output: D·S times the width of h.
     pub const fn output_size(&self) -> usize {
         self.tracks().saturating_mul(self.state_size())
     }
 
-    /// L: layers.
+    /// L: the number of layers.
     pub const fn layer_count(&self) -> usize {
         self.layers
     }
 
-    /// D: directions.
+    /// D: the number of directions, 1 or 2.
     pub const fn directions(&self) -> usize {
         self.direction.count()
     }
@@ -321,12 +325,12 @@ impl RnnConfig {
         }
     }
 
-    /// Whether batches come first.
+    /// Whether input and output are [N, T, ·].
     pub const fn is_batch_first(&self) -> bool {
         self.batch_first
     }
 
-    /// Features that layer `layer` reads.
+    /// The number of features that layer `layer` reads.
     pub const fn input_of(&self, layer: usize) -> usize {
         if layer == 0 { self.input } else { self.output_size() }
     }

@@ -70,7 +70,7 @@ pub enum Error {
     #[error("weights: missing tensor {0}")]
     MissingWeight(String),
 
-    /// More memory or a larger dispatch is needed than the adapter allows.
+    /// An adapter's limit is too low: for the memory or the dispatch that is needed.
     #[error("{what} needs {needed}, but this adapter's limit {limit} is {allowed}{}", way_out(what, limit))]
     Limit {
         /// What is too large.

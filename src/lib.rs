@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
+// Training alone uses some of what lies below it.
+#![cfg_attr(not(feature = "train"), allow(dead_code, unused_imports))]
 
 pub mod cells;
 pub mod check;
@@ -11,6 +14,7 @@ mod error;
 pub mod kernels;
 mod layer;
 mod memory;
+#[cfg(feature = "onnx")]
 pub mod onnx;
 mod parameters;
 pub mod plan;
@@ -18,6 +22,7 @@ mod readback;
 pub mod reference;
 mod storage;
 mod tensor;
+#[cfg(feature = "train")]
 mod train;
 mod tune;
 mod weights;
@@ -41,8 +46,9 @@ pub use parameters::Parameters;
 pub use plan::{KernelTime, Plan, PlanBuilder, Profile, Program};
 pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
+#[cfg(feature = "train")]
 pub use train::{
-    Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, Optimizer, Progress, Tape, Targets, Trainer,
-    TrainerOptions,
+    Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, ModelInput, Optimizer, Predictor, Progress,
+    Tape, Targets, Trainer, TrainerOptions,
 };
 pub use weights::{LayerWeights, NormWeights, RnnWeights};

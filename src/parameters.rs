@@ -60,7 +60,7 @@ pub(crate) fn upload(device: &Device, name: &str, arrays: &[(String, ArrayViewD<
     Ok(storage)
 }
 
-/// The trainable arrays of a layer, on its device, with their gradients. Clones are handles of the same memory.
+/// The trainable arrays of a layer with their gradients, on its device. Clones are handles of the same memory.
 #[derive(Clone)]
 pub struct Parameters(Arc<Block>);
 
@@ -75,7 +75,7 @@ struct Block {
 }
 
 impl Parameters {
-    /// Copies arrays to a device, with gradients of zero.
+    /// Copies arrays to a device. Their gradients are zeros.
     ///
     /// # Errors
     /// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where two have one name, [`Limit`](Error::Limit) where one of
@@ -112,12 +112,12 @@ impl Parameters {
         &self.0.device
     }
 
-    /// Numbers in all.
+    /// How many numbers all arrays have together.
     pub fn len(&self) -> usize {
         self.0.words
     }
 
-    /// Whether there are none, which can't be.
+    /// Whether there are no numbers, which is never the case.
     pub fn is_empty(&self) -> bool {
         self.0.words == 0
     }
@@ -135,7 +135,7 @@ impl Parameters {
         block_on(self.read_async())
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Parameters::read`].
     ///
     /// # Errors
     /// As [`Parameters::read`].
@@ -151,7 +151,7 @@ impl Parameters {
         block_on(self.gradients_async())
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Parameters::gradients`].
     ///
     /// # Errors
     /// As [`Parameters::read`].
@@ -159,8 +159,9 @@ impl Parameters {
         read_together_async(&Gradients(self)).await
     }
 
-    /// Replaces arrays by name; all of them are looked at before the first is changed. Layers that were made with these
-    /// parameters see them after [`Rnn::refresh`](crate::Rnn::refresh) and [`Linear::refresh`](crate::Linear::refresh).
+    /// Replaces all arrays, found by name. All of them are checked before the first is changed. Layers that were made
+    /// with these parameters use the new values after [`Rnn::refresh`](crate::Rnn::refresh) or
+    /// [`Linear::refresh`](crate::Linear::refresh).
     ///
     /// # Errors
     /// [`MissingWeight`](Error::MissingWeight), [`LeftOver`](Error::LeftOver) for arrays of other names, [`Shape`](Error::Shape),

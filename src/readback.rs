@@ -5,8 +5,9 @@ use crate::error::{Error, Result};
 use crate::storage::Storage;
 use ndarray::{ArrayD, IxDyn};
 
-/// What can be copied from a device to the host: a [`Tensor`](crate::Tensor), a [`DeviceState`](crate::DeviceState),
-/// [`Parameters`](crate::Parameters), and references, options, slices, vectors and tuples (of two to four) of these.
+/// Things that can be copied from a device to the host: a [`Tensor`](crate::Tensor), a
+/// [`DeviceState`](crate::DeviceState), [`Parameters`](crate::Parameters), and references, options, slices, vectors and
+/// tuples (of two to four) of these.
 pub trait Readable {
     /// What it is on the host.
     type Host;
@@ -20,7 +21,7 @@ pub trait Readable {
     fn receive(&self, words: &mut Words) -> Result<Self::Host>;
 }
 
-/// Memories to be read, all of one device.
+/// The memories to be read, all of one device.
 #[derive(Default)]
 pub struct Request<'a> {
     device: Option<&'a Device>,
@@ -38,7 +39,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Words that were read, a vector for each memory that was asked for.
+/// The words that were read: a vector for each memory that was asked for.
 pub struct Words(std::vec::IntoIter<Vec<u32>>);
 
 impl Words {
@@ -56,8 +57,8 @@ impl Words {
     }
 }
 
-/// Copies several things to the host, once the work submitted before is done. They are of one moment, and on a GPU one
-/// submission and one wait copy all of them, which is faster than to read one after the other.
+/// Copies several things to the host, once the work submitted before is done. All of them are from the same moment. On
+/// a GPU one submission and one wait copy all of them, which is faster than reading one after the other.
 ///
 /// # Errors
 /// [`OtherDevice`](Error::OtherDevice) where they are not all on one device; as [`Tensor::read`](crate::Tensor::read).
@@ -80,7 +81,7 @@ pub fn read_together<R: Readable + ?Sized>(what: &R) -> Result<R::Host> {
     block_on(read_together_async(what))
 }
 
-/// The same as a future.
+/// The asynchronous form of [`read_together`].
 ///
 /// # Errors
 /// As [`read_together`].

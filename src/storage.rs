@@ -191,6 +191,50 @@ impl Storage {
         }
     }
 
+    /// Writes words from word `first` on. What is written is one buffer, or words of the host.
+    pub fn write_at(&self, device: &Device, first: usize, words: &[u32]) -> Result<()> {
+        match self {
+            Self::Cpu(memory) => {
+                write_lock(memory)[first..][..words.len()].copy_from_slice(bytemuck::cast_slice(words));
+                Ok(())
+            }
+            Self::Gpu(buffer) => device.gpu_ref().map_or(Ok(()), |gpu| {
+                let (at, bytes) = (4 * first as u64, bytemuck::cast_slice(words));
+                gpu.guarded("writing a part of a tensor", || gpu.queue.write_buffer(buffer, at, bytes))
+            }),
+            Self::Parts(_) | Self::Texture(_) => Err(Error::Plan("only buffers are written in part".to_owned())),
+        }
+    }
+
+    /// Copies `words` words from the first place of each pair to the second place in other memory of the same device, all of one
+    /// moment.
+    pub fn copy_to(&self, device: &Device, to: &Self, pairs: &[(usize, usize)], words: usize) -> Result<()> {
+        match (self, to) {
+            (Self::Cpu(from), Self::Cpu(to)) => {
+                let from_words = read_lock(from);
+                if from.is_poisoned() {
+                    return Err(Error::Spoilt { tensor: "a tensor to be read".to_owned() });
+                }
+                let mut to = write_lock(to);
+                for &(first, target) in pairs {
+                    to[target..][..words].copy_from_slice(&from_words[first..][..words]);
+                }
+                Ok(())
+            }
+            (Self::Gpu(from), Self::Gpu(to)) => device.gpu_ref().map_or(Ok(()), |gpu| {
+                gpu.guarded("copying a part of a tensor", || {
+                    let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                    for &(first, target) in pairs {
+                        let [first, target, bytes] = [first, target, words].map(|words| 4 * words as u64);
+                        encoder.copy_buffer_to_buffer(from, first, to, target, bytes);
+                    }
+                    gpu.queue.submit([encoder.finish()]);
+                })
+            }),
+            _ => Err(Error::Plan("only buffers are copied in part".to_owned())),
+        }
+    }
+
     /// The first `count` words.
     pub async fn read(&self, device: &Device, count: usize) -> Result<Vec<u32>> {
         Ok(Self::read_all(device, &[(self, count)]).await?.pop().unwrap_or_default())

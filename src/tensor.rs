@@ -8,7 +8,7 @@ use ndarray::{ArrayD, ArrayView, Dimension};
 use std::fmt::{Debug, Formatter};
 use std::marker::PhantomData;
 
-/// What a tensor may hold: `f32` or `u32`.
+/// The types of a tensor's elements: `f32` and `u32`.
 pub trait Element: bytemuck::Pod + Default + sealed::Sealed {}
 impl Element for f32 {}
 impl Element for u32 {}
@@ -19,7 +19,7 @@ mod sealed {
     impl Sealed for u32 {}
 }
 
-/// An array on a device, row-major. Clones are handles of the same memory.
+/// A row-major array on a device. Clones are handles of the same memory.
 #[derive(Clone)]
 pub struct Tensor<T: Element = f32> {
     device: Device,
@@ -29,7 +29,7 @@ pub struct Tensor<T: Element = f32> {
 }
 
 impl<T: Element> Tensor<T> {
-    /// An array of zeros.
+    /// Makes an array of zeros.
     ///
     /// # Errors
     /// [`Limit`](Error::Limit) beyond what one binding of the adapter may hold, [`Gpu`](Error::Gpu) out of memory,
@@ -45,7 +45,7 @@ impl<T: Element> Tensor<T> {
         Ok(Self { device: device.clone(), storage, shape: shape.to_vec(), element: PhantomData })
     }
 
-    /// A copy of an array of the host's.
+    /// Makes an array and copies one from the host to it.
     ///
     /// # Errors
     /// As [`Tensor::zeros`].
@@ -55,8 +55,8 @@ impl<T: Element> Tensor<T> {
         Ok(tensor)
     }
 
-    /// A view of a buffer of the caller's, which must have usage `STORAGE`; `COPY_SRC` and `COPY_DST` let it be read and
-    /// written from the host, and copied by plans that need it.
+    /// Makes an array of a wgpu buffer of the caller, which must have the usage `STORAGE`. With `COPY_SRC` and
+    /// `COPY_DST` it can be read and written from the host, and copied by plans that need it.
     ///
     /// # Errors
     /// [`OtherDevice`](Error::OtherDevice) for the CPU device and for a buffer of another wgpu device,
@@ -77,6 +77,11 @@ impl<T: Element> Tensor<T> {
         Ok(Self { device: device.clone(), storage, shape: shape.to_vec(), element: PhantomData })
     }
 
+    /// A view of memory that something else holds too, of at least as many words as the shape has.
+    pub(crate) fn view(device: &Device, storage: &Storage, shape: &[usize]) -> Self {
+        Self { device: device.clone(), storage: storage.clone(), shape: shape.to_vec(), element: PhantomData }
+    }
+
     /// The shape.
     pub fn shape(&self) -> &[usize] {
         &self.shape
@@ -87,7 +92,7 @@ impl<T: Element> Tensor<T> {
         &self.device
     }
 
-    /// The wgpu buffer; none on the CPU.
+    /// The wgpu buffer; `None` on the CPU.
     pub fn buffer(&self) -> Option<&wgpu::Buffer> {
         match &self.storage {
             Storage::Gpu(buffer) => Some(buffer),
@@ -95,7 +100,7 @@ impl<T: Element> Tensor<T> {
         }
     }
 
-    /// Copies an array of the host's here.
+    /// Copies an array from the host to the device.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where it has another shape.
@@ -107,7 +112,7 @@ impl<T: Element> Tensor<T> {
         self.storage.write(&self.device, bytemuck::cast_slice(array.as_slice().unwrap_or_default()))
     }
 
-    /// Copies it to the host, once the work submitted before is done.
+    /// Copies the array to the host, once the work submitted before is done.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost or the buffer lacks the usage `COPY_SRC`.
@@ -115,7 +120,7 @@ impl<T: Element> Tensor<T> {
         crate::device::block_on(self.read_async())
     }
 
-    /// The same as a future. What is read is what the work submitted before its first poll leaves.
+    /// The asynchronous form of [`Tensor::read`]. It reads what the work submitted before its first poll leaves.
     ///
     /// # Errors
     /// As [`Tensor::read`].

@@ -3,17 +3,18 @@
 use super::math::{MulAdd, exp, relu, sigmoid, tanh};
 use crate::error::{Error, Result};
 
-/// A constant of an activation. Two are equal where their bits are, so that cells can be compared.
+/// A constant of an activation function. Two are equal if their bits are equal, so that configurations can be compared
+/// and hashed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Coefficient(u32);
 
 impl Coefficient {
-    /// From a number, which has to be finite where a layer is made with it.
+    /// Takes a number. It has to be finite by the time a layer is made with it.
     pub const fn new(value: f32) -> Self {
         Self(value.to_bits())
     }
 
-    /// The number.
+    /// The number as it was given.
     pub const fn get(self) -> f32 {
         f32::from_bits(self.0)
     }
@@ -31,59 +32,60 @@ impl std::fmt::Debug for Coefficient {
     }
 }
 
-/// A function of a sum a. Tanh, Relu and Sigmoid can be trained with; the names of all are ONNX's.
+/// A function of a gate's sum a, under the name that ONNX gives it. Elman cells can be trained with
+/// [`Tanh`](Self::Tanh), [`Relu`](Self::Relu) and [`Sigmoid`](Self::Sigmoid); with the others they run forward only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
-    /// tanh(a)
+    /// tanh(a).
     Tanh,
-    /// max(a, 0)
+    /// max(a, 0).
     Relu,
-    /// σ(a) = 1 / (1 + e⁻ᵃ), the logistic function
+    /// σ(a) = 1 / (1 + e⁻ᵃ), the logistic function.
     Sigmoid,
-    /// α·a + β
+    /// α·a + β.
     Affine {
-        /// α
+        /// The constant α.
         alpha: Coefficient,
-        /// β
+        /// The constant β.
         beta: Coefficient,
     },
-    /// a where a ≥ 0, else α·a
+    /// a if a ≥ 0, else α·a.
     LeakyRelu {
-        /// α
+        /// The constant α.
         alpha: Coefficient,
     },
-    /// a where a > α, else 0
+    /// a if a > α, else 0.
     ThresholdedRelu {
-        /// α
+        /// The constant α.
         alpha: Coefficient,
     },
-    /// α·tanh(β·a)
+    /// α·tanh(β·a).
     ScaledTanh {
-        /// α
+        /// The constant α.
         alpha: Coefficient,
-        /// β
+        /// The constant β.
         beta: Coefficient,
     },
-    /// min(max(α·a + β, 0), 1)
+    /// min(max(α·a + β, 0), 1).
     HardSigmoid {
-        /// α
+        /// The constant α.
         alpha: Coefficient,
-        /// β
+        /// The constant β.
         beta: Coefficient,
     },
-    /// a where a ≥ 0, else α·(eᵃ − 1)
+    /// a if a ≥ 0, else α·(eᵃ − 1).
     Elu {
-        /// α
+        /// The constant α.
         alpha: Coefficient,
     },
-    /// a / (1 + |a|)
+    /// a / (1 + |a|).
     Softsign,
-    /// log(1 + eᵃ)
+    /// log(1 + eᵃ).
     Softplus,
 }
 
 impl Activation {
-    /// a itself.
+    /// The identity: a itself.
     pub const LINEAR: Self = Self::Affine { alpha: Coefficient::new(1.0), beta: Coefficient::new(0.0) };
 
     /// The function of this name in shaders, and its constants.

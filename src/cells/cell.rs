@@ -86,18 +86,19 @@ cells! {
     /// | `Mgu` | f = σ(·); n = tanh(Wₙ·x + b + Rₙ·(f⊙h)); h' = (1−f)⊙h + f⊙n | Zhou et al. 2016 |
     /// | `LiGru` | z = σ(·); n = max(·, 0); h' = z⊙h + (1−z)⊙n, without the paper's batch norms | Ravanelli et al. 2018 |
     ///
-    /// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see the input alone, so that all steps of a state are a scan,
-    /// s' = a⊙s + b, which needs no product in its loop and whose steps can be cut into parts that run side by side.
+    /// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see only the input. The steps of their state are
+    /// therefore a scan, s' = a⊙s + b, which needs no product in its loop, and which can be cut into parts that run side by
+    /// side.
     ///
-    /// The c of an `Slstm` is [c, n, m] side by side, 3·H numbers: m is the logarithm of a scale that c and n have in common, which
-    /// keeps the exponential gate from overflowing and leaves h as it is.
+    /// The c of an `Slstm` is [c, n, m] side by side, 3·H numbers. m is the logarithm of a scale that c and n have in
+    /// common. It keeps the exponential gate from overflowing and leaves h as it is.
     ///
-    /// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n. [`RnnConfig`](crate::RnnConfig) has what can
-    /// be different: activations, clips, coupled gates, peepholes.
+    /// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n. [`RnnConfig`](crate::RnnConfig) has
+    /// options that change a cell: activations, clips, coupled gates, peepholes and others.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub enum Cell {
-        /// One gate, one activation.
+        /// Simple recurrent network: one gate with this activation.
         Elman(f: Activation = Tanh | Relu | Sigmoid) => elman::spec(f),
         /// Long short-term memory: gates i, f, g, o.
         Lstm => &lstm::SPEC,
@@ -171,7 +172,7 @@ impl Cell {
         }
     }
 
-    /// G: the gates, rows of W and R per hidden unit.
+    /// G: the number of gates, which is how many rows W and R have for each hidden unit.
     pub const fn gates(self) -> usize {
         self.spec().gates.len()
     }
@@ -191,7 +192,7 @@ impl Cell {
         self.spec().state_numbers()
     }
 
-    /// What a cell without a matrix R has instead of phases.
+    /// The scan by which a cell without a matrix R runs; `None` for cells that run in phases.
     pub const fn scan(self) -> Option<&'static Scan> {
         self.spec().scan()
     }

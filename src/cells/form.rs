@@ -9,7 +9,7 @@ use super::scan::Scan;
 use super::spec::Spec;
 use crate::error::{Error, Result};
 
-/// A cell in the form that a layer has it.
+/// A cell with everything that determines its equations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Form {
     /// The cell.
@@ -30,7 +30,7 @@ fn cells_with(has: Can) -> String {
 }
 
 impl Form {
-    /// The usual form.
+    /// The usual form of a cell.
     pub const fn new(cell: Cell, projected: bool) -> Self {
         Self { cell, projected, options: Options::USUAL }
     }
@@ -41,7 +41,7 @@ impl Form {
         Cell::ALL.into_iter().map(|cell| Self::new(cell, false)).chain(projected)
     }
 
-    /// Those, and others in which every option and activation occurs: what tests and benches go through.
+    /// Forms in which every cell, option and activation occurs. Tests and benches go through them.
     pub fn all() -> impl Iterator<Item = Self> {
         let [alpha, beta] = [Coefficient::new(0.3), Coefficient::new(0.6)];
         let elman = |activation| Self::new(Cell::Elman(activation), false);
@@ -56,17 +56,17 @@ impl Form {
         Self::usual().chain(others).chain(Cell::ALL.into_iter().flat_map(own))
     }
 
-    /// G.
+    /// G: the number of gates.
     pub const fn gates(&self) -> usize {
         self.cell.gates()
     }
 
-    /// The phases of a step.
+    /// The phases of a time step.
     pub const fn phases(&self) -> &'static [Phase] {
         self.cell.phases(self.projected)
     }
 
-    /// What is normed, where its products are.
+    /// The layer norm of this form; `None` if it has none.
     pub fn norm(&self) -> Option<&'static Norm> {
         self.cell.spec().norm.as_ref().filter(|_| self.options.layer_norm)
     }
@@ -82,7 +82,7 @@ impl Form {
         self.equations().is_none() && !self.options.layer_norm
     }
 
-    /// Whether training draws masks.
+    /// Whether training draws random masks for this form.
     pub const fn draws(&self) -> bool {
         self.options.noise.zoneout.is_some() || self.options.noise.recurrent_dropout.is_some()
     }
@@ -112,7 +112,7 @@ impl Form {
         self.cell.spec().trains() && without_clip == Equations::USUAL && !(clips && self.options.layer_norm)
     }
 
-    /// f, g and h: an Elman cell has one, which stands for all.
+    /// The activations of the gates, of the candidate, and of c. An Elman cell has one, which is given three times.
     pub const fn activations(&self) -> [Activation; 3] {
         match self.cell.activation() {
             Some(activation) => [activation; 3],
@@ -120,7 +120,7 @@ impl Form {
         }
     }
 
-    /// Refuses what the cell has not.
+    /// Returns an error if the cell does not have one of the options, or if an option is out of range.
     pub fn check(&self) -> Result<()> {
         let spec = self.cell.spec();
         let Equations { activations, clip, cell_clip, coupled, peepholes } = self.options.equations;
@@ -181,7 +181,7 @@ impl Form {
         }
     }
 
-    /// What keeps it from being trained.
+    /// Returns an error if the form has no backward pass.
     pub fn check_training(&self) -> Result<()> {
         if self.trains() {
             return Ok(());
@@ -221,14 +221,14 @@ impl std::fmt::Display for Form {
 }
 
 impl Phase {
-    /// The phases of all forms of all cells, each once or more.
+    /// The phases of all forms of all cells. A phase that several forms share occurs more than once.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         Form::all().flat_map(|form| form.phases())
     }
 }
 
 impl Scan {
-    /// Those of all cells that have one.
+    /// The scans of all cells that have one.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         Cell::ALL.into_iter().filter_map(Cell::scan)
     }

@@ -4,20 +4,20 @@
 //! W·x + b + R·h + b_R become LN(W·x) + LN(R·h), whose β are the biases. A GRU's r and z are normed together, n apart:
 //! n = tanh(LN(Wₙ·x) + r⊙LN(Rₙ·h)). An LSTM's h' is o⊙tanh(LN(c')), and c' is carried as it is.
 
-/// ε, as in PyTorch.
+/// The ε under the square root of a layer norm, 10⁻⁵ as in PyTorch.
 pub const EPSILON: f32 = 1e-5;
 
-/// What is normed together.
+/// Which sums of a cell a layer norm takes its statistics over.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm {
-    /// The group of each gate: 0 or 1.
+    /// For each gate the group, 0 or 1, whose mean and variance it shares.
     pub groups: &'static [usize],
-    /// Whether h is a function of a normed c'.
+    /// Whether c' has a norm of its own before h is computed from it.
     pub has_c: bool,
 }
 
 impl Norm {
-    /// Gates of a group, one for none.
+    /// Number of gates in a group; 1 for a group without gates, so that it can be divided by.
     pub fn count(&self, group: usize) -> usize {
         self.groups.iter().filter(|&&own| own == group).count().max(1)
     }

@@ -6,15 +6,15 @@ use crate::error::{Error, Result};
 /// Bounds of an LSTM's c (cuDNN's cell clip).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CellClip {
-    /// Smallest c.
+    /// The smallest value that c may have.
     pub low: Coefficient,
-    /// Largest c.
+    /// The largest value that c may have.
     pub high: Coefficient,
-    /// Whether NaN stays NaN; else it becomes the smallest c.
+    /// Whether NaN stays NaN. Otherwise it becomes the smallest value.
     pub propagates_nan: bool,
 }
 
-/// A probability, by its bits: so that options can be compared.
+/// A probability. Two are equal if their bits are equal, so that configurations can be compared and hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Probability(u64);
 
@@ -24,7 +24,7 @@ impl Probability {
         Self(probability.to_bits())
     }
 
-    /// The number.
+    /// The number as it was given.
     pub const fn get(self) -> f64 {
         f64::from_bits(self.0)
     }
@@ -41,15 +41,15 @@ impl Probability {
 /// The equations of a cell where they can differ from the textbook's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Equations {
-    /// f of gates, g of the candidate and h of c. An Elman cell has its own.
+    /// The activations of the gates, of the candidate, and of c. An Elman cell has an activation of its own instead.
     pub activations: [Activation; 3],
-    /// Largest magnitude of what activations of gates are applied to.
+    /// Bound on the magnitude of the sums that the activations of gates are applied to.
     pub clip: Option<Coefficient>,
     /// Bounds of an LSTM's c.
     pub cell_clip: Option<CellClip>,
-    /// Whether an LSTM's f is 1 − i.
+    /// Whether an LSTM's forget gate is 1 − i.
     pub coupled: bool,
-    /// Whether an LSTM's gates see c.
+    /// Whether an LSTM's gates also see c.
     pub peepholes: bool,
 }
 
@@ -66,7 +66,7 @@ fn within(number: f32, low: f32, high: f32) -> f32 {
 }
 
 impl Equations {
-    /// What textbooks have.
+    /// The options of the usual form: sigmoid, tanh, tanh, and everything else off.
     pub const USUAL: Self = Self {
         activations: [Activation::Sigmoid, Activation::Tanh, Activation::Tanh],
         clip: None,
@@ -75,13 +75,13 @@ impl Equations {
         peepholes: false,
     };
 
-    /// A sum as it comes to a gate's activation.
+    /// A sum after [`clip`](Self::clip), as the activation of a gate sees it.
     #[inline(always)]
     pub fn clipped(&self, sum: f32) -> f32 {
         self.clip.map_or(sum, |clip| within(sum, -clip.get(), clip.get()))
     }
 
-    /// c as it is handed on.
+    /// c after [`cell_clip`](Self::cell_clip), as the next step sees it.
     #[inline(always)]
     pub fn clipped_cell(&self, c: f32) -> f32 {
         match self.cell_clip {
@@ -111,9 +111,9 @@ impl Equations {
 /// What training draws at random within a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Noise {
-    /// How likely a unit of h, and one of c, keeps its old value at a step of training.
+    /// Probabilities with which a unit of h, and one of c, keeps its old value at a step of training.
     pub zoneout: Option<[Probability; 2]>,
-    /// How likely R does not see a unit of h in a sequence of training.
+    /// Probability with which R does not see a unit of h in a sequence of training.
     pub recurrent_dropout: Option<Probability>,
 }
 
@@ -122,19 +122,19 @@ impl Noise {
     pub const NONE: Self = Self { zoneout: None, recurrent_dropout: None };
 }
 
-/// Variants of a cell: [`RnnConfig`](crate::RnnConfig) has a method for each.
+/// What makes a cell differ from its usual form. [`RnnConfig`](crate::RnnConfig) has a method for each field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
     /// The equations.
     pub equations: Equations,
-    /// Whether sums of gates and an LSTM's c are normed.
+    /// Whether a layer norm acts on the sums of the gates and on an LSTM's c.
     pub layer_norm: bool,
     /// What training draws.
     pub noise: Noise,
 }
 
 impl Options {
-    /// What textbooks have.
+    /// The options of the usual form: sigmoid, tanh, tanh, and everything else off.
     pub const USUAL: Self = Self { equations: Equations::USUAL, layer_norm: false, noise: Noise::NONE };
 
     /// Other equations, and nothing else.

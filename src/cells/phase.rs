@@ -22,37 +22,39 @@ impl Width {
     }
 }
 
-/// One recurrent product with the gates that follow it: the part of a step that one dispatch can do.
+/// The part of a time step that one dispatch can do: one recurrent product and the gates that follow it.
 #[derive(Debug)]
 pub struct Phase {
     /// Name of the WGSL function; the one of its derivative ends in `_backward`.
     pub name: &'static str,
     /// Text of its file in `shaders/cells`, a template.
     pub wgsl: &'static str,
-    /// Gates: the product gives this many numbers a unit.
+    /// Number of gates, which is how many sums the product gives for each unit.
     pub gates: usize,
-    /// Numbers a unit that pass from phase to phase or from step to step.
+    /// How many numbers for each unit pass from phase to phase, or from step to step.
     pub slots: usize,
     /// Whether x·Wᵀ is added (a projection has none).
     pub input: bool,
-    /// Whether the gates need the old h of the unit.
+    /// Whether the gates need the unit's h from before the step.
     pub hidden: bool,
-    /// Units that this phase computes.
+    /// Which width is the number of units that this phase computes.
     pub units: Width,
-    /// Length of the vector that it multiplies.
+    /// Which width is the length of the vector that this phase multiplies.
     pub source: Width,
-    /// Numbers a unit that training keeps, the gates first: columns of the reserve.
+    /// How many numbers for each unit training keeps in the reserve, the gates first.
     pub kept: usize,
     /// Columns of the reserve that its derivative sees and leaves gradients in: its own, or all that its cell keeps. None where
     /// there is no derivative: the cell runs forward only.
     pub fields: usize,
-    /// Where the derivative leaves the gradients of the recurrent parts of the gates: (column, columns) among those.
+    /// Where the derivative leaves the gradients of the recurrent parts of the gates: pairs of first column and number
+    /// of columns.
     pub recurrent: &'static [(usize, usize)],
-    /// Whether the derivative needs the old h of the unit.
+    /// Whether the derivative needs the unit's h from before the step.
     pub hidden_backward: bool,
-    /// Whether the derivative takes and leaves a part of the gradient of h that passes by the product.
+    /// Whether the derivative takes the part of the gradient of h that does not come through the product with R, and
+    /// leaves such a part for the step before.
     pub carries_h: bool,
-    /// Numbers of c a unit whose gradient there is to carry.
+    /// How many numbers of c for each unit have a gradient that is carried from step to step.
     pub carried: usize,
     /// Whether it uses functions of `shaders/activations.wgsl` in its usual form too.
     pub uses_activations: bool,

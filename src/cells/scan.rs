@@ -2,18 +2,18 @@
 
 use super::linear::{Diagonal, Linear, ScanTwin, diagonal, linear};
 
-/// A cell without a matrix R: its state is a linear recurrence s' = a⊙s + b, or R is a diagonal.
+/// A cell without a matrix R. Its state follows the linear recurrence s' = a⊙s + b, or its R is a diagonal.
 #[derive(Debug)]
 pub struct Scan {
     /// Name of the WGSL functions, and of their file in `shaders/cells`.
     pub name: &'static str,
-    /// Text of that file.
+    /// The WGSL source text of that file.
     pub wgsl: &'static str,
-    /// Gates.
+    /// Number of gates.
     pub gates: usize,
-    /// Whether the state is c, and h a function of it; else it is h itself.
+    /// Whether the state s is c, from which h is computed. Otherwise s is h itself.
     pub has_c: bool,
-    /// Whether R is a diagonal, so that steps can't be cut into parts; else there is none.
+    /// Whether R is a diagonal. Then the steps cannot be cut into parts that run side by side. Otherwise there is no R.
     pub diagonal: bool,
     pub(crate) twin: ScanTwin,
 }

@@ -11,7 +11,7 @@ use super::scan::Scan;
 pub enum Recurrence {
     /// R is a matrix.
     Matrix {
-        /// The phases of a step.
+        /// The phases of a time step.
         phases: &'static [Phase],
         /// Those where h is projected; none where the cell can't be.
         projected: &'static [Phase],
@@ -83,7 +83,7 @@ impl Spec {
         }
     }
 
-    /// What a cell without a matrix R has instead of phases.
+    /// The scan by which a cell without a matrix R runs; `None` for cells that run in phases.
     pub const fn scan(&self) -> Option<&Scan> {
         match &self.recurrence {
             Recurrence::Matrix { .. } => None,

@@ -4,26 +4,26 @@ use crate::error::{Error, Result};
 use ndarray::ArrayViewD;
 use std::fmt::{Display, Formatter};
 
-/// How far an array is from the one expected.
+/// How an array differs from the one expected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// What was compared.
     pub name: String,
-    /// Elements compared.
+    /// How many elements were compared.
     pub count: usize,
-    /// Elements beyond the tolerance.
+    /// How many elements differ by more than the tolerance.
     pub mismatches: usize,
-    /// Largest absolute difference; infinite where one of the two is NaN or infinite and the other is not.
+    /// Largest absolute difference. It is infinite where one of two elements is NaN or infinite and the other is not.
     pub max_abs: f64,
-    /// Largest difference relative to the expected element, of those larger than the tolerance.
+    /// Largest difference relative to the expected element, over elements that are larger than the tolerance.
     pub max_rel: f64,
     /// Index of the element with the largest absolute difference.
     pub at: Vec<usize>,
-    /// That element.
+    /// The element at [`at`](Self::at).
     pub got: f64,
-    /// What it should be.
+    /// The element expected at [`at`](Self::at).
     pub expected: f64,
-    /// Largest absolute difference allowed.
+    /// The largest absolute difference that is allowed.
     pub tolerance: f64,
 }
 
@@ -76,7 +76,7 @@ impl Comparison {
         Ok(this)
     }
 
-    /// The largest difference in tolerances; 0 for none, whatever the tolerance.
+    /// The largest absolute difference divided by the tolerance; 0 if there is no difference.
     pub fn severity(&self) -> f64 {
         if self.max_abs == 0.0 { 0.0 } else { self.max_abs / self.tolerance }
     }

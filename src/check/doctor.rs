@@ -18,8 +18,8 @@ const STEPS: usize = 6;
 /// One report holds the comparisons of all of them. `Grid` is left out: few adapters can.
 const SCHEDULES: [Schedule; 3] = [Schedule::Step, Schedule::Sequence, Schedule::Wavefront];
 
-/// Every cell, and the forms of layers that kernels of their own or other tensors are for, by name: for [`layer`] and
-/// [`gradients`].
+/// A small layer of every cell, and of every form that has kernels or tensors of its own, with a name. Meant for
+/// [`layer`] and [`gradients`].
 pub fn layers() -> Vec<(&'static str, RnnConfig)> {
     let new = |cell| RnnConfig::new(cell, FEATURES, HIDDEN);
     let gru = Cell::Gru(Reset::After);
@@ -35,7 +35,8 @@ pub fn layers() -> Vec<(&'static str, RnnConfig)> {
     all.map(|(name, config)| (name, config.layers(2).direction(Direction::Bidirectional))).collect()
 }
 
-/// Checks a layer of this configuration against the textbook: three sequences of lengths that differ, by every schedule.
+/// Compares a layer of this configuration with the textbook equations: three sequences of different lengths, by every
+/// schedule but `Grid`.
 ///
 /// # Errors
 /// As [`Rnn::check`]; a difference is no error but a report that has not passed.
@@ -43,7 +44,7 @@ pub fn layer(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
     block_on(layer_async(device, config))
 }
 
-/// The same as a future.
+/// The asynchronous form of [`layer`].
 ///
 /// # Errors
 /// As [`layer`].
@@ -61,7 +62,8 @@ pub async fn layer_async(device: &Device, config: &RnnConfig) -> Result<LayerRep
     Ok(LayerReport { comparisons })
 }
 
-/// Checks its gradients against those of the CPU twins in the same way.
+/// Compares the gradients of a layer of this configuration with those of the CPU twins: three sequences of different
+/// lengths, by every schedule but `Grid`.
 ///
 /// # Errors
 /// As [`Rnn::check_gradients`]; a difference is no error but a report that has not passed.
@@ -69,7 +71,7 @@ pub fn gradients(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
     block_on(gradients_async(device, config))
 }
 
-/// The same as a future.
+/// The asynchronous form of [`gradients`].
 ///
 /// # Errors
 /// As [`gradients`].

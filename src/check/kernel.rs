@@ -6,38 +6,38 @@ use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::Result;
 use crate::kernels::Kernel;
 
-/// The parity of a kernel with its twin, over all its cases.
+/// How a kernel compares with its CPU twin, over all its cases.
 #[derive(Clone, Debug)]
 pub struct KernelReport {
     /// The kernel's name.
     pub kernel: &'static str,
-    /// Cases run.
+    /// How many cases were run.
     pub cases: usize,
-    /// Cases that this device has no lanes for, with the reason: they were not run.
+    /// Names of the cases that this device cannot run, each with the reason.
     pub left_out: Vec<(String, String)>,
     /// The case with the largest error relative to its tolerance.
     pub worst: Option<Comparison>,
-    /// Every case beyond its tolerance.
+    /// The comparisons that are beyond their tolerance.
     pub failures: Vec<Comparison>,
 }
 
 impl KernelReport {
-    /// Whether cases were run, and all within their tolerances.
+    /// Whether at least one case was run, and all were within their tolerances.
     pub fn passed(&self) -> bool {
         self.cases > 0 && self.failures.is_empty()
     }
 }
 
-/// Runs all cases of a kernel on a device and with its twin. Outputs are NaN before, so that what a kernel fails to
-/// write is seen.
+/// Runs all cases of a kernel on a device and with its CPU twin, and compares them. Outputs are filled with NaN
+/// beforehand, so that elements which the kernel does not write are noticed.
 ///
 /// # Errors
-/// [`Gpu`](Error::Gpu) where the driver fails; a difference is no error but a report that has not passed.
+/// [`Gpu`](crate::Error::Gpu) where the driver fails; a difference is no error but a report that has not passed.
 pub fn kernel(device: &Device, kernel: Kernel) -> Result<KernelReport> {
     block_on(kernel_async(device, kernel))
 }
 
-/// The same as a future.
+/// The asynchronous form of [`kernel`].
 ///
 /// # Errors
 /// As [`kernel`].
@@ -67,7 +67,7 @@ pub async fn kernel_async(device: &Device, kernel: Kernel) -> Result<KernelRepor
     Ok(report)
 }
 
-/// One case on a device and with its twin: a comparison for each buffer that it writes.
+/// Runs one case on a device and with its CPU twin, and gives a comparison for each buffer that it writes.
 ///
 /// # Errors
 /// As [`kernel`].

@@ -8,15 +8,15 @@ use crate::reference;
 use ndarray::{Array2, Array3, ArrayD, ArrayView3, ArrayViewD, s};
 use std::fmt::{Display, Formatter};
 
-/// The comparisons of a layer: y, h, and c of an LSTM.
+/// How the arrays of a layer compare with those expected: y, h and, where the cell has it, c; or all gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerReport {
-    /// One for each array.
+    /// A comparison for each array.
     pub comparisons: Vec<Comparison>,
 }
 
 impl LayerReport {
-    /// Whether there are any, each of at least one element, and all are within their tolerances.
+    /// Whether there is at least one comparison, each is of at least one element, and all are within their tolerances.
     pub fn passed(&self) -> bool {
         !self.comparisons.is_empty()
             && self.comparisons.iter().all(|comparison| comparison.count > 0 && comparison.passed())
@@ -67,7 +67,7 @@ impl Rnn {
         block_on(self.check_async(x, state, call))
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Rnn::check`].
     ///
     /// # Errors
     /// As [`Rnn::check`].
@@ -104,9 +104,9 @@ impl Rnn {
         Ok(LayerReport { comparisons })
     }
 
-    /// Computes gradients on this layer's device and by the twins on the CPU, for one and the same gradient of the output,
-    /// and compares those of the input, of the initial state and of all weights. The twins are held to finite differences
-    /// of the reference by the library's own tests.
+    /// Computes gradients on this layer's device and with the CPU twins, for the same random gradient of the output,
+    /// and compares those of the input, of the initial state and of all weights. The library's own tests compare the
+    /// twins with finite differences of the reference.
     ///
     /// # Errors
     /// As [`Rnn::gradients`]; a difference is no error but a report that has not passed.
@@ -114,7 +114,7 @@ impl Rnn {
         block_on(self.check_gradients_async(x, call))
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Rnn::check_gradients`].
     ///
     /// # Errors
     /// As [`Rnn::check_gradients`].

@@ -1,5 +1,5 @@
-//! Whether a device computes what it should: a layer against the [reference](mod@crate::reference), every kernel against
-//! its CPU twin. Drivers have bugs; this lets you trust your own.
+//! Checks whether a device computes correctly: layers against the [reference](mod@crate::reference), every kernel against
+//! its CPU twin. Drivers have bugs; these checks tell you whether yours has one that matters here.
 
 mod cases;
 mod comparison;

@@ -4,6 +4,7 @@ use super::call::Call;
 use super::product::Matrix;
 use super::recurrence::{Part, is_kept};
 use super::rows::SharedRows;
+use super::scratch::BackwardWorkspace;
 use crate::cells::derivative::BackwardRow;
 use crate::cells::forward::MAX_SLOTS;
 use crate::cells::{Equations, Noise, Phase, Width};
@@ -18,17 +19,6 @@ fn pass_by(past: &mut Vec<f32>, gradients: &mut [f32], drawn: &[f32], which: f32
             *past = std::mem::take(gradient);
         }
     }
-}
-
-/// A thread's memory.
-#[derive(Default)]
-pub(crate) struct Workspace {
-    products: Vec<f32>,
-    gates: Vec<f32>,
-    /// Gradients of what zoneout kept.
-    past: [Vec<f32>; 2],
-    /// Two copies of the tile's gate gradients, which take turns.
-    pub state: [Vec<f32>; 2],
 }
 
 /// Sizes of one phase.
@@ -149,28 +139,18 @@ impl<'a> Backward<'a> {
     /// multiplies, `out` takes the units' own: (row in this part, state row, gate, values).
     pub fn phase<'s>(
         &self,
-        workspace: &mut Workspace,
+        workspace: &mut BackwardWorkspace,
         phase: usize,
         part: &Part,
         at: StepRows,
         source: impl Fn(usize, usize) -> &'s [f32],
         mut out: impl FnMut(usize, usize, usize, &[f32]),
     ) {
-        let PhaseSizes { units, weights, weights_direction, fields, k } = self.sizes[phase];
+        let PhaseSizes { units, fields, .. } = self.sizes[phase];
         let Part { direction, ref ranks, units: ref some } = *part;
         let cell = &self.phases[phase];
-        let (count, width) = (ranks.len(), some.len());
-        let layout = Packed { rows: k, columns: units, panel: self.width };
-        let base = (weights + direction * weights_direction) * self.width;
-        let matrix = Matrix::new(&self.weights[base..], layout, self.half).without_bias();
-        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
-        workspace.products.resize(count * width, 0.0);
-        let products = SharedRows::new(&mut workspace.products);
-        matrix.multiply(count, row, some.clone(), false, |i: usize, column: usize, len| {
-            // SAFETY: one thread works on it, and keeps no part.
-            unsafe { products.row(i * width + column - some.start, len) }
-        });
-
+        let width = some.len();
+        self.multiply(&mut workspace.products, phase, part, &source);
         workspace.gates.resize(cell.gates * width, 0.0);
         for (i, rank) in ranks.clone().enumerate() {
             let state = self.state(direction, rank);
@@ -233,5 +213,28 @@ impl<'a> Backward<'a> {
                 out(i, state, gate, gradients);
             }
         }
+    }
+
+    /// The gradients of the gates of the phase or step after, times R, for a part's rows and units.
+    fn multiply<'s>(
+        &self,
+        products: &mut Vec<f32>,
+        phase: usize,
+        part: &Part,
+        source: &impl Fn(usize, usize) -> &'s [f32],
+    ) {
+        let PhaseSizes { units, weights, weights_direction, k, .. } = self.sizes[phase];
+        let Part { direction, ref ranks, units: ref some } = *part;
+        let (count, width) = (ranks.len(), some.len());
+        let layout = Packed { rows: k, columns: units, panel: self.width };
+        let base = (weights + direction * weights_direction) * self.width;
+        let matrix = Matrix::new(&self.weights[base..], layout, self.half).without_bias();
+        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
+        products.resize(count * width, 0.0);
+        let c = SharedRows::new(products);
+        matrix.multiply(count, row, some.clone(), false, |i: usize, column: usize, len| {
+            // SAFETY: one thread works on it, and keeps no part.
+            unsafe { c.row(i * width + column - some.start, len) }
+        });
     }
 }

@@ -1,6 +1,6 @@
 //! A dispatch as its twin sees it.
 
-use super::{backward, recurrence};
+use super::scratch::Scratch;
 use crate::kernels::{MAX_BINDINGS, Variant};
 use half::f16;
 
@@ -19,15 +19,6 @@ pub(crate) enum View<'a> {
     None,
     Read(&'a [f32]),
     Write(&'a mut [f32]),
-}
-
-/// Memory that twins need while they run, kept from call to call: one per thread.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    pub threads: Vec<recurrence::Workspace>,
-    pub backward: Vec<backward::Workspace>,
-    pub products: Vec<Vec<f32>>,
-    pub gathered: Vec<f32>,
 }
 
 /// Numbers from halves, two a word, the first one in its lower bits.

@@ -1,14 +1,15 @@
 //! Many time steps, values handed on through an exchange: here in order, so that nobody waits.
 
 use super::call::{Call, View};
-use super::recurrence::{Part, Recurrence, Workspace};
+use super::recurrence::{Part, Recurrence};
+use super::scratch::ForwardWorkspace;
 use crate::kernels::EXCHANGE_HEAD;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let exchange = call.write(4);
     // What is read at first is not overwritten.
     let mut aux = call.write(5).to_vec();
-    let mut workspace = Workspace::default();
+    let mut workspace = ForwardWorkspace::default();
     let mut views = std::mem::take(&mut call.views);
     views[5] = View::Write(&mut aux);
     let mut inner = Call { variant: call.variant, params: call.params, views, scratch: call.scratch };

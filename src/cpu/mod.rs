@@ -29,6 +29,7 @@ mod rows;
 pub(crate) mod scan;
 pub(crate) mod scan_backward;
 pub(crate) mod scatter_add;
+pub(crate) mod scratch;
 pub(crate) mod sequence;
 pub(crate) mod sequence_backward;
 pub(crate) mod settle;
@@ -40,5 +41,6 @@ mod threefry;
 mod twins;
 pub(crate) mod wave;
 
-pub(crate) use call::{Call, Scratch, View, halves, write_halves};
+pub(crate) use call::{Call, View, halves, write_halves};
+pub(crate) use scratch::Scratch;
 pub(crate) use twins::twin;

@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::product::Matrix;
 use super::rows::SharedRows;
+use super::scratch::ForwardWorkspace;
 use crate::cells::forward::{MAX_SLOTS, PhaseRow};
 use crate::cells::{Equations, Noise, Phase, Probability};
 use crate::kernels::{Packed, RecurrenceParams};
@@ -23,21 +24,6 @@ fn keep_old(new: &mut [f32], old: &[f32], drawn: Option<&[f32]>, which: f32, pro
 /// Whether zoneout keeps the old h, for 1, or c, for 2: what was drawn is the sum of those that it keeps.
 pub(super) fn is_kept(drawn: f32, which: f32) -> bool {
     drawn == which || drawn == 3.0
-}
-
-/// A thread's memory: gathered states, products, and the state of the sequences it works on.
-#[derive(Default)]
-pub(crate) struct Workspace {
-    products: Vec<f32>,
-    peepholes: Vec<f32>,
-    value: Vec<f32>,
-    /// Zoneout: the old c.
-    old: Vec<f32>,
-    /// Recurrent dropout: the old h without its mask, and the new one with it.
-    unmasked: Vec<f32>,
-    masked: Vec<f32>,
-    /// Two copies of the tile's state, which take turns.
-    pub state: [Vec<f32>; 2],
 }
 
 /// Sizes of one phase.
@@ -198,48 +184,23 @@ impl<'a> Recurrence<'a> {
     /// `out` takes the units' new values: (row in this part, state row, values).
     pub fn phase<'s>(
         &self,
-        workspace: &mut Workspace,
+        workspace: &mut ForwardWorkspace,
         phase: usize,
         part: &Part,
         at: StepRows,
         source: impl Fn(usize, usize) -> &'s [f32],
         mut out: impl FnMut(usize, usize, &[f32]),
     ) {
-        let PhaseSizes { units, weights, weights_direction, gate, k } = self.sizes[phase];
+        let PhaseSizes { units, gate, .. } = self.sizes[phase];
         let Part { direction, ref ranks, units: ref some } = *part;
         let cell = &self.phases[phase];
-        let (count, width) = (ranks.len(), some.len());
-        let layout = Packed { rows: k, columns: cell.gates * units, panel: self.width };
-        let base = (weights + direction * weights_direction) * self.width;
-        let matrix = Matrix::new(&self.weights[base..], layout, self.half);
-        // [rows, gates, units] where all units are wanted, so that gates lie side by side; [gates, rows, units] else.
-        let whole = width == units;
-        let (products, gate_stride, row_stride) =
-            if whole { (1, units, cell.gates * units) } else { (cell.gates, count * width, width) };
-        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
-        workspace.products.resize(count * cell.gates * width, 0.0);
-        for product in 0..products {
-            let first = product * units + some.start;
-            let columns = first..first + if whole { cell.gates * units } else { width };
-            let c = SharedRows::new(&mut workspace.products[product * gate_stride..]);
-            matrix.multiply(count, row, columns, false, |i: usize, column: usize, len| {
-                // SAFETY: one thread works on it, and keeps no part.
-                unsafe { c.row(i * row_stride + column - first, len) }
-            });
-        }
-
-        let seen = self.has_peepholes() && cell.input;
-        workspace.peepholes.resize(if seen { cell.gates * width } else { 0 }, 0.0);
-        if seen {
-            let peepholes = &self.peepholes[direction];
-            for (gate, some_of) in workspace.peepholes.chunks_exact_mut(width).enumerate() {
-                some_of.copy_from_slice(&peepholes[gate * units + some.start..][..width]);
-            }
-        }
+        let width = some.len();
+        let strides = self.multiply(&mut workspace.products, phase, part, &source);
+        self.gather_peepholes(&mut workspace.peepholes, phase, part);
         workspace.value.resize(width, 0.0);
         for (i, rank) in ranks.clone().enumerate() {
             let state = self.state(direction, rank);
-            let r = (&workspace.products[i * row_stride..], gate_stride);
+            let r = (&workspace.products[i * strides.row..], strides.gate);
             let row = direction * self.p.x_direction as usize + (at.x_row + rank) * self.p.x_stride as usize;
             // SAFETY: state rows and map rows are different for different ranks and directions, and a unit of a rank and
             // direction is worked on by one thread at a time.
@@ -256,12 +217,8 @@ impl<'a> Recurrence<'a> {
             });
             let drawn = self.p.source as usize + units;
             if self.unmasked {
-                let at = state * self.p.final_stride as usize + some.start;
-                // SAFETY: as above.
-                let h = unsafe { self.h_final.read(at, width) };
-                workspace.unmasked.clear();
-                workspace.unmasked.extend_from_slice(h);
-                column(drawn + units, width).copy_from_slice(h);
+                self.read_unmasked(&mut workspace.unmasked, state, some);
+                column(drawn + units, width).copy_from_slice(&workspace.unmasked);
             }
             let h = match cell.hidden {
                 true if self.unmasked => &workspace.unmasked,
@@ -299,21 +256,91 @@ impl<'a> Recurrence<'a> {
             } else {
                 out(i, state, &workspace.value);
             }
-            if phase + 1 < self.phases.len() {
-                continue;
-            }
-            if self.p.y_stride != 0 {
-                let row = self.map[at.row + direction * self.p.map_direction as usize + rank] as usize;
-                let at = self.p.y_offset as usize + row * self.p.y_stride as usize + direction * units + some.start;
-                // SAFETY: as above.
-                let y = unsafe { self.y.row(at, width) };
-                y.copy_from_slice(&workspace.value);
-            }
-            if rank >= at.next_running || self.masked {
-                // SAFETY: as above.
-                let last = unsafe { self.h_final.row(state * self.p.final_stride as usize + some.start, width) };
-                last.copy_from_slice(&workspace.value);
+            if phase + 1 == self.phases.len() {
+                self.hand_out(part, at, rank, &workspace.value);
             }
         }
     }
+
+    /// h·Rᵀ of a part's rows and units, for all gates.
+    fn multiply<'s>(
+        &self,
+        products: &mut Vec<f32>,
+        phase: usize,
+        part: &Part,
+        source: &impl Fn(usize, usize) -> &'s [f32],
+    ) -> Strides {
+        let PhaseSizes { units, weights, weights_direction, k, .. } = self.sizes[phase];
+        let Part { direction, ref ranks, units: ref some } = *part;
+        let gates = self.phases[phase].gates;
+        let (count, width) = (ranks.len(), some.len());
+        let layout = Packed { rows: k, columns: gates * units, panel: self.width };
+        let base = (weights + direction * weights_direction) * self.width;
+        let matrix = Matrix::new(&self.weights[base..], layout, self.half);
+        let whole = width == units;
+        let (parts, strides) = if whole {
+            (1, Strides { gate: units, row: gates * units })
+        } else {
+            (gates, Strides { gate: count * width, row: width })
+        };
+        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
+        products.resize(count * gates * width, 0.0);
+        for product in 0..parts {
+            let first = product * units + some.start;
+            let columns = first..first + if whole { gates * units } else { width };
+            let c = SharedRows::new(&mut products[product * strides.gate..]);
+            matrix.multiply(count, row, columns, false, |i: usize, column: usize, len| {
+                // SAFETY: one thread works on it, and keeps no part.
+                unsafe { c.row(i * strides.row + column - first, len) }
+            });
+        }
+        strides
+    }
+
+    /// The peepholes of a part's units, a gate's after the other's; none where the phase has none.
+    fn gather_peepholes(&self, gathered: &mut Vec<f32>, phase: usize, part: &Part) {
+        let (cell, units, width) = (&self.phases[phase], self.sizes[phase].units, part.units.len());
+        let seen = self.has_peepholes() && cell.input;
+        gathered.resize(if seen { cell.gates * width } else { 0 }, 0.0);
+        if seen {
+            let peepholes = &self.peepholes[part.direction];
+            for (gate, some) in gathered.chunks_exact_mut(width).enumerate() {
+                some.copy_from_slice(&peepholes[gate * units + part.units.start..][..width]);
+            }
+        }
+    }
+
+    /// With recurrent dropout, the old h without its mask, which gates see.
+    fn read_unmasked(&self, h: &mut Vec<f32>, state: usize, units: &Range<usize>) {
+        let at = state * self.p.final_stride as usize + units.start;
+        h.clear();
+        // SAFETY: states are different for different ranks and directions, and a unit of one is worked on by one thread at a
+        // time.
+        h.extend_from_slice(unsafe { self.h_final.read(at, units.len()) });
+    }
+
+    /// Copies a sequence's new h to the output and, after its last step, to its final state.
+    fn hand_out(&self, part: &Part, at: StepRows, rank: usize, h: &[f32]) {
+        let Part { direction, units: ref some, .. } = *part;
+        if self.p.y_stride != 0 {
+            let row = self.map[at.row + direction * self.p.map_direction as usize + rank] as usize;
+            let column = direction * self.state_units + some.start;
+            // SAFETY: rows are different for different ranks and directions, and a unit of them is worked on by one thread
+            // at a time.
+            let y = unsafe { self.y.row(self.p.y_offset as usize + row * self.p.y_stride as usize + column, h.len()) };
+            y.copy_from_slice(h);
+        }
+        if rank >= at.next_running || self.masked {
+            let at = self.state(direction, rank) * self.p.final_stride as usize + some.start;
+            // SAFETY: as above.
+            unsafe { self.h_final.row(at, h.len()) }.copy_from_slice(h);
+        }
+    }
+}
+
+/// How far a gate's products are from the next gate's, and a row's from the next row's: [rows, gates, units] where all units are
+/// wanted, so that gates lie side by side, else [gates, rows, units].
+struct Strides {
+    gate: usize,
+    row: usize,
 }

@@ -1,7 +1,8 @@
 //! Many time steps, each thread with sequences of its own.
 
 use super::call::Call;
-use super::recurrence::{Part, Recurrence, Workspace};
+use super::recurrence::{Part, Recurrence};
+use super::scratch::ForwardWorkspace;
 use super::threads;
 
 pub(crate) fn run(call: &mut Call<'_>) {
@@ -12,7 +13,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let tiles = started.div_ceil(rows);
     let tasks = recurrence.p.directions as usize * tiles;
     if workspaces.len() < tasks {
-        workspaces.resize_with(tasks, Workspace::default);
+        workspaces.resize_with(tasks, ForwardWorkspace::default);
     }
     threads::for_each(&mut workspaces[..tasks], |task, workspace| {
         tile(&recurrence, workspace, task / tiles, task % tiles * rows, rows.min(started - task % tiles * rows));
@@ -21,7 +22,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
 }
 
 /// All steps of `count` sequences of one direction.
-fn tile(recurrence: &Recurrence<'_>, workspace: &mut Workspace, direction: usize, first: usize, count: usize) {
+fn tile(recurrence: &Recurrence<'_>, workspace: &mut ForwardWorkspace, direction: usize, first: usize, count: usize) {
     let p = &recurrence.p;
     let stride = 4 * p.h_in_stride as usize;
     let width = stride.max(recurrence.sizes(0).units);

@@ -1,8 +1,9 @@
 //! Many time steps backwards, each thread with sequences of its own.
 
-use super::backward::{Backward, Workspace};
+use super::backward::Backward;
 use super::call::Call;
 use super::recurrence::Part;
+use super::scratch::BackwardWorkspace;
 use super::threads;
 
 pub(crate) fn run(call: &mut Call<'_>) {
@@ -14,7 +15,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let tiles = started.div_ceil(rows);
     let tasks = backward.p.directions as usize * tiles;
     if workspaces.len() < tasks {
-        workspaces.resize_with(tasks, Workspace::default);
+        workspaces.resize_with(tasks, BackwardWorkspace::default);
     }
     threads::for_each(&mut workspaces[..tasks], |task, workspace| {
         tile(&backward, workspace, task / tiles, task % tiles * rows, rows.min(started - task % tiles * rows));
@@ -23,7 +24,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
 }
 
 /// All steps of `count` sequences of one direction.
-fn tile(backward: &Backward<'_>, workspace: &mut Workspace, direction: usize, first: usize, count: usize) {
+fn tile(backward: &Backward<'_>, workspace: &mut BackwardWorkspace, direction: usize, first: usize, count: usize) {
     let p = &backward.p;
     let stride = 4 * p.d_in_stride as usize;
     let width = (0..backward.phases.len()).map(|phase| backward.sizes(phase).k).fold(stride, usize::max);

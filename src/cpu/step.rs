@@ -1,7 +1,8 @@
 //! One phase of one time step, all directions.
 
 use super::call::Call;
-use super::recurrence::{Part, Recurrence, Workspace};
+use super::recurrence::{Part, Recurrence};
+use super::scratch::ForwardWorkspace;
 use super::threads;
 
 /// Fewer multiplications than this are done before a second thread has woken.
@@ -28,10 +29,10 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let blocks = sizes.units.div_ceil(width);
     let tasks = directions * blocks;
     if workspaces.len() < tasks {
-        workspaces.resize_with(tasks, Workspace::default);
+        workspaces.resize_with(tasks, ForwardWorkspace::default);
     }
     let stride = 4 * p.h_in_stride as usize;
-    let work = |task: usize, workspace: &mut Workspace| {
+    let work = |task: usize, workspace: &mut ForwardWorkspace| {
         let unit = task % blocks * width;
         let part = Part { direction: task / blocks, ranks: 0..at.running, units: unit..sizes.units.min(unit + width) };
         recurrence.phase(

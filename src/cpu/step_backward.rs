@@ -1,8 +1,9 @@
 //! One phase of one time step backwards, all directions.
 
-use super::backward::{Backward, Workspace};
+use super::backward::Backward;
 use super::call::Call;
 use super::recurrence::Part;
+use super::scratch::BackwardWorkspace;
 use super::step::{PARALLEL, UNITS};
 use super::threads;
 
@@ -22,10 +23,10 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let blocks = sizes.units.div_ceil(width);
         let tasks = directions * blocks;
         if workspaces.len() < tasks {
-            workspaces.resize_with(tasks, Workspace::default);
+            workspaces.resize_with(tasks, BackwardWorkspace::default);
         }
         let stride = 4 * p.d_in_stride as usize;
-        let work = |task: usize, workspace: &mut Workspace| {
+        let work = |task: usize, workspace: &mut BackwardWorkspace| {
             let unit = task % blocks * width;
             let part =
                 Part { direction: task / blocks, ranks: 0..at.running, units: unit..sizes.units.min(unit + width) };

@@ -2,8 +2,9 @@
 
 use super::call::{Call, View};
 use super::product::Matrix;
-use super::recurrence::{Part, Recurrence, Workspace};
+use super::recurrence::{Part, Recurrence};
 use super::rows::SharedRows;
+use super::scratch::ForwardWorkspace;
 use crate::kernels::{Packed, RecurrenceParams};
 
 pub(crate) fn run(call: &mut Call<'_>) {
@@ -13,7 +14,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let panel = call.variant.panel as usize;
     let gates = call.variant.phases()[0].gates * p.units_0 as usize;
     let stride = 4 * p.h_in_stride as usize;
-    let mut workspace = Workspace::default();
+    let mut workspace = ForwardWorkspace::default();
     for behind in 0..p.directions {
         let params = p.of_layer(behind);
         let layer = params.layer;

@@ -2,8 +2,8 @@
 
 use super::gpu::Gpu;
 use super::identity::is_probing;
+use super::options::{GpuOptions, is_asked};
 use super::report::{AdapterReport, Class};
-use super::trials::Autotune;
 #[cfg(not(target_arch = "wasm32"))]
 use super::waiting::block_on;
 use super::waiting::{elsewhere, may_wait};
@@ -12,41 +12,13 @@ use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::LazyLock;
 
-/// How to choose and use an adapter. Where a choice is left open the environment decides, then the adapter's class.
-#[derive(Clone, Debug, Default)]
-pub struct GpuOptions {
-    /// Part of the adapter's name, in any case; else `WGPU_ADAPTER_NAME`.
-    pub adapter: Option<String>,
-    /// Place in the list of [`adapters`]; then names do not matter.
-    pub index: Option<usize>,
-    /// Use nothing beyond WebGPU's default limits and features: what runs then runs in every browser.
-    pub portable: bool,
-    /// Compile shaders with wgpu's bounds checks. Plans prove their bounds, so this finds faults of drivers only.
-    pub checked: bool,
-    /// Multiply layers of [`Precision::Half`](crate::Precision::Half) by the adapter's units for small matrices (tensor cores),
-    /// where Vulkan lists them, in inference, with 16 rows and more: T·N of the input part, N of a step. They are first compared
-    /// with their CPU twins on this adapter; [`Device::note`](crate::Device::note) says where that failed and they are not used.
-    /// wgpu calls this feature experimental. Also where the environment variable `WGRNN_COOPERATIVE` is set, and not to 0.
-    ///
-    /// Inputs and states go in as sums of two halves, of which 2⁻²² of them is left out, or 2⁻²⁵; those beyond ±65,504 count as
-    /// that. How many rows a product has decides how it is made: chunks of a stream give the numbers of one long call within
-    /// rounding, not the same bits.
-    pub cooperative_matrices: bool,
-    /// Take tiles and schedules from the table's row for this class of adapter: results are right with each, only the speed
-    /// differs. None: the adapter's own class.
-    pub class: Option<Class>,
-    /// Measure which tiles are fastest on this adapter, once, instead of taking those for its class. None: only where the
-    /// environment variable `WGRNN_AUTOTUNE` is set, and not to 0.
-    pub autotune: Option<Autotune>,
-}
-
-/// All adapters, the best first.
+/// Lists all adapters, the best first.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn adapters() -> Vec<AdapterReport> {
     block_on(adapters_async())
 }
 
-/// The same as a future.
+/// The asynchronous form of [`adapters`].
 pub async fn adapters_async() -> Vec<AdapterReport> {
     if may_wait() { list().await } else { elsewhere(list).await }
 }
@@ -61,7 +33,11 @@ pub(crate) fn named() -> Option<String> {
 }
 
 /// Why there may be none.
-const NONE: &str = "there is none (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)";
+const NONE: &str = if cfg!(any(feature = "dx12", feature = "metal", feature = "vulkan", target_arch = "wasm32")) {
+    "there is none (on Linux a Vulkan driver is needed; scripts/setup.sh installs a software one)"
+} else {
+    "wgrnn was built without a driver: enable its feature vulkan, metal or dx12"
+};
 
 /// That there is no adapter at all.
 pub(crate) fn none_found() -> Error {
@@ -139,7 +115,7 @@ pub(crate) async fn open(options: &GpuOptions) -> Result<Gpu> {
         | wgpu::Features::SHADER_F16
         | wgpu::Features::TIMESTAMP_QUERY;
     let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
-    if !options.portable && (options.cooperative_matrices || super::handle::is_asked("WGRNN_COOPERATIVE")) {
+    if !options.portable && (options.cooperative_matrices || is_asked("WGRNN_COOPERATIVE")) {
         wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
         // SAFETY: the caller asks for a feature whose faults in wgpu may be unsound; kernels that use it are held to their
         // twins like all others.

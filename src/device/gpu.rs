@@ -1,20 +1,20 @@
 //! A wgpu device with the kernels compiled for it.
 
-use super::choose::GpuOptions;
+#[cfg(not(target_arch = "wasm32"))]
+use super::faults::loss;
+use super::faults::{Faults, finish, guard, locked};
+use super::layout::{Layout, LayoutKey, params_layout};
+use super::options::GpuOptions;
 use super::pipelines::Pipelines;
 use super::report::AdapterReport;
 use super::trials::TuningReport;
 use super::tuning::Tuning;
 use super::waiting::{elsewhere, may_wait};
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Cooperative, Dialect, Kernel, MAX_BINDINGS, MAX_TRIPS, PlanLimits, Variant, compose};
+use crate::kernels::{Cooperative, Dialect, Kernel, MAX_BINDINGS, MAX_TRIPS, PlanLimits, Variant, compose};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-
-/// Uniform parameters of a dispatch begin at multiples of this: the largest alignment that WebGPU lets a device ask for.
-pub(crate) const PARAMS_STRIDE: u64 = 256;
+use std::sync::{Arc, Mutex, OnceLock};
 
 pub(crate) struct Gpu {
     pub device: wgpu::Device,
@@ -34,121 +34,6 @@ pub(crate) struct Gpu {
     pub tuning: Tuning,
     /// How these were found, where they were measured.
     pub autotuned: Option<TuningReport>,
-}
-
-/// What a layout depends on: the kernel, and how it reads matrix and rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct LayoutKey {
-    kernel: Kernel,
-    texture: bool,
-    uniform: bool,
-}
-
-impl LayoutKey {
-    pub const fn of(variant: &Variant) -> Self {
-        Self { kernel: variant.kernel, texture: variant.texture, uniform: variant.uniform }
-    }
-
-    /// Each layout that a kernel may have.
-    fn all() -> impl Iterator<Item = Self> {
-        let has = |kernel: Kernel, access| kernel.row().bindings.iter().any(|binding| binding.1 == access);
-        let forms = |is: bool| if is { &[false, true][..] } else { &[false][..] };
-        Kernel::ALL.into_iter().flat_map(move |kernel| {
-            let [textures, uniforms] = [Access::Matrix, Access::Rows].map(|access| forms(has(kernel, access)));
-            let key = move |&texture: &bool| uniforms.iter().map(move |&uniform| Self { kernel, texture, uniform });
-            textures.iter().flat_map(key)
-        })
-    }
-}
-
-struct Layout {
-    bindings: wgpu::BindGroupLayout,
-    pipeline: wgpu::PipelineLayout,
-}
-
-/// Errors that reached no scope, which the next call reports, and the device's loss, which every later one does.
-#[derive(Default)]
-pub(crate) struct Faults {
-    errors: Mutex<Errors>,
-    loss: OnceLock<String>,
-    /// The caller's, to be told of the loss.
-    on_loss: Mutex<Vec<LossCallback>>,
-}
-
-/// What a caller wants to do with the reason for which a device was lost.
-type LossCallback = Box<dyn FnOnce(&str) + Send>;
-
-#[derive(Default)]
-struct Errors {
-    /// How many there were, and after how many of them somebody was told.
-    count: u64,
-    told: u64,
-    /// The first that nobody was told of, or the last.
-    message: String,
-}
-
-impl Faults {
-    pub fn report(&self, message: &str) {
-        let mut errors = locked(&self.errors);
-        if errors.told == errors.count {
-            message.clone_into(&mut errors.message);
-        }
-        errors.count += 1;
-    }
-
-    pub fn report_loss(&self, reason: String) {
-        // The first reason is the one that matters.
-        if self.loss.set(reason).is_ok() {
-            self.tell_loss();
-        }
-    }
-
-    /// Calls this once when the device is lost, or now if it is.
-    pub fn on_loss(&self, callback: LossCallback) {
-        locked(&self.on_loss).push(callback);
-        self.tell_loss();
-    }
-
-    fn tell_loss(&self) {
-        if let Some(reason) = self.loss.get() {
-            // Not while the lock is held: a callback may ask for another one.
-            let callbacks = std::mem::take(&mut *locked(&self.on_loss));
-            callbacks.into_iter().for_each(|callback| callback(reason));
-        }
-    }
-
-    /// An error if the device is known to be lost.
-    pub fn lost(&self) -> Result<()> {
-        self.loss.get().map_or(Ok(()), |reason| Err(Error::DeviceLost { reason: reason.clone() }))
-    }
-
-    fn count(&self) -> u64 {
-        locked(&self.errors).count
-    }
-
-    /// What nobody was told of yet.
-    fn take(&self, during: &str) -> Result<()> {
-        let told = locked(&self.errors).told;
-        self.since(told, during)
-    }
-
-    /// What came after so many errors: whoever waited meanwhile is told.
-    fn since(&self, count: u64, during: &str) -> Result<()> {
-        self.lost()?;
-        let mut errors = locked(&self.errors);
-        let error = (errors.count > count).then(|| fault(during, &errors.message));
-        errors.told = errors.count;
-        error.map_or(Ok(()), Err)
-    }
-}
-
-/// What wgpu's validation says, as an error of this library.
-fn fault(during: &str, message: &str) -> Error {
-    // As wgpu words it where two devices meet.
-    if message.contains("doesn't match Device with") {
-        return Error::OtherDevice { tensor: format!("something used while {during}") };
-    }
-    Error::Gpu { during: during.to_owned(), message: message.to_owned() }
 }
 
 /// A staging buffer that is being mapped, and the bytes of each part in it.
@@ -171,11 +56,6 @@ fn groups<T>(mut parts: &[(T, usize)], most: u64) -> impl Iterator<Item = &[(T, 
         parts = rest;
         Some(group)
     })
-}
-
-/// A lock that a panic elsewhere does not close: what these locks hold is replaced whole.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Gpu {
@@ -457,134 +337,6 @@ impl Gpu {
         })?;
         locked(&self.pipelines).insert(variant.clone(), pipeline.clone());
         Ok(pipeline)
-    }
-}
-
-impl Layout {
-    fn new(device: &wgpu::Device, key: LayoutKey, params: &wgpu::BindGroupLayout, immediates: bool) -> Self {
-        let row = key.kernel.row();
-        let entries: Vec<_> = row
-            .bindings
-            .iter()
-            .zip(0..)
-            .map(|(&(_, access), binding)| {
-                let buffer = match access {
-                    Access::Matrix if key.texture => return texture_entry(binding),
-                    Access::Rows if key.uniform => wgpu::BufferBindingType::Uniform,
-                    Access::Read | Access::Matrix | Access::Rows => {
-                        wgpu::BufferBindingType::Storage { read_only: true }
-                    }
-                    Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
-                };
-                entry(binding, buffer, false, None)
-            })
-            .collect();
-        let bindings = device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(row.name), entries: &entries });
-        let groups = [Some(&bindings), Some(params)];
-        let pipeline = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(row.name),
-            bind_group_layouts: if immediates { &groups[..1] } else { &groups },
-            immediate_size: if immediates { 4 * row.params.len() as u32 } else { 0 },
-        });
-        Self { bindings, pipeline }
-    }
-}
-
-/// Parameters as a uniform buffer, a dispatch's share chosen by a dynamic offset.
-fn params_layout(device: &wgpu::Device) -> wgpu::BindGroupLayout {
-    let size = wgpu::BufferSize::new(PARAMS_STRIDE);
-    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-        label: Some("parameters"),
-        entries: &[entry(0, wgpu::BufferBindingType::Uniform, true, size)],
-    })
-}
-
-fn entry(
-    binding: u32,
-    ty: wgpu::BufferBindingType,
-    has_dynamic_offset: bool,
-    min_binding_size: Option<wgpu::BufferSize>,
-) -> wgpu::BindGroupLayoutEntry {
-    wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size },
-        count: None,
-    }
-}
-
-fn texture_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
-    wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Texture {
-            sample_type: wgpu::TextureSampleType::Float { filterable: false },
-            view_dimension: wgpu::TextureViewDimension::D2,
-            multisampled: false,
-        },
-        count: None,
-    }
-}
-
-/// Waits for all submitted work.
-fn finish(device: &wgpu::Device, faults: &Faults, during: &str) -> Result<()> {
-    // Where the driver loses the device, wgpu tells its callback and then panics.
-    let polled = catch_unwind(AssertUnwindSafe(|| device.poll(wgpu::PollType::wait_indefinitely())));
-    let polled = polled.map_err(|_| {
-        faults.report_loss("its driver failed".to_owned());
-        loss(device, faults)
-    });
-    polled?.map(drop).map_err(|error| Error::Gpu { during: during.to_owned(), message: error.to_string() })
-}
-
-/// The error of a device that is lost, with the reason where the driver tells it: wgpu does once no work is left.
-fn loss(device: &wgpu::Device, faults: &Faults) -> Error {
-    if faults.lost().is_ok() {
-        // What it answers does not matter: the device is lost.
-        drop(catch_unwind(AssertUnwindSafe(|| device.poll(wgpu::PollType::wait_indefinitely()))));
-    }
-    // The callback may have been replaced by the caller's own.
-    faults.report_loss("it was destroyed, or its driver failed".to_owned());
-    faults.lost().err().unwrap_or(Error::DeviceLost { reason: String::new() })
-}
-
-/// What a scope saw.
-#[cfg(not(target_arch = "wasm32"))]
-fn popped(scope: wgpu::ErrorScopeGuard, _during: &str, _faults: &Arc<Faults>) -> Option<wgpu::Error> {
-    pollster::block_on(scope.pop())
-}
-
-/// A browser tells later: the next call reports it.
-#[cfg(target_arch = "wasm32")]
-fn popped(scope: wgpu::ErrorScopeGuard, during: &str, faults: &Arc<Faults>) -> Option<wgpu::Error> {
-    let (error, faults, during) = (scope.pop(), Arc::clone(faults), during.to_owned());
-    wasm_bindgen_futures::spawn_local(async move {
-        if let Some(error) = error.await {
-            faults.report(&format!("{during}: {error}"));
-        }
-    });
-    None
-}
-
-/// Error scopes around wgpu calls: without them an error would panic on a device that the caller lent.
-pub(super) fn guard<T>(
-    device: &wgpu::Device,
-    faults: &Arc<Faults>,
-    during: &str,
-    calls: impl FnOnce() -> T,
-) -> Result<T> {
-    let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
-    let mut scopes = filters.map(|filter| Some(device.push_error_scope(filter)));
-    let value = calls();
-    let mut first = None;
-    // The last scope pushed is the first to go.
-    for scope in scopes.iter_mut().rev() {
-        first = first.or(scope.take().and_then(|scope| popped(scope, during, faults)));
-    }
-    match first {
-        None => Ok(value),
-        Some(error) => Err(fault(during, &error.to_string())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A GPU or the CPU: the handle that everything else is made on.
 
-use super::choose::GpuOptions;
 use super::gpu::Gpu;
+use super::options::GpuOptions;
 use super::pipelines;
 use super::report::{AdapterReport, Class};
 use super::trials::TuningReport;
@@ -11,12 +11,7 @@ use crate::kernels::{Cooperative, PlanLimits};
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 
-/// Whether an environment variable is set, and not to 0.
-pub(crate) fn is_asked(name: &str) -> bool {
-    std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0")
-}
-
-/// A GPU or the CPU. Cheap to clone: clones are the same device, and share compiled kernels.
+/// A GPU, or the CPU. Clones are cheap: they are handles of the same device and share its compiled kernels.
 #[derive(Clone)]
 pub struct Device(Arc<Inner>);
 
@@ -26,11 +21,11 @@ pub(super) struct Inner {
 }
 
 impl Device {
-    /// A device over wgpu objects of the caller's. Kernels use the features that `device` was made with; immediates and
-    /// subgroups help where they are.
+    /// Makes a device from a wgpu device and queue of the caller. Kernels use the features that `device` was made with;
+    /// immediates and subgroups make them faster.
     ///
-    /// wgpu keeps one callback for the loss of a device, and this sets it, so that every later call can say why the device
-    /// was lost. [`Device::on_lost`] calls back whoever wants to know.
+    /// wgpu keeps one callback for the loss of a device, and this replaces it, so that every later call can say why the
+    /// device was lost. Use [`Device::on_lost`] to be called back.
     ///
     /// # Errors
     /// [`OtherDevice`](crate::Error::OtherDevice) where the queue is not this device's,
@@ -78,14 +73,14 @@ impl Device {
         }
     }
 
-    /// The CPU, with the kernels' twins on all of its cores, or as many as `RAYON_NUM_THREADS` says; on one where the caller is
-    /// itself a thread of a rayon pool.
+    /// The CPU, which runs the kernels' twins on all cores, or on as many as the environment variable
+    /// `RAYON_NUM_THREADS` says. If the caller is itself a thread of a rayon pool, they run on that thread alone.
     pub fn cpu() -> Self {
         Self(Arc::new(Inner { gpu: None, note: None }))
     }
 
-    /// What a user should know of the device, in one line: what [`Device::auto`] chose and why, that a GPU is one in software
-    /// only, and what is not used of it.
+    /// What a user should know of the device, in one line: what [`Device::auto`] chose and why, that a GPU is one in
+    /// software, and which features are not used.
     pub fn note(&self) -> Option<String> {
         let software = || {
             let report = self.report().filter(|report| report.class == Class::Software)?;
@@ -99,12 +94,12 @@ impl Device {
         self.report().map_or("CPU", |report| &report.name)
     }
 
-    /// What is known of the adapter; none for the CPU.
+    /// The adapter's name, driver, class, limits and features; `None` for the CPU.
     pub fn report(&self) -> Option<&AdapterReport> {
         self.gpu_ref().map(|gpu| &gpu.report)
     }
 
-    /// What [`Autotune`] found; none where the table for the adapter's class is used.
+    /// The result of [`Autotune`](crate::Autotune); `None` where tiles are chosen by the adapter's class.
     pub fn tuning(&self) -> Option<&TuningReport> {
         self.gpu_ref().and_then(|gpu| gpu.autotuned.as_ref())
     }
@@ -114,13 +109,14 @@ impl Device {
         self.0.gpu.is_none()
     }
 
-    /// The wgpu device and queue; none for the CPU.
+    /// The wgpu device and queue; `None` for the CPU.
     pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
         self.gpu_ref().map(|gpu| (&gpu.device, &gpu.queue))
     }
 
-    /// Calls this once with the reason when the device is lost, or now if it is. Nothing on a lost device can be used any
-    /// more: every call that needs it is an error, [`DeviceLost`](crate::Error::DeviceLost). The CPU is never lost.
+    /// Calls `callback` once, with the reason, when the device is lost, or at once if it is lost already. Nothing on a
+    /// lost device can be used any more: every call that needs it returns [`DeviceLost`](crate::Error::DeviceLost). The
+    /// CPU is never lost.
     pub fn on_lost(&self, callback: impl FnOnce(&str) + Send + 'static) {
         if let Some(gpu) = self.gpu_ref() {
             gpu.faults.on_loss(Box::new(callback));
@@ -135,7 +131,7 @@ impl Device {
         block_on(self.wait_async())
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Device::wait`].
     ///
     /// # Errors
     /// As [`Device::wait`].
@@ -146,9 +142,9 @@ impl Device {
         }
     }
 
-    /// The largest number of workgroups that were seen to run side by side in one dispatch, of 256 and less: found by a
-    /// trial, the first time this is asked. 1 where they run one after the other, on the CPU, and in a browser, where there is
-    /// no waiting for a trial.
+    /// How many workgroups of one dispatch run side by side, of 256 at most. A trial finds this out the first time that
+    /// it is asked for. It is 1 where workgroups run one after the other, on the CPU, and in a browser, which cannot
+    /// wait for the trial.
     pub fn side_by_side(&self) -> usize {
         self.gpu_ref().map_or(1, |gpu| gpu.side_by_side() as usize)
     }

@@ -4,7 +4,8 @@
 //! instance are validation errors, whereas those of another instance are taken for whatever has their number here, or
 //! panic. Both are found out by a call that must fail, since wgpu reports its failure to the object's own device.
 
-use super::gpu::{Gpu, guard};
+use super::faults::guard;
+use super::gpu::Gpu;
 use crate::error::{Error, Result};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter};
 
-/// What kind of machine a device is: kernels and schedules are chosen by it.
+/// What kind of machine a device is. Tiles and schedules are chosen by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// This process's own cores.
@@ -27,57 +27,57 @@ impl Class {
     }
 }
 
-/// The limits that matter to kernels and plans.
+/// The limits of an adapter that matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one bound buffer.
+    /// Most bytes of one binding of a buffer.
     pub binding_bytes: u64,
-    /// Bytes of one buffer.
+    /// Most bytes of one buffer.
     pub buffer_bytes: u64,
-    /// Workgroups along one axis of a dispatch.
+    /// Most workgroups along one axis of a dispatch.
     pub workgroups: u32,
-    /// Invocations of a workgroup.
+    /// Most invocations of a workgroup.
     pub invocations: u32,
-    /// Bytes of workgroup memory.
+    /// Most bytes of workgroup memory.
     pub workgroup_bytes: u32,
-    /// Storage buffers of a kernel.
+    /// Most storage buffers that a kernel can bind.
     pub storage_buffers: u32,
-    /// Bytes of immediates.
+    /// Most bytes of immediates (push constants).
     pub immediate_bytes: u32,
 }
 
-/// The optional features that matter to kernels.
+/// The optional features of an adapter that kernels use where they can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
-    /// Parameters of a dispatch without a buffer.
+    /// Parameters of a dispatch without a buffer (push constants).
     pub immediates: bool,
-    /// Lanes of a subgroup exchange values.
+    /// Exchange of values between the lanes of a subgroup.
     pub subgroups: bool,
-    /// 16-bit floats.
+    /// 16-bit floats in shaders.
     pub f16: bool,
-    /// Time of a pass measured by the GPU.
+    /// Timestamp queries, which profiles need.
     pub timestamps: bool,
-    /// Units that multiply matrices of so many rows and columns, of 16-bit floats with sums in 32 bits, such as tensor cores:
-    /// where Vulkan lists them.
+    /// Rows and columns of the square matrices that units such as tensor cores multiply, of 16-bit floats with 32-bit
+    /// sums; `None` where Vulkan lists none.
     pub cooperative_matrices: Option<u32>,
 }
 
 /// An adapter: its name, class, limits and features.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterReport {
-    /// Its name.
+    /// The adapter's name.
     pub name: String,
-    /// Driver and its version.
+    /// The driver and its version.
     pub driver: String,
-    /// `vulkan`, `metal`, `dx12`.
+    /// The graphics API: `vulkan`, `metal`, `dx12`.
     pub backend: String,
     /// What kind of machine it is.
     pub class: Class,
-    /// Its limits.
+    /// What it allows at most.
     pub limits: Limits,
-    /// Its features.
+    /// Which optional features it has.
     pub features: Features,
-    /// Smallest and largest subgroup.
+    /// Lanes of the smallest and of the largest subgroup.
     pub subgroup: (u32, u32),
 }
 

@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use std::fmt::{Display, Formatter};
 use std::path::PathBuf;
 
-/// Measuring which tiles suit an adapter. It takes seconds on a GPU, a minute or two on one in software, whose compiler is
-/// slow; what was found is kept on disk and read from there the next time, for the same adapter, driver and version.
+/// How to measure which tiles suit an adapter. It takes seconds on a GPU, and a minute or two on one in software, whose
+/// compiler is slow. The result is kept on disk and read from there the next time, for the same adapter, driver and
+/// version of this crate.
 ///
-/// Every candidate is first compared with its CPU twin: one that is not within its tolerance is never taken, however fast.
+/// Every candidate is first compared with its CPU twin. One that is not within its tolerance is never taken, however
+/// fast it is.
 ///
 /// ```no_run
 /// # fn main() -> wgrnn::Result<()> {
@@ -19,33 +21,34 @@ use std::path::PathBuf;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Autotune {
-    /// Folder of what was found before; else `WGRNN_CACHE`, or `wgrnn` in the user's folder for caches.
+    /// The folder that results are kept in. `None`: that in the environment variable `WGRNN_CACHE`, else `wgrnn` in the
+    /// user's folder for caches.
     pub folder: Option<PathBuf>,
-    /// Whether to measure though there is something.
+    /// Whether to measure again even if there is a result.
     pub anew: bool,
 }
 
-/// What [`Autotune`] found.
+/// The result of [`Autotune`].
 #[derive(Clone, Debug)]
 pub struct TuningReport {
-    /// Where it was read from; none where it was measured.
+    /// The file that the result was read from; `None` if it was measured.
     pub read_from: Option<PathBuf>,
-    /// Why it could not be read or kept, if it could not.
+    /// Why the result could not be read or kept, if so.
     pub note: Option<String>,
-    /// What was measured.
+    /// The candidates that were tried.
     pub trials: Vec<Trial>,
 }
 
-/// One candidate.
+/// A candidate that was tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// The kernel, its tile, and how it reads its operands.
     pub variant: String,
-    /// Seconds of one run; none where it was not within its tolerance.
+    /// Seconds of one run; `None` if the result was not within its tolerance.
     pub seconds: Option<f64>,
-    /// Why it was not timed.
+    /// Why the candidate was not timed, if so.
     pub failure: Option<String>,
-    /// Whether it was taken.
+    /// Whether this candidate is used from now on.
     pub taken: bool,
 }
 

@@ -1,6 +1,5 @@
 //! What is chosen for an adapter: one table, a row for each class; or a row measured on the adapter itself.
 
-use super::handle::Device;
 use super::report::{AdapterReport, Class};
 use crate::kernels::{Kernel, Tile};
 use serde::{Deserialize, Serialize};
@@ -62,7 +61,7 @@ pub(crate) struct Resident {
 }
 
 /// GPUs in software run a few lanes as one vector; sharing loads between them saves most gathers.
-const SOFTWARE: Tuning = Tuning {
+pub(super) const SOFTWARE: Tuning = Tuning {
     gemm: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
     staged: None,
     outer: Tile { rows: 16, columns: 4, lanes: 32, spread: 4 },
@@ -84,7 +83,7 @@ const SOFTWARE: Tuning = Tuning {
 
 /// Mesa before 24 loads from buffers with a loop over the lanes, 15 times as dear as from textures and uniform buffers: fewer
 /// loads are worth more sums.
-const OLD_MESA: Tuning = Tuning {
+pub(super) const OLD_MESA: Tuning = Tuning {
     outer: Tile { rows: 32, columns: 4, lanes: 32, spread: 8 },
     sequence_work: 1 << 13,
     resident: Some(Resident { weights: 1 << 10, rows: 4, batch: 4, spread: 8 }),
@@ -92,7 +91,7 @@ const OLD_MESA: Tuning = Tuning {
 };
 
 /// Few cores with a small register file.
-const INTEGRATED: Tuning = Tuning {
+pub(super) const INTEGRATED: Tuning = Tuning {
     gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
     staged: None,
     outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
@@ -113,7 +112,7 @@ const INTEGRATED: Tuning = Tuning {
 };
 
 /// Many cores: smaller tiles fill more of them.
-const DISCRETE: Tuning = Tuning {
+pub(super) const DISCRETE: Tuning = Tuning {
     gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
     staged: Some(Tuning::STAGED),
     outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
@@ -132,24 +131,6 @@ const DISCRETE: Tuning = Tuning {
     texture: false,
     uniform: false,
 };
-
-/// What is chosen for a device.
-pub(crate) fn tuning(device: &Device) -> &Tuning {
-    // The CPU's twins use no register tile.
-    device.gpu_ref().map_or(&SOFTWARE, |gpu| &gpu.tuning)
-}
-
-impl Device {
-    /// Whether packed matrices are textures.
-    pub(crate) fn packs_textures(&self) -> bool {
-        !self.is_cpu() && tuning(self).texture
-    }
-
-    /// Whether products read rows through windows of uniform buffers.
-    pub(crate) fn reads_windows(&self) -> bool {
-        !self.is_cpu() && tuning(self).uniform
-    }
-}
 
 /// 22 of the driver `llvmpipe Mesa 22.3.6 (LLVM 15.0.6)`.
 fn mesa_version(report: &AdapterReport) -> Option<u32> {
@@ -185,23 +166,4 @@ impl Tuning {
         };
         [tile, Tile { rows: 1, spread: 0, ..tile }, Tile { spread: 0, ..tile }]
     }
-}
-
-/// The tiles that a device's own row of the table leads to.
-pub(crate) fn own_tiles(device: &Device, kernel: Kernel) -> [Tile; 3] {
-    tuning(device).tiles(kernel)
-}
-
-/// These and the ones of other classes of adapter, for parity cases to try on whatever adapter there is. On the CPU,
-/// which compiles no shader, really all; elsewhere not those of old Mesa, since other compilers take many seconds for
-/// tiles of that size.
-pub(crate) fn tiles(device: &Device, kernel: Kernel) -> Vec<Tile> {
-    let mut tiles = Vec::new();
-    let others = [&SOFTWARE, &INTEGRATED, &DISCRETE].into_iter().chain(device.is_cpu().then_some(&OLD_MESA));
-    for tile in [tuning(device)].into_iter().chain(others).flat_map(|tuning| tuning.tiles(kernel)) {
-        if !tiles.contains(&tile) {
-            tiles.push(tile);
-        }
-    }
-    tiles
 }

@@ -1,7 +1,7 @@
 //! cuDNN's weights: a matrix and a bias for each gate and product, numbered as `cudnnGetRNNWeightParams` numbers them.
 //!
-//! Of G gates, matrices 0 to G − 1 multiply the input and G to 2·G − 1 the state; an LSTM's projection is number 8. The
-//! cell's clip is [`RnnConfig::cell_clip`](crate::RnnConfig::cell_clip).
+//! Of G gates, matrices 0 to G − 1 multiply the input and matrices G to 2·G − 1 the state. The projection of an LSTM is number
+//! 8. cuDNN's cell clip is [`RnnConfig::cell_clip`](crate::RnnConfig::cell_clip).
 
 use super::system::{Biases, System};
 use crate::cells::Cell;
@@ -10,46 +10,47 @@ use crate::error::{Error, Result};
 use crate::weights::LayerWeights;
 use ndarray::{Array1, Array2, Axis, Slice};
 
-/// What is multiplied with the input (`cudnnRNNInputMode_t`).
+/// How the input enters the gates (`cudnnRNNInputMode_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InputMode {
-    /// A matrix a gate (`CUDNN_LINEAR_INPUT`).
+    /// Through a matrix for each gate (`CUDNN_LINEAR_INPUT`).
     Linear,
-    /// Nothing: every gate gets the input itself, of H features (`CUDNN_SKIP_INPUT`). Here W has the identity for each gate,
-    /// which gives the same numbers, where inputs are finite.
+    /// Directly: every gate gets the input itself, of H features (`CUDNN_SKIP_INPUT`). Here W is the identity for each
+    /// gate, which gives the same numbers for finite inputs.
     Skip,
 }
 
 /// Which biases there are (`cudnnRNNBiasMode_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BiasMode {
-    /// `CUDNN_RNN_NO_BIAS`
+    /// No biases (`CUDNN_RNN_NO_BIAS`).
     None,
-    /// `CUDNN_RNN_SINGLE_INP_BIAS`
+    /// A bias beside the input matrix (`CUDNN_RNN_SINGLE_INP_BIAS`).
     SingleInput,
-    /// `CUDNN_RNN_SINGLE_REC_BIAS`
+    /// A bias beside the recurrent matrix (`CUDNN_RNN_SINGLE_REC_BIAS`).
     SingleRecurrent,
-    /// `CUDNN_RNN_DOUBLE_BIAS`
+    /// A bias beside either matrix (`CUDNN_RNN_DOUBLE_BIAS`).
     Double,
 }
 
-/// The weights of a pseudo-layer: one direction of one layer.
+/// The weights of one direction of one layer, which cuDNN calls a pseudo-layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
-    /// For each gate [H, I]; none where the input is skipped.
+    /// The input matrix of each gate, [H, I]; empty where the input is skipped.
     pub input: Vec<Array2<f32>>,
-    /// For each gate [H, H], or [H, P] with a projection.
+    /// The recurrent matrix of each gate, [H, H], or [H, P] with a projection.
     pub recurrent: Vec<Array2<f32>>,
-    /// [P, H].
+    /// The projection, [P, H], of an LSTM that has one.
     pub projection: Option<Array2<f32>>,
-    /// For each gate [H], where the mode has them.
+    /// The bias beside each gate's input matrix, `[H]`; empty where the bias mode has none.
     pub input_bias: Vec<Array1<f32>>,
-    /// The same beside the state.
+    /// The bias beside each gate's recurrent matrix, `[H]`; empty where the bias mode has none.
     pub recurrent_bias: Vec<Array1<f32>>,
 }
 
 impl Weights {
-    /// As this library has them, and how many biases that are.
+    /// Converts them to this library's layout. Also gives the number of biases, for
+    /// [`RnnConfig::bias`](crate::RnnConfig::bias).
     ///
     /// # Errors
     /// [`Value`](Error::Value) for another number of matrices or biases than the modes have, [`Shape`](Error::Shape) where
@@ -89,7 +90,7 @@ impl Weights {
         Ok((bias, LayerWeights { w, r, b_w, b_r, w_hr: self.projection.clone(), peepholes: None, norm: None }))
     }
 
-    /// As cuDNN has them, out of this library's.
+    /// Converts this library's weights to cuDNN's layout.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) for rows that are not those of the cell's gates, [`Unsupported`](Error::Unsupported) for a cell

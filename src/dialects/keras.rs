@@ -1,9 +1,9 @@
 //! Keras's `SimpleRNN`, `LSTM` and `GRU`, forward, backward (`go_backwards`) and `Bidirectional`, with its weights.
 //!
-//! Keras's activations are arguments of its layers: give them to the configuration with
-//! [`RnnConfig::activations`](crate::RnnConfig::activations) (gates: `recurrent_activation`, candidate and cell:
-//! `activation`), or to [`Cell::Elman`]. [`activation`] knows their names. A `GRU` with `reset_after=True`, the default, is
-//! [`Reset::After`], and [`Reset::Before`] without.
+//! In Keras, activations are arguments of layers. Here they belong to the configuration: give them to
+//! [`RnnConfig::activations`](crate::RnnConfig::activations) (for the gates `recurrent_activation`, for the candidate and the
+//! cell `activation`), or to [`Cell::Elman`]. [`activation`] finds them by name. A `GRU` with `reset_after=True`, the default,
+//! is [`Reset::After`]; with `False` it is [`Reset::Before`].
 
 use super::system::{Biases, System};
 use crate::cells::{Activation, Cell, Reset};
@@ -14,7 +14,7 @@ use crate::layer::{Rnn, RnnCall, State};
 use crate::weights::{LayerWeights, RnnWeights};
 use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis, Ix1, Ix2, Ix3, s};
 
-/// The weights of a layer and direction, as `get_weights` gives them.
+/// The weights of one direction of a layer, as Keras's `get_weights` returns them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     /// `kernel`: [I, G·H].
@@ -26,7 +26,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// As this library has them, and how many biases that are.
+    /// Converts them to this library's layout. Also gives the number of biases, for
+    /// [`RnnConfig::bias`](crate::RnnConfig::bias).
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) for arrays that are not this cell's.
@@ -64,8 +65,8 @@ impl Weights {
         Ok((bias, LayerWeights { w, r, b_w, b_r, w_hr: None, peepholes: None, norm: None }))
     }
 
-    /// As Keras has them, out of this library's. Two biases become their sum, but for a GRU with `reset_after`, where they
-    /// stay two, and one gets zeros beside it.
+    /// Converts this library's weights to Keras's layout. Two biases are added into one, except for a GRU with
+    /// `reset_after`, which keeps two and gets zeros in place of a missing one.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) for rows that are not those of the cell's gates, [`Unsupported`](Error::Unsupported) for a projection or
@@ -117,8 +118,8 @@ fn bias_shape(cell: Cell, columns: usize) -> Vec<usize> {
     if cell == Cell::Gru(Reset::After) { vec![2, columns] } else { vec![columns] }
 }
 
-/// The function that Keras 3 has by this name, with its constants; that of Keras 2 is the same but for `hard_sigmoid`, which
-/// there is `Activation::HardSigmoid` of 0.2 and 0.5.
+/// The activation that Keras 3 has under this name. Keras 2 differs only in `hard_sigmoid`, which there is
+/// [`Activation::HardSigmoid`] with α 0.2 and β 0.5.
 ///
 /// # Errors
 /// [`Value`](Error::Value) for a name that is none of these.
@@ -140,42 +141,42 @@ pub fn activation(name: &str) -> Result<Activation> {
     })
 }
 
-/// What `Bidirectional` makes of the outputs of its two directions (`merge_mode`).
+/// How `Bidirectional` combines the outputs of its two directions (`merge_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Merge {
     /// Side by side: [N, T, 2·H].
     Concat,
-    /// Their sum.
+    /// Their sum: [N, T, H].
     Sum,
-    /// Their product.
+    /// Their element-wise product: [N, T, H].
     Mul,
-    /// Half their sum.
+    /// Their mean: [N, T, H].
     Ave,
 }
 
-/// In which direction a layer reads.
+/// The direction in which a layer reads its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reads {
-    /// From the first step on.
+    /// From the first step to the last.
     Forward,
-    /// `go_backwards`: from the last step on; outputs come in the order in which they are computed.
+    /// From the last step to the first (`go_backwards`). Outputs come in the order in which they are computed.
     Backward,
-    /// `Bidirectional`, both outputs in the order of the input.
+    /// In both directions (`Bidirectional`). Outputs of both come in the order of the input.
     Both(Merge),
 }
 
-/// What a layer computes.
+/// The outputs of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outputs {
-    /// With `return_sequences`: [N, T, H], or [N, T, 2·H] of a `Concat`.
+    /// What Keras returns with `return_sequences`: [N, T, H], or [N, T, 2·H] for [`Merge::Concat`].
     pub sequences: Array3<f32>,
-    /// Without: the output after each direction's last step, [N, H] or [N, 2·H].
+    /// What Keras returns without `return_sequences`: the output after each direction's last step, [N, H] or [N, 2·H].
     pub last: Array2<f32>,
     /// The final state: [D, N, H].
     pub state: State,
 }
 
-/// A layer on a device.
+/// A Keras layer on a device.
 #[derive(Debug)]
 pub struct Layer {
     rnn: Rnn,
@@ -183,8 +184,8 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// A layer of a cell with the activations of `config`, whose sizes, direction and biases come from the weights: one
-    /// direction's, or two for [`Reads::Both`], forward before backward.
+    /// Makes a layer with the cell and the activations of `config`. Sizes, direction and biases come from the weights,
+    /// which are those of one direction, or of two for [`Reads::Both`], forward before backward.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for another number of weights, as [`Weights::to_own`], and as [`Rnn::new`].
@@ -208,12 +209,13 @@ impl Layer {
         Ok(Self { rnn: Rnn::new(device, &config, RnnWeights::new(vec![own]))?, reads })
     }
 
-    /// The layer beneath, batches first.
+    /// The layer that computes it, with batches first.
     pub fn rnn(&self) -> &Rnn {
         &self.rnn
     }
 
-    /// Runs it on `x` [N, T, I]. Beyond a sequence's length outputs are 0, as Keras has them with `zero_output_for_mask`.
+    /// Runs the layer on `x` [N, T, I]. Outputs beyond a sequence's length are 0, as in Keras with
+    /// `zero_output_for_mask`.
     ///
     /// # Errors
     /// As [`Rnn::forward_with`].

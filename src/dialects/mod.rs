@@ -1,4 +1,5 @@
-//! Weights as other systems lay them out, and this library's: gate orders and forms of biases in one table.
+//! Conversion of weights between other systems' layouts and this library's. One table has all gate orders and forms of
+//! biases:
 //!
 //! | system | LSTM | GRU | rows of a gate | biases |
 //! | --- | --- | --- | --- | --- |
@@ -7,8 +8,8 @@
 //! | ONNX | i, o, f, g | z, r, n | [G·H, ·] | none, or both in one vector |
 //! | Keras | i, f, g, o | z, r, n | columns: [·, G·H] | none or one; a GRU with `reset_after`: two |
 //!
-//! [`keras`] and [`cudnn`] have their forms of weights with conversions there and back; ONNX's nodes are read by
-//! [`onnx`](crate::onnx), PyTorch's state dicts by [`pytorch`].
+//! [`keras`] and [`cudnn`] convert weights in both directions. [`pytorch`] reads and writes PyTorch's state dicts, and
+//! [`onnx`](crate::onnx) reads the nodes of ONNX models.
 
 pub mod cudnn;
 pub mod keras;

@@ -1,7 +1,7 @@
 //! State dicts of `torch.nn.RNN`, `LSTM` and `GRU`, and of `RNNCell`, `LSTMCell` and `GRUCell`, in safetensors files.
 //!
-//! What a configuration would have to say again, the tensors' names and shapes say: sizes, layers, directions, biases and
-//! projection. What they can't say is the cell: which activation, for `weight_hh` of [H, H].
+//! Sizes, layers, directions, biases and projection follow from the names and shapes of the tensors. Only the cell does not,
+//! so it has to be given.
 //!
 //! ```no_run
 //! # fn main() -> wgrnn::Result<()> {
@@ -19,7 +19,7 @@ use crate::weights::files::{Archive, Extent, equations, of_file, read_file, seri
 use crate::weights::{self, RnnWeights, wanted};
 use std::path::Path;
 
-/// Which modules have a state dict's names.
+/// The kind of PyTorch module that a state dict belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Module {
     /// `RNN`, `LSTM` or `GRU`: `weight_ih_l0`, `weight_hh_l1_reverse`.
@@ -28,7 +28,8 @@ pub enum Module {
     Cell,
 }
 
-/// Reads a state dict whose names begin with `prefix`, which may be empty, of either kind of module.
+/// Reads a state dict of either kind of module from a safetensors file. `prefix` stands before each name and may be
+/// empty. Gives the configuration that follows from the tensors, and the weights.
 ///
 /// # Errors
 /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or one of another format,
@@ -39,7 +40,7 @@ pub fn load(path: impl AsRef<Path>, cell: Cell, prefix: &str) -> Result<(RnnConf
     from_safetensors(&read_file(path.as_ref())?, cell, prefix).map_err(of_file(path.as_ref()))
 }
 
-/// The same from bytes.
+/// As [`load`], from the bytes of a file.
 ///
 /// # Errors
 /// As [`load`].
@@ -69,7 +70,7 @@ pub fn from_safetensors(bytes: &[u8], cell: Cell, prefix: &str) -> Result<(RnnCo
     Ok((config, weights))
 }
 
-/// A safetensors file with a module's names, each after `prefix`.
+/// Writes weights as a safetensors file with the names of a PyTorch module, each after `prefix`.
 ///
 /// # Errors
 /// [`Unsupported`](Error::Unsupported) for a cell where there are more layers or directions than one, for heads, norms and peepholes, which

@@ -5,10 +5,10 @@ use crate::config::Bias;
 use crate::error::{Error, Result};
 use ndarray::{Array, Array1, ArrayView, Axis, Dimension, RemoveAxis, Slice};
 
-/// A system whose weights are converted.
+/// A system whose weights can be converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum System {
-    /// PyTorch, and this library.
+    /// PyTorch, whose layout this library shares.
     PyTorch,
     /// cuDNN.
     Cudnn,
@@ -19,7 +19,7 @@ pub enum System {
 }
 
 impl System {
-    /// Where this library's gates are among the system's: i, f, g, o and r, z, n.
+    /// For each gate in this library's order (i, f, g, o; r, z, n), its place in the system's order.
     pub const fn gates(self, cell: Cell) -> &'static [usize] {
         match (cell, self) {
             (Cell::Lstm, Self::Onnx) => &[0, 2, 3, 1],
@@ -49,7 +49,7 @@ impl System {
         Err(Error::unsupported(format!("the cell {}", cell.name()), format!("{self:?} has no such cell")))
     }
 
-    /// Blocks of rows, one a gate, in this library's order out of the system's.
+    /// Reorders the blocks of rows, one for each gate, from the system's order into this library's.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the rows are not those of this cell's gates, [`Unsupported`](Error::Unsupported)
@@ -59,7 +59,7 @@ impl System {
         in_order(self.gates(cell), &rows)
     }
 
-    /// In the system's order out of this library's.
+    /// Reorders the blocks of rows, one for each gate, from this library's order into the system's.
     ///
     /// # Errors
     /// As [`Self::to_own`].
@@ -91,9 +91,9 @@ pub(super) fn in_order<D: Dimension + RemoveAxis>(
 /// The biases of a layer: beside W and beside R, [G·H] each.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Biases {
-    /// The one beside W.
+    /// The bias beside W.
     pub input: Option<Array1<f32>>,
-    /// The one beside R.
+    /// The bias beside R.
     pub recurrent: Option<Array1<f32>>,
 }
 

@@ -1,6 +1,6 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
-use super::table::Kernel;
+use super::kernel::Kernel;
 use super::tile::Tile;
 use super::variant::{Function, Variant};
 use crate::cells::{Activation, CellClip, Coefficient, EPSILON, Equations, Noise, Phase, Probability, Scan};
@@ -8,12 +8,12 @@ use crate::error::{Error, Result};
 use minijinja::{Environment, Value, context};
 use std::sync::LazyLock;
 
-/// What a shader's text may use.
+/// Which language features the text of a shader may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dialect {
-    /// Parameters as immediates; else as a uniform buffer in group 1.
+    /// Whether parameters are immediates. Otherwise they are a uniform buffer in group 1.
     pub immediates: bool,
-    /// Whether to begin with `enable subgroups;`, which browsers demand and wgpu's own compiler does not know.
+    /// Whether the text begins with `enable subgroups;`, which browsers demand and wgpu's own compiler does not know.
     pub enable_subgroups: bool,
 }
 
@@ -136,7 +136,7 @@ fn check(variant: &Variant) -> Result<()> {
     }
 }
 
-/// The WGSL of a variant.
+/// Composes the WGSL text of a variant from its template and its cell.
 ///
 /// # Errors
 /// [`Error::Plan`] where the variant is not one that its template can make, [`Error::Value`] where its cell or function can't
@@ -176,7 +176,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture,
             WRAPPED => variant.wrapped > 0, UNBIASED => variant.unbiased,
             HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::limits::WINDOW,
-            TEXELS => super::limits::TEXELS, POLLS => super::limits::POLLS, HEAD => super::needs::EXCHANGE_HEAD,
+            TEXELS => super::limits::TEXELS, POLLS => super::limits::POLLS, HEAD => super::grid::EXCHANGE_HEAD,
             EXCHANGE => variant.kernel == Kernel::Grid, WAVE => variant.kernel == Kernel::Wave,
             EDGE => variant.cooperative.map_or(0, |units| units.edge),
             SUBGROUPS => variant.cooperative.map_or(0, |units| units.subgroups),

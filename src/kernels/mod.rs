@@ -1,30 +1,83 @@
-//! The kernel table: one name for a shader in `shaders/`, its twin in `src/cpu/`, its row here, and by the rows its
-//! parity test and its bench. A missing file does not compile.
+//! The table of kernels. A kernel has one name: that of its shader in `shaders/`, of its twin in `src/cpu/` and of its row
+//! here. Parity tests and benchmarks come from the rows. If a file is missing, the crate does not compile.
 
+mod adam;
+mod apply;
+mod argmax;
+mod backward;
 mod compose;
+mod cross_entropy;
+mod dispatch;
+mod dropout;
+mod element_loss;
+mod gather;
+mod gemm;
+mod grid;
+mod guard;
+mod kernel;
 mod limits;
-mod needs;
+mod linear_recurrence;
+mod links;
+mod masks;
+mod norm_step;
+mod norm_step_backward;
+mod normed;
+mod outer;
+mod pack;
 mod packed;
 mod params;
+mod recurrence;
+mod reduce;
+mod rows;
+mod scan;
+mod scan_backward;
+mod scatter_add;
+mod sequence;
+mod sequence_backward;
+mod settle;
+mod sgd;
+mod step;
+mod step_backward;
 mod table;
 mod tile;
 mod variant;
+mod wave;
+mod words;
 
-pub(crate) use compose::compose_progress;
 pub use compose::{Dialect, compose};
+pub use kernel::{Access, Kernel};
 pub use limits::{MAX_BINDINGS, WINDOW};
-pub(crate) use limits::{MAX_TRIPS, PlanLimits, TEXELS, WINDOW_ALIGNMENT};
-pub(crate) use needs::{
-    EXCHANGE_HEAD, exchange_words, flop, grid, grid_trips, needs, row_tile, sequence_trips, state_width, trips,
-    wrapped, wrapped_params,
-};
-pub(crate) use packed::{BLOCK, Packed};
-pub(crate) use params::{
-    AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
-    GatherParams, GemmParams, GuardParams, LinksParams, MasksParams, NormParams, OuterParams, PackParams, PhaseParams,
-    RecurrenceParams, ReduceParams, ScanParams, ScatterAddParams, SettleParams, SgdParams,
-};
-pub use table::{Access, Kernel, Row};
-pub(crate) use tile::{ALONE, FLAT, STAGED};
+pub use table::Row;
 pub use tile::{Cooperative, Tile};
 pub use variant::{Function, Variant};
+
+pub(crate) use adam::AdamParams;
+pub(crate) use apply::ApplyParams;
+pub(crate) use argmax::ArgmaxParams;
+pub(crate) use backward::BackwardParams;
+pub(crate) use compose::compose_progress;
+pub(crate) use cross_entropy::CrossEntropyParams;
+pub(crate) use dispatch::{flop, reach, state_width, trips, workgroups, wrapped, wrapped_params};
+pub(crate) use dropout::DropoutParams;
+pub(crate) use element_loss::ElementLossParams;
+pub(crate) use gather::GatherParams;
+pub(crate) use gemm::GemmParams;
+pub(crate) use grid::{EXCHANGE_HEAD, exchange_words, grid_trips};
+pub(crate) use guard::GuardParams;
+pub(crate) use kernel::for_each_kernel;
+pub(crate) use limits::{MAX_TRIPS, PlanLimits, TEXELS, WINDOW_ALIGNMENT};
+pub(crate) use linear_recurrence::ScanParams;
+pub(crate) use links::LinksParams;
+pub(crate) use masks::MasksParams;
+pub(crate) use normed::NormParams;
+pub(crate) use outer::OuterParams;
+pub(crate) use pack::PackParams;
+pub(crate) use packed::{BLOCK, Packed};
+pub(crate) use params::PhaseParams;
+pub(crate) use recurrence::RecurrenceParams;
+pub(crate) use reduce::ReduceParams;
+pub(crate) use scatter_add::ScatterAddParams;
+pub(crate) use settle::SettleParams;
+pub(crate) use sgd::SgdParams;
+pub(crate) use tile::{ALONE, FLAT, STAGED};
+pub(crate) use words::{PhaseSizes, row_tile, sequence_trips};

@@ -1,298 +1,98 @@
-//! The kernel table: the name of each kernel, its bindings and its parameters.
+//! The kernel table: a row for each kernel, with its shader, its bindings, its parameters, and what a dispatch of it asks for.
 
-use super::params::{
-    AdamParams, ApplyParams, ArgmaxParams, BackwardParams, CrossEntropyParams, DropoutParams, ElementLossParams,
-    GatherParams, GemmParams, GuardParams, LinksParams, MasksParams, NormParams, OuterParams, PackParams,
-    RecurrenceParams, ReduceParams, ScanParams, ScatterAddParams, SettleParams, SgdParams,
-};
+use super::kernel::Access;
+use super::limits::MAX_BINDINGS;
 use super::tile::Wraps;
+use super::variant::Variant;
 
-/// The kernels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kernel {
-    /// Batched matrix product of strided A and packed B, with bias.
-    Gemm,
-    /// A matrix with its bias into the layout that products read.
-    Pack,
-    /// Rows of a table by index.
-    Gather,
-    /// A function of each element.
-    Apply,
-    /// The column of each row's largest element.
-    Argmax,
-    /// A linear recurrence over many steps.
-    Scan,
-    /// The same backwards.
-    ScanBackward,
-    /// One time step with layer norms, after its product.
-    NormStep,
-    /// The same backwards.
-    NormStepBackward,
-    /// One phase of one time step.
-    Step,
-    /// Many time steps at once.
-    Sequence,
-    /// Gradient of a matrix: rows times rows, summed over them.
-    Outer,
-    /// One phase of one time step backwards.
-    StepBackward,
-    /// Many time steps backwards.
-    SequenceBackward,
-    /// Numbers dropped at random.
-    Dropout,
-    /// Masks of zoneout and recurrent dropout.
-    Masks,
-    /// Lists of rows with equal indices.
-    Links,
-    /// Rows added to those of a table by index.
-    ScatterAdd,
-    /// Sums and counts.
-    Reduce,
-    /// Softmax cross-entropy and its gradient.
-    CrossEntropy,
-    /// Squared error or binary cross-entropy, and its gradient.
-    ElementLoss,
-    /// Whether a step of training is taken.
-    Guard,
-    /// Gradient descent with momentum.
-    Sgd,
-    /// Adam and AdamW.
-    Adam,
-    /// Many time steps at once, on many workgroups that hand values on.
-    Grid,
-    /// A step of each of some layers, each a step behind the one below.
-    Wave,
-    /// What follows a [`Kernel::Grid`]: its last states, or its work once more.
-    Settle,
-}
+/// The largest number in a part of a buffer of indices, given its binding, first word and count.
+pub(crate) type Maxima<'a> = &'a dyn Fn(usize, u64, u64) -> u64;
 
-/// How a kernel uses a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Reads it.
-    Read,
-    /// Reads a packed matrix: from a texture in variants that say so.
-    Matrix,
-    /// Reads rows that are multiplied: through a window of a uniform buffer in variants that say so.
-    Rows,
-    /// Writes it, and may read it.
-    Write,
-}
-
-/// One row of the table.
+/// One row of the table of kernels.
 pub struct Row {
-    /// The name, of the shader and the twin too.
+    /// The kernel's name, which is also that of its shader and of its twin.
     pub name: &'static str,
-    /// The shader's template.
+    /// The template of the shader.
     pub wgsl: &'static str,
-    /// Bindings in order: name in WGSL, access.
+    /// The bindings in order: their names in WGSL, and how the kernel uses them.
     pub bindings: &'static [(&'static str, Access)],
-    /// Names of the parameters, a word each.
+    /// The names of the parameters, each of which is one 32-bit word.
     pub params: &'static [&'static str],
+    /// Whether it has register tiles of its own; else a lane takes an element.
+    pub(crate) is_tiled: bool,
+    /// How it takes more workgroups than one axis of a grid may have, if it can: others are spread over two axes in any
+    /// case, or are few.
+    pub(crate) wraps: Option<Wraps>,
+    /// Words that a dispatch reaches in each of its bindings. Shaders run without bounds checks, so a plan is refused where
+    /// one reaches beyond its buffer.
+    pub(super) reach: fn(&Variant, &[u32], Maxima<'_>) -> [u64; MAX_BINDINGS],
+    /// Workgroups in x, y and z, before any are spread over two axes.
+    pub(super) grid: fn(&Variant, &[u32]) -> [u64; 3],
+    /// Loop trips of one invocation, over all loops of the shader: some drivers stop silently after 65,535.
+    pub(super) trips: fn(&Variant, &[u32]) -> u64,
+    /// Floating-point operations of the products: two for each multiplication with its addition.
+    pub(super) flop: fn(&Variant, &[u32], Maxima<'_>) -> u64,
+    /// Words that a row of the state in workgroup memory has to hold.
+    pub(super) state_width: fn(&Variant, &[u32]) -> u64,
 }
 
-macro_rules! row {
-    ($name:ident, $params:ty, [$($access:ident $binding:ident),* $(,)?]) => {
-        Row {
-            name: stringify!($name),
-            wgsl: include_str!(concat!("../../shaders/", stringify!($name), ".wgsl")),
-            bindings: &[$((stringify!($binding), Access::$access)),*],
-            params: <$params>::FIELDS,
+/// Parameters out of a dispatch's words.
+pub(super) fn read<P: bytemuck::Pod>(params: &[u32]) -> P {
+    bytemuck::pod_read_unaligned(bytemuck::cast_slice(params))
+}
+
+/// Of a shader without loops.
+pub(super) fn no_loops<P>(_: &Variant, _: &P) -> u64 {
+    0
+}
+
+/// Of a kernel that multiplies no matrices.
+pub(super) fn no_products<P>(_: &Variant, _: &P, _: Maxima<'_>) -> u64 {
+    0
+}
+
+/// Makes a kernel's row, of functions that its file has: `reach`, `grid`, `trips`, `flop`, and `state_width` where it keeps a
+/// state in workgroup memory. `reach` gives a [`Reach`], which has a field for each binding.
+macro_rules! kernel {
+    (
+        $name:ident($params:ty), [$($access:ident $binding:ident),* $(,)?] $(, tiled $tiled:literal)?
+        $(, wraps $wraps:ident)? $(, state $state:ident)?
+    ) => {
+        /// Words that a dispatch reaches in each binding.
+        #[derive(Default)]
+        struct Reach {
+            $($binding: u64,)*
         }
+
+        pub(super) static ROW: crate::kernels::table::Row = {
+            use crate::kernels::limits::MAX_BINDINGS;
+            use crate::kernels::kernel::Access;
+            use crate::kernels::table::{Row, read};
+            const BINDINGS: &[(&str, Access)] = &[$((stringify!($binding), Access::$access)),*];
+            Row {
+                name: stringify!($name),
+                wgsl: include_str!(concat!("../../shaders/", stringify!($name), ".wgsl")),
+                bindings: BINDINGS,
+                params: <$params>::FIELDS,
+                is_tiled: false $(|| $tiled)?,
+                wraps: [$(crate::kernels::tile::Wraps::$wraps)?].first().copied(),
+                reach: |variant, words, maxima| {
+                    let reach = reach(variant, &read::<$params>(words), maxima);
+                    let mut words = [0; MAX_BINDINGS];
+                    words[..BINDINGS.len()].copy_from_slice(&[$(reach.$binding),*]);
+                    words
+                },
+                grid: |variant, words| grid(variant, &read::<$params>(words)),
+                trips: |variant, words| trips(variant, &read::<$params>(words)),
+                flop: |variant, words, maxima| flop(variant, &read::<$params>(words), maxima),
+                state_width: {
+                    const WIDTHS: &[fn(&Variant, &[u32]) -> u64] =
+                        &[$(|variant, words| $state(variant, &read::<$params>(words)),)? |_, _| 0];
+                    WIDTHS[0]
+                },
+            }
+        };
     };
 }
 
-pub(super) static GEMM: Row = row!(gemm, GemmParams, [Rows a, Matrix b, Read map, Write c]);
-
-pub(super) static PACK: Row = row!(pack, PackParams, [Read source, Read bias, Write packed]);
-
-pub(super) static GATHER: Row = row!(gather, GatherParams, [Read table, Read index, Write out]);
-
-pub(super) static APPLY: Row = row!(apply, ApplyParams, [Read x, Write out]);
-
-pub(super) static ARGMAX: Row = row!(argmax, ArgmaxParams, [Read values, Write out]);
-
-pub(super) static STEP: Row = row!(step, RecurrenceParams, [
-    Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
-]);
-
-pub(super) static SEQUENCE: Row = row!(sequence, RecurrenceParams, [
-    Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
-]);
-
-pub(super) static GRID: Row = row!(grid, RecurrenceParams, [
-    Write x, Matrix weights, Read map, Rows h_in, Write exchange, Write aux, Write y, Write h_final,
-]);
-
-pub(super) static WAVE: Row = row!(wave, RecurrenceParams, [
-    Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
-]);
-
-pub(super) static SETTLE: Row =
-    row!(settle, SettleParams, [Read exchange, Read map, Write guarded, Write h_out, Write aux]);
-
-pub(super) static SCAN: Row = row!(scan, ScanParams, [
-    Write x, Read h_in, Read map, Write h_out, Write c, Write y, Write h_final, Write carry,
-]);
-
-pub(super) static SCAN_BACKWARD: Row =
-    row!(scan_backward, ScanParams, [Write reserve, Write dh, Read map, Write dc, Read dy, Write carry]);
-
-pub(super) static NORM_STEP: Row = row!(norm_step, NormParams, [
-    Write x, Read gains, Read map, Read products, Write h, Write c, Write y, Write h_final,
-]);
-
-pub(super) static NORM_STEP_BACKWARD: Row = row!(norm_step_backward, NormParams, [
-    Write reserve, Read gains, Read map, Read products, Write d, Write dh, Write dc, Read dy,
-]);
-
-pub(super) static OUTER: Row = row!(outer, OuterParams, [Read a, Read b, Read map, Write c]);
-
-pub(super) static STEP_BACKWARD: Row = row!(step_backward, BackwardParams, [
-    Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy,
-]);
-
-pub(super) static SEQUENCE_BACKWARD: Row = row!(sequence_backward, BackwardParams, [
-    Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy,
-]);
-
-pub(super) static DROPOUT: Row = row!(dropout, DropoutParams, [Read seed, Write values]);
-
-pub(super) static MASKS: Row = row!(masks, MasksParams, [Read seed, Read map, Write out]);
-
-pub(super) static LINKS: Row = row!(links, LinksParams, [Read index, Write out]);
-
-pub(super) static SCATTER_ADD: Row =
-    row!(scatter_add, ScatterAddParams, [Read values, Read index, Read links, Write table]);
-
-pub(super) static REDUCE: Row = row!(reduce, ReduceParams, [Read values, Read divisor, Write out]);
-
-pub(super) static CROSS_ENTROPY: Row =
-    row!(cross_entropy, CrossEntropyParams, [Read logits, Read targets, Read count, Write losses, Write gradient]);
-
-pub(super) static ELEMENT_LOSS: Row =
-    row!(element_loss, ElementLossParams, [Read x, Read targets, Read count, Write losses, Write gradient]);
-
-pub(super) static GUARD: Row =
-    row!(guard, GuardParams, [Read hyper, Read loss, Read squares, Write status, Write control]);
-
-pub(super) static SGD: Row =
-    row!(sgd, SgdParams, [Read gradient, Read hyper, Read control, Write weights, Write moment, Write status]);
-
-pub(super) static ADAM: Row = row!(adam, AdamParams, [
-    Read gradient, Read hyper, Read control, Write weights, Write moment, Write square, Write status,
-]);
-
-impl Kernel {
-    /// Every kernel: tests, benches and `doctor` go through this list.
-    pub const ALL: [Self; 27] = [
-        Self::Gemm,
-        Self::Pack,
-        Self::Gather,
-        Self::Apply,
-        Self::Argmax,
-        Self::Scan,
-        Self::ScanBackward,
-        Self::NormStep,
-        Self::NormStepBackward,
-        Self::Step,
-        Self::Sequence,
-        Self::Outer,
-        Self::StepBackward,
-        Self::SequenceBackward,
-        Self::Dropout,
-        Self::Masks,
-        Self::Links,
-        Self::ScatterAdd,
-        Self::Reduce,
-        Self::CrossEntropy,
-        Self::ElementLoss,
-        Self::Guard,
-        Self::Sgd,
-        Self::Adam,
-        Self::Grid,
-        Self::Settle,
-        Self::Wave,
-    ];
-
-    /// Whether it has register tiles of its own; else a lane takes an element.
-    pub(crate) const fn is_tiled(self) -> bool {
-        matches!(
-            self,
-            Self::Gemm
-                | Self::Outer
-                | Self::Step
-                | Self::Sequence
-                | Self::Grid
-                | Self::Wave
-                | Self::StepBackward
-                | Self::SequenceBackward
-        )
-    }
-
-    /// How it takes more workgroups than one axis of a grid may have, if it can.
-    pub(crate) const fn wraps(self) -> Option<Wraps> {
-        match self {
-            Self::Gemm
-            | Self::Outer
-            | Self::Step
-            | Self::Sequence
-            | Self::Grid
-            | Self::Wave
-            | Self::StepBackward
-            | Self::SequenceBackward
-            | Self::Scan
-            | Self::ScanBackward
-            | Self::NormStep
-            | Self::NormStepBackward => Some(Wraps::Rows),
-            Self::Argmax | Self::Reduce => Some(Wraps::Columns),
-            // These are spread over two axes in any case, or are few.
-            Self::Pack
-            | Self::Gather
-            | Self::Apply
-            | Self::Dropout
-            | Self::Masks
-            | Self::Links
-            | Self::ScatterAdd
-            | Self::CrossEntropy
-            | Self::ElementLoss
-            | Self::Guard
-            | Self::Sgd
-            | Self::Adam
-            | Self::Settle => None,
-        }
-    }
-
-    /// This kernel's row of the table.
-    pub fn row(self) -> &'static Row {
-        match self {
-            Self::Gemm => &GEMM,
-            Self::Pack => &PACK,
-            Self::Gather => &GATHER,
-            Self::Apply => &APPLY,
-            Self::Argmax => &ARGMAX,
-            Self::Step => &STEP,
-            Self::Sequence => &SEQUENCE,
-            Self::Scan => &SCAN,
-            Self::ScanBackward => &SCAN_BACKWARD,
-            Self::NormStep => &NORM_STEP,
-            Self::NormStepBackward => &NORM_STEP_BACKWARD,
-            Self::Outer => &OUTER,
-            Self::StepBackward => &STEP_BACKWARD,
-            Self::SequenceBackward => &SEQUENCE_BACKWARD,
-            Self::Dropout => &DROPOUT,
-            Self::Masks => &MASKS,
-            Self::Links => &LINKS,
-            Self::ScatterAdd => &SCATTER_ADD,
-            Self::Reduce => &REDUCE,
-            Self::CrossEntropy => &CROSS_ENTROPY,
-            Self::ElementLoss => &ELEMENT_LOSS,
-            Self::Guard => &GUARD,
-            Self::Sgd => &SGD,
-            Self::Adam => &ADAM,
-            Self::Grid => &GRID,
-            Self::Settle => &SETTLE,
-            Self::Wave => &WAVE,
-        }
-    }
-}
+pub(super) use kernel;

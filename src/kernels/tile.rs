@@ -16,23 +16,23 @@ pub(crate) enum Wraps {
 pub struct Tile {
     /// Rows (`gemm`, `outer`), or sequences (`step`, `sequence` and their backward halves), of an invocation or a workgroup.
     pub rows: u32,
-    /// Columns (`gemm`), or units (`step`), of an invocation; `outer` always takes four columns.
+    /// Columns (`gemm`) or units (`step`) of an invocation. `outer` always takes four columns.
     pub columns: u32,
     /// Invocations of a workgroup.
     pub lanes: u32,
-    /// Lanes of a subgroup that share what they loaded; 0: each loads all it needs.
+    /// How many lanes of a subgroup share what they load; 0 if each loads all that it needs.
     pub spread: u32,
 }
 
 /// Workgroup memory of a staged `gemm`: two stages of two operands, a vector for each lane.
 pub(super) const STAGED_BYTES: u64 = 2 * 2 * 256 * 16;
 
-/// An adapter's units for small matrices, which a workgroup's subgroups share.
+/// An adapter's units for products of small matrices, which the subgroups of a workgroup share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cooperative {
     /// Rows and columns of the matrices that one multiplication takes: 8 or 16.
     pub edge: u32,
-    /// Subgroups of a workgroup, at least.
+    /// How many subgroups a workgroup has at least.
     pub subgroups: u32,
 }
 

@@ -1,6 +1,6 @@
 //! A kernel with all that is fixed when its shader is composed.
 
-use super::table::{Access, Kernel};
+use super::kernel::{Access, Kernel};
 use super::tile::{COOPERATIVE_PITCH, Cooperative, STAGED_BYTES, Tile};
 use crate::cells::{Activation, Equations, Form, Noise, Norm, Phase, Scan};
 
@@ -13,52 +13,54 @@ pub enum Function {
     Magnitude,
 }
 
-/// A kernel with all that is fixed when its shader is composed.
+/// A kernel with everything that is fixed when its shader is composed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Variant {
     /// The kernel.
     pub kernel: Kernel,
     /// Its tile.
     pub tile: Tile,
-    /// `step`, `sequence`, `grid`, `wave` and backward: the cell in its form.
+    /// The cell in its form, for the recurrent kernels.
     pub cell: Option<Form>,
-    /// `apply`: the function.
+    /// The function, for `apply`.
     pub function: Option<Function>,
-    /// `step` and `step_backward`: which phase of the cell. `scan` and backward: 0 for all steps by a lane, 1 for what parts make
-    /// of a state, 2 for their steps.
+    /// For `step` and `step_backward`: which phase of the cell. For `scan` and `scan_backward`: 0 if a lane takes all
+    /// steps, 1 for what a part makes of any state, 2 for the steps of a part.
     pub phase: u32,
-    /// `step`, `sequence`: whether what the backward pass needs is kept.
+    /// For `step` and `sequence`: whether what the backward pass needs is kept.
     pub keep: bool,
-    /// `gemm`, `outer`: whether rows can be read four elements at a time.
+    /// For `gemm` and `outer`: whether rows are read four elements at a time.
     pub vector: bool,
-    /// `gemm`: whether a workgroup of 16 by 16 lanes brings its operands into workgroup memory first.
+    /// For `gemm`: whether a workgroup of 16 by 16 lanes first copies its operands into workgroup memory.
     pub staged: bool,
-    /// `gemm`, `step`, in half precision: by an adapter's units for small matrices.
+    /// For `gemm` and `step` in half precision: the adapter's units for small matrices, if they are used.
     pub cooperative: Option<Cooperative>,
-    /// `step`, `step_backward`, `wave`: invocations that share the sums of a lane, each with some of their terms.
+    /// For `step`, `step_backward` and `wave`: how many invocations share the sums of a lane, each with some of the
+    /// terms.
     pub split: u32,
-    /// `sequence`: whether each lane keeps the weights of its unit over all steps.
+    /// For `sequence`: whether each lane keeps the weights of its unit over all steps.
     pub resident: bool,
-    /// `sequence` and backward, `grid`: width of a row in workgroup memory.
+    /// For `sequence`, `sequence_backward` and `grid`: the width of a row in workgroup memory.
     pub width: u32,
-    /// Rows of a packed matrix that lie together: 4 in shaders; 1 lets the twins read plain rows.
+    /// How many rows of a packed matrix lie together: 4 in shaders, 1 for the twins.
     pub panel: u32,
     /// Whether its packed matrix is a texture.
     pub texture: bool,
     /// Whether its packed matrix is in half precision.
     pub half: bool,
-    /// `gemm`, `step`, `sequence`, `grid`, `wave`: whether the input part of the gates is in half precision, two numbers a word.
+    /// For `gemm` and the recurrent kernels forward: whether the input part of the gates is in half precision, two
+    /// numbers a word.
     pub narrow: bool,
-    /// `gemm`: whether the bias is left out, since these are some of the terms of longer sums.
+    /// For `gemm`: whether the bias is left out, because this dispatch adds up only part of longer sums.
     pub unbiased: bool,
-    /// Workgroups along y where there are more than one axis of a grid may have, so that they are spread over two; else 0.
+    /// How many workgroups lie along y where the grid is spread over two axes, because one axis allows too few; else 0.
     pub wrapped: u32,
-    /// Whether the rows that it multiplies are a window of [`WINDOW`] words, bound as a uniform buffer.
+    /// Whether the rows of the product are a window of [`WINDOW`](crate::kernels::WINDOW) words of a uniform buffer.
     pub uniform: bool,
 }
 
 impl Variant {
-    /// A variant without what only some kernels have.
+    /// A variant in which every optional field is off.
     pub const fn new(kernel: Kernel, tile: Tile, panel: u32) -> Self {
         Self {
             kernel,
@@ -176,7 +178,7 @@ impl Variant {
         self.phases().get(self.phase as usize).map_or("a phase that its cell has not", |phase| phase.name)
     }
 
-    /// The phases of its cell; none where there is no cell.
+    /// The phases of its cell; empty if it has no cell, or one without a matrix R.
     pub fn phases(&self) -> &'static [Phase] {
         self.cell.map_or(&[], |form| form.phases())
     }
@@ -206,15 +208,13 @@ impl std::fmt::Display for Variant {
         if self.keep {
             write!(f, " keeping")?;
         }
-        match self.kernel {
-            Kernel::Outer => write!(f, " {rows}x4x{lanes}")?,
-            _ if let Some(Cooperative { edge, .. }) = self.cooperative => {
-                write!(f, " {rows}x{columns} cooperative by {edge}")?;
-            }
-            Kernel::NormStep | Kernel::NormStepBackward => write!(f, " {lanes}")?,
-            Kernel::Argmax | Kernel::CrossEntropy if columns > 1 => write!(f, " by {columns}")?,
-            _ if self.staged => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
-            kernel if kernel.is_tiled() => write!(f, " {rows}x{columns}x{lanes}")?,
+        match (self.kernel, self.cooperative) {
+            (Kernel::Outer, _) => write!(f, " {rows}x4x{lanes}")?,
+            (_, Some(Cooperative { edge, .. })) => write!(f, " {rows}x{columns} cooperative by {edge}")?,
+            (Kernel::NormStep | Kernel::NormStepBackward, None) => write!(f, " {lanes}")?,
+            (Kernel::Argmax | Kernel::CrossEntropy, None) if columns > 1 => write!(f, " by {columns}")?,
+            (_, None) if self.staged => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
+            (kernel, None) if kernel.row().is_tiled => write!(f, " {rows}x{columns}x{lanes}")?,
             _ => {}
         }
         match self.kernel {

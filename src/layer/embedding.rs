@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use ndarray::ArrayView2;
 
-/// A symbol's x is its row of E, `[symbols, features]`.
-#[derive(Debug)]
+/// A table E, [symbols, features], that gives a vector for each symbol. Clones are handles of the same table.
+#[derive(Clone, Debug)]
 pub struct Embedding {
     parameters: Parameters,
     symbols: usize,
@@ -14,7 +14,7 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Copies the table to the device: `weight` among its [`Parameters`].
+    /// Copies a table [symbols, features] to the device. Its [`Parameters`] call it `weight`.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and what allocating memory may give.
@@ -27,12 +27,12 @@ impl Embedding {
         Ok(Self { parameters, symbols, features })
     }
 
-    /// Rows of the table.
+    /// The number of symbols, which is the number of rows of the table.
     pub fn symbols(&self) -> usize {
         self.symbols
     }
 
-    /// Length of a vector.
+    /// The length of a symbol's vector.
     pub fn features(&self) -> usize {
         self.features
     }

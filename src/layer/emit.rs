@@ -19,14 +19,14 @@ use crate::kernels::{
 };
 use crate::plan::{BufferId, PlanBuilder, Value};
 
-/// Which part of the output is wanted.
+/// Which part of the output a call gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Output {
     /// Every step: [T, N, D·S·H], or [N, T, D·S·H]; 0 beyond a sequence's length.
     #[default]
     All,
-    /// The last layer's final h of each sequence, directions and heads side by side: [N, D·S·H]. That is the forward direction
-    /// after the last valid step, and the reverse direction after the first.
+    /// The last layer's final h of each sequence, directions and heads side by side: [N, D·S·H]. The forward direction
+    /// gives its h after the last valid step, the reverse direction after the first step.
     Last,
 }
 
@@ -35,19 +35,20 @@ pub enum Output {
 pub struct RnnCall {
     /// Valid steps of each sequence.
     pub lengths: Lengths,
-    /// Whether to begin with the state as it is; else with zeros.
+    /// Whether a run starts from the contents of the [`DeviceState`](crate::DeviceState). Otherwise it starts from
+    /// zeros.
     pub carry: bool,
     /// Which part of the output is wanted.
     pub output: Output,
     /// How steps become dispatches.
     pub schedule: Schedule,
-    /// The input part of the gates, x·Wᵀ + b, is computed for as many steps at a time as fit into this many bytes; for
-    /// one at least.
+    /// Bytes of memory for the input part of the gates, x·Wᵀ + b. It is computed for as many steps at a time as fit,
+    /// and for at least one.
     pub input_part_bytes: usize,
-    /// Training only. None: all that the backward pass needs is kept. `Some(k)`: only the state before every k-th step is,
-    /// and steps are computed again, k at a time: for k near √T what is kept of a layer grows with √T, and the gradients are
-    /// the same. What one layer gives to the next is kept whole. Where a buffer of the adapter can't hold what None needs, k is
-    /// chosen as large as it can.
+    /// For training. `None` keeps everything that the backward pass needs. `Some(k)` keeps only the state before every
+    /// k-th step and computes the steps again, k at a time. With k near √T, what is kept of a layer grows with √T
+    /// instead of T, and the gradients are the same. What one layer hands to the next is always kept whole. If a buffer
+    /// of the adapter cannot hold what `None` needs, k is chosen as large as possible.
     pub keep_every: Option<usize>,
 }
 

@@ -9,27 +9,30 @@ use crate::parameters::Parameters;
 use crate::plan::PlanBuilder;
 use crate::storage::Storage;
 use ndarray::{ArrayView1, ArrayView2};
+use std::sync::Arc;
 
-/// y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it.
+/// A dense layer y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it. Clones are handles of the same layer.
+#[derive(Clone)]
 pub struct Linear {
     pub(crate) device: Device,
-    pub(crate) packed: PackedMatrices,
+    pub(crate) packed: Arc<PackedMatrices>,
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
     pub(crate) training: Option<LinearTraining>,
 }
 
 /// What a trainable layer has besides.
+#[derive(Clone)]
 pub(crate) struct LinearTraining {
     pub parameters: Parameters,
     /// Whether there is a bias, which follows W in the block.
     pub biased: bool,
     /// W as the gradient multiplies it.
-    pub transposed: PackedMatrices,
+    pub transposed: Arc<PackedMatrices>,
 }
 
 impl Linear {
-    /// Copies the weights to the device.
+    /// Makes a layer with fixed weights, which are copied to the device.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and what allocating memory may give.
@@ -41,11 +44,11 @@ impl Linear {
         let words = memory::collected("linear weight", count, values)?;
         block.write(device, &words)?;
         let linear = Self::over(device, weight.dim(), bias.is_some())?;
-        pack(device, &block, words.len(), [&linear.packed])?;
+        pack(device, &block, words.len(), [&*linear.packed])?;
         Ok(linear)
     }
 
-    /// The same, whose weights training may change: `weight` and `bias` among its [`Parameters`].
+    /// Makes a layer that can be trained. Its [`Parameters`] are `weight` and, if there is a bias, `bias`.
     ///
     /// # Errors
     /// As [`Linear::new`].
@@ -56,7 +59,8 @@ impl Linear {
         Self::of_parameters(parameters, weight.dim(), bias.is_some())
     }
 
-    /// A layer without a bias over the table of an embedding, [symbols, features]: features to a score for each symbol.
+    /// Makes a layer whose W is the table of an embedding, [symbols, features], without a bias: it turns features into
+    /// a score for each symbol.
     ///
     /// # Errors
     /// What allocating memory may give.
@@ -70,7 +74,7 @@ impl Linear {
         let matrix = Matrix::transposed(0, outputs, inputs);
         let transposed =
             PackedMatrices::new(&device, "linear weight, transposed".to_owned(), vec![matrix], Precision::Single)?;
-        let training = Some(LinearTraining { parameters, biased, transposed });
+        let training = Some(LinearTraining { parameters, biased, transposed: Arc::new(transposed) });
         let linear = Self { training, ..Self::over(&device, (outputs, inputs), biased)? };
         linear.refresh()?;
         Ok(linear)
@@ -87,15 +91,20 @@ impl Linear {
     fn over(device: &Device, (outputs, inputs): (usize, usize), biased: bool) -> Result<Self> {
         let matrix = Matrix::of_weight(0, outputs, inputs, biased.then_some(outputs * inputs));
         let packed = PackedMatrices::new(device, "linear weight".to_owned(), vec![matrix], Precision::Single)?;
-        Ok(Self { device: device.clone(), packed, inputs, outputs, training: None })
+        Ok(Self { device: device.clone(), packed: Arc::new(packed), inputs, outputs, training: None })
     }
 
-    /// Its trainable weights; none where it was made by [`Linear::new`].
+    /// Whether two handles are the same layer.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.packed, &other.packed)
+    }
+
+    /// Its trainable weights; `None` for a layer with fixed weights.
     pub fn parameters(&self) -> Option<&Parameters> {
         self.training.as_ref().map(|training| &training.parameters)
     }
 
-    /// Takes over what was written into its [`Parameters`]; nothing where it has none.
+    /// Takes over what was written into its [`Parameters`]. Does nothing for a layer with fixed weights.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the driver fails.

@@ -10,8 +10,8 @@ use crate::kernels::{ApplyParams, ArgmaxParams, FLAT, Function, GatherParams, Ge
 use crate::plan::{PlanBuilder, Value};
 
 impl PlanBuilder {
-    /// Copies numbers to a value of the same shape: to a tensor, for instance, so that the host can read them. No gradient
-    /// passes through it.
+    /// Copies numbers to a value of the same shape, for example to a tensor that the host can read. It has no backward
+    /// pass.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) for indices.
@@ -37,8 +37,8 @@ impl PlanBuilder {
         Ok(())
     }
 
-    /// Values side by side along their last axis: [..., a] and [..., b] give [..., a + b]. The other axes are equal. No
-    /// gradient passes through it.
+    /// Puts values side by side along their last axis: [..., a] and [..., b] give [..., a + b]. All other axes are
+    /// equal. It has no backward pass.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the other axes differ or there are no values, [`Value`](Error::Value) for indices.
@@ -82,7 +82,8 @@ impl PlanBuilder {
         Ok(out)
     }
 
-    /// Rows of `table` [rows, features] by `indices` [...]: gives [..., features]. An index beyond the table gives NaN.
+    /// Looks up rows of `table` [rows, features] by `indices` [...], which gives [..., features]. An index beyond the
+    /// table gives NaN.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where `table` is no matrix.
@@ -112,7 +113,7 @@ impl PlanBuilder {
         Ok(out)
     }
 
-    /// x·Wᵀ + b over the last axis of x.
+    /// Computes x·Wᵀ + b over the last axis of `x`.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where that axis is not W's.
@@ -124,7 +125,7 @@ impl PlanBuilder {
         Ok(out)
     }
 
-    /// The same into `out`.
+    /// Computes x·Wᵀ + b over the last axis of `x` and writes it to `out`.
     ///
     /// # Errors
     /// As [`PlanBuilder::linear`].
@@ -160,7 +161,7 @@ impl PlanBuilder {
         Ok(())
     }
 
-    /// An activation of each number.
+    /// Applies an activation to each number. It has no backward pass.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for indices, or a constant that is not finite.
@@ -171,7 +172,8 @@ impl PlanBuilder {
         self.apply(x, Function::Activation(activation), columns, &x.shape)
     }
 
-    /// The magnitudes √(a² + b²) of complex numbers, [..., 2·n] with n real parts a before the imaginary parts b: [..., n].
+    /// Computes the magnitudes √(a² + b²) of complex numbers: [..., 2·n], where n real parts a stand before n imaginary
+    /// parts b, gives [..., n]. It has no backward pass.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the last axis is odd, [`Value`](Error::Value) for indices.
@@ -205,7 +207,7 @@ impl PlanBuilder {
         Ok(out)
     }
 
-    /// The column of the largest element of each row of `values`, `[rows, columns]`, into `out`, `[rows]`.
+    /// Writes the column of the largest element of each row of `values`, `[rows, columns]`, to `out`, `[rows]`.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the rows differ.

@@ -12,8 +12,8 @@ use crate::parameters::Parameters;
 use crate::plan::{PlanBuilder, Region, Value};
 
 impl PlanBuilder {
-    /// A recurrent layer over `x`, [T, N, I] or as its configuration says, from and to a state on the device.
-    /// Gives the output, whose shape follows [`RnnCall::output`].
+    /// Runs a recurrent layer over `x`, [T, N, I] or as its configuration says, from and to a state on the device.
+    /// Gives the output, whose shape follows from [`RnnCall::output`].
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) and [`Value`](Error::Value) where input, lengths or state do not fit the layer.
@@ -25,7 +25,7 @@ impl PlanBuilder {
         Ok(out)
     }
 
-    /// The same into `out`.
+    /// Runs a recurrent layer as [`PlanBuilder::rnn`] does, and writes the output to `out`.
     ///
     /// # Errors
     /// As [`PlanBuilder::rnn`].
@@ -37,7 +37,8 @@ impl PlanBuilder {
         Ok(())
     }
 
-    /// The same as [`PlanBuilder::rnn_into`], keeping what [`PlanBuilder::rnn_backward`] needs.
+    /// Runs a recurrent layer as [`PlanBuilder::rnn_into`] does, and keeps what [`PlanBuilder::rnn_backward`] needs in
+    /// `reserve`.
     ///
     /// # Errors
     /// As [`PlanBuilder::rnn`], and [`Shape`](Error::Shape) where the reserve is another layer's or call's.
@@ -57,9 +58,9 @@ impl PlanBuilder {
         Ok(())
     }
 
-    /// The backward pass of a layer whose forward pass over `x` filled the reserve, which it uses up. `state` holds the
-    /// gradient of the final state, and in the end that of the initial one. Gradients of the weights are added to those
-    /// of the layer's [`Parameters`], that of `x` is written to `dx`.
+    /// Runs the backward pass of a layer whose forward pass over `x` filled the reserve, which is used up. `state`
+    /// holds the gradient of the final state before, and that of the initial state after. Gradients of the weights are
+    /// added to those of the layer's [`Parameters`]; that of `x` is written to `dx`.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where a gradient or the reserve does not fit, [`Value`](Error::Value) where the layer was

@@ -62,7 +62,7 @@ impl Columns {
     }
 }
 
-/// What a forward pass keeps on the device for the backward pass, for one layer stack, shape and call.
+/// Memory on the device for what a forward pass keeps for the backward pass: of one stack of layers, shape and call.
 pub struct Reserve {
     config: RnnConfig,
     steps: usize,
@@ -87,12 +87,12 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Memory for a layer called like this on T steps of N sequences. It has no seed, so that nothing is dropped between layers,
-    /// and layers with zoneout or recurrent dropout don't take it: [`Rnn::training`] and [`Tape::rnn`](crate::Tape::rnn) make
-    /// their own.
+    /// Allocates memory for a call of `rnn` on `steps` steps of `batch` sequences. It has no seed. Nothing is therefore
+    /// dropped between layers, and layers with zoneout or recurrent dropout refuse it: [`Rnn::training`] and
+    /// [`Tape::rnn`](crate::Tape::rnn) make reserves of their own.
     ///
-    /// Where the adapter allows no buffer so large that it holds a layer's rows, steps are computed again in parts, as
-    /// [`RnnCall::keep_every`] says, as few as need be.
+    /// If the adapter allows no buffer that is large enough for a layer's rows, steps are computed again in parts, as
+    /// with [`RnnCall::keep_every`], in as few parts as possible.
     ///
     /// # Errors
     /// [`Limit`](Error::Limit) where it allows none for the rows of one step, or for what one layer gives to the next.
@@ -169,7 +169,7 @@ impl Reserve {
         }
     }
 
-    /// Bytes of device memory.
+    /// How many bytes of device memory it takes.
     pub fn bytes(&self) -> u64 {
         let row = self.config.tracks() * self.chunk * self.columns.width;
         let output = self.steps * self.batch * self.config.output_size();

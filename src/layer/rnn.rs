@@ -16,16 +16,16 @@ use crate::weights::RnnWeights;
 use ndarray::{ArrayD, ArrayView3};
 use std::sync::{Arc, Mutex};
 
-/// What a call gives: the output sequence, or its last valid step, and the final state.
+/// The result of a forward call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RnnOutput {
-    /// y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`].
+    /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`](crate::Output::Last).
     pub y: ArrayD<f32>,
     /// The state after each sequence's last valid step.
     pub state: State,
 }
 
-/// A stack of recurrent layers on a device. Clones are handles of the same layers.
+/// A stack of recurrent layers on a device. Clones are cheap handles of the same layers.
 ///
 /// ```
 /// # fn main() -> wgrnn::Result<()> {
@@ -79,7 +79,8 @@ pub(crate) fn joins(device: &Device, config: &RnnConfig) -> bool {
 pub(super) const SESSIONS: usize = 8;
 
 impl Rnn {
-    /// Copies weights to the device. They are kept on the host too, for [`check`](crate::check) and for saving.
+    /// Makes layers with fixed weights, which are copied to the device. They are kept on the host too, for
+    /// [`check`](crate::check) and for saving.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for a configuration that can't be, [`Shape`](Error::Shape),
@@ -108,7 +109,7 @@ impl Rnn {
         Ok(rnn)
     }
 
-    /// The same, whose weights training may change: its [`Parameters`], with PyTorch's names.
+    /// Makes layers that can be trained. Their [`Parameters`] have PyTorch's names.
     ///
     /// # Errors
     /// As [`Rnn::new`].
@@ -130,7 +131,7 @@ impl Rnn {
         Ok(rnn)
     }
 
-    /// Its trainable weights; none where it was made by [`Rnn::new`].
+    /// Its trainable weights; `None` for a layer with fixed weights.
     pub fn parameters(&self) -> Option<&Parameters> {
         match &self.0.weights {
             Weights::Fixed(_) => None,
@@ -138,7 +139,7 @@ impl Rnn {
         }
     }
 
-    /// Takes over what was written into its [`Parameters`]; nothing where it has none.
+    /// Takes over what was written into its [`Parameters`]. Does nothing for a layer with fixed weights.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the driver fails.
@@ -169,7 +170,7 @@ impl Rnn {
         &self.0.device
     }
 
-    /// The weights: as they were given, or as training has made them so far, read from the device.
+    /// The weights: as they were given, or, of layers that are trained, as they are now on the device.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost, [`NotFinite`](Error::NotFinite) where training has spoilt them.
@@ -177,7 +178,7 @@ impl Rnn {
         block_on(self.weights_async())
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Rnn::weights`].
     ///
     /// # Errors
     /// As [`Rnn::weights`].
@@ -190,7 +191,8 @@ impl Rnn {
         }
     }
 
-    /// All sequences at full length, from a state of zeros: [T, N, I] or [N, T, I] as the configuration says.
+    /// Runs all sequences at full length from a state of zeros. `x` is [T, N, I], or [N, T, I] with
+    /// [`batch_first`](RnnConfig::batch_first).
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where `x` is not of that shape, [`Limit`](Error::Limit) where the adapter allows less
@@ -199,9 +201,8 @@ impl Rnn {
         self.forward_with(x, None, &RnnCall::default())
     }
 
-    /// With lengths, from an initial state, for the last step only, or with a schedule of the caller's choice.
-    /// Programs for the last few shapes are kept and replayed; lengths are part of a shape, so that a new list of them
-    /// is a new program.
+    /// Runs sequences with lengths, from an initial state, or with other settings of a [`RnnCall`]. Programs for the
+    /// last few shapes are kept and run again. Lengths are part of a shape, so a new list of them is a new program.
     ///
     /// # Errors
     /// As [`Rnn::forward`], and for lengths or a state that do not fit.
@@ -209,7 +210,7 @@ impl Rnn {
         block_on(self.forward_with_async(x, state, call))
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Rnn::forward_with`].
     ///
     /// # Errors
     /// As [`Rnn::forward_with`].
@@ -254,7 +255,7 @@ impl Rnn {
         Ok(output)
     }
 
-    /// A program for one shape, its input, output and state on the device.
+    /// Makes a program for one shape. Its input, output and state stay on the device.
     ///
     /// # Errors
     /// As [`Rnn::forward_with`].
@@ -262,15 +263,15 @@ impl Rnn {
         Session::new(self, options)
     }
 
-    /// A stream of `batch` sequences: each call goes on where the last one ended.
+    /// Makes a stream of `batch` sequences, in which each call continues where the last one ended.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for a layer that reads backwards, or `batch` 0.
-    pub fn stream(&self, batch: usize) -> Result<Stream<'_>> {
+    pub fn stream(&self, batch: usize) -> Result<Stream> {
         Stream::new(self, batch)
     }
 
-    /// A state on the device, zeros at first.
+    /// Makes a state of zeros on the device, for `batch` sequences.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for `batch` 0.
@@ -278,8 +279,8 @@ impl Rnn {
         DeviceState::new(&self.0.device, &self.0.config, batch)
     }
 
-    /// Lengths that may change from run to run of one plan, for sequences of at most `steps` steps: for
-    /// [`Lengths::PerRun`].
+    /// Makes lengths on the device that may change from run to run of one plan, for [`Lengths::PerRun`](crate::Lengths::PerRun): of `batch`
+    /// sequences of at most `steps` steps.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where an axis is 0.

@@ -12,18 +12,20 @@ use crate::memory;
 use crate::plan::{BufferId, PlanBuilder};
 use crate::storage::Storage;
 use std::hash::{Hash, Hasher};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
-/// Valid steps of each sequence of a batch.
+/// How many steps of each sequence of a batch are valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Lengths {
-    /// All of them: T.
+    /// All T steps of every sequence.
     #[default]
     Full,
-    /// These, from 1 to T each. They are part of a plan: another list is another plan, and no dispatch is made in vain.
+    /// This many, from 1 to T for each sequence. They are part of a plan: another list makes another plan, and no work
+    /// is done for steps beyond a length.
     Fixed(Vec<usize>),
-    /// Those written last before each run. The plan is made for the longest that may come, so that training on batches
-    /// of many lengths replays one plan.
+    /// The lengths that were written last before a run. The plan is made for the longest that may come, so training on
+    /// batches of many lengths runs one plan.
     PerRun(BatchLengths),
 }
 
@@ -34,7 +36,7 @@ impl From<Option<Vec<usize>>> for Lengths {
 }
 
 impl Lengths {
-    /// As a list, as they are now; none for full sequences.
+    /// The lengths as a list, as they are now; `None` for full sequences.
     pub fn list(&self) -> Option<Vec<usize>> {
         match self {
             Self::Full => None,
@@ -45,7 +47,7 @@ impl Lengths {
 }
 
 /// Lengths on a device, to be written between runs of a plan: see [`Rnn::batch_lengths`](crate::Rnn::batch_lengths).
-/// Clones are handles of the same lengths.
+/// Clones are handles of the same memory.
 #[derive(Clone)]
 pub struct BatchLengths(Arc<OnDevice>);
 
@@ -53,6 +55,8 @@ struct OnDevice {
     device: Device,
     config: RnnConfig,
     steps: usize,
+    /// The least length of a sequence: 1, or 0 where a sequence may pause.
+    least: usize,
     lengths: Mutex<Vec<usize>>,
     rows: Storage,
 }
@@ -60,29 +64,39 @@ struct OnDevice {
 impl BatchLengths {
     /// All sequences at full length.
     pub(crate) fn new(device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Result<Self> {
+        Self::from_least(device, config, [steps, batch], 1)
+    }
+
+    /// Lengths that may also be 0, for calls that carry the state on: a sequence of length 0 keeps it.
+    pub(crate) fn with_pauses(device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Result<Self> {
+        Self::from_least(device, config, [steps, batch], 0)
+    }
+
+    fn from_least(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2], least: usize) -> Result<Self> {
         config.validate()?;
         super::emit::sequence_sizes(config, &config.sequence_shape(steps, batch, config.input))?;
         let full = RowMap::new(device, config, steps, batch, None)?;
         let rows = Storage::zeros(device, "rows, ranks, offsets", full.indices.len() as u64)?;
         rows.write(device, &full.indices)?;
         let lengths = Mutex::new(memory::filled("lengths", batch, steps)?);
-        Ok(Self(Arc::new(OnDevice { device: device.clone(), config: config.clone(), steps, lengths, rows })))
+        Ok(Self(Arc::new(OnDevice { device: device.clone(), config: config.clone(), steps, least, lengths, rows })))
     }
 
-    /// The lengths of the sequences of the next runs.
+    /// Writes the lengths for the runs that follow.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where there are not as many as sequences, [`Value`](Error::Value) where one is not from 1
     /// to T, [`OutOfMemory`](Error::OutOfMemory).
     pub fn write(&self, lengths: &[usize]) -> Result<()> {
-        let OnDevice { device, config, steps, lengths: known, rows } = &*self.0;
+        let OnDevice { device, config, steps, least, lengths: known, rows } = &*self.0;
         let mut known = locked(known);
         let batch = known.len();
-        let map = RowMap::new(device, config, *steps, batch, Some(lengths))?;
+        check_each_length(*least..=*steps, batch, lengths)?;
+        let map = RowMap::of_lengths(device, config, *steps, batch, Some(lengths))?;
         // The places are those of full sequences; what is beyond the last row is never looked up.
         let full = steps * batch;
         let mut indices = memory::filled("map of rows", config.tracks() * full + batch + steps + 2, 0)?;
-        for (direction, rows) in map.indices[..map.order].chunks_exact(map.rows).enumerate() {
+        for (direction, rows) in map.indices[..map.order].chunks_exact(map.rows.max(1)).enumerate() {
             indices[direction * full..][..map.rows].copy_from_slice(rows);
         }
         let (order, offsets) = (config.tracks() * full, config.tracks() * full + batch);
@@ -209,8 +223,19 @@ impl RowMap {
             return Err(Error::shape("steps and sequences", "[T, N], neither of them 0", [steps, batch]));
         }
         if let Some(lengths) = lengths {
-            check_each_length(steps, batch, lengths)?;
+            check_each_length(1..=steps, batch, lengths)?;
         }
+        Self::of_lengths(device, config, steps, batch, lengths)
+    }
+
+    /// The same of lengths that have been checked, some of which may be 0.
+    fn of_lengths(
+        device: &Device,
+        config: &RnnConfig,
+        steps: usize,
+        batch: usize,
+        lengths: Option<&[usize]>,
+    ) -> Result<Self> {
         let length = |n: usize| lengths.map_or(steps, |lengths| lengths[n]);
         let longest = lengths.map_or(steps, |lengths| lengths.iter().copied().max().unwrap_or(0));
         let rows = match lengths {
@@ -244,7 +269,7 @@ impl RowMap {
                 }
             }
         }
-        let identity = indices.chunks_exact(rows).all(|rows| rows.iter().zip(0..).all(|(&row, i)| row == i));
+        let identity = indices.chunks_exact(rows.max(1)).all(|rows| rows.iter().zip(0..).all(|(&row, i)| row == i));
         let (order_at, offsets_at) = (indices.len(), indices.len() + batch);
         indices.extend(order.into_iter().chain(offsets));
         Ok(Self {
@@ -286,19 +311,23 @@ fn map_words(config: &RnnConfig, rows: usize, batch: usize, steps: usize) -> u64
 pub(crate) fn check_lengths(steps: usize, batch: usize, lengths: Option<&[usize]>) -> Result<Vec<usize>> {
     match lengths {
         Some(lengths) => {
-            check_each_length(steps, batch, lengths)?;
+            check_each_length(1..=steps, batch, lengths)?;
             Ok(lengths.to_vec())
         }
         None => memory::filled("lengths", batch, steps),
     }
 }
 
-fn check_each_length(steps: usize, batch: usize, lengths: &[usize]) -> Result<()> {
+/// An error unless there are as many lengths as sequences, each of them allowed.
+pub(super) fn check_each_length(allowed: RangeInclusive<usize>, batch: usize, lengths: &[usize]) -> Result<()> {
     if lengths.len() != batch {
         return Err(Error::shape("lengths", [batch], [lengths.len()]));
     }
-    match lengths.iter().enumerate().find(|&(_, length)| !(1..=steps).contains(length)) {
-        Some((n, length)) => Err(Error::value(format!("length of sequence {n}"), format!("from 1 to {steps}"), length)),
+    match lengths.iter().enumerate().find(|(_, length)| !allowed.contains(length)) {
+        Some((n, length)) => {
+            let (least, most) = allowed.into_inner();
+            Err(Error::value(format!("length of sequence {n}"), format!("from {least} to {most}"), length))
+        }
         None => Ok(()),
     }
 }

@@ -5,29 +5,30 @@ use crate::config::RnnConfig;
 use crate::cpu::threads;
 use crate::device::{Device, tuning};
 use crate::kernels::{
-    GemmParams, Kernel, MAX_TRIPS, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips, sequence_trips,
+    GemmParams, Kernel, MAX_TRIPS, PhaseSizes, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips,
+    sequence_trips,
 };
 
-/// How the steps of a sequence become dispatches.
+/// How the time steps of a layer become dispatches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Schedule {
-    /// Chosen for the device and the sizes.
+    /// Chosen by the device and the sizes.
     #[default]
     Auto,
-    /// A dispatch for each step (and phase).
+    /// A dispatch for each step (and for each phase of the cell).
     Step,
-    /// Many steps in a dispatch, the state in workgroup memory: for small H. On GPUs in software, for few sequences and H up to
-    /// 256, lanes also keep the weights of their units over all steps.
+    /// Many steps in a dispatch, with the state in workgroup memory. Suits small H. On GPUs in software, for few
+    /// sequences and H up to 256, lanes also keep the weights of their units over all steps.
     Sequence,
-    /// Many steps in a dispatch, spread over many workgroups that hand their values on: for few sequences and large H.
-    /// Where workgroups do not run side by side, that is noticed, and the work is done as by [`Schedule::Sequence`].
-    /// `Auto` chooses it only where a trial at the first use has shown that they do. Inference only: passes that keep
-    /// every step for training run step by step instead.
+    /// Many steps in a dispatch, spread over many workgroups that hand values on to each other. Suits few sequences and
+    /// large H. If workgroups do not run side by side, this is noticed, and the work is done again as by
+    /// [`Schedule::Sequence`]. `Auto` chooses it only where a trial at the first use has shown that they do. Only for
+    /// inference: passes that keep every step for training run step by step instead.
     Grid,
-    /// All layers of a stack side by side, each a step behind the one below: T + L − 1 dispatches in place of T·L, and no
-    /// memory between the layers; but W is multiplied step by step. For small layers on adapters that take long to begin a
-    /// dispatch. Inference only, of stacks that read in one direction, of cells with one product a step: others, and passes
-    /// that keep what training needs, run step by step instead.
+    /// All layers of a stack side by side, each a step behind the one below. This takes T + L − 1 dispatches in place
+    /// of T·L and no memory between the layers, but multiplies W step by step. Suits small layers on adapters that take
+    /// long to begin a dispatch. Only for inference, for stacks that read in one direction, and for cells with one
+    /// product a step; everything else runs step by step instead.
     Wavefront,
 }
 
@@ -306,16 +307,16 @@ fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u6
         } else {
             next.gates * size(config, next.units)
         };
-        (size(config, phase.units) as u64, terms.div_ceil(4) as u64)
+        PhaseSizes { units: size(config, phase.units) as u64, panels: terms.div_ceil(4) as u64 }
     };
     let products = phases.iter().enumerate().map(product);
     if kernel == Kernel::Grid { grid_trips(tile, width, products) } else { sequence_trips(tile, width, products) }
 }
 
 impl Schedule {
-    /// What this choice comes to on a device, for a layer and so many steps of so many sequences: `Step`, `Sequence`, `Grid` or
-    /// `Wavefront`. The first time that `Grid` comes into question, the device is tried for it. Sizes that no layer can have,
-    /// which every call refuses, come to `Step`.
+    /// The schedule that this choice leads to on a device, for a layer and this many steps and sequences: `Step`,
+    /// `Sequence`, `Grid` or `Wavefront`. The first time that `Grid` comes into question, the device is tried for it.
+    /// Sizes that every call refuses lead to `Step`.
     pub fn resolve(self, device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Self {
         if config.cell.scan().is_some() {
             return Self::Step;

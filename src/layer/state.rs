@@ -1,26 +1,27 @@
 //! The state of a recurrent layer, on the host and on a device.
 
 use crate::config::RnnConfig;
-use crate::device::Device;
+use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::readback::{Readable, Request, Words, read_together_async};
 use crate::storage::Storage;
-use crate::tensor::elements;
+use crate::tensor::{Tensor, elements};
 use ndarray::{Array3, ArrayView3, Axis, s};
 
-/// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse; with S heads [L·D·S, N, ·], a
-/// direction's heads together.
+/// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse. With S heads it is
+/// [L·D·S, N, ·], where the heads of a direction lie together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// h: [L·D, N, H], or P with a projection.
+    /// The hidden state h: [L·D, N, H], or P in place of H with a projection.
     pub h: Array3<f32>,
-    /// c: [L·D, N, H]; an LSTM, an SRU and a QRNN have it. An sLSTM has [L·D, N, 3·H]: c, n and m.
+    /// The cell state c: [L·D, N, H] of an LSTM, an SRU or a QRNN. An sLSTM has [L·D, N, 3·H]: c, n and m side by side.
+    /// Other cells have none.
     pub c: Option<Array3<f32>>,
 }
 
 impl State {
-    /// Zeros, as a sequence without an initial state begins.
+    /// A state of zeros, from which sequences without an initial state start.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for a configuration that can't be, a batch of 0, or a state of 2³² numbers or more,
@@ -58,6 +59,26 @@ impl State {
 }
 
 /// A [`State`] that stays on the device from call to call. Clones are handles of the same memory.
+///
+/// A server that runs the sequences of several callers as one batch gives each caller a slot: a sequence of the batch, which
+/// can be reset, read and written while the others go on.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::Array3;
+/// use wgrnn::{Cell, Device, Rnn, RnnConfig, RnnWeights};
+/// let config = RnnConfig::new(Cell::Lstm, 4, 8);
+/// let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+/// let mut stream = rnn.stream(3)?;
+/// stream.push(Array3::ones((1, 3, 4)).view())?;
+/// let kept = stream.state().read_slot(1)?;
+/// stream.state().reset_slot(1)?;
+/// // Later, and wherever there is a free slot:
+/// stream.state().write_slot(2, &kept)?;
+/// assert_eq!(stream.state().read_slot(2)?, kept);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct DeviceState {
     device: Device,
@@ -96,7 +117,23 @@ impl DeviceState {
         (h as u64, c as u64)
     }
 
-    /// Copies a state of the host's here.
+    /// N: the sequences of the batch.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// h as a tensor over the same memory, [L·D·S, N, H] (P with a projection) with the last axis rounded up to a multiple of 4.
+    /// The numbers beyond H are 0, and whoever writes h leaves them so.
+    pub fn h(&self) -> Tensor {
+        Tensor::view(&self.device, &self.h, &self.shapes()[0])
+    }
+
+    /// c as a tensor over the same memory, [L·D·S, N, H], or 3·H of an sLSTM; none where the cell has no c.
+    pub fn c(&self) -> Option<Tensor> {
+        self.c.as_ref().map(|c| Tensor::view(&self.device, c, &self.shapes()[1]))
+    }
+
+    /// Copies a state from the host to the device.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where it is not one of this configuration and batch.
@@ -115,7 +152,7 @@ impl DeviceState {
         storage.write(&self.device, bytemuck::cast_slice(array.as_slice().unwrap_or_default()))
     }
 
-    /// Zeros.
+    /// Sets the state to zeros.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost, [`OutOfMemory`](Error::OutOfMemory).
@@ -123,15 +160,87 @@ impl DeviceState {
         self.write(&State::zeros(&self.config, self.batch)?)
     }
 
-    /// Copies it to the host.
+    /// Copies the state of one sequence, a [`State`] with N = 1, to slot `slot`. The other sequences stay as they are.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) unless `slot` is from 0 to N − 1, [`Shape`](Error::Shape) where the state is not one of this
+    /// configuration and one sequence, [`Gpu`](Error::Gpu) where the device was lost.
+    pub fn write_slot(&self, slot: usize, state: &State) -> Result<()> {
+        self.check_slot(slot)?;
+        state.check(&self.config, 1)?;
+        let arrays = [(&self.h, Some(&state.h)), (self.c.as_ref().unwrap_or(&self.h), state.c.as_ref())];
+        for ((storage, array), [_, _, width]) in arrays.into_iter().zip(self.shapes()) {
+            for (row, numbers) in array.iter().flat_map(|array| array.outer_iter()).enumerate() {
+                let mut words: Vec<u32> = numbers.iter().map(|number| number.to_bits()).collect();
+                words.resize(width, 0);
+                storage.write_at(&self.device, (row * self.batch + slot) * width, &words)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the state of one sequence to zeros. The other sequences stay as they are.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) unless `slot` is from 0 to N − 1, [`Gpu`](Error::Gpu) where the device was lost.
+    pub fn reset_slot(&self, slot: usize) -> Result<()> {
+        self.write_slot(slot, &State::zeros(&self.config, 1)?)
+    }
+
+    /// Copies the state of one sequence to the host: a [`State`] with N = 1.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) unless `slot` is from 0 to N − 1, [`Gpu`](Error::Gpu) where the device was lost.
+    pub fn read_slot(&self, slot: usize) -> Result<State> {
+        block_on(self.read_slot_async(slot))
+    }
+
+    /// The asynchronous form of [`DeviceState::read_slot`].
+    ///
+    /// # Errors
+    /// As [`DeviceState::read_slot`].
+    pub async fn read_slot_async(&self, slot: usize) -> Result<State> {
+        self.check_slot(slot)?;
+        let one = if may_wait() || !self.device.is_cpu() {
+            self.copy_of_slot(slot)?
+        } else {
+            // A program that writes the state may be running.
+            let state = self.clone();
+            elsewhere(move || async move { state.copy_of_slot(slot) }).await?
+        };
+        one.read_async().await
+    }
+
+    /// The state of one sequence in memory of its own.
+    fn copy_of_slot(&self, slot: usize) -> Result<Self> {
+        let one = Self::new(&self.device, &self.config, 1)?;
+        let [h, c] = self.shapes();
+        let pairs = |[rows, batch, width]: [usize; 3]| {
+            (0..rows).map(|row| ((row * batch + slot) * width, row * width)).collect::<Vec<_>>()
+        };
+        self.h.copy_to(&self.device, &one.h, &pairs(h), h[2])?;
+        for (from, to) in self.c.iter().zip(&one.c) {
+            from.copy_to(&self.device, to, &pairs(c), c[2])?;
+        }
+        Ok(one)
+    }
+
+    fn check_slot(&self, slot: usize) -> Result<()> {
+        if slot < self.batch {
+            return Ok(());
+        }
+        Err(Error::value("slot", format!("from 0 to {}, for a batch of {}", self.batch - 1, self.batch), slot))
+    }
+
+    /// Copies the state to the host.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the device was lost.
     pub fn read(&self) -> Result<State> {
-        crate::device::block_on(self.read_async())
+        block_on(self.read_async())
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`DeviceState::read`].
     ///
     /// # Errors
     /// As [`DeviceState::read`].

@@ -16,20 +16,20 @@ use crate::weights::RnnWeights;
 use ndarray::{Array3, ArrayView3, ArrayViewD};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Gradients of everything that went into a layer.
+/// The gradients of a layer, of everything that it computes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RnnGradients {
-    /// What the forward pass gave.
+    /// The result of the forward pass.
     pub output: RnnOutput,
-    /// Of the input, in its shape; 0 beyond a sequence's length.
+    /// The gradient of the input, in its shape; 0 beyond a sequence's length.
     pub x: Array3<f32>,
-    /// Of the initial state.
+    /// The gradient of the initial state.
     pub state: State,
-    /// Of all weights.
+    /// The gradients of all weights.
     pub weights: RnnWeights,
 }
 
-/// A layer's two programs for one shape. Input, output, state and all gradients stay on the device.
+/// A layer's forward and backward programs for one shape. Input, output, state and all gradients stay on the device.
 ///
 /// ```
 /// # fn main() -> wgrnn::Result<()> {
@@ -120,7 +120,7 @@ impl RnnTraining {
         &self.output
     }
 
-    /// The state: read by a forward pass where the call carries it, final after.
+    /// The state. A forward pass reads it if the call carries it, and leaves the final state there.
     pub fn state(&self) -> &DeviceState {
         &self.state
     }
@@ -140,8 +140,8 @@ impl RnnTraining {
         &self.state_gradient
     }
 
-    /// The two words that dropout between layers, zoneout and recurrent dropout draw with: a seed, and a number that should be
-    /// another one for each forward pass.
+    /// The two words from which dropout between layers, zoneout and recurrent dropout are drawn: a seed, and a number
+    /// that should differ for each forward pass.
     pub fn seed(&self) -> &Tensor<u32> {
         &self.seed
     }
@@ -161,7 +161,7 @@ impl RnnTraining {
         Ok([forward, self.backward.profile()?])
     }
 
-    /// Bytes of device memory that are kept from the one pass for the other.
+    /// How many bytes of device memory the forward pass keeps for the backward pass.
     pub fn reserve_bytes(&self) -> u64 {
         self.reserve.bytes()
     }
@@ -176,7 +176,7 @@ impl RnnTraining {
         Ok(())
     }
 
-    /// Computes all gradients of the last forward pass, whose reserve it uses up.
+    /// Computes all gradients of the last forward pass. What that pass kept is used up.
     ///
     /// # Errors
     /// [`NoForward`](Error::NoForward) where there was none since the last backward pass, [`Gpu`](Error::Gpu).
@@ -189,8 +189,8 @@ impl RnnTraining {
 }
 
 impl Rnn {
-    /// Forward and backward programs for one shape. Gradients of the weights are added to those that the
-    /// [`Parameters`](crate::Parameters) hold, or written over them.
+    /// Makes forward and backward programs for one shape. Gradients of the weights are added to those that the
+    /// [`Parameters`](crate::Parameters) hold if `accumulate` is set, and written over them otherwise.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where the layer was not made by [`Rnn::trainable`]; as [`Rnn::forward_with`].
@@ -198,7 +198,8 @@ impl Rnn {
         RnnTraining::new(self, &options, accumulate)
     }
 
-    /// Gradients for the given ones of the output, in its shape, and of the final state (zeros where there are none).
+    /// Computes the gradients of a call, for the gradient `dy` of the output, in its shape, and that of the final state
+    /// (`None`: zeros).
     ///
     /// # Errors
     /// As [`Rnn::training`], and where a gradient's shape does not fit.
@@ -214,7 +215,7 @@ impl Rnn {
         block_on(self.gradients_async(x, state, call, dy, state_gradient))
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Rnn::gradients`].
     ///
     /// # Errors
     /// As [`Rnn::gradients`].

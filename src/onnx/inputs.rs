@@ -7,28 +7,28 @@ use crate::error::{Error, Result};
 use ndarray::{ArrayView3, Axis, Ix3};
 use std::sync::Arc;
 
-/// What a node is run on. What is none here is what the model holds, or, where the node leaves the input out, as written
-/// below.
+/// The inputs of a node. A field that is `None` takes the value that the model holds. If the node leaves the input out,
+/// it takes the value stated at the field.
 #[derive(Clone, Debug)]
 pub struct Inputs<'a> {
     /// X: [T, N, I], or [N, T, I] where batches come first.
     pub x: ArrayView3<'a, f32>,
-    /// sequence_lens: the valid steps of each sequence, from 0 to T; left out: T.
+    /// `sequence_lens`: the valid steps of each sequence, from 0 to T. Left out by the node: T for all.
     pub lengths: Option<Vec<usize>>,
-    /// initial_h: [D, N, H], or [N, D, H] where batches come first; left out: zeros.
+    /// `initial_h`: [D, N, H], or [N, D, H] where batches come first. Left out by the node: zeros.
     pub h: Option<ArrayView3<'a, f32>>,
-    /// initial_c, the same.
+    /// `initial_c` of an `LSTM`: [D, N, H], or [N, D, H] where batches come first. Left out by the node: zeros.
     pub c: Option<ArrayView3<'a, f32>>,
 }
 
 impl<'a> Inputs<'a> {
-    /// X alone: full sequences from zeros, where the model does not hold others.
+    /// Only X. Lengths and states are those that the model holds, or else full sequences from zeros.
     pub const fn new(x: ArrayView3<'a, f32>) -> Self {
         Self { x, lengths: None, h: None, c: None }
     }
 }
 
-/// The lengths of sequences out of a tensor of integers.
+/// Takes the lengths of sequences out of a tensor of integers.
 ///
 /// # Errors
 /// [`Value`](Error::Value) for floats, another number of dimensions than one, or a negative length.

@@ -21,14 +21,14 @@ pub struct Layer {
     defaults: Defaults,
 }
 
-/// What a node computes.
+/// The outputs of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outputs {
     /// Y: [T, D, N, H], or [N, T, D, H] where batches come first; 0 beyond a sequence's length.
     pub y: Array4<f32>,
     /// Y_h: [D, N, H], or [N, D, H], after each sequence's last valid step; 0 where it has none.
     pub h: Array3<f32>,
-    /// Y_c of an `LSTM`, the same.
+    /// Y_c of an `LSTM`: [D, N, H], or [N, D, H], after each sequence's last valid step; 0 where it has none.
     pub c: Option<Array3<f32>>,
 }
 
@@ -41,10 +41,10 @@ struct Tensors<'a> {
 }
 
 impl Node {
-    /// A layer on a device, with the weights that the model holds and those given by the names that they have in the graph.
-    /// What is given comes before what the model holds, also for `sequence_lens`, `initial_h` and `initial_c`, unless
-    /// [`Inputs`] has them when the layer runs. X comes with them only, and tensors that this node does not read are left
-    /// alone, so that one list serves all nodes of a model.
+    /// Makes a layer on a device from the weights that the model holds and those in `given`, which are found by the
+    /// names that they have in the graph. Given tensors take precedence over those of the model, also for
+    /// `sequence_lens`, `initial_h` and `initial_c`; [`Inputs`] take precedence over both when the layer runs. X comes
+    /// only with [`Inputs`]. Tensors that this node does not read are ignored, so one list serves all nodes of a model.
     ///
     /// # Errors
     /// [`MissingWeight`](Error::MissingWeight) where the node has no W or R, [`Value`](Error::Value) where one is an input of
@@ -184,17 +184,18 @@ impl Node {
 }
 
 impl Layer {
-    /// The layers that this node is: one, or two of a direction each where the directions have activations of their own.
+    /// The layers that compute this node: one, or two of one direction each if the directions have different
+    /// activations.
     pub fn parts(&self) -> &[Rnn] {
         &self.parts
     }
 
-    /// The configuration of the first of them.
+    /// The configuration of the first of its [`parts`](Self::parts).
     pub fn config(&self) -> &RnnConfig {
         self.parts[0].config()
     }
 
-    /// Runs it. A sequence of no step has a Y, Y_h and Y_c of 0, as in ONNX Runtime.
+    /// Runs the node. A sequence without a step has a Y, Y_h and Y_c of 0, as in ONNX Runtime.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) and [`Value`](Error::Value) for inputs, given or held by the model, that do not fit those

@@ -1,10 +1,10 @@
 //! Recurrent nodes of ONNX models: `RNN`, `LSTM` and `GRU` with their weights, as layers.
 //!
-//! What a node asks for and no cell here has is an error that names the attribute.
+//! Unsupported attributes are rejected with an error that names them; they are never ignored.
 //!
-//! A model's initialisers and `Constant` nodes are its values: of W, R, B and P, and of `sequence_lens`, `initial_h` and
-//! `initial_c`. What a caller gives for them comes first. A value that is an input of the graph without a default, or that
-//! other nodes compute, has to be given; only zeros that nodes expand or reshape are known to be zeros.
+//! Initialisers and `Constant` nodes give the values of W, R, B and P, and of `sequence_lens`, `initial_h` and `initial_c`.
+//! Values that the caller gives take precedence. A value that is an input of the graph without a default, or that other nodes
+//! compute, has to be given. Zeros that nodes only expand or reshape are the exception.
 //!
 //! ```no_run
 //! # fn main() -> wgrnn::Result<()> {

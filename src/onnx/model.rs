@@ -32,7 +32,7 @@ pub(super) struct Named {
 }
 
 impl Model {
-    /// From a `.onnx` file.
+    /// Reads a model from a `.onnx` file.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Onnx`](Error::Onnx) where it is damaged or holds no graph, which says what it is where it is
@@ -45,7 +45,7 @@ impl Model {
         })
     }
 
-    /// From a file's bytes.
+    /// Reads a model from the bytes of a `.onnx` file.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -79,8 +79,8 @@ impl Model {
         Ok(Self { values, inputs, outputs, recurrent, named })
     }
 
-    /// All recurrent nodes, in the order of the graph; for each an error where it asks for what no cell here has, or where
-    /// its tensors are damaged. They share the values that they read.
+    /// All recurrent nodes, in the order of the graph. A node that asks for something unsupported, or whose tensors are
+    /// damaged, is an error. Nodes share the values that they read.
     pub fn nodes(&self) -> Vec<Result<Node>> {
         self.recurrent.iter().map(|&i| Node::new(&self.values, i)).collect()
     }
@@ -116,12 +116,13 @@ impl Model {
         names.join(", ")
     }
 
-    /// The names of what a caller has to give, in the order of the graph: those that the model holds are left out.
+    /// The names of the inputs that a caller has to give, in the order of the graph. Inputs that the model holds a
+    /// value for are not among them.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
         self.inputs.iter().map(String::as_str)
     }
 
-    /// The names of what it computes.
+    /// The names of the graph's outputs.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.outputs.iter().map(String::as_str)
     }

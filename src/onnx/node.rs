@@ -10,11 +10,11 @@ use std::collections::HashSet;
 /// The operators that this library runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operator {
-    /// `RNN`
+    /// The operator `RNN`.
     Rnn,
-    /// `LSTM`
+    /// The operator `LSTM`.
     Lstm,
-    /// `GRU`
+    /// The operator `GRU`.
     Gru,
 }
 
@@ -63,23 +63,24 @@ pub struct Node {
     pub name: String,
     /// What it computes.
     pub operator: Operator,
-    /// H.
+    /// H: the number of hidden units.
     pub hidden_size: usize,
     /// In which direction it reads.
     pub direction: Direction,
     /// Whether batches come first: X [N, T, I], Y [N, T, D, H], states [N, D, H]. Else X [T, N, I], Y [T, D, N, H], states
     /// [D, N, H].
     pub batch_first: bool,
-    /// The activations of each direction: f of an `RNN`, f and g of a `GRU`, f, g and h of an `LSTM`; what an operator has
-    /// not is there as usual.
+    /// The activations of each direction: f of an `RNN`, f and g of a `GRU`, f, g and h of an `LSTM`. Places that an
+    /// operator does not use hold the defaults.
     pub activations: Vec<[Activation; 3]>,
-    /// Where a `GRU` resets.
+    /// Where a `GRU` applies its reset gate (`linear_before_reset`).
     pub reset: Reset,
-    /// The bound of what activations of gates are applied to.
+    /// The bound on the sums that activations are applied to (`clip`).
     pub clip: Option<f32>,
-    /// Whether f of an `LSTM` is 1 − i.
+    /// Whether the forget gate of an `LSTM` is 1 − i (`input_forget`).
     pub coupled: bool,
-    /// The names of X, W, R, B, sequence_lens, initial_h, initial_c and P in the graph; none where one is left out.
+    /// The names of X, W, R, B, `sequence_lens`, `initial_h`, `initial_c` and P in the graph; `None` for those left
+    /// out.
     pub inputs: [Option<String>; 8],
     /// The names of Y, Y_h and Y_c.
     pub outputs: [Option<String>; 3],
@@ -145,7 +146,7 @@ impl Node {
         })
     }
 
-    /// The cell of a direction: 0, or 1 of a bidirectional node.
+    /// The cell of a direction. The direction is 0, or 1 for the second one of a bidirectional node.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for a direction that the node does not have, or one that has no activations.

@@ -14,17 +14,17 @@ use std::sync::OnceLock;
 /// Dimensions of a tensor: what is used here has up to three, and no operator makes more than some ten.
 const DIMENSIONS: usize = 64;
 
-/// A tensor: numbers as 32-bit floats, whatever kind of float they were, or integers.
+/// A tensor of a model: 32-bit floats, whatever kind of float the file has, or integers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tensor {
-    /// Of float32, or rounded to it from float64, or exactly from float16 and bfloat16.
+    /// Floats: float32 as they are, float64 rounded, float16 and bfloat16 exactly.
     Numbers(ArrayD<f32>),
-    /// Of int32 or int64.
+    /// Integers of the types int32 or int64.
     Integers(ArrayD<i64>),
 }
 
 impl Tensor {
-    /// Out of a file that holds nothing else, such as the inputs and outputs of ONNX's backend tests.
+    /// Reads a file that holds one tensor, such as the inputs and outputs of ONNX's backend tests.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Onnx`](Error::Onnx) where it is damaged, which says what it is where it is a file of another

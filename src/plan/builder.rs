@@ -4,72 +4,12 @@ use super::commands::{BufferId, Plan, Role};
 use super::draft::Draft;
 use super::program::Program;
 use super::trace::Trace;
+use super::value::{PlanId, Value};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use crate::storage::Storage;
 use crate::tensor::{Element, Tensor, elements};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Tells plans under construction apart, so that a value of one is refused in another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PlanId(u64);
-
-impl PlanId {
-    fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-/// An array inside of a plan: a part of one of its buffers. It can be used only with the [`PlanBuilder`] or
-/// [`Tape`](crate::Tape) that made it: others answer [`OtherPlan`](Error::OtherPlan).
-#[derive(Clone, Debug)]
-pub struct Value {
-    pub(crate) plan: PlanId,
-    pub(crate) buffer: BufferId,
-    /// First element.
-    pub(crate) offset: usize,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) is_index: bool,
-}
-
-impl Value {
-    /// The shape.
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// The part with this index along the first axis.
-    ///
-    /// # Errors
-    /// [`Value`](Error::Value) where the axis is shorter.
-    pub fn at(&self, index: usize) -> Result<Self> {
-        match self.shape.split_first() {
-            Some((&first, rest)) if index < first && !rest.is_empty() => {
-                let offset = self.offset + index * rest.iter().product::<usize>();
-                Ok(Self { offset, shape: rest.to_vec(), ..self.clone() })
-            }
-            _ => Err(Error::value("index", format!("an index into the first axis of {:?}", self.shape), index)),
-        }
-    }
-
-    /// The same elements in another shape.
-    ///
-    /// # Errors
-    /// [`Shape`](Error::Shape) where it has another number of elements.
-    pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
-        if elements(shape)? == self.len() {
-            Ok(Self { shape: shape.to_vec(), ..self.clone() })
-        } else {
-            Err(Error::shape("reshaped value", &self.shape, shape))
-        }
-    }
-}
 
 /// Writes a plan operation by operation, so that a whole model runs without coming back to the host between layers.
 ///
@@ -104,7 +44,7 @@ pub struct PlanBuilder {
 }
 
 impl PlanBuilder {
-    /// An empty plan for a device.
+    /// Starts an empty plan for a device.
     pub fn new(device: &Device) -> Self {
         Self {
             id: PlanId::new(),
@@ -116,7 +56,7 @@ impl PlanBuilder {
         }
     }
 
-    /// A tensor to read or write.
+    /// Makes a tensor a value of the plan, to be read or written.
     ///
     /// # Errors
     /// [`OtherDevice`](Error::OtherDevice).
@@ -248,12 +188,22 @@ impl PlanBuilder {
         if value.is_index == is_index { Ok(()) } else { Err(Error::value(name, kind(is_index), kind(value.is_index))) }
     }
 
+    /// Remembers an operation that was just appended.
+    pub(crate) fn record(&mut self, name: &'static str, reads: &[&Value], writes: &[&Value]) -> &mut Trace {
+        let regions = |values: &[&Value]| values.iter().map(|&value| value.into()).collect();
+        let (reads, discrete) = (regions(reads), !writes.is_empty() && writes.iter().all(|value| value.is_index));
+        let trace = Trace { name, reads, beside: Vec::new(), writes: regions(writes), parameters: None, discrete };
+        self.traces.push(trace);
+        let last = self.traces.len() - 1;
+        &mut self.traces[last]
+    }
+
     /// The plan as it stands.
     pub fn plan(&self) -> &Plan {
         &self.draft.plan
     }
 
-    /// Makes it ready to run.
+    /// Checks the plan and makes a program of it that is ready to run.
     ///
     /// # Errors
     /// [`Plan`](Error::Plan) where a buffer is written that is also read, [`Limit`](Error::Limit) where the adapter allows

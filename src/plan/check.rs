@@ -61,7 +61,7 @@ impl Plan {
             return Err(Error::Plan(format!("{variant}: {} bindings, {} parameters", bindings.len(), params.len())));
         }
         let maxima = |binding: usize, at, count| self.maximum(bindings[binding], at, count);
-        let needs = kernels::needs(variant, params, &maxima);
+        let needs = kernels::reach(variant, params, &maxima);
         for (i, (&(name, access), id)) in row.bindings.iter().zip(bindings).enumerate() {
             let buffer = &self.buffers[id.0];
             let windowed = access == Access::Rows && variant.uniform;
@@ -95,7 +95,7 @@ impl Plan {
             }
         }
         let what = || format!("{variant}");
-        for groups in kernels::grid(variant, params) {
+        for groups in kernels::workgroups(variant, params) {
             limit(&what(), groups, "max_compute_workgroups_per_dimension", limits.workgroups)?;
         }
         limit(&what(), kernels::trips(variant, params), "loop trips of an invocation", limits.trips)?;

@@ -4,38 +4,38 @@
 use crate::kernels::Kernel;
 use crate::kernels::{self, Variant};
 
-/// A buffer of a plan.
+/// Names a buffer of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub(crate) usize);
 
 /// Where a buffer comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Role {
-    /// A tensor of the caller's.
+    /// A tensor of the caller.
     External,
-    /// Made with the program, kept for replays.
+    /// Memory that is made with the program and kept for later runs.
     Workspace,
     /// Indices known when the plan is made.
     Constant(Vec<u32>),
-    /// Indices of the caller's, each at most as large as the one here.
+    /// Indices that the caller writes before a run, each at most as large as the one here.
     Indices(Vec<u32>),
-    /// Either those indices or zeros, as a [`Kernel::Settle`] decides.
+    /// Either these indices or zeros, as a [`Kernel::Settle`] decides while the plan runs.
     Guarded(Vec<u32>),
-    /// What a forward pass keeps for the backward one: the caller's too.
+    /// What a forward pass keeps for the backward pass; memory of the caller, too.
     Reserve,
 }
 
 impl Role {
-    /// Whether the memory is the plan's own.
+    /// Whether the memory belongs to the plan.
     pub const fn is_own(&self) -> bool {
         matches!(self, Self::Workspace | Self::Constant(_) | Self::Guarded(_))
     }
 }
 
-/// A buffer: its name, its length, where it comes from.
+/// A buffer of a plan: its name, its length, and where its memory comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Buffer {
-    /// Name for messages.
+    /// The name used in messages and listings.
     pub name: String,
     /// Length in 32-bit words.
     pub words: u64,
@@ -50,20 +50,20 @@ pub enum Command {
     Dispatch(Dispatch),
     /// Copy words from one buffer to another.
     Copy {
-        /// Read from here.
+        /// The buffer to read from.
         from: BufferId,
-        /// Written here.
+        /// The buffer to write to.
         to: BufferId,
-        /// Words.
+        /// How many 32-bit words, from the start of both buffers.
         words: u64,
     },
     /// Fill with zeros.
     Clear {
-        /// This buffer,
+        /// The buffer to clear.
         buffer: BufferId,
-        /// from this word,
+        /// The first word.
         offset: u64,
-        /// this many words.
+        /// How many 32-bit words.
         words: u64,
     },
 }
@@ -75,7 +75,7 @@ pub struct Dispatch {
     pub variant: usize,
     /// Index into [`Plan::bindings`].
     pub bindings: usize,
-    /// First word of the buffer with the rows that it multiplies, where these are bound as a uniform buffer.
+    /// Where the rows of a product are read through a uniform buffer: the first word of their window.
     pub window: u64,
     /// Which of the plan's parameters are its own.
     pub(crate) params: std::ops::Range<usize>,
@@ -83,12 +83,12 @@ pub struct Dispatch {
     pub grid: [u32; 3],
     /// Floating-point operations of its products.
     pub flop: u64,
-    /// Bytes that it must move at least: every element of its buffers that it reaches, once.
+    /// Bytes that it has to move at least: every element that it reaches of its buffers, once.
     pub bytes: u64,
 }
 
-/// Buffers and commands. Only a [`PlanBuilder`] makes one: what runs without bounds checks must not be changed after it
-/// was checked.
+/// A pass written down: buffers, and commands over them. Only a [`PlanBuilder`](crate::PlanBuilder) makes one, because what runs without
+/// bounds checks must not be changed after it was checked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     pub(super) buffers: Vec<Buffer>,
@@ -109,22 +109,22 @@ impl Plan {
         self.buffers.get(id.0)
     }
 
-    /// Each kernel variant that occurs.
+    /// Each kernel variant that occurs, once.
     pub fn variants(&self) -> &[Variant] {
         &self.variants
     }
 
-    /// Each list of bindings that occurs.
+    /// Each list of bindings that occurs, once.
     pub fn bindings(&self) -> &[Vec<BufferId>] {
         &self.bindings
     }
 
-    /// What to do, in order.
+    /// The commands, in order.
     pub fn commands(&self) -> &[Command] {
         &self.commands
     }
 
-    /// A dispatch's parameters; none for one of a longer plan.
+    /// The parameters of a dispatch of this plan; empty for a dispatch of a longer one.
     pub fn params(&self, dispatch: &Dispatch) -> &[u32] {
         self.params.get(dispatch.params.clone()).unwrap_or_default()
     }
@@ -158,17 +158,17 @@ impl Plan {
         self.dispatches().map(|dispatch| dispatch.flop).sum()
     }
 
-    /// Bytes that dispatches must move at least.
+    /// Bytes that all dispatches together have to move at least.
     pub fn bytes(&self) -> u64 {
         self.dispatches().map(|dispatch| dispatch.bytes).sum()
     }
 
-    /// Bytes of memory that the plan allocates beside the caller's tensors.
+    /// Bytes of memory that the plan allocates besides the tensors of the caller.
     pub fn workspace_bytes(&self) -> u64 {
         self.buffers.iter().filter(|buffer| buffer.role.is_own()).map(|buffer| 4 * buffer.words).sum()
     }
 
-    /// Bytes that forward passes keep for backward ones.
+    /// Bytes that forward passes keep for backward passes.
     pub fn reserve_bytes(&self) -> u64 {
         self.buffers.iter().filter(|buffer| buffer.role == Role::Reserve).map(|buffer| 4 * buffer.words).sum()
     }

@@ -49,12 +49,12 @@ impl Draft {
         let variant = kernels::wrapped(variant, params, self.workgroups);
         let params = &*kernels::wrapped_params(&variant, params, self.workgroups);
         let maxima = |binding: usize, at, count| self.plan.maximum(bindings[binding], at, count);
-        let needs = kernels::needs(&variant, params, &maxima);
+        let needs = kernels::reach(&variant, params, &maxima);
         let flop = kernels::flop(&variant, params, &maxima);
         let bytes =
             4 * needs.iter().zip(&bindings).map(|(&need, id)| need.min(self.plan.buffers[id.0].words)).sum::<u64>();
         // A grid too large for its words is too large for any adapter: the check that follows refuses it.
-        let grid = kernels::grid(&variant, params).map(|groups| u32::try_from(groups).unwrap_or(u32::MAX));
+        let grid = kernels::workgroups(&variant, params).map(|groups| u32::try_from(groups).unwrap_or(u32::MAX));
         let start = self.plan.params.len();
         self.plan.params.extend_from_slice(params);
         let variant = *self.variants.entry(variant).or_insert_with_key(|variant| {

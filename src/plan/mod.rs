@@ -1,7 +1,7 @@
-//! A pass written down before it runs: buffers, and the commands over them, as plain data.
+//! Plans: a pass is written down before it runs, as plain data, with its buffers and the commands over them.
 //!
-//! A [`Plan`] is made once for a configuration and a shape. The GPU records it into a compute pass, the CPU device runs
-//! the kernels' twins in the same order, and either may replay it. Its `Display` lists kernels, sizes, FLOP and bytes.
+//! A [`Plan`] is made once for a configuration and a shape, and can then run any number of times. The GPU records it into a
+//! compute pass; the CPU device runs the kernels' twins in the same order. Its `Display` lists kernels, sizes, FLOP and bytes.
 
 mod builder;
 mod check;
@@ -14,11 +14,13 @@ mod parts;
 mod profile;
 mod program;
 mod trace;
+mod value;
 
-pub use builder::{PlanBuilder, Value};
+pub use builder::PlanBuilder;
 pub use commands::{Buffer, BufferId, Command, Dispatch, Plan, Role};
 pub(crate) use draft::Draft;
 pub(crate) use parts::Parts;
 pub use profile::{KernelTime, Profile};
 pub use program::Program;
 pub(crate) use trace::{Region, Trace};
+pub use value::Value;

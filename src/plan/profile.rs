@@ -4,10 +4,10 @@ use super::commands::Plan;
 use crate::kernels::Variant;
 use std::fmt::{Display, Formatter};
 
-/// The time that each kernel takes in one run of a program, measured on the device: by timestamp queries on a GPU.
+/// The time of each kernel in one run of a program, measured on the device: on a GPU by timestamp queries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
-    /// In the order of [`Plan::variants`].
+    /// The kernels, in the order of [`Plan::variants`].
     pub kernels: Vec<KernelTime>,
 }
 
@@ -16,13 +16,13 @@ pub struct Profile {
 pub struct KernelTime {
     /// The kernel with its tile.
     pub variant: Variant,
-    /// How often it ran.
+    /// How many dispatches of it a run has.
     pub dispatches: usize,
-    /// Seconds in all.
+    /// Seconds of all its dispatches together.
     pub seconds: f64,
-    /// Floating-point operations of its products in all.
+    /// Floating-point operations of the products in all its dispatches.
     pub flop: u64,
-    /// Bytes that it must move at least, in all.
+    /// Bytes that all its dispatches have to move at least.
     pub bytes: u64,
 }
 

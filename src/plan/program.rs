@@ -9,7 +9,8 @@ use crate::kernels::Access;
 use crate::storage::Storage;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A [`Plan`] with its memory on a device: pipelines, bind groups and workspaces are made once, then it is replayed.
+/// A [`Plan`] with its memory on a device. Pipelines, bind groups and workspaces are made once; then it can run any
+/// number of times.
 pub struct Program {
     plan: Plan,
     device: Device,
@@ -62,7 +63,7 @@ impl Program {
         &self.plan
     }
 
-    /// Runs it once: on a GPU it is submitted, and a read of a tensor waits for it.
+    /// Runs it once. On a GPU the work is submitted; reading a tensor waits for it.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
@@ -74,11 +75,11 @@ impl Program {
         }
     }
 
-    /// Runs it once and gives the time of each kernel. Kernels of one kind that follow each other are timed together;
-    /// between kinds the device waits, so that the sum may be more than an ordinary run takes.
+    /// Runs it once and gives the time of each kernel. Neighbouring dispatches of one variant are timed together. The
+    /// device waits between different variants, so the sum may be more than an ordinary run takes.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) where the device has no timestamp queries, [`Gpu`](Error::Gpu) where the driver fails.
+    /// [`Unsupported`](Error::Unsupported) where the device has no timestamp queries, [`Gpu`](Error::Gpu) where the driver fails.
     pub fn profile(&self) -> Result<Profile> {
         let seconds = match (&self.executor, self.device.gpu_ref()) {
             (Executor::Gpu(recorder), Some(gpu)) => recorder.profile(&self.device, gpu, &self.plan)?,
@@ -88,7 +89,7 @@ impl Program {
         Ok(Profile::new(&self.plan, &seconds))
     }
 
-    /// Records it into an encoder of the caller's, to be submitted among other work.
+    /// Records it into a command encoder of the caller, to be submitted with other work.
     ///
     /// # Errors
     /// [`OtherDevice`](Error::OtherDevice) on the CPU and for an encoder of another wgpu instance,

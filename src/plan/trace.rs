@@ -1,7 +1,7 @@
 //! What a plan's operations read and write, so that a tape can tell where gradients have to go.
 
-use super::builder::{PlanBuilder, Value};
 use super::commands::BufferId;
+use super::value::Value;
 use crate::parameters::Parameters;
 use std::ops::Range;
 
@@ -39,16 +39,4 @@ pub(crate) struct Trace {
     pub parameters: Option<Parameters>,
     /// Whether it writes indices: small changes of what it reads don't change them, so that their gradient is zero.
     pub discrete: bool,
-}
-
-impl PlanBuilder {
-    /// Remembers an operation that was just appended.
-    pub(crate) fn record(&mut self, name: &'static str, reads: &[&Value], writes: &[&Value]) -> &mut Trace {
-        let regions = |values: &[&Value]| values.iter().map(|&value| value.into()).collect();
-        let (reads, discrete) = (regions(reads), !writes.is_empty() && writes.iter().all(|value| value.is_index));
-        let trace = Trace { name, reads, beside: Vec::new(), writes: regions(writes), parameters: None, discrete };
-        self.traces.push(trace);
-        let last = self.traces.len() - 1;
-        &mut self.traces[last]
-    }
 }

@@ -10,14 +10,14 @@ use crate::layer::{State, check_lengths};
 use crate::weights::RnnWeights;
 use ndarray::{Array1, Array3, ArrayView3, Axis, concatenate, s};
 
-/// What [`forward`] gives.
+/// The result of [`forward`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReferenceOutput<F> {
-    /// y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length.
+    /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length.
     pub y: Array3<F>,
-    /// Final h: [L·D, N, H] or P.
+    /// The final h: [L·D, N, H], or P in place of H with a projection.
     pub h: Array3<F>,
-    /// Final c: [L·D, N, H], or 3·H.
+    /// The final c: [L·D, N, H], of an sLSTM 3·H wide; `None` for cells without c.
     pub c: Option<Array3<F>>,
 }
 
@@ -27,7 +27,7 @@ fn mean<F: Real>(z: Probability, old: &Array1<F>, new: &Array1<F>) -> Array1<F> 
     old.mapv(|old| z * old) + new.mapv(|new| (F::one() - z) * new)
 }
 
-/// A stack of layers over whole sequences. `x` is [T, N, I], or [N, T, I] where the configuration is batch-first.
+/// Runs a stack of layers over whole sequences. `x` is [T, N, I], or [N, T, I] where the configuration is batch-first.
 ///
 /// # Errors
 /// As [`Rnn::forward_with`](crate::Rnn::forward_with): shapes, lengths or a state that do not fit.

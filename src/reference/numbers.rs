@@ -6,7 +6,7 @@ use half::f16;
 use ndarray::{ArrayView1, LinalgScalar};
 use num_traits::{Float, FromPrimitive};
 
-/// `f32` or `f64`.
+/// The numbers that the reference computes with: `f32` or `f64`.
 pub trait Real: Float + LinalgScalar + FromPrimitive + Send + Sync + std::fmt::Debug {
     /// A number of the input part of the gates as it comes out of memory in half precision.
     fn handed_on(self) -> Self;

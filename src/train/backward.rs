@@ -75,7 +75,7 @@ fn clear_state(plan: &mut PlanBuilder, state: &DeviceState) {
     }
 }
 
-impl Tape<'_> {
+impl Tape {
     /// Appends the backward pass: parameters' gradients are written over those of the last run.
     pub(super) fn backward(&mut self, paths: &Paths) -> Result<()> {
         let blocks = self.parameters();
@@ -115,7 +115,7 @@ impl Tape<'_> {
         }
     }
 
-    fn one(&mut self, (i, operation): (usize, &Operation<'_>), gradients: &mut Gradients, paths: &Paths) -> Result<()> {
+    fn one(&mut self, (i, operation): (usize, &Operation), gradients: &mut Gradients, paths: &Paths) -> Result<()> {
         let trains = operation.parameters().is_some_and(|parameters| !self.is_frozen(parameters));
         let needed = |value: &Value| paths.needs(i, value);
         let plan = &mut self.plan;
@@ -158,7 +158,7 @@ impl Tape<'_> {
     }
 }
 
-impl Operation<'_> {
+impl Operation {
     /// What it gave; none where its input is the end.
     fn out(&self) -> Option<&Value> {
         match self {

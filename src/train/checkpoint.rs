@@ -50,21 +50,30 @@ struct Checkpoint {
 }
 
 impl Trainer {
-    /// Writes a checkpoint: weights under their names, what the optimiser keeps under `optimizer.`, carried states under
-    /// `state.`, and step, seed, optimiser and the notes given as metadata. It is written beside the file and then put in
-    /// its place, so that whatever goes wrong the old file stays whole.
+    /// Writes a checkpoint: weights under their names, what the optimiser keeps under `optimizer.`, carried states
+    /// under `state.`, and step, seed, optimiser and `notes` as metadata. It is written beside the file first and then
+    /// put in its place, so the old file survives any failure.
     ///
-    /// What it writes has been looked at as [`Trainer::load`] does: a file that could not be loaded replaces none.
+    /// The checkpoint is verified as [`Trainer::load`] would verify it, so a file that could not be loaded never
+    /// replaces another one.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Diverged`](Error::Diverged) where training has failed: the weights of before are not
     /// worth losing an older file for, [`Value`](Error::Value) for a note whose name begins with `wgrnn.` and for two states of
     /// one name, [`NotFinite`](Error::NotFinite) for a state that is not finite, [`Gpu`](Error::Gpu).
     pub fn save(&self, path: impl AsRef<Path>, notes: &HashMap<String, String>) -> Result<()> {
-        replace(path.as_ref(), &block_on(self.to_safetensors_async(notes))?)
+        replace(path.as_ref(), &self.to_safetensors(notes)?)
     }
 
-    /// What [`Trainer::save`] writes, as bytes.
+    /// The bytes that [`Trainer::save`] writes to a file.
+    ///
+    /// # Errors
+    /// As [`Trainer::save`], but for files.
+    pub fn to_safetensors(&self, notes: &HashMap<String, String>) -> Result<Vec<u8>> {
+        block_on(self.to_safetensors_async(notes))
+    }
+
+    /// The asynchronous form of [`Trainer::to_safetensors`].
     ///
     /// # Errors
     /// As [`Trainer::save`], but for files.
@@ -110,8 +119,8 @@ impl Trainer {
         Ok(bytes)
     }
 
-    /// Goes on from a checkpoint of a model with the same names and shapes, the same cells and the same optimiser; gives its
-    /// notes. The whole file is looked at first: after an error all is as it was.
+    /// Continues from a checkpoint of a model with the same names, shapes and cells and the same optimiser, and gives
+    /// its notes. The whole file is checked first: after an error everything is as it was.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors), [`MissingWeight`](Error::MissingWeight),
@@ -122,7 +131,7 @@ impl Trainer {
         self.load_safetensors(&read_file(path.as_ref())?).map_err(of_file(path.as_ref()))
     }
 
-    /// The same from bytes.
+    /// As [`Trainer::load`], from the bytes of a file.
     ///
     /// # Errors
     /// As [`Trainer::load`].
@@ -230,7 +239,7 @@ impl Trainer {
         Ok(Checkpoint { step, seed, weights, moments, states, progress, notes })
     }
 
-    /// The notes of a checkpoint, to be read before there is a model: they may say what it is made of.
+    /// Reads the notes of a checkpoint, which may say what the model is made of, before there is a model.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors).
@@ -238,7 +247,7 @@ impl Trainer {
         Self::notes_of_safetensors(&read_file(path.as_ref())?).map_err(of_file(path.as_ref()))
     }
 
-    /// The same from bytes.
+    /// As [`Trainer::notes`], from the bytes of a file.
     ///
     /// # Errors
     /// As [`Trainer::notes`].

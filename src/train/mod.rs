@@ -6,10 +6,12 @@ mod checkpoint;
 mod model;
 mod optimizer;
 mod paths;
+mod predictor;
 mod tape;
 mod trainer;
 
 pub use model::{Input, Model, ModelConfig, Targets};
 pub use optimizer::{Clip, LearningRate, Optimizer};
+pub use predictor::{ModelInput, Predictor};
 pub use tape::{Evaluation, IGNORED, Tape};
 pub use trainer::{Progress, Trainer, TrainerOptions};

@@ -1,88 +1,115 @@
 //! Models put together: embedding, recurrent layers, head.
 
+use super::predictor::{InputTensor, ModelInput, Predictor};
 use super::tape::{IGNORED, Tape};
 use super::trainer::Trainer;
 use crate::cells::Probability;
 use crate::config::RnnConfig;
-use crate::device::{Device, block_on};
+use crate::device::{Device, block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
-use crate::layer::{DeviceState, Embedding, Linear, Rnn, RnnCall};
+use crate::layer::{DeviceState, Embedding, Linear, Output, Rnn, RnnCall, SessionOptions, sequence_sizes};
 use crate::parameters::Parameters;
 use crate::plan::Value;
 use crate::readback::read_together_async;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;
 use crate::weights::files::{Archive, Extent, equations, of_file, read_file, replace, serialize};
-use ndarray::{Array1, Array2, ArrayView, Dimension};
+use ndarray::{Array1, Array2, ArrayD, ArrayView, Dimension};
 use rand_mt::Mt;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-/// What a model reads.
+/// What a [`Model`] reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Input {
-    /// Symbols, [T, N] or [N, T]: a table has a vector for each.
+    /// Symbols, [T, N] or [N, T]. A trainable table has a vector for each.
     Tokens {
-        /// How many there are.
+        /// The number of symbols.
         symbols: usize,
-        /// Standard deviation of the table's numbers at first, uniformly distributed.
+        /// The standard deviation of the table's initial numbers, which are uniformly distributed.
         deviation: f32,
     },
     /// Vectors of the recurrent layers' input size, [T, N, I] or [N, T, I].
     Features,
 }
 
-/// What a [`Model`] is made of.
+/// The parts of a [`Model`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// What it reads.
+    /// What the model reads.
     pub input: Input,
-    /// The recurrent layers; their input size is also that of the embedding's vectors.
+    /// The recurrent layers. Their input size is also the length of the embedding's vectors.
     pub rnn: RnnConfig,
-    /// Scores that a dense layer makes of each output, with a bias; none: the recurrent output itself.
+    /// The number of scores that a dense layer with a bias makes of each output. `None`: no dense layer, so that the
+    /// recurrent output itself is given.
     pub outputs: Option<usize>,
-    /// Whether the dense layer's weight is the embedding's table, without a bias: as many outputs as symbols, and as many
-    /// recurrent outputs as features.
+    /// Whether the dense layer's weight is the embedding's table, without a bias. Then there are as many outputs as
+    /// symbols, and as many recurrent outputs as features.
     pub tied: bool,
-    /// Dropout on what the recurrent layers read and on what they give.
+    /// Probability of dropout on what the recurrent layers read and on what they give.
     pub dropout: f64,
 }
 
 impl ModelConfig {
-    /// Tokens in, a score for each symbol out.
+    /// A model that reads symbols and gives a score for each symbol.
     pub const fn language(symbols: usize, rnn: RnnConfig) -> Self {
         let input = Input::Tokens { symbols, deviation: 1.0 };
         Self { input, rnn, outputs: Some(symbols), tied: false, dropout: 0.0 }
     }
 
-    /// Vectors in, `outputs` numbers out.
+    /// A model that reads vectors and gives `outputs` numbers.
     pub const fn features(rnn: RnnConfig, outputs: usize) -> Self {
         Self { input: Input::Features, rnn, outputs: Some(outputs), tied: false, dropout: 0.0 }
     }
 }
 
-/// Embedding, recurrent layers and head, with weights that can be trained, for the four shapes of problem:
+/// Embedding, recurrent layers and dense layer (the head), with weights that can be trained. It covers four shapes of
+/// problems:
 ///
 /// | shape | how |
 /// | --- | --- |
-/// | many-to-many: a score for each step | [`Model::forward`] with [`Output::All`](crate::Output::All) |
-/// | many-to-one: a score for each sequence | [`Model::forward`] with [`Output::Last`](crate::Output::Last) |
+/// | many-to-many: a score for each step | [`Model::forward`] with [`Output::All`] |
+/// | many-to-one: a score for each sequence | [`Model::forward`] with [`Output::Last`] |
 /// | one-to-many: what it gave is what it reads next | [`Model::feed_back`] |
 /// | encoder-decoder | [`Model::forward`] of one, then of another with the same state and `carry` |
-#[derive(Debug)]
-pub struct Model {
+///
+/// Clones are handles of the same model.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Cell, Device, Model, ModelConfig, RnnConfig};
+/// let config = ModelConfig::language(5, RnnConfig::new(Cell::Lstm, 3, 4));
+/// let model = Model::new(&Device::auto(), &config, 0)?;
+/// // Two sequences of three tokens: a score of each of the 5 symbols at each step.
+/// let scores = model.predict(array![[0, 4], [1, 1], [2, 3]].view())?;
+/// assert_eq!(scores.shape(), [3, 2, 5]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Model(Arc<Shared>);
+
+/// What clones share.
+struct Shared {
     config: ModelConfig,
     embedding: Option<Embedding>,
     rnn: Rnn,
     head: Option<Linear>,
+    /// Predictors of the last calls' shapes, the latest at the end.
+    predictors: Mutex<Vec<Predictor>>,
 }
+
+/// Shapes that a model keeps predictors for.
+const PREDICTORS: usize = 8;
 
 /// Seeds of the parts, so that none depends on another.
 const EMBEDDING_SEED: u32 = 0x656d_6265;
 const HEAD_SEED: u32 = 0x6865_6164;
 
 impl Model {
-    /// A new model: recurrent layers begin as PyTorch's do, the head uniform over ±1/√inputs.
+    /// Makes a model with initial weights: the recurrent layers as in PyTorch, the head uniform over ±1/√inputs.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for a configuration that can't be, and what allocating memory may give.
@@ -122,64 +149,66 @@ impl Model {
             }
         };
         Probability::new(config.dropout).check("dropout probability")?;
-        Ok(Self { config: config.clone(), embedding, rnn, head })
+        let predictors = Mutex::default();
+        Ok(Self(Arc::new(Shared { config: config.clone(), embedding, rnn, head, predictors })))
     }
 
     /// The configuration.
     pub fn config(&self) -> &ModelConfig {
-        &self.config
+        &self.0.config
     }
 
     /// The recurrent layers.
     pub fn rnn(&self) -> &Rnn {
-        &self.rnn
+        &self.0.rnn
     }
 
-    /// The embedding, where tokens are read.
+    /// The embedding, if symbols are read.
     pub fn embedding(&self) -> Option<&Embedding> {
-        self.embedding.as_ref()
+        self.0.embedding.as_ref()
     }
 
     /// The head, if there is one.
     pub fn head(&self) -> Option<&Linear> {
-        self.head.as_ref()
+        self.0.head.as_ref()
     }
 
-    /// A state for `batch` sequences, zeros.
+    /// Makes a state of zeros for `batch` sequences.
     ///
     /// # Errors
     /// As [`Rnn::device_state`].
     pub fn device_state(&self, batch: usize) -> Result<DeviceState> {
-        self.rnn.device_state(batch)
+        self.0.rnn.device_state(batch)
     }
 
-    /// Scores [..., outputs] for tokens or vectors, from and to a state.
+    /// Writes the forward pass on a tape: scores [..., outputs] for symbols or vectors, from and to a state.
     ///
     /// # Errors
     /// As [`Tape::rnn`], and [`Value`](Error::Value) for tokens where vectors are read or the other way around.
-    pub fn forward<'m>(&'m self, tape: &mut Tape<'m>, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
-        let x = match &self.embedding {
+    pub fn forward(&self, tape: &mut Tape, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
+        let x = match &self.0.embedding {
             Some(embedding) => tape.embedding(embedding, x)?,
             None => x.clone(),
         };
-        let x = tape.dropout(&x, self.config.dropout)?;
-        let y = tape.rnn(&self.rnn, &x, state, call)?;
-        let y = tape.dropout(&y, self.config.dropout)?;
-        self.head.as_ref().map_or(Ok(y.clone()), |head| tape.linear(head, &y))
+        let x = tape.dropout(&x, self.0.config.dropout)?;
+        let y = tape.rnn(&self.0.rnn, &x, state, call)?;
+        let y = tape.dropout(&y, self.0.config.dropout)?;
+        self.0.head.as_ref().map_or(Ok(y.clone()), |head| tape.linear(head, &y))
     }
 
-    /// One-to-many: `steps` outputs [steps, N, outputs], each of which is what the next step reads; the first one reads
-    /// `x` [N, I]. Gradients flow back through what was read.
+    /// Writes `steps` steps on a tape in which each output is what the next step reads: one-to-many. The first step
+    /// reads `x` [N, I]. Gives all outputs, [steps, N, outputs]. Gradients flow back through what was read.
     ///
     /// # Errors
     /// [`Value`](Error::Value) unless vectors are read and outputs are as long as inputs, and for no step; as [`Tape::rnn`].
-    pub fn feed_back<'m>(&'m self, tape: &mut Tape<'m>, x: &Value, state: &DeviceState, steps: usize) -> Result<Value> {
-        let features = self.config.rnn.input_size();
-        let Some(head) = self.head.as_ref().filter(|head| self.embedding.is_none() && head.outputs == features) else {
+    pub fn feed_back(&self, tape: &mut Tape, x: &Value, state: &DeviceState, steps: usize) -> Result<Value> {
+        let features = self.0.config.rnn.input_size();
+        let Some(head) = self.0.head.as_ref().filter(|head| self.0.embedding.is_none() && head.outputs == features)
+        else {
             return Err(Error::value(
                 "model that feeds back",
                 "vectors in, as long ones out",
-                format!("{:?}", self.config),
+                format!("{:?}", self.0.config),
             ));
         };
         let &[batch, _] = x.shape() else {
@@ -190,28 +219,117 @@ impl Model {
         }
         let all = tape.plan().fresh("outputs fed back", &[steps, batch, features])?;
         let mut read = x.clone();
-        let shape = self.config.rnn.sequence_shape(1, batch, features);
+        let shape = self.0.config.rnn.sequence_shape(1, batch, features);
         for step in 0..steps {
-            let call = RnnCall { carry: true, output: crate::Output::Last, ..RnnCall::default() };
-            let h = tape.rnn(&self.rnn, &read.reshape(&shape)?, state, &call)?;
+            let call = RnnCall { carry: true, output: Output::Last, ..RnnCall::default() };
+            let h = tape.rnn(&self.0.rnn, &read.reshape(&shape)?, state, &call)?;
             read = all.at(step)?;
             tape.linear_into(head, &h, &read)?;
         }
         Ok(all)
     }
 
-    /// Its parameters with their names: `embedding.`, `rnn.`, `head.`.
+    /// What the model gives for tokens or features of the host's, all sequences at full length, from a state of zeros:
+    /// [T, N, outputs], or [N, T, outputs] where the recurrent layers are batch-first. Programs for the last few shapes are kept.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`] and [`Model::predictor`].
+    pub fn predict<'a>(&self, x: impl Into<ModelInput<'a>>) -> Result<ArrayD<f32>> {
+        block_on(self.predict_async(x))
+    }
+
+    /// The asynchronous form of [`Model::predict`].
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub async fn predict_async<'a>(&self, x: impl Into<ModelInput<'a>>) -> Result<ArrayD<f32>> {
+        let x = x.into();
+        if may_wait() {
+            return self.predict_here(x).await;
+        }
+        let model = self.clone();
+        match x {
+            ModelInput::Tokens(tokens) => {
+                let tokens = tokens.to_owned();
+                elsewhere(move || async move { model.predict_here(tokens.view().into()).await }).await
+            }
+            ModelInput::Features(features) => {
+                let features = features.to_owned();
+                elsewhere(move || async move { model.predict_here(features.view().into()).await }).await
+            }
+        }
+    }
+
+    async fn predict_here(&self, x: ModelInput<'_>) -> Result<ArrayD<f32>> {
+        let (axes, is_fit) = match (&self.0.config.input, x.shape()) {
+            (Input::Tokens { .. }, shape) => ("[T, N]", shape.len() == 2),
+            (Input::Features, shape) => ("[T, N, I]", shape.len() == 3),
+        };
+        let (&[a, b, ..], true) = (x.shape(), is_fit) else {
+            return Err(Error::shape("input of the model", format!("{axes}, or N first"), x.shape()));
+        };
+        let (steps, batch) = if self.0.config.rnn.is_batch_first() { (b, a) } else { (a, b) };
+        let options = SessionOptions { steps, batch, call: RnnCall::default() };
+        // Taken out while it is used: another thread that calls with this shape meanwhile makes one of its own.
+        let kept = {
+            let mut predictors = locked(&self.0.predictors);
+            let place = predictors.iter().position(|predictor| *predictor.options() == options);
+            place.map(|place| predictors.remove(place))
+        };
+        let predictor = kept.map_or_else(|| self.predictor(options), Ok)?;
+        let y = predictor.predict_async(x).await?;
+        let mut predictors = locked(&self.0.predictors);
+        if predictors.len() == PREDICTORS {
+            predictors.remove(0);
+        }
+        predictors.push(predictor);
+        Ok(y)
+    }
+
+    /// A program for one shape, to be run on one input after another: with lengths, for the last step only, or with a state that is
+    /// carried from call to call, as `options` say.
+    ///
+    /// # Errors
+    /// As [`Model::forward`] and [`PlanBuilder::build`](crate::PlanBuilder::build).
+    pub fn predictor(&self, options: SessionOptions) -> Result<Predictor> {
+        let SessionOptions { steps, batch, call } = &options;
+        let (device, rnn) = (self.0.rnn.device(), &self.0.config.rnn);
+        let shape = rnn.sequence_shape(*steps, *batch, rnn.input_size());
+        // Whether the shape can be, before memory is asked for.
+        sequence_sizes(rnn, &shape)?;
+        let mut tape = Tape::evaluating(device)?;
+        let (input, x) = match self.0.config.input {
+            Input::Tokens { symbols, .. } => {
+                let tensor = Tensor::zeros(device, &shape[..2])?;
+                let x = tape.input(&tensor)?;
+                (InputTensor::Tokens { tensor, symbols }, x)
+            }
+            Input::Features => {
+                let tensor = Tensor::zeros(device, &shape)?;
+                let x = tape.input(&tensor)?;
+                (InputTensor::Features(tensor), x)
+            }
+        };
+        let state = self.device_state(*batch)?;
+        let y = self.forward(&mut tape, &x, &state, call)?;
+        let output = Tensor::zeros(device, y.shape())?;
+        let out = tape.input(&output)?;
+        tape.plan().copy(&y, &out)?;
+        Ok(Predictor { input, output, state, evaluation: tape.evaluation()?, options })
+    }
+
+    /// Its parameters with their names in files: `embedding.`, `rnn.`, `head.`.
     pub fn parameters(&self) -> Vec<(&'static str, &Parameters)> {
         let mut all = Vec::new();
-        all.extend(self.embedding.as_ref().map(|embedding| ("embedding.", embedding.parameters())));
-        all.extend(self.rnn.parameters().map(|parameters| ("rnn.", parameters)));
-        if !self.config.tied {
-            all.extend(self.head.as_ref().and_then(Linear::parameters).map(|parameters| ("head.", parameters)));
+        all.extend(self.0.embedding.as_ref().map(|embedding| ("embedding.", embedding.parameters())));
+        all.extend(self.0.rnn.parameters().map(|parameters| ("rnn.", parameters)));
+        if !self.0.config.tied {
+            all.extend(self.0.head.as_ref().and_then(Linear::parameters).map(|parameters| ("head.", parameters)));
         }
         all
     }
 
-    /// Names its parameters in a trainer's checkpoints, each name after `prefix`.
+    /// Gives its parameters names in a trainer's checkpoints, each after `prefix`.
     ///
     /// # Errors
     /// As [`Trainer::name`].
@@ -221,9 +339,10 @@ impl Model {
             .try_for_each(|(name, parameters)| trainer.name(&format!("{prefix}{name}"), parameters))
     }
 
-    /// Reads its weights from a safetensors file, such as a checkpoint, whose names begin with `prefix`. Other tensors under
-    /// the prefix are an error, but for what a checkpoint has for training: [`Model::load_partial`] leaves them out. So is a
-    /// file that says that its recurrent layers are of another cell. All is looked at before the first weight is changed.
+    /// Reads its weights from a safetensors file, such as a checkpoint, in which names begin with `prefix`. Other
+    /// tensors under the prefix are an error, except for what a checkpoint holds for training; [`Model::load_partial`]
+    /// leaves them out. A file whose recurrent layers are of another cell is an error too. Everything is checked before
+    /// the first weight is changed.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or one of another format,
@@ -233,7 +352,7 @@ impl Model {
         self.load_safetensors(&read_file(path.as_ref())?, prefix).map_err(of_file(path.as_ref()))
     }
 
-    /// The same from bytes.
+    /// As [`Model::load`], from the bytes of a file.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -241,7 +360,8 @@ impl Model {
         self.extract(bytes, prefix, Extent::Whole).map(|_| ())
     }
 
-    /// Reads its weights where a file has more under the prefix; gives the names of the tensors that were left out.
+    /// Reads its weights from a file that has more tensors under the prefix, and gives the names of those that were
+    /// left out.
     ///
     /// # Errors
     /// As [`Model::load`], but for tensors that are left over.
@@ -249,7 +369,7 @@ impl Model {
         self.load_safetensors_partial(&read_file(path.as_ref())?, prefix).map_err(of_file(path.as_ref()))
     }
 
-    /// The same from bytes.
+    /// As [`Model::load_partial`], from the bytes of a file.
     ///
     /// # Errors
     /// As [`Model::load_partial`].
@@ -292,25 +412,34 @@ impl Model {
             let parts = self.parameters().iter().map(|(part, _)| format!("'{prefix}{part}'")).collect::<Vec<_>>();
             return Err(Error::LeftOver { tensors: left, expected: format!("a model of {}", parts.join(", ")) });
         }
-        equations::check(&archive.notes, self.rnn.config(), &format!("{prefix}rnn."), extent)?;
+        equations::check(&archive.notes, self.0.rnn.config(), &format!("{prefix}rnn."), extent)?;
         for (parameters, arrays) in all {
             parameters.write(&arrays)?;
         }
-        self.rnn.refresh()?;
-        self.head.as_ref().map_or(Ok(()), Linear::refresh)?;
+        self.0.rnn.refresh()?;
+        self.0.head.as_ref().map_or(Ok(()), Linear::refresh)?;
         Ok(left)
     }
 
-    /// Writes its weights to a safetensors file, beside it first and then in its place; a note says what cell they are of.
+    /// Writes its weights to a safetensors file, beside it first and then in its place. A note in the file says which
+    /// cell they belong to.
     ///
     /// # Errors
     /// [`File`](Error::File), [`NotFinite`](Error::NotFinite) for weights that could not be loaded again,
     /// [`Gpu`](Error::Gpu).
     pub fn save(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
-        replace(path.as_ref(), &block_on(self.to_safetensors_async(prefix))?)
+        replace(path.as_ref(), &self.to_safetensors(prefix)?)
     }
 
-    /// What [`Model::save`] writes, as bytes.
+    /// The bytes that [`Model::save`] writes to a file.
+    ///
+    /// # Errors
+    /// As [`Model::save`], but for files.
+    pub fn to_safetensors(&self, prefix: &str) -> Result<Vec<u8>> {
+        block_on(self.to_safetensors_async(prefix))
+    }
+
+    /// The asynchronous form of [`Model::to_safetensors`].
     ///
     /// # Errors
     /// As [`Model::save`], but for files.
@@ -324,12 +453,18 @@ impl Model {
         for (name, array) in &arrays {
             crate::tensor::check_finite(name, array.iter())?;
         }
-        let note = (equations::key(&format!("{prefix}rnn.")), equations::note(self.rnn.config()));
+        let note = (equations::key(&format!("{prefix}rnn.")), equations::note(self.0.rnn.config()));
         serialize(arrays.iter().map(|(name, array)| (name.clone(), array.view())), Some(HashMap::from([note])))
     }
 }
 
-/// Class targets on a device, looked at before they go there.
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+/// Class targets on a device, which are checked before they are copied there.
 #[derive(Clone, Debug)]
 pub struct Targets {
     tensor: Tensor<u32>,
@@ -337,7 +472,7 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Memory for targets of this shape, each less than `classes` or [`IGNORED`]; zeros at first.
+    /// Makes memory for targets of this shape, each less than `classes` or [`IGNORED`]. They are zeros at first.
     ///
     /// # Errors
     /// As [`Tensor::zeros`].
@@ -350,7 +485,7 @@ impl Targets {
         &self.tensor
     }
 
-    /// Copies targets to the device.
+    /// Checks targets and copies them to the device.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where one is no class, or all are ignored, [`Shape`](Error::Shape).

@@ -8,11 +8,12 @@ use crate::plan::{BufferId, PlanBuilder};
 /// An optimiser; g is the gradient after clipping, t counts steps from 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimizer {
-    /// g += decay·w; b = momentum·b + g, in the first step g; w −= rate·b, with Nesterov's momentum rate·(g + momentum·b).
+    /// Gradient descent. g += decay·w; b = momentum·b + g, where b starts as 0; w −= rate·b. With Nesterov's momentum,
+    /// w −= rate·(g + momentum·b).
     Sgd {
-        /// How much of the last steps' direction is kept; 0 for plain gradient descent.
+        /// How much of the direction of earlier steps is kept; 0 for plain gradient descent.
         momentum: f32,
-        /// Nesterov's momentum.
+        /// Whether to use Nesterov's momentum.
         nesterov: bool,
         /// Weight decay, added to the gradient.
         weight_decay: f32,
@@ -20,26 +21,27 @@ pub enum Optimizer {
     /// m = β₁·m + (1 − β₁)·g; v = β₂·v + (1 − β₂)·g²; w −= rate · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + ε)
     /// (Kingma and Ba 2015).
     Adam {
-        /// β₁ and β₂.
+        /// The decay rates β₁ and β₂ of the moments.
         betas: [f32; 2],
-        /// ε.
+        /// The ε added to the denominator.
         epsilon: f32,
         /// Weight decay, added to the gradient.
         weight_decay: f32,
     },
-    /// Adam with w −= rate·decay·w beside it (Loshchilov and Hutter 2019).
+    /// Adam with decoupled weight decay: w −= rate·decay·w in place of the decay added to the gradient (Loshchilov and
+    /// Hutter 2019).
     AdamW {
-        /// β₁ and β₂.
+        /// The decay rates β₁ and β₂ of the moments.
         betas: [f32; 2],
-        /// ε.
+        /// The ε added to the denominator.
         epsilon: f32,
-        /// Weight decay, taken from the weights.
+        /// Weight decay, applied to the weights directly.
         weight_decay: f32,
     },
 }
 
 impl Optimizer {
-    /// Adam as PyTorch has it: β 0.9 and 0.999, ε 1e-8, no decay.
+    /// Adam with PyTorch's defaults: β 0.9 and 0.999, ε 10⁻⁸, no weight decay.
     pub const ADAM: Self = Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0 };
 
     /// Names of what it keeps for each weight.
@@ -127,15 +129,16 @@ impl Optimizer {
     }
 }
 
-/// What is done to gradients that are too large, before anything else.
+/// What is done to gradients that are too large, before the optimiser sees them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Clip {
-    /// Nothing.
+    /// Nothing is clipped.
     #[default]
     None,
-    /// All are scaled so that the norm of all of them together is at most this (Pascanu, Mikolov and Bengio 2013).
+    /// All gradients are scaled so that their norm, taken over all of them together, is at most this (Pascanu, Mikolov
+    /// and Bengio 2013).
     Norm(f32),
-    /// Each is kept within ± this.
+    /// Each gradient is kept within ± this.
     Value(f32),
 }
 
@@ -150,37 +153,37 @@ impl Clip {
     }
 }
 
-/// The learning rate of each step, k counting from 0.
+/// The learning rate of each step. k counts steps from 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LearningRate {
-    /// Always the same.
+    /// The same rate at every step.
     Constant(f64),
     /// rate · factor^⌊k / every⌋.
     Step {
-        /// The first one.
+        /// The rate of the first step.
         rate: f64,
-        /// What it is multiplied with,
+        /// What the rate is multiplied by each time.
         factor: f64,
-        /// after so many steps each time.
+        /// After how many steps that happens.
         every: u32,
     },
     /// rate · factorᵏ.
     Exponential {
-        /// The first one.
+        /// The rate of the first step.
         rate: f64,
-        /// What it is multiplied with in each step.
+        /// What the rate is multiplied by at each step.
         factor: f64,
     },
     /// rate · (k + 1) / `warm_up` in the first steps; then least + (rate − least) · (1 + cos(π·j / steps)) / 2, j counting
     /// from there, and `least` from j = `steps` on (Loshchilov and Hutter 2017).
     Cosine {
-        /// The largest one.
+        /// The largest rate.
         rate: f64,
-        /// The last one.
+        /// The smallest rate, which is that of all steps after the fall.
         least: f64,
-        /// Steps in which it grows; may be 0.
+        /// Number of steps in which the rate grows; may be 0.
         warm_up: u32,
-        /// Steps in which it falls.
+        /// Number of steps in which the rate falls.
         steps: u32,
     },
 }

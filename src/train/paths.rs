@@ -87,7 +87,7 @@ impl Paths {
     /// [`Unsupported`](Error::Unsupported) where an operation without a backward pass, or a loss's targets, lie between
     /// trained parameters and a loss; [`Value`](Error::Value) where a trained block gets no gradient, or something that the
     /// backward pass reads is overwritten.
-    pub fn new(tape: &Tape<'_>) -> Result<Self> {
+    pub fn new(tape: &Tape) -> Result<Self> {
         let mut paths = Self::trace(&tape.plan.traces);
         paths.want(tape)?;
         paths.depend(tape);
@@ -122,7 +122,7 @@ impl Paths {
     }
 
     /// The parts of the values whose gradients are wanted. None of them is overwritten after it was asked for.
-    fn want(&mut self, tape: &Tape<'_>) -> Result<()> {
+    fn want(&mut self, tape: &Tape) -> Result<()> {
         let traces = &tape.plan.traces;
         for wanted in &tape.wanted {
             let target = Region::from(&wanted.target);
@@ -149,7 +149,7 @@ impl Paths {
     }
 
     /// On what each operation's results depend.
-    fn depend(&mut self, tape: &Tape<'_>) {
+    fn depend(&mut self, tape: &Tape) {
         for (i, trace) in tape.plan.traces.iter().enumerate() {
             let own = trace.parameters.as_ref().map_or(Depends::Inputs, |parameters| {
                 if tape.is_frozen(parameters) { Depends::Frozen } else { Depends::Trained }
@@ -169,7 +169,7 @@ impl Paths {
     }
 
     /// The operations that gradients reach, from the losses on.
-    fn reach(&mut self, tape: &Tape<'_>) -> Result<()> {
+    fn reach(&mut self, tape: &Tape) -> Result<()> {
         let mut reached = vec![false; self.sources.len()];
         for i in (0..reached.len()).rev() {
             let operation = tape.operations.get(&i);
@@ -195,14 +195,14 @@ impl Paths {
         Ok(())
     }
 
-    fn cut(&self, tape: &Tape<'_>, i: usize) -> Error {
+    fn cut(&self, tape: &Tape, i: usize) -> Error {
         let what = format!("{} between {} and a loss", name(tape, i), self.origins(tape, i, &self.sources[i]));
         let reason = "it has no backward pass, so that their gradients would be wrong or missing: use an operation of the \
                       tape itself, or freeze the parameters by Tape::freeze";
         Error::unsupported(what, reason)
     }
 
-    fn check_targets(&self, tape: &Tape<'_>, i: usize) -> Result<()> {
+    fn check_targets(&self, tape: &Tape, i: usize) -> Result<()> {
         if self.beside[i].iter().all(|source| self.of(source) != Depends::Trained) {
             return Ok(());
         }
@@ -214,7 +214,7 @@ impl Paths {
     }
 
     /// Names the trained parameters and wanted gradients that some values depend on, which operation `i` reads.
-    fn origins(&self, tape: &Tape<'_>, i: usize, sources: &[Source]) -> String {
+    fn origins(&self, tape: &Tape, i: usize, sources: &[Source]) -> String {
         let traces = &tape.plan.traces;
         let mut names = Vec::new();
         let mut seen = vec![false; traces.len()];
@@ -242,7 +242,7 @@ impl Paths {
     }
 
     /// What the backward pass reads is as the forward pass read it.
-    fn check_kept(&self, tape: &Tape<'_>) -> Result<()> {
+    fn check_kept(&self, tape: &Tape) -> Result<()> {
         let traces = &tape.plan.traces;
         let mut writes: HashMap<BufferId, Vec<(usize, &Region)>> = HashMap::new();
         for (i, trace) in traces.iter().enumerate() {
@@ -262,7 +262,7 @@ impl Paths {
     }
 
     /// Each block that is not frozen gets a gradient.
-    fn check_blocks(&self, tape: &Tape<'_>) -> Result<()> {
+    fn check_blocks(&self, tape: &Tape) -> Result<()> {
         let traces = &tape.plan.traces;
         for (i, trace) in traces.iter().enumerate() {
             let Some(block) = trace.parameters.as_ref().filter(|block| !tape.is_frozen(block)) else { continue };
@@ -287,7 +287,7 @@ impl Paths {
     }
 
     /// Why the operations that use a block pass no gradient to it.
-    fn why(&self, tape: &Tape<'_>, uses: &[usize]) -> String {
+    fn why(&self, tape: &Tape, uses: &[usize]) -> String {
         let traces = &tape.plan.traces;
         if let Some(&opaque) = uses.iter().find(|at| !tape.operations.contains_key(at)) {
             return format!("{} was called by Tape::plan and has no backward pass", name(tape, opaque));
@@ -335,7 +335,7 @@ impl Paths {
 }
 
 /// What the backward pass of an operation reads of its inputs.
-fn kept<'v>(tape: &Tape<'_>, operation: &'v Operation<'_>) -> Option<(&'static str, &'v Value)> {
+fn kept<'v>(tape: &Tape, operation: &'v Operation) -> Option<(&'static str, &'v Value)> {
     let frozen = operation.parameters().is_none_or(|parameters| tape.is_frozen(parameters));
     match operation {
         Operation::Embedding { indices, .. } if !frozen => Some(("the indices", indices)),
@@ -350,7 +350,7 @@ fn kept<'v>(tape: &Tape<'_>, operation: &'v Operation<'_>) -> Option<(&'static s
 }
 
 /// An operation with its place.
-fn name(tape: &Tape<'_>, i: usize) -> String {
+fn name(tape: &Tape, i: usize) -> String {
     format!("{} (operation {} of the tape)", tape.plan.traces[i].name, i + 1)
 }
 
@@ -358,7 +358,7 @@ fn name(tape: &Tape<'_>, i: usize) -> String {
 const NAMED: usize = 4;
 
 /// A block by its arrays and its first use.
-fn block_name(tape: &Tape<'_>, i: usize, parameters: &Parameters) -> String {
+fn block_name(tape: &Tape, i: usize, parameters: &Parameters) -> String {
     let mut arrays: Vec<_> =
         parameters.names().take(NAMED).map(|(array, shape)| format!("'{array}' {shape:?}")).collect();
     if parameters.names().count() > NAMED {

@@ -11,22 +11,22 @@ use crate::tensor::{Element, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A target that counts for nothing: [`Tape::cross_entropy`] leaves its position out.
+/// A target that counts for nothing: [`Tape::cross_entropy`] leaves its position out of the mean.
 pub const IGNORED: u32 = u32::MAX;
 
 /// Something that has a backward pass.
-pub(super) enum Operation<'m> {
+pub(super) enum Operation {
     Embedding {
-        embedding: &'m Embedding,
+        embedding: Embedding,
         indices: Value,
         out: Value,
     },
     Linear {
-        linear: &'m Linear,
+        linear: Linear,
         x: Value,
         out: Value,
     },
-    Rnn(Box<Recurrence<'m>>),
+    Rnn(Box<Recurrence>),
     Dropout {
         x: Value,
         out: Value,
@@ -51,8 +51,8 @@ pub(super) struct Wanted {
 }
 
 /// A recurrent layer's call.
-pub(super) struct Recurrence<'m> {
-    pub rnn: &'m Rnn,
+pub(super) struct Recurrence {
+    pub rnn: Rnn,
     pub x: Value,
     pub state: DeviceState,
     pub call: RnnCall,
@@ -60,9 +60,10 @@ pub(super) struct Recurrence<'m> {
     pub out: Value,
 }
 
-/// Writes a model's forward pass operation by operation, as a [`PlanBuilder`] does, and remembers them: then
-/// [`Trainer::new`](crate::Trainer::new) adds backward pass and optimiser, and [`Tape::evaluation`] nothing but the loss.
-/// The same function can so describe a model for training and for evaluation, where dropout does nothing.
+/// Writes a model's forward pass operation by operation, as a [`PlanBuilder`] does, and remembers the operations.
+/// [`Trainer::new`](crate::Trainer::new) then adds the backward pass and the optimiser. [`Tape::evaluation`] makes a
+/// program that computes only the loss. One function can therefore describe a model for training and for evaluation,
+/// where dropout does nothing.
 ///
 /// ```
 /// # fn main() -> wgrnn::Result<()> {
@@ -85,11 +86,11 @@ pub(super) struct Recurrence<'m> {
 /// # Ok(())
 /// # }
 /// ```
-pub struct Tape<'m> {
+pub struct Tape {
     pub(super) plan: PlanBuilder,
     pub(super) training: bool,
     /// By their places among all operations of the plan.
-    pub(super) operations: BTreeMap<usize, Operation<'m>>,
+    pub(super) operations: BTreeMap<usize, Operation>,
     pub(super) wanted: Vec<Wanted>,
     /// Parameters that are not to be trained.
     pub(super) frozen: Vec<Parameters>,
@@ -106,8 +107,8 @@ const LOSSES: usize = 16;
 /// Numbers of one block of a long sum.
 const BLOCK: usize = 4096;
 
-impl<'m> Tape<'m> {
-    /// For training.
+impl Tape {
+    /// Starts a tape for training.
     ///
     /// # Errors
     /// What allocating memory may give.
@@ -115,7 +116,7 @@ impl<'m> Tape<'m> {
         Self::new(device, true)
     }
 
-    /// For evaluation: nothing is kept, and dropout does nothing.
+    /// Starts a tape for evaluation: nothing is kept for a backward pass, and dropout does nothing.
     ///
     /// # Errors
     /// What allocating memory may give.
@@ -142,20 +143,20 @@ impl<'m> Tape<'m> {
         self.plan.device()
     }
 
-    /// Whether it is for training.
+    /// Whether it is a tape for training.
     pub fn is_training(&self) -> bool {
         self.training
     }
 
     /// The plan, for operations that have no backward pass. They may compute what the host reads, or prepare inputs and
-    /// targets. [`Trainer::new`](crate::Trainer::new) refuses them between trainable layers and a loss, where the gradient
-    /// would be wrong; freeze these layers, or give the gradient by [`Tape::give_gradient`]. Only
-    /// [`argmax`](PlanBuilder::argmax) may stand there, whose derivative is zero.
+    /// targets. [`Trainer::new`](crate::Trainer::new) refuses them between trainable layers and a loss, where the
+    /// gradient would be wrong: freeze these layers, or give the gradient by [`Tape::give_gradient`]. Only
+    /// [`argmax`](PlanBuilder::argmax), whose derivative is zero, may stand there.
     pub fn plan(&mut self) -> &mut PlanBuilder {
         &mut self.plan
     }
 
-    /// A tensor to read or write.
+    /// Makes a tensor a value of the tape, to be read or written.
     ///
     /// # Errors
     /// [`OtherDevice`](Error::OtherDevice).
@@ -163,8 +164,8 @@ impl<'m> Tape<'m> {
         self.plan.tensor(tensor)
     }
 
-    /// Leaves parameters as they are: no gradients of them are computed, and the optimiser keeps nothing for them. Gradients
-    /// pass through their layers all the same. Checkpoints hold their values where an operation of the tape uses them.
+    /// Leaves parameters as they are: their gradients are not computed, and the optimiser keeps nothing for them.
+    /// Gradients still pass through their layers. Checkpoints hold their values if an operation of the tape uses them.
     /// In evaluation this does nothing.
     ///
     /// # Errors
@@ -183,9 +184,9 @@ impl<'m> Tape<'m> {
         self.frozen.iter().any(|frozen| frozen.is(parameters))
     }
 
-    /// Lets the backward pass write the gradient of an input, or of what an operation gave, to a tensor: zeros where no loss
-    /// depends on it. The tensor has no other use on the tape, and the value is not overwritten later:
-    /// [`Trainer::new`](crate::Trainer::new) checks it.
+    /// Writes the gradient of an input, or of the result of an operation, to a tensor during the backward pass. It is
+    /// zeros if no loss depends on the value. The tensor must have no other use on the tape, and the value must not be
+    /// overwritten later, which [`Trainer::new`](crate::Trainer::new) checks.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the tensor's is another one, [`Value`](Error::Value) for indices or a tensor that takes
@@ -204,7 +205,7 @@ impl<'m> Tape<'m> {
         Ok(())
     }
 
-    /// A gradient given from outside, added to what comes from losses. It may be computed on the tape by any operation: no
+    /// Adds a gradient from outside to what comes from losses. It may be computed on the tape by any operation; no
     /// gradient passes through that computation.
     ///
     /// # Errors
@@ -231,51 +232,56 @@ impl<'m> Tape<'m> {
     }
 
     /// Remembers how the last operation of the plan is differentiated.
-    fn remember(&mut self, operation: Operation<'m>) {
+    fn remember(&mut self, operation: Operation) {
         self.operations.insert(self.plan.traces.len().saturating_sub(1), operation);
     }
 
-    /// Vectors of symbols: [...] gives [..., features]. An index beyond the table gives NaN.
+    /// Looks up the vectors of symbols: indices [...] give [..., features]. An index beyond the table gives NaN.
     ///
     /// # Errors
     /// [`OtherDevice`](Error::OtherDevice), [`Value`](Error::Value) for numbers instead of indices.
-    pub fn embedding(&mut self, embedding: &'m Embedding, indices: &Value) -> Result<Value> {
+    pub fn embedding(&mut self, embedding: &Embedding, indices: &Value) -> Result<Value> {
         let table = self.plan.parameters(embedding.parameters(), &[embedding.symbols(), embedding.features()])?;
         let out = self.plan.embedding(&table, indices)?;
         if let Some(trace) = self.plan.traces.last_mut() {
             trace.parameters = Some(embedding.parameters().clone());
         }
-        self.remember(Operation::Embedding { embedding, indices: indices.clone(), out: out.clone() });
+        self.remember(Operation::Embedding {
+            embedding: embedding.clone(),
+            indices: indices.clone(),
+            out: out.clone(),
+        });
         Ok(out)
     }
 
-    /// x·Wᵀ + b over the last axis of x.
+    /// Computes x·Wᵀ + b over the last axis of `x`.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where that axis is not W's.
-    pub fn linear(&mut self, linear: &'m Linear, x: &Value) -> Result<Value> {
+    pub fn linear(&mut self, linear: &Linear, x: &Value) -> Result<Value> {
         let out = self.plan.linear(linear, x)?;
-        self.remember(Operation::Linear { linear, x: x.clone(), out: out.clone() });
+        self.remember(Operation::Linear { linear: linear.clone(), x: x.clone(), out: out.clone() });
         Ok(out)
     }
 
-    /// The same into part of another value, whose gradient it takes.
+    /// Computes x·Wᵀ + b over the last axis of `x` and writes it into part of another value, whose gradient it takes.
     ///
     /// # Errors
     /// As [`Tape::linear`], and where `out` has another shape.
-    pub fn linear_into(&mut self, linear: &'m Linear, x: &Value, out: &Value) -> Result<()> {
+    pub fn linear_into(&mut self, linear: &Linear, x: &Value, out: &Value) -> Result<()> {
         self.plan.linear_into(linear, x, out)?;
-        self.remember(Operation::Linear { linear, x: x.clone(), out: out.clone() });
+        self.remember(Operation::Linear { linear: linear.clone(), x: x.clone(), out: out.clone() });
         Ok(())
     }
 
-    /// A recurrent layer over `x`, from and to a state on the device. A state that an earlier layer of the tape left, and
-    /// that this one carries on, passes gradients back to it; one from before the tape does not, which is truncated
-    /// backpropagation through time. [`RnnConfig::dropout`](crate::RnnConfig::dropout) acts between its layers.
+    /// Runs a recurrent layer over `x`, from and to a state on the device. If an earlier layer of the tape left this
+    /// state and this one carries it on, gradients pass back to that layer. A state from before the tape passes none,
+    /// which is truncated backpropagation through time. [`RnnConfig::dropout`](crate::RnnConfig::dropout) acts between
+    /// its layers.
     ///
     /// # Errors
     /// As [`PlanBuilder::rnn`]; [`Value`](Error::Value) where the layer was not made by [`Rnn::trainable`].
-    pub fn rnn(&mut self, rnn: &'m Rnn, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
+    pub fn rnn(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
         if !self.training {
             return self.plan.rnn(rnn, x, state, call);
         }
@@ -288,14 +294,14 @@ impl<'m> Tape<'m> {
         self.plan.rnn_keeping(rnn, x, state, call, &out, &reserve)?;
         let (x, state, call) = (x.clone(), state.clone(), call.clone());
         let out_value = out.clone();
-        let recurrence = Recurrence { rnn, x, state, call, reserve, out: out_value };
+        let recurrence = Recurrence { rnn: rnn.clone(), x, state, call, reserve, out: out_value };
         self.remember(Operation::Rnn(Box::new(recurrence)));
         Ok(out)
     }
 
-    /// Each number 0 with this probability, else divided by what is left (Srivastava et al. 2014); the same in the
-    /// backward pass. Which ones depends on the trainer's seed, the step, and the place in the tape only. In evaluation
-    /// this gives x.
+    /// Sets each number to 0 with this probability, and divides the others by 1 − p (Srivastava et al. 2014). The
+    /// backward pass uses the same mask. The mask depends only on the trainer's seed, the step and the place on the
+    /// tape. In evaluation this gives `x`.
     ///
     /// # Errors
     /// [`Value`](Error::Value) for a probability that is not from 0 to less than 1, or for indices.
@@ -317,8 +323,9 @@ impl<'m> Tape<'m> {
         Ok(out)
     }
 
-    /// Adds the mean over targets of −log softmax(logits), at the target, to the loss: logits [..., C] and targets [...], of which
-    /// [`IGNORED`] ones count for nothing. A target beyond C, or nothing but ignored ones, give NaN.
+    /// Adds to the loss the mean over targets of −log softmax(logits) at the target. Logits are [..., C], targets
+    /// [...]; targets equal to [`IGNORED`] are left out. A target beyond C gives NaN, and so do targets that are all
+    /// ignored.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the shapes do not fit each other, [`Value`](Error::Value) where the tape has 16 losses
@@ -350,7 +357,7 @@ impl<'m> Tape<'m> {
         self.add_loss(logits, losses, m, count, gradient)
     }
 
-    /// Adds the mean of (x − t)² to the loss, over targets that are not NaN; NaN where all are.
+    /// Adds to the loss the mean of (x − t)² over targets t that are not NaN. It is NaN if all are.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) where the tape has 16 losses already, or
@@ -359,7 +366,8 @@ impl<'m> Tape<'m> {
         self.element_loss(x, targets, false)
     }
 
-    /// Adds the mean of −t·log σ(x) − (1 − t)·log(1 − σ(x)) to the loss, over targets that are not NaN; NaN where all are.
+    /// Adds to the loss the mean of −t·log σ(x) − (1 − t)·log(1 − σ(x)) over targets t that are not NaN. It is NaN if
+    /// all are.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) where the tape has 16 losses already, or
@@ -423,7 +431,7 @@ impl<'m> Tape<'m> {
         Ok(())
     }
 
-    /// Makes it ready to evaluate.
+    /// Makes a program of a tape for evaluation.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where the tape is for training, with dropout; as [`PlanBuilder::build`].
@@ -446,7 +454,7 @@ impl<'m> Tape<'m> {
     }
 }
 
-impl Operation<'_> {
+impl Operation {
     /// Its trainable weights.
     pub(super) fn parameters(&self) -> Option<&Parameters> {
         match self {
@@ -458,7 +466,7 @@ impl Operation<'_> {
     }
 }
 
-/// A model's loss on data that it is not trained on.
+/// A program that computes a model's loss on data held out from training.
 #[derive(Debug)]
 pub struct Evaluation {
     loss: Tensor,
@@ -466,7 +474,7 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Runs it on what its inputs hold, and gives the loss; 0 where the tape has none.
+    /// Runs on what the inputs hold now, and gives the loss; 0 if the tape has none.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
@@ -474,22 +482,26 @@ impl Evaluation {
         block_on(self.run_async())
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Evaluation::run`].
     ///
     /// # Errors
     /// As [`Evaluation::run`].
     pub async fn run_async(&self) -> Result<f32> {
-        if may_wait() {
-            self.program.run()?;
-        } else {
-            // The CPU device computes while it runs.
-            let program = Arc::clone(&self.program);
-            elsewhere(move || async move { program.run() }).await?;
-        }
+        self.start().await?;
         Ok(self.loss.read_async().await?.first().copied().unwrap_or(f32::NAN))
     }
 
-    /// The program: its plan can be printed.
+    /// Runs it without asking for the loss.
+    pub(super) async fn start(&self) -> Result<()> {
+        if may_wait() {
+            return self.program.run();
+        }
+        // The CPU device computes while it runs.
+        let program = Arc::clone(&self.program);
+        elsewhere(move || async move { program.run() }).await
+    }
+
+    /// The program, whose plan can be printed.
     pub fn program(&self) -> &Program {
         &self.program
     }

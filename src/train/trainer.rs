@@ -16,33 +16,33 @@ use crate::tensor::Tensor;
 /// How a model is trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainerOptions {
-    /// How gradients change weights.
+    /// The optimiser.
     pub optimizer: Optimizer,
-    /// How fast.
+    /// The learning rate of each step.
     pub learning_rate: LearningRate,
-    /// What is done to large gradients.
+    /// How gradients that are too large are clipped.
     pub clip: Clip,
-    /// For dropout, between layers and recurrent, and for zoneout.
+    /// The seed of dropout, on the tape and between layers, of recurrent dropout and of zoneout.
     pub seed: u32,
 }
 
 impl TrainerOptions {
-    /// A learning rate of 0.001, nothing clipped, seed 0.
+    /// A learning rate of 0.001, no clipping, seed 0.
     pub const fn new(optimizer: Optimizer) -> Self {
         Self { optimizer, learning_rate: LearningRate::Constant(1e-3), clip: Clip::None, seed: 0 }
     }
 }
 
-/// How training goes.
+/// How training goes, as [`Trainer::progress`] reports it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// Steps taken in all.
+    /// The number of steps taken so far.
     pub steps: u32,
     /// The loss of the last step.
     pub last_loss: f32,
-    /// The mean loss of the steps since it was last asked for.
+    /// The mean loss of the steps since the last report.
     pub mean_loss: f32,
-    /// The norm of all gradients in the last step, before clipping.
+    /// The norm of all gradients together in the last step, before clipping.
     pub gradient_norm: f32,
 }
 
@@ -65,8 +65,8 @@ pub(super) const STATUS: usize = 6;
 /// The number of the last step that there can be.
 pub(super) const LAST_STEP: u32 = u32::MAX - 1;
 
-/// A model's forward and backward pass and its optimiser as one program on the device. A step comes back to the host only
-/// when [`Trainer::progress`] asks how it went; nothing is allocated after the first.
+/// A model's forward pass, backward pass and optimiser as one program on the device. Nothing comes back to the host
+/// until [`Trainer::progress`] asks for it, and nothing is allocated after the first step.
 pub struct Trainer {
     pub(super) device: Device,
     pub(super) options: TrainerOptions,
@@ -81,16 +81,17 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Adds backward pass and optimiser to a tape with at least one loss or gradient, and makes the program. Every block
-    /// of trainable parameters on it is trained, unless it was frozen by [`Tape::freeze`]; they are named `0.`, `1.` and so
-    /// on in checkpoints, frozen ones too, in the order of their first use: [`Trainer::name`] gives them better names.
+    /// Adds the backward pass and the optimiser to a tape with at least one loss or gradient, and makes a program of
+    /// it. Every block of trainable parameters on the tape is trained, unless it was frozen by [`Tape::freeze`]. In
+    /// checkpoints the blocks, frozen ones too, are named `0.`, `1.` and so on in the order of their first use;
+    /// [`Trainer::name`] gives them better names.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where the tape is for evaluation or has nothing to train, where a block gets no gradient from
     /// any loss, where something that the backward pass reads is overwritten, or an option is out of range.
     /// [`Unsupported`](Error::Unsupported) where an operation without a backward pass, or the targets of a loss, lie between
     /// trained parameters, or a value whose gradient is wanted, and a loss. As [`PlanBuilder::build`].
-    pub fn new(mut tape: Tape<'_>, options: TrainerOptions) -> Result<Self> {
+    pub fn new(mut tape: Tape, options: TrainerOptions) -> Result<Self> {
         options.optimizer.validate()?;
         options.clip.validate()?;
         options.learning_rate.validate()?;
@@ -119,9 +120,9 @@ impl Trainer {
         let mut refresh = PlanBuilder::new(&device);
         for layer in &layers {
             if !layer.parameters().is_some_and(|parameters| tape.is_frozen(parameters)) {
-                layer.emit(&mut tape.plan);
+                layer.emit_refresh(&mut tape.plan);
             }
-            layer.emit(&mut refresh);
+            layer.emit_refresh(&mut refresh);
         }
         let refresh = refresh.build()?;
         let hyper = tape.hyper.clone();
@@ -129,7 +130,7 @@ impl Trainer {
         Ok(Self { device, options, trained, states: Vec::new(), refresh, program, hyper, status, step: 0 })
     }
 
-    /// Names a layer's parameters in checkpoints: `name` stands before the name of each array.
+    /// Names a layer's parameters in checkpoints. `name` stands before the name of each array.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where they are not trained here, the name is another one's, or it begins with `optimizer.` or
@@ -148,8 +149,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// A state that is carried from step to step, to be kept in checkpoints too. Each needs a name of its own: with two of
-    /// one name there is no checkpoint.
+    /// Keeps a state that is carried from step to step in checkpoints too. Each state needs a name of its own; a
+    /// checkpoint with two states of one name is refused.
     pub fn keep_state(&mut self, name: &str, state: &DeviceState) {
         // The same once more is no second one.
         if !self.states.iter().any(|(known, kept)| known == name && kept.h.is(&state.h)) {
@@ -157,7 +158,7 @@ impl Trainer {
         }
     }
 
-    /// One step on what the inputs hold now: loss, gradients, weights. On a GPU the work is submitted.
+    /// Takes one step on what the inputs hold now: loss, gradients, weights. On a GPU the work is submitted.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where wgpu or the driver complain, [`Value`](Error::Value) after 2³² − 2 steps. A loss, a gradient
@@ -183,12 +184,12 @@ impl Trainer {
         Ok(())
     }
 
-    /// Steps asked for so far.
+    /// The number of steps that were asked for so far.
     pub fn steps(&self) -> u32 {
         self.step
     }
 
-    /// How training goes: waits for the last step.
+    /// Waits for the last step, and reports how training goes.
     ///
     /// # Errors
     /// [`Diverged`](Error::Diverged) with the first step whose loss, gradients or new weights were not finite: the weights are
@@ -197,7 +198,7 @@ impl Trainer {
         block_on(self.progress_async())
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Trainer::progress`].
     ///
     /// # Errors
     /// As [`Trainer::progress`].
@@ -219,7 +220,7 @@ impl Trainer {
         })
     }
 
-    /// Another learning rate from the next step on.
+    /// Sets another learning rate from the next step on.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where it is not finite or negative.
@@ -239,7 +240,7 @@ impl Trainer {
         &self.options
     }
 
-    /// Takes over what was written into the layers' parameters from outside.
+    /// Takes over what was written into the layers' parameters from outside of the trainer.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu).
@@ -249,14 +250,13 @@ impl Trainer {
 }
 
 /// A layer whose weights are packed anew after each step.
-#[derive(Clone, Copy)]
-enum Layer<'a> {
-    Rnn(&'a Rnn),
-    Linear(&'a Linear),
+enum Layer {
+    Rnn(Rnn),
+    Linear(Linear),
 }
 
-impl Layer<'_> {
-    fn emit(self, plan: &mut PlanBuilder) {
+impl Layer {
+    fn emit_refresh(&self, plan: &mut PlanBuilder) {
         match self {
             Self::Rnn(rnn) => rnn.emit_refresh(plan),
             Self::Linear(linear) => linear.emit_refresh(plan),
@@ -270,35 +270,35 @@ impl Layer<'_> {
         }
     }
 
-    fn is(self, other: Self) -> bool {
+    fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Rnn(a), Self::Rnn(b)) => a.is(b),
-            (Self::Linear(a), Self::Linear(b)) => std::ptr::eq(a, b),
+            (Self::Linear(a), Self::Linear(b)) => a.is(b),
             _ => false,
         }
     }
 }
 
 /// The recurrent layer on a tape whose parameters these are.
-fn rnn_of<'m>(tape: &Tape<'m>, parameters: &Parameters) -> Option<&'m Rnn> {
+fn rnn_of<'t>(tape: &'t Tape, parameters: &Parameters) -> Option<&'t Rnn> {
     tape.operations.values().find_map(|operation| match operation {
         Operation::Rnn(recurrence) if recurrence.rnn.parameters().is_some_and(|own| own.is(parameters)) => {
-            Some(recurrence.rnn)
+            Some(&recurrence.rnn)
         }
         _ => None,
     })
 }
 
 /// The layers on a tape, each once.
-fn layers<'m>(tape: &Tape<'m>) -> Vec<Layer<'m>> {
-    let mut layers: Vec<Layer<'m>> = Vec::new();
+fn layers(tape: &Tape) -> Vec<Layer> {
+    let mut layers: Vec<Layer> = Vec::new();
     let all = tape.operations.values().filter_map(|operation| match operation {
-        Operation::Rnn(recurrence) => Some(Layer::Rnn(recurrence.rnn)),
-        Operation::Linear { linear, .. } => Some(Layer::Linear(linear)),
+        Operation::Rnn(recurrence) => Some(Layer::Rnn(recurrence.rnn.clone())),
+        Operation::Linear { linear, .. } => Some(Layer::Linear(linear.clone())),
         _ => None,
     });
     for layer in all {
-        if !layers.iter().any(|known| known.is(layer)) {
+        if !layers.iter().any(|known| known.is(&layer)) {
             layers.push(layer);
         }
     }
@@ -306,7 +306,7 @@ fn layers<'m>(tape: &Tape<'m>) -> Vec<Layer<'m>> {
 }
 
 /// The norm of all gradients, whether the step is taken, and the optimiser.
-fn emit_step(tape: &mut Tape<'_>, options: &TrainerOptions, trained: &[Trained], status: &Tensor<u32>) -> Result<()> {
+fn emit_step(tape: &mut Tape, options: &TrainerOptions, trained: &[Trained], status: &Tensor<u32>) -> Result<()> {
     let hyper = tape.plan.tensor(&tape.hyper)?.buffer;
     let loss = tape.plan.tensor(&tape.loss)?.buffer;
     let status = tape.plan.tensor(status)?.buffer;

@@ -305,6 +305,15 @@ fn measure(device: &Device) -> (Tuning, Vec<Trial>) {
             *place(&mut tuning, kernel) = tiles[taken];
         }
     }
+    choose_split(device, &mut tuning, rows, &mut trials);
+    choose_staged(device, &mut tuning, rows, &mut trials);
+    choose_units(device, &mut tuning, rows, &mut trials);
+    (tuning, trials)
+}
+
+/// How many lanes share the sums of `step`.
+fn choose_split(device: &Device, tuning: &mut Tuning, rows: usize, trials: &mut Vec<Trial>) {
+    let form = (tuning.texture, tuning.uniform);
     if tuning.step.spread == 0 {
         let step = timed(Kernel::Step, device, tuning.step, form, rows);
         let splits = [tuning.split, 1, 4, 8];
@@ -317,11 +326,16 @@ fn measure(device: &Device) -> (Tuning, Vec<Trial>) {
                 .map(|&less| step.as_ref()?.split(less))
                 .collect(),
         };
-        if let Some(taken) = pick(device, &splits.iter().map(split).collect::<Vec<_>>(), &mut trials) {
+        if let Some(taken) = pick(device, &splits.iter().map(split).collect::<Vec<_>>(), trials) {
             tuning.split = splits[taken];
             tuning.fill = if tuning.split > 1 { tuning.fill.max(Tuning::FILL) } else { 0 };
         }
     }
+}
+
+/// Whether `gemm` stages its operands in workgroup memory.
+fn choose_staged(device: &Device, tuning: &mut Tuning, rows: usize, trials: &mut Vec<Trial>) {
+    let form = (tuning.texture, tuning.uniform);
     // Products through windows are too small to be staged.
     if tuning.uniform {
         tuning.staged = None;
@@ -330,22 +344,25 @@ fn measure(device: &Device) -> (Tuning, Vec<Trial>) {
         let both = [plain, timed_staged(device, form.0, rows, STAGED[0])];
         let other = timed_staged(device, form.0, rows, STAGED[1]);
         let both = both.map(|case| Candidate { timed: vec![case], beside: vec![other.clone()] });
-        let taken = pick(device, &both, &mut trials);
+        let taken = pick(device, &both, trials);
         tuning.staged = (taken == Some(1)).then_some(tuning.staged.unwrap_or(Tuning::STAGED));
     }
-    // Nor by units for small matrices.
+}
+
+/// Whether products in half precision go by units for small matrices.
+fn choose_units(device: &Device, tuning: &mut Tuning, rows: usize, trials: &mut Vec<Trial>) {
+    // Products through windows are too small for them.
     if !tuning.uniform && device.cooperative(1).is_some() {
         let [gemm, step] = [(Kernel::Gemm, tuning.gemm), (Kernel::Step, tuning.step)]
-            .map(|(kernel, tile)| timed_half(kernel, device, tile, form.0, rows));
+            .map(|(kernel, tile)| timed_half(kernel, device, tile, tuning.texture, rows));
         let both = [false, true].map(|by_units| {
             let of = |cases: &[Option<Case>; 2]| cases[usize::from(by_units)].clone();
             Candidate { timed: vec![of(&gemm), of(&step)], beside: Vec::new() }
         });
         let order = if tuning.cooperative { [true, false] } else { [false, true] };
         let candidates: Vec<_> = order.iter().map(|&by_units| both[usize::from(by_units)].clone()).collect();
-        tuning.cooperative = pick(device, &candidates, &mut trials).is_some_and(|taken| order[taken]);
+        tuning.cooperative = pick(device, &candidates, trials).is_some_and(|taken| order[taken]);
     }
-    (tuning, trials)
 }
 
 /// Rows of a product: as many whole tiles as a window holds, and more than fill a GPU.

@@ -7,8 +7,8 @@ use crate::device::{
 use crate::error::{Error, Result};
 
 impl Device {
-    /// The best GPU, or the one that the environment names: `WGPU_ADAPTER_NAME` (part of its name), `WGPU_BACKEND`
-    /// (`vulkan`, `metal`, `dx12`) and `WGPU_POWER_PREF` (`low`, `high`), as in all of wgpu.
+    /// Opens the best GPU, or the one that the environment names: `WGPU_ADAPTER_NAME` (part of its name),
+    /// `WGPU_BACKEND` (`vulkan`, `metal`, `dx12`) and `WGPU_POWER_PREF` (`low`, `high`), as everywhere in wgpu.
     ///
     /// # Errors
     /// [`NoAdapter`](crate::Error::NoAdapter) without a driver or one of that name, [`NoDevice`](crate::Error::NoDevice)
@@ -26,7 +26,7 @@ impl Device {
         Self::gpu_with(&GpuOptions::default())
     }
 
-    /// A GPU chosen by these options.
+    /// Opens a GPU that is chosen by these options.
     ///
     /// # Errors
     /// As [`Device::gpu`].
@@ -34,7 +34,7 @@ impl Device {
         block_on(Self::gpu_async(options))
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Device::gpu`].
     ///
     /// # Errors
     /// As [`Device::gpu`]; [`Unsupported`](crate::Error::Unsupported) for [`Autotune`] in a browser, which can't wait for
@@ -70,17 +70,18 @@ impl Device {
         Ok(device)
     }
 
-    /// The fastest device: a GPU if there is one, else the CPU. [`Device::note`] says in one line which it is, and why.
+    /// Opens the fastest device: a hardware GPU if there is one, else the CPU. [`Device::note`] says in one line which
+    /// it is, and why.
     ///
-    /// A GPU in software, a driver that runs on the CPU (Mesa's llvmpipe, SwiftShader, WARP), gives the same results more
-    /// slowly than the CPU device. It is taken only where the environment names it (`WGPU_ADAPTER_NAME`, as in
-    /// [`Device::gpu`]), or by [`Device::gpu`], which takes the best adapter there is.
+    /// A GPU in software is a driver that runs on the CPU, such as Mesa's llvmpipe, SwiftShader or WARP. It gives the
+    /// same results as the CPU device, but more slowly. It is taken only where the environment names it
+    /// (`WGPU_ADAPTER_NAME`), or by [`Device::gpu`], which takes the best adapter there is.
     pub fn auto() -> Self {
         let device: Result<Self> = block_on(async { Ok(Self::auto_async().await) });
         device.unwrap_or_else(|error| cpu_for(&error.to_string()))
     }
 
-    /// The same as a future.
+    /// The asynchronous form of [`Device::auto`].
     pub async fn auto_async() -> Self {
         let options = GpuOptions::default();
         if named().is_some() {

@@ -13,21 +13,21 @@ use std::collections::{HashMap, HashSet};
 /// a GRU.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerWeights {
-    /// W, [G·H, I]: PyTorch's `weight_ih`.
+    /// W, [G·H, I], which PyTorch calls `weight_ih`.
     pub w: Array2<f32>,
-    /// R, [G·H, H], or [G·H, P] with a projection: `weight_hh`. The diagonal of an IndRNN's is [H, 1]. Empty where the cell
-    /// has none.
+    /// R, [G·H, H], or [G·H, P] with a projection, which PyTorch calls `weight_hh`. An IndRNN has a diagonal, [H, 1].
+    /// Empty for cells without R.
     pub r: Array2<f32>,
-    /// The bias beside W, [G·H]: `bias_ih`.
+    /// The bias beside W, [G·H], which PyTorch calls `bias_ih`.
     pub b_w: Option<Array1<f32>>,
-    /// The bias beside R, [G·H]: `bias_hh`.
+    /// The bias beside R, [G·H], which PyTorch calls `bias_hh`.
     pub b_r: Option<Array1<f32>>,
-    /// The projection, [P, H]: `weight_hr`.
+    /// The projection, [P, H], which PyTorch calls `weight_hr`.
     pub w_hr: Option<Array2<f32>>,
-    /// What the gates of an LSTM with peepholes see of c, [G·H]: `peephole`. The candidate g sees nothing, and what is given for
-    /// it has to be 0.
+    /// The weights with which the gates of an LSTM with peepholes see c, [G·H]: `peephole`. Those of the candidate g
+    /// have to be 0.
     pub peepholes: Option<Array1<f32>>,
-    /// What layer norms multiply with, where there are such.
+    /// The weights of the layer norms, if there are any.
     pub norm: Option<NormWeights>,
 }
 
@@ -38,9 +38,9 @@ pub struct NormWeights {
     pub w: Array1<f32>,
     /// γ of R·h, [G·H]: `norm_hh`.
     pub r: Array1<f32>,
-    /// γ of an LSTM's c', [H]: `norm_c`.
+    /// γ of an LSTM's c', `[H]`: `norm_c`.
     pub c: Option<Array1<f32>>,
-    /// β of it, [H], unless there are no biases: `norm_bias_c`.
+    /// β of it, `[H]`, unless there are no biases: `norm_bias_c`.
     pub b_c: Option<Array1<f32>>,
 }
 
@@ -61,12 +61,14 @@ impl PartialEq for RnnWeights {
 }
 
 impl RnnWeights {
-    /// From arrays of layers without heads: for each layer its directions, forward before reverse. [`Rnn::new`](crate::Rnn::new) checks them.
+    /// Takes arrays of layers without heads: for each layer its directions, forward before reverse.
+    /// [`Rnn::new`](crate::Rnn::new) checks them.
     pub const fn new(layers: Vec<Vec<LayerWeights>>) -> Self {
         Self { layers, heads: 1, equations: None }
     }
 
-    /// The same of layers with so many heads: for each layer its directions, and in each its heads.
+    /// Says that the layers have this many heads: for each layer there are its directions, and for each direction its
+    /// heads.
     #[must_use]
     pub const fn heads(mut self, heads: usize) -> Self {
         self.heads = heads;
@@ -80,7 +82,7 @@ impl RnnWeights {
         self
     }
 
-    /// For each layer its directions, and in each its heads.
+    /// The arrays: for each layer its directions, and for each direction its heads.
     pub fn layers(&self) -> &[Vec<LayerWeights>] {
         &self.layers
     }
@@ -100,8 +102,8 @@ impl RnnWeights {
         }
     }
 
-    /// All tensors by PyTorch's names, in its order: the block of a trainable layer. Names of more than two directions, which
-    /// no layer has, repeat themselves.
+    /// All tensors with PyTorch's names, in PyTorch's order, which is that of a trainable layer's block. Names repeat
+    /// if there are more than two directions, which no layer has.
     pub fn named(&self) -> impl Iterator<Item = (String, ndarray::ArrayViewD<'_, f32>)> {
         let heads = self.heads;
         self.layers.iter().enumerate().flat_map(move |(layer, directions)| {
@@ -114,8 +116,8 @@ impl RnnWeights {
         })
     }
 
-    /// The weights of a configuration out of tensors with PyTorch's names. Other modules' are left alone; further layers,
-    /// directions and heads are an error.
+    /// Collects the weights of a configuration from tensors with PyTorch's names. Tensors of other modules are ignored;
+    /// further layers, directions and heads are an error.
     ///
     /// # Errors
     /// [`MissingWeight`](Error::MissingWeight), [`LeftOver`](Error::LeftOver), [`Shape`](Error::Shape),

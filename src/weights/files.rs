@@ -11,12 +11,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 impl RnnWeights {
-    /// Reads `weight_ih_l0`, `weight_hh_l0_reverse` and so on from a safetensors file, of floats of 16, 32 or 64 bits. `prefix`
-    /// stands before each name (`"encoder."`), and may be empty. Tensors of other modules, such as `head.weight`, are left alone;
-    /// further layers, directions and heads under the prefix are an error: [`RnnWeights::load_partial`] leaves them out.
+    /// Reads `weight_ih_l0`, `weight_hh_l0_reverse` and so on from a safetensors file, of floats of 16, 32 or 64 bits.
+    /// `prefix` stands before each name (`"encoder."`) and may be empty. Tensors of other modules, such as
+    /// `head.weight`, are ignored. Further layers, directions and heads under the prefix are an error, unless they are
+    /// left out on purpose by [`RnnWeights::load_partial`].
     ///
-    /// A file that [`RnnWeights::save`], [`Model::save`](crate::Model::save) or [`Trainer::save`](crate::Trainer::save) wrote
-    /// says what cell it is of, with its activations and other options: another one is an error. PyTorch's files don't.
+    /// A file written by [`RnnWeights::save`], [`Model::save`](crate::Model::save) or
+    /// [`Trainer::save`](crate::Trainer::save) says which cell it belongs to, with its activations and other options.
+    /// Loading it for another cell is an error. PyTorch's files do not say it.
     ///
     /// # Errors
     /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file, one of another format, or a type that is
@@ -26,7 +28,7 @@ impl RnnWeights {
         Self::from_safetensors(&read_file(path.as_ref())?, config, prefix).map_err(of_file(path.as_ref()))
     }
 
-    /// The same from bytes.
+    /// As [`RnnWeights::load`], from the bytes of a file.
     ///
     /// # Errors
     /// As [`RnnWeights::load`].
@@ -34,8 +36,8 @@ impl RnnWeights {
         Self::extract(bytes, config, prefix, Extent::Whole).map(|(weights, _)| weights)
     }
 
-    /// Part of what a file has: as many layers, directions and heads as the configuration. The names of the recurrent
-    /// tensors that were left out come with the weights, without the prefix.
+    /// Reads part of what a file has: as many layers, directions and heads as the configuration. Gives the weights, and
+    /// the names, without the prefix, of the recurrent tensors that were left out.
     ///
     /// ```
     /// # fn main() -> wgrnn::Result<()> {
@@ -57,7 +59,7 @@ impl RnnWeights {
         Self::from_safetensors_partial(&read_file(path.as_ref())?, config, prefix).map_err(of_file(path.as_ref()))
     }
 
-    /// The same from bytes.
+    /// As [`RnnWeights::load_partial`], from the bytes of a file.
     ///
     /// # Errors
     /// As [`RnnWeights::load_partial`].
@@ -109,9 +111,9 @@ impl RnnWeights {
         Ok((weights, left))
     }
 
-    /// As a safetensors file with PyTorch's names, each after `prefix`. A note says what the cell is where that is known: of
-    /// weights that [`RnnWeights::init`], [`RnnWeights::load`], [`RnnWeights::from_named`] or
-    /// [`Rnn::weights`](crate::Rnn::weights) gave. [`RnnWeights::new`] knows arrays only.
+    /// Writes the weights as a safetensors file with PyTorch's names, each after `prefix`. If the cell is known, a note
+    /// in the file says which it is. It is known for weights from [`RnnWeights::init`], [`RnnWeights::load`],
+    /// [`RnnWeights::from_named`] and [`Rnn::weights`](crate::Rnn::weights); [`RnnWeights::new`] knows only arrays.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where a layer has neither one direction nor two.
@@ -126,8 +128,9 @@ impl RnnWeights {
         self.equations.as_ref().map(|note| HashMap::from([(equations::key(prefix), note.clone())]))
     }
 
-    /// Writes them to a file, beside it first and then in its place: whatever goes wrong, the old file stays whole. A
-    /// symbolic link is followed, and permissions are kept; other hard links of the file keep the old content.
+    /// Writes the weights to a file. They are written beside it first and then put in its place, so the old file
+    /// survives any failure. A symbolic link is followed, and permissions are kept; other hard links of the file keep
+    /// the old content.
     ///
     /// # Errors
     /// [`File`](Error::File); [`NotFinite`](Error::NotFinite), [`Shape`](Error::Shape) and [`Value`](Error::Value) for

@@ -9,9 +9,9 @@ use ndarray::{Array1, ArrayD, Ix1, Ix2, s};
 use rand_mt::Mt;
 
 impl RnnWeights {
-    /// Every element uniform over ±1/√H, as PyTorch initialises its recurrent layers, and from the same generator:
-    /// `torch.manual_seed(seed); torch.nn.LSTM(...)` on the CPU gives these very numbers. Layer norms multiply with 1, and add 0 to
-    /// an LSTM's c.
+    /// Initial weights as PyTorch makes them: uniform over ±1/√H, from the same generator, so that
+    /// `torch.manual_seed(seed); torch.nn.LSTM(...)` on the CPU gives these very numbers. γ of layer norms is 1, and β
+    /// of an LSTM's c is 0.
     ///
     /// # Errors
     /// [`Value`](crate::Error::Value) for a configuration that can't be, [`OutOfMemory`](crate::Error::OutOfMemory).

@@ -275,6 +275,18 @@ fn cells_that_others_lack_give_what_their_papers_give() {
     }
 }
 
+/// By the name of its variant, in the table of equations.
+#[test]
+fn every_cell_is_documented() {
+    let text = include_str!("../../docs/cells.md");
+    for cell in Cell::ALL {
+        let variant = format!("{cell:?}");
+        let variant = variant.split('(').next().unwrap();
+        let is_row = |line: &str| line.starts_with('|') && line.contains(&format!("`{variant}"));
+        assert!(text.lines().any(is_row), "docs/cells.md has no row of `{variant}`");
+    }
+}
+
 /// PyTorch's, ONNX's, the xlstm package's or ours.
 #[test]
 fn every_cell_is_held_to_numbers_computed_elsewhere() {

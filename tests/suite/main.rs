@@ -27,6 +27,7 @@ mod norms;
 mod other_devices;
 mod places;
 mod plans;
+mod predict;
 mod random_layers;
 mod reads;
 mod scan;

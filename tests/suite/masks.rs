@@ -448,7 +448,7 @@ fn places_of_a_model_draw_different_masks() {
         let outputs = [0, 1].map(|_| Tensor::<f32>::zeros(&device, &[4, 2, 8]).unwrap());
         let states = [0, 1].map(|_| layer.device_state(2).unwrap());
         let head = Linear::trainable(&device, Array2::zeros((1, 8)).view(), None).unwrap();
-        let write = |tape: &mut Tape<'_>, i: usize, y: &wgrnn::plan::Value| {
+        let write = |tape: &mut Tape, i: usize, y: &wgrnn::plan::Value| {
             let output = tape.input(&outputs[i]).unwrap();
             tape.plan().copy(y, &output).unwrap();
         };

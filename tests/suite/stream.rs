@@ -2,7 +2,7 @@
 
 use crate::common::{Random, configs, gpu, portable, rnn};
 use ndarray::{Array3, ArrayD, Axis, concatenate, s};
-use wgrnn::{Bias, Device, Direction, Error, Rnn, State};
+use wgrnn::{Bias, Device, Direction, Error, Evaluation, Model, ModelConfig, Predictor, Rnn, State, Stream, Tape};
 
 /// Chunks that follow one another, with T = 1 and a repeated length among them.
 const CHUNKS: [usize; 6] = [1, 7, 1, 3, 7, 12];
@@ -140,4 +140,143 @@ fn a_stream_refuses_what_does_not_fit_it() {
         // And goes on after.
         assert_eq!(stream.push(Array3::zeros([2, BATCH, 3]).view()).unwrap().shape(), [2, BATCH, 10]);
     }
+}
+
+/// The state of one sequence.
+fn slot(state: &State, n: usize) -> State {
+    let one = |array: &Array3<f32>| array.slice(s![.., n..=n, ..]).to_owned();
+    State { h: one(&state.h), c: state.c.as_ref().map(one) }
+}
+
+#[test]
+fn a_sequence_of_length_0_keeps_its_state_and_gives_zeros() {
+    for device in [gpu(), portable(), Device::cpu()] {
+        let large = wgrnn::RnnConfig::new(wgrnn::Cell::Lstm, 6, 128);
+        let normed = wgrnn::RnnConfig::new(wgrnn::Cell::Lstm, 6, 12).layer_norm(true);
+        for config in configs(6, 12).into_iter().chain([large, normed]) {
+            let rnn = rnn(&device, &config.layers(2));
+            let name = format!("{device:?} {:?}", rnn.config());
+            let x = Random::new(14).array([3, BATCH, 6]);
+            let [mut stream, mut all, mut first] = [(); 3].map(|()| rnn.stream(BATCH).unwrap());
+            for stream in [&mut stream, &mut all, &mut first] {
+                stream.push(x.view()).unwrap();
+            }
+            let before = stream.state().read().unwrap();
+            let y = stream.push_with(x.view(), &[0, 3, 1]).unwrap();
+            let after = stream.state().read().unwrap();
+
+            assert_eq!(slot(&after, 0), slot(&before, 0), "{name}");
+            assert!(y.slice(s![.., 0, ..]).iter().all(|&y| y == 0.0), "{name}");
+            assert!(y.slice(s![1.., 2, ..]).iter().all(|&y| y == 0.0), "{name}");
+            let expected = all.push(x.view()).unwrap();
+            assert_eq!(y.slice(s![.., 1, ..]), expected.slice(s![.., 1, ..]), "{name}");
+            assert_eq!(slot(&after, 1), slot(&all.state().read().unwrap(), 1), "{name}");
+            let expected = first.push(x.slice(s![..1, .., ..])).unwrap();
+            assert_eq!(y.slice(s![..1, 2, ..]), expected.slice(s![.., 2, ..]), "{name}");
+            assert_eq!(slot(&after, 2), slot(&first.state().read().unwrap(), 2), "{name}");
+
+            let y = stream.push_with(x.view(), &[0; BATCH]).unwrap();
+            assert!(y.shape() == [3, BATCH, rnn.config().output_size()] && y.iter().all(|&y| y == 0.0), "{name}");
+            assert_eq!(stream.state().read().unwrap(), after, "{name}");
+            // The program of this shape is the one from before.
+            stream.push_with(x.view(), &[1, 0, 0]).unwrap();
+            assert_eq!(slot(&stream.state().read().unwrap(), 2), slot(&after, 2), "{name}");
+        }
+    }
+}
+
+#[test]
+fn lengths_that_do_not_fit_a_push_are_refused() {
+    let rnn = rnn(&Device::cpu(), &configs(3, 10)[0]);
+    let mut stream = rnn.stream(BATCH).unwrap();
+    let x = Array3::zeros((2, BATCH, 3));
+    for (lengths, part) in
+        [(&[1, 2][..], "lengths: expected shape"), (&[0, 1, 3], "length of sequence 2: expected from 0 to 2")]
+    {
+        let error = stream.push_with(x.view(), lengths).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    // A call from zeros has no state to keep.
+    assert!(rnn.batch_lengths(2, BATCH).unwrap().write(&[0, 1, 2]).is_err());
+}
+
+#[test]
+fn a_slot_is_read_written_and_reset_while_the_others_stay() {
+    for device in [gpu(), portable(), Device::cpu()] {
+        for config in configs(3, 10).into_iter().chain(configs(3, 7)) {
+            let rnn = rnn(&device, &config.layers(2));
+            let mut stream = rnn.stream(BATCH).unwrap();
+            stream.push(Random::new(15).array([2, BATCH, 3]).view()).unwrap();
+            let all = stream.state().read().unwrap();
+            for n in 0..BATCH {
+                assert_eq!(stream.state().read_slot(n).unwrap(), slot(&all, n));
+            }
+            stream.state().reset_slot(1).unwrap();
+            stream.state().write_slot(2, &slot(&all, 0)).unwrap();
+            let now = stream.state().read().unwrap();
+            let zeros = State::zeros(rnn.config(), 1).unwrap();
+            for (n, expected) in [slot(&all, 0), zeros.clone(), slot(&all, 0)].iter().enumerate() {
+                assert_eq!(slot(&now, n), *expected, "{n} of {:?}", rnn.config());
+            }
+            let error = stream.state().read_slot(BATCH).unwrap_err().to_string();
+            assert!(error.contains("slot: expected from 0 to 2"), "{error}");
+            assert!(stream.state().reset_slot(BATCH).is_err());
+            assert!(matches!(stream.state().write_slot(0, &all), Err(Error::Shape { .. })));
+            assert_eq!(stream.state().read().unwrap(), now);
+        }
+    }
+}
+
+#[test]
+fn h_and_c_are_tensors_over_the_memory_of_the_state() {
+    for device in [gpu(), Device::cpu()] {
+        let rnn = rnn(&device, &wgrnn::RnnConfig::new(wgrnn::Cell::Lstm, 3, 7).layers(2));
+        let mut stream = rnn.stream(BATCH).unwrap();
+        let (h, c) = (stream.state().h(), stream.state().c().unwrap());
+        assert_eq!((h.shape(), c.shape()), (&[2, BATCH, 8][..], &[2, BATCH, 7][..]));
+        stream.push(Random::new(16).array([2, BATCH, 3]).view()).unwrap();
+        let state = stream.state().read().unwrap();
+        let read = h.read().unwrap();
+        assert_eq!(read.slice(s![.., .., ..7]), state.h);
+        assert!(read.slice(s![.., .., 7..]).iter().all(|&padding| padding == 0.0));
+        assert_eq!(c.read().unwrap(), state.c.clone().unwrap().into_dyn());
+        c.write(ArrayD::<f32>::ones(vec![2, BATCH, 7]).view()).unwrap();
+        assert_eq!(stream.state().read().unwrap().c.unwrap(), Array3::<f32>::ones((2, BATCH, 7)));
+    }
+    assert!(
+        rnn(&Device::cpu(), &wgrnn::RnnConfig::new(wgrnn::Cell::Elman(wgrnn::Activation::Tanh), 3, 7))
+            .device_state(1)
+            .unwrap()
+            .c()
+            .is_none()
+    );
+}
+
+/// What a server keeps.
+struct Service {
+    model: Model,
+    stream: Stream,
+}
+
+#[test]
+fn a_server_owns_a_model_and_a_stream_and_moves_them_into_a_thread() {
+    fn is_owned<T: Send + 'static>() {}
+    is_owned::<Stream>();
+    is_owned::<Tape>();
+    is_owned::<Evaluation>();
+    is_owned::<Predictor>();
+    let mut service = {
+        let config = ModelConfig::features(wgrnn::RnnConfig::new(wgrnn::Cell::Lstm, 3, 5), 2);
+        let model = Model::new(&gpu(), &config, 1).unwrap();
+        let stream = model.rnn().stream(1).unwrap();
+        Service { model, stream }
+    };
+    let x = Random::new(17).array([4, 1, 3]);
+    let expected = service.model.rnn().forward(x.view()).unwrap().y;
+    let scores = service.model.clone().predict(x.view()).unwrap();
+    let other = std::thread::spawn(move || {
+        let y = service.stream.push(x.view()).unwrap();
+        (y, service.model.predict(x.view()).unwrap())
+    });
+    assert_eq!(other.join().unwrap(), (expected, scores));
 }

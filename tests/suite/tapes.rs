@@ -60,7 +60,7 @@ fn gradient(parameters: Option<&Parameters>) -> Vec<f32> {
 }
 
 /// Two steps that change no weight: nothing may be left over from the first one. Gives the loss.
-fn step(tape: Tape<'_>) -> f32 {
+fn step(tape: Tape) -> f32 {
     let mut trainer = Trainer::new(tape, options()).unwrap();
     trainer.step().unwrap();
     trainer.step().unwrap();
@@ -68,7 +68,7 @@ fn step(tape: Tape<'_>) -> f32 {
 }
 
 #[track_caller]
-fn refused(tape: Tape<'_>, parts: &[&str]) {
+fn refused(tape: Tape, parts: &[&str]) {
     let error = Trainer::new(tape, options()).expect_err("must be refused");
     assert!(matches!(error, Error::Unsupported { .. } | Error::Value { .. }), "{error}");
     let error = error.to_string();
@@ -81,7 +81,7 @@ fn near(name: &str, got: &[f32], expected: &[f32]) {
     assert!(got.len() == expected.len() && got.iter().zip(expected).all(close), "{name}: {got:?}, not {expected:?}");
 }
 
-type Middle<'a> = &'a dyn Fn(&mut Tape<'_>, &Value) -> Value;
+type Middle<'a> = &'a dyn Fn(&mut Tape, &Value) -> Value;
 
 /// Two dense layers with something between them, which takes [3, 2, 4] and gives `width` features.
 #[track_caller]
@@ -198,7 +198,7 @@ fn layers_without_a_gradient_are_refused_unless_they_are_frozen() {
     let (first, head, aside) = (linear(&device, 4, 4), linear(&device, 2, 4), line(&device, 1.0));
     let table = Embedding::trainable(&device, matrix(3, 4, 5).view()).unwrap();
     let (x, one) = (numbers(&device, [1, 3, 4]), column(&device, &[1.0]));
-    let build = |middle: &dyn for<'m> Fn(&mut Tape<'m>, &Value)| {
+    let build = |middle: &dyn Fn(&mut Tape, &Value)| {
         let mut tape = Tape::training(&device).unwrap();
         let x = tape.input(&x).unwrap();
         middle(&mut tape, &x);
@@ -457,7 +457,7 @@ fn inputs_that_are_overwritten_before_the_backward_pass_reads_them_are_refused()
     let (x, y, z) = (numbers(&device, [3, 2, 4]), numbers(&device, [3, 2, 4]), zeros(&device, &[3, 2, 4]));
     let words = Tensor::<u32>::zeros(&device, &[6]).unwrap();
     let same = x.clone();
-    let loss = |tape: &mut Tape<'_>, value: &Value| {
+    let loss = |tape: &mut Tape, value: &Value| {
         let target = tape.input(&zeros(&device, value.shape())).unwrap();
         tape.mean_squared_error(value, &target).unwrap();
     };
@@ -467,7 +467,7 @@ fn inputs_that_are_overwritten_before_the_backward_pass_reads_them_are_refused()
         (tape, values)
     };
     let parts = |what: &str, by: &str| [format!("the input of {what}"), format!("{by} of the tape) over it")];
-    let check = |tape: Tape<'_>, what: &str, by: &str| {
+    let check = |tape: Tape, what: &str, by: &str| {
         refused(tape, &parts(what, by).each_ref().map(String::as_str));
     };
     // A dense layer's, by another layer.

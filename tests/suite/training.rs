@@ -428,7 +428,7 @@ fn dropout_does_nothing_in_evaluation() {
 struct Graph<'a> {
     device: &'a Device,
     x: Array3<f32>,
-    build: &'a dyn for<'m> Fn(&mut Tape<'m>, &wgrnn::plan::Value, &'m [Model]),
+    build: &'a dyn Fn(&mut Tape, &wgrnn::plan::Value, &[Model]),
     models: &'a [Model],
 }
 
@@ -502,8 +502,8 @@ fn gradients_pass_from_decoder_to_encoder_through_the_state() {
 
 /// A closure that is good for any lifetime of the models.
 fn graph(
-    build: impl for<'m> Fn(&mut Tape<'m>, &wgrnn::plan::Value, &'m [Model]),
-) -> impl for<'m> Fn(&mut Tape<'m>, &wgrnn::plan::Value, &'m [Model]) {
+    build: impl Fn(&mut Tape, &wgrnn::plan::Value, &[Model]),
+) -> impl Fn(&mut Tape, &wgrnn::plan::Value, &[Model]) {
     build
 }
 
@@ -824,7 +824,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
 #[test]
 fn tapes_and_options_that_cannot_be_trained_are_refused() {
     let device = gpu();
-    let refused = |tape: Tape<'_>, options: TrainerOptions, part: &str| {
+    let refused = |tape: Tape, options: TrainerOptions, part: &str| {
         let error = Trainer::new(tape, options).expect_err("refused").to_string();
         assert!(error.contains(part), "{error}");
     };

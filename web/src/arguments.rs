@@ -44,6 +44,13 @@ pub fn whole(name: &str, value: &JsValue) -> Result<u32> {
     Ok(number.ok_or_else(|| fault(name, "a whole number from 0 to 4294967295", value))? as u32)
 }
 
+/// An array of them.
+pub fn wholes(name: &str, value: &JsValue) -> Result<Vec<usize>> {
+    let array = value.dyn_ref::<Array>().ok_or_else(|| fault(name, "an array of whole numbers", value))?;
+    let one = |(i, value): (usize, JsValue)| Ok(whole(&format!("{name}[{i}]"), &value)? as usize);
+    array.iter().enumerate().map(one).collect()
+}
+
 pub fn number(name: &str, value: &JsValue) -> Result<f64> {
     value.as_f64().ok_or_else(|| fault(name, "a number", value))
 }

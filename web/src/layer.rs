@@ -1,13 +1,15 @@
 //! Recurrent layers and their weights.
+#![allow(clippy::await_holding_refcell_ref, reason = "who else asks for a stream that waits gets an error")]
 
 use crate::arguments;
 use crate::arrays::{array, array_of, object, property, state, state_to_js, to_js, weights_to_js};
 use crate::device::Device;
-use crate::fault::Result;
+use crate::fault::{Fault, Result};
 use crate::options;
 use crate::promise::{attempt, promise};
 use js_sys::{Array, Promise};
 use ndarray::Ix3;
+use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use wgrnn::{DeviceState, SessionOptions, Tensor};
@@ -140,6 +142,13 @@ impl Rnn {
         })
     }
 
+    /// A stream of `batch` sequences.
+    pub fn stream(&self, #[wasm_bindgen(unchecked_param_type = "number")] batch: &JsValue) -> Result<Stream> {
+        let stream = self.0.stream(arguments::whole("batch", batch)? as usize)?;
+        let state = stream.state().clone();
+        Ok(Stream { stream: Rc::new(RefCell::new(stream)), state })
+    }
+
     /// The layer for one shape, from which nothing is read back but what is asked for.
     pub fn session(
         &self,
@@ -148,6 +157,107 @@ impl Rnn {
         let (steps, batch, call) = options::shape("session", options, true)?;
         Ok(Session(self.0.session(SessionOptions { steps, batch, call })?))
     }
+}
+
+impl From<wgrnn::Rnn> for Rnn {
+    fn from(rnn: wgrnn::Rnn) -> Self {
+        Self(Rc::new(rnn))
+    }
+}
+
+/// Sequences that come piece by piece: each call goes on where the last one ended. A server gives each caller a slot, one
+/// sequence of the batch, which is reset, read and written while the others go on.
+#[wasm_bindgen]
+pub struct Stream {
+    stream: Rc<RefCell<wgrnn::Stream>>,
+    state: DeviceState,
+}
+
+#[wasm_bindgen]
+impl Stream {
+    /// The next steps: [T, N, I], or [N, T, I] with `batchFirst`. Rejects while a promise of an earlier call is pending.
+    #[wasm_bindgen(unchecked_return_type = "Promise<NdArray>")]
+    pub fn push(&self, #[wasm_bindgen(unchecked_param_type = "NdArray")] x: &JsValue) -> Promise {
+        attempt(|| {
+            let (x, stream) = (array_of::<f32, Ix3>("input", x)?, Rc::clone(&self.stream));
+            Ok(promise(async move {
+                let y = free(&stream)?.push_async(x.view()).await?;
+                Ok(to_js(y.view()))
+            }))
+        })
+    }
+
+    /// The next steps of sequences of these lengths, from 0 to T; the output is 0 beyond them. A sequence of length 0 pauses:
+    /// its state stays as it is.
+    #[wasm_bindgen(js_name = pushWith, unchecked_return_type = "Promise<NdArray>")]
+    pub fn push_with(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "NdArray")] x: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "number[]")] lengths: &JsValue,
+    ) -> Promise {
+        attempt(|| {
+            let (x, stream) = (array_of::<f32, Ix3>("input", x)?, Rc::clone(&self.stream));
+            let lengths = arguments::wholes("lengths", lengths)?;
+            Ok(promise(async move {
+                let y = free(&stream)?.push_with_async(x.view(), &lengths).await?;
+                Ok(to_js(y.view()))
+            }))
+        })
+    }
+
+    /// The states of all sequences.
+    #[wasm_bindgen(unchecked_return_type = "Promise<State>")]
+    pub fn state(&self) -> Promise {
+        read_state(self.state.clone())
+    }
+
+    /// Sets the states of all sequences.
+    #[wasm_bindgen(js_name = writeState)]
+    pub fn write_state(&self, #[wasm_bindgen(unchecked_param_type = "State")] state: &JsValue) -> Result<()> {
+        Ok(self.state.write(&given_state(state)?)?)
+    }
+
+    /// Sets the states of all sequences to zeros.
+    #[wasm_bindgen(js_name = resetState)]
+    pub fn reset_state(&self) -> Result<()> {
+        Ok(self.state.reset()?)
+    }
+
+    /// The state of one sequence, with N = 1.
+    #[wasm_bindgen(js_name = readSlot, unchecked_return_type = "Promise<State>")]
+    pub fn read_slot(&self, #[wasm_bindgen(unchecked_param_type = "number")] slot: &JsValue) -> Promise {
+        attempt(|| {
+            let (slot, state) = (arguments::whole("slot", slot)? as usize, self.state.clone());
+            Ok(promise(async move { Ok(state_to_js(&state.read_slot_async(slot).await?)) }))
+        })
+    }
+
+    /// Sets the state of one sequence; the others stay as they are.
+    #[wasm_bindgen(js_name = writeSlot)]
+    pub fn write_slot(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "number")] slot: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "State")] state: &JsValue,
+    ) -> Result<()> {
+        Ok(self.state.write_slot(arguments::whole("slot", slot)? as usize, &given_state(state)?)?)
+    }
+
+    /// Sets the state of one sequence to zeros; the others stay as they are.
+    #[wasm_bindgen(js_name = resetSlot)]
+    pub fn reset_slot(&self, #[wasm_bindgen(unchecked_param_type = "number")] slot: &JsValue) -> Result<()> {
+        Ok(self.state.reset_slot(arguments::whole("slot", slot)? as usize)?)
+    }
+}
+
+/// The stream, unless one of its promises is still waiting.
+fn free(stream: &RefCell<wgrnn::Stream>) -> Result<RefMut<'_, wgrnn::Stream>> {
+    let busy = "the stream is at work: await what push promised first";
+    stream.try_borrow_mut().map_err(|_| Fault::new(busy))
+}
+
+/// A state that has to be there.
+fn given_state(value: &JsValue) -> Result<wgrnn::State> {
+    state("state", value)?.ok_or_else(|| arguments::fault("state", "{h, c}", value))
 }
 
 /// A layer's program for one shape: input, output and state stay on the device from run to run.
@@ -195,10 +305,10 @@ impl Session {
     }
 }
 
-pub fn read(tensor: Tensor) -> Promise {
+fn read(tensor: Tensor) -> Promise {
     promise(async move { Ok(to_js(tensor.read_async().await?.view())) })
 }
 
-fn read_state(state: DeviceState) -> Promise {
+pub fn read_state(state: DeviceState) -> Promise {
     promise(async move { Ok(state_to_js(&state.read_async().await?)) })
 }

@@ -2,19 +2,20 @@
 #![allow(clippy::await_holding_refcell_ref, reason = "who else asks for a trainer that waits gets an error")]
 
 use crate::arguments;
-use crate::arrays::{array, object};
+use crate::arrays::{array, object, to_js};
 use crate::device::Device;
 use crate::fault::{Fault, Result};
-use crate::layer::read;
+use crate::layer::{Rnn, read_state};
 use crate::options::{self, Loss, TrainingOptions};
 use crate::promise::{attempt, promise};
 use js_sys::{Promise, Uint8Array};
+use ndarray::ArrayD;
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use wgrnn::plan::Value;
-use wgrnn::{DeviceState, Evaluation, Input, Output, RnnCall, Tape, Targets, Tensor};
+use wgrnn::{DeviceState, Input, ModelInput, Output, RnnCall, SessionOptions, Tape, Targets, Tensor};
 
 /// Embedding, recurrent layers and head.
 #[wasm_bindgen]
@@ -54,6 +55,21 @@ impl Model {
         Ok(self.0.load_safetensors_partial(&bytes, &arguments::optional_text("prefix", prefix)?)?)
     }
 
+    /// The model's outputs for tokens [T, N] or vectors [T, N, I], [N, T] and [N, T, I] with `batchFirst`: all sequences at
+    /// full length, from a state of zeros. A `Predictor` takes lengths and carries its state.
+    #[wasm_bindgen(unchecked_return_type = "Promise<NdArray>")]
+    pub fn predict(&self, #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] x: &JsValue) -> Promise {
+        attempt(|| {
+            let (x, model) = (HostInput::new(symbols(&self.0), x)?, Rc::clone(&self.0));
+            Ok(promise(async move { Ok(to_js(model.predict_async(x.view()).await?.view())) }))
+        })
+    }
+
+    /// The recurrent layers, which share their weights with the model.
+    pub fn rnn(&self) -> Rnn {
+        Rnn::from(self.0.rnn().clone())
+    }
+
     /// A safetensors file of its weights.
     #[wasm_bindgen(js_name = toSafetensors, unchecked_return_type = "Promise<Uint8Array>")]
     pub fn to_safetensors(
@@ -71,7 +87,46 @@ impl Model {
     }
 }
 
-/// What a model reads, on the device.
+/// Symbols that a model reads; none where it reads vectors.
+fn symbols(model: &wgrnn::Model) -> Option<usize> {
+    match model.config().input {
+        Input::Tokens { symbols, .. } => Some(symbols),
+        Input::Features => None,
+    }
+}
+
+/// Tokens, each of them one of the symbols.
+fn tokens(symbols: usize, x: &JsValue) -> Result<ArrayD<u32>> {
+    let x = array::<u32>("input", x)?;
+    match x.iter().find(|&&symbol| symbol as usize >= symbols) {
+        Some(symbol) => Err(Fault::new(format!("input: expected symbols less than {symbols}, got {symbol}"))),
+        None => Ok(x),
+    }
+}
+
+/// What a model reads.
+enum HostInput {
+    Tokens(ArrayD<u32>),
+    Features(ArrayD<f32>),
+}
+
+impl HostInput {
+    fn new(symbols: Option<usize>, x: &JsValue) -> Result<Self> {
+        Ok(match symbols {
+            Some(symbols) => Self::Tokens(tokens(symbols, x)?),
+            None => Self::Features(array("input", x)?),
+        })
+    }
+
+    fn view(&self) -> ModelInput<'_> {
+        match self {
+            Self::Tokens(tokens) => tokens.view().into(),
+            Self::Features(features) => features.view().into(),
+        }
+    }
+}
+
+/// What a trainer reads, on the device.
 enum Source {
     Tokens { tensor: Tensor<u32>, symbols: usize },
     Features(Tensor),
@@ -88,7 +143,7 @@ impl Source {
         })
     }
 
-    fn record(&self, tape: &mut Tape<'_>) -> wgrnn::Result<Value> {
+    fn record(&self, tape: &mut Tape) -> wgrnn::Result<Value> {
         match self {
             Self::Tokens { tensor, .. } => tape.input(tensor),
             Self::Features(tensor) => tape.input(tensor),
@@ -97,13 +152,7 @@ impl Source {
 
     fn write(&self, x: &JsValue) -> Result<()> {
         match self {
-            Self::Tokens { tensor, symbols } => {
-                let x = array::<u32>("input", x)?;
-                if let Some(symbol) = x.iter().find(|&&symbol| symbol as usize >= *symbols) {
-                    return Err(Fault::new(format!("input: expected symbols less than {symbols}, got {symbol}")));
-                }
-                tensor.write(x.view())?;
-            }
+            Self::Tokens { tensor, symbols } => tensor.write(tokens(*symbols, x)?.view())?,
             Self::Features(tensor) => tensor.write(array::<f32>("input", x)?.view())?,
         }
         Ok(())
@@ -295,10 +344,8 @@ fn notes_to_js(notes: &HashMap<String, String>) -> JsValue {
 /// A model's outputs for one shape.
 #[wasm_bindgen]
 pub struct Predictor {
-    source: Source,
-    output: Tensor,
-    state: DeviceState,
-    evaluation: Evaluation,
+    predictor: Rc<wgrnn::Predictor>,
+    symbols: Option<usize>,
 }
 
 #[wasm_bindgen]
@@ -310,31 +357,28 @@ impl Predictor {
         #[wasm_bindgen(unchecked_param_type = "SessionOptions")] options: &JsValue,
     ) -> Result<Self> {
         let (steps, batch, call) = options::shape("predictor", options, false)?;
-        let model = &*model.0;
-        let device = model.rnn().device();
-        let source = Source::new(model, steps, batch)?;
-        let output = Tensor::zeros(device, &output_shape(model, steps, batch, &call))?;
-        let state = model.device_state(batch)?;
-        let mut tape = Tape::evaluating(device)?;
-        let (x, out) = (source.record(&mut tape)?, tape.input(&output)?);
-        let found = model.forward(&mut tape, &x, &state, &call)?;
-        tape.plan().copy(&found, &out)?;
-        Ok(Self { source, output, state, evaluation: tape.evaluation()? })
+        let predictor = Rc::new(model.0.predictor(SessionOptions { steps, batch, call })?);
+        Ok(Self { predictor, symbols: symbols(&model.0) })
     }
 
     /// The model's outputs for these inputs.
     #[wasm_bindgen(unchecked_return_type = "Promise<NdArray>")]
     pub fn predict(&self, #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] x: &JsValue) -> Promise {
         attempt(|| {
-            self.source.write(x)?;
-            self.evaluation.program().run()?;
-            Ok(read(self.output.clone()))
+            let (x, predictor) = (HostInput::new(self.symbols, x)?, Rc::clone(&self.predictor));
+            Ok(promise(async move { Ok(to_js(predictor.predict_async(x.view()).await?.view())) }))
         })
+    }
+
+    /// The carried state.
+    #[wasm_bindgen(unchecked_return_type = "Promise<State>")]
+    pub fn state(&self) -> Promise {
+        read_state(self.predictor.state().clone())
     }
 
     /// Sets the carried state to zeros.
     #[wasm_bindgen(js_name = resetState)]
     pub fn reset_state(&self) -> Result<()> {
-        Ok(self.state.reset()?)
+        Ok(self.predictor.state().reset()?)
     }
 }

@@ -33,6 +33,22 @@ for (const device of ["gpu", "cpu"]) {
     assert.deepEqual(session, whole);
   });
 
+  test(`a slot of a stream on the ${device} pauses, and is read, written and reset alone`, async () => {
+    const { kept, after, written, paused, first, again, refused } = await run("api", "slots", device);
+    assert.deepEqual(after, kept);
+    assert.deepEqual(written, kept);
+    assert.deepEqual(paused, Array(10).fill(0));
+    assert.deepEqual(again, first);
+    assert.match(refused[0], /^slot: expected from 0 to 1/);
+    assert.match(refused[1], /^length of sequence 0: expected from 0 to 1, got 2$/);
+  });
+
+  test(`a model on the ${device} predicts what its predictor does`, async () => {
+    const { shape, own, other } = await run("api", "predictions", device);
+    assert.deepEqual(shape, [3, 1, 4]);
+    assert.deepEqual(own, other);
+  });
+
   test(`the pretrained models give on the ${device} what they give elsewhere`, async () => {
     const { phonemes, none, difference, chunks, segments, expected } = await run("api", "models", device);
     assert.deepEqual(phonemes, ["R IH0 K ER1 AH0 N T", "N EH1 T W ER2 K S"]);

@@ -81,15 +81,19 @@ impl Display for Summary {
     }
 }
 
+fn read(file: Option<&Path>) -> Result<String> {
+    match file {
+        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string()),
+        None => Ok(include_str!("text.txt").to_owned()),
+    }
+}
+
 pub fn run(options: &Options) -> Result<Summary> {
     ensure!(options.steps > 0, "--steps must be at least 1");
     ensure!(options.save_every > 0, "--save-every must be at least 1");
     make_folder(options.plot.as_deref())?;
     check_place(&options.checkpoint)?;
-    let text = match &options.file {
-        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
-        None => include_str!("text.txt").to_owned(),
-    };
+    let text = read(options.file.as_deref())?;
     let vocabulary = Vocabulary::of(&text);
     let mut learnt = vocabulary.indices(&text)?;
     let held_out = learnt.split_off(learnt.len() - learnt.len() / 10);
@@ -208,7 +212,7 @@ impl Window {
         })
     }
 
-    fn record<'m>(&self, model: &'m Model, tape: &mut Tape<'m>) -> Result<()> {
+    fn record(&self, model: &Model, tape: &mut Tape) -> Result<()> {
         let (x, targets) = (tape.input(&self.x)?, tape.input(self.targets.tensor())?);
         let call = RnnCall { carry: true, ..RnnCall::default() };
         let logits = model.forward(tape, &x, &self.state, &call)?;

@@ -33,7 +33,7 @@ impl Network {
     }
 
     /// Forecasts for windows: [N, AHEAD], or [AHEAD, N] where they feed back.
-    fn forward<'m>(&'m self, tape: &mut Tape<'m>, windows: &Windows) -> Result<Value> {
+    fn forward(&self, tape: &mut Tape, windows: &Windows) -> Result<Value> {
         let past = tape.input(&windows.past)?;
         let batch = past.shape()[1];
         let read = RnnCall { output: Output::Last, ..RnnCall::default() };

@@ -47,7 +47,7 @@ impl Batch {
     }
 
     /// Scores [N, 2] as a value of the tape, and their loss.
-    fn record<'m>(&self, model: &'m Model, tape: &mut Tape<'m>) -> Result<wgrnn::plan::Value> {
+    fn record(&self, model: &Model, tape: &mut Tape) -> Result<wgrnn::plan::Value> {
         let (words, classes) = (tape.input(&self.words)?, tape.input(self.classes.tensor())?);
         let lengths = Lengths::PerRun(self.lengths.clone());
         let call = RnnCall { lengths, output: Output::Last, ..RnnCall::default() };

@@ -86,12 +86,18 @@ fn read(data: &Data, text: &str) -> Result<Vec<u32>> {
     Ok(words)
 }
 
+/// How many steps are asked for.
+fn steps(data: &Data, options: &Options) -> Result<u32> {
+    let (batch, most) = (options.batch, data.train.len());
+    ensure!((1..=most).contains(&batch), "--batch must be from 1 to {most}, not {batch}");
+    let steps = options.steps.unwrap_or(options.epochs.saturating_mul((most / batch) as u32));
+    ensure!(steps > 0, "--steps and --epochs must be at least 1");
+    Ok(steps)
+}
+
 pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
     let Options { batch, mut seed, .. } = *options;
-    ensure!((1..=data.train.len()).contains(&batch), "--batch must be from 1 to {}, not {batch}", data.train.len());
-    let epoch = (data.train.len() / batch) as u32;
-    let steps = options.steps.unwrap_or(options.epochs.saturating_mul(epoch));
-    ensure!(steps > 0, "--steps and --epochs must be at least 1");
+    let steps = steps(data, options)?;
     // Before training, which what can't be read or written would waste.
     make_folder(options.plot.as_deref())?;
     options.checkpoint.as_deref().map_or(Ok(()), check_place)?;
@@ -163,14 +169,26 @@ pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
     bar.finish();
     drop(listening);
     if let Some(folder) = &options.plot {
-        let path = folder.join("sentiment_loss.svg");
-        let lines = [Line { name: "training", points: losses }, Line { name: "test", points: tested }];
-        plot(&path, "Film reviews", ["step", "cross-entropy"], &lines)?;
-        eprintln!("drew {}", path.display());
+        draw(folder, losses, tested)?;
     }
 
-    let texts = texts.into_iter().map(|words| Review { words, positive: true }).collect::<Vec<_>>();
-    let (positive, _) = reader.read(&texts)?;
+    let answers = answers(&reader, &options.text, texts)?;
+    Ok(Outcome { reviews: [data.train.len(), data.test.len()], baseline, network: accuracy, texts: answers })
+}
+
+/// The losses as a picture.
+fn draw(folder: &Path, training: Vec<(f64, f64)>, test: Vec<(f64, f64)>) -> Result<()> {
+    let path = folder.join("sentiment_loss.svg");
+    let lines = [Line { name: "training", points: training }, Line { name: "test", points: test }];
+    plot(&path, "Film reviews", ["step", "cross-entropy"], &lines)?;
+    eprintln!("drew {}", path.display());
+    Ok(())
+}
+
+/// What the network thinks of texts, whose words are these.
+fn answers(reader: &Reader, texts: &[String], words: Vec<Vec<u32>>) -> Result<Vec<String>> {
+    let reviews = words.into_iter().map(|words| Review { words, positive: true }).collect::<Vec<_>>();
+    let (positive, _) = reader.read(&reviews)?;
     let answer = |(text, positive): (&String, f64)| {
         if text.trim().is_empty() {
             return "an empty text: nothing to judge".to_owned();
@@ -178,12 +196,7 @@ pub fn run_on(data: &Data, options: &Options) -> Result<Outcome> {
         let (name, probability) = if positive > 0.5 { ("positive", positive) } else { ("negative", 1.0 - positive) };
         format!("{name} ({:.0} %): {text}", 100.0 * probability)
     };
-    Ok(Outcome {
-        reviews: [data.train.len(), data.test.len()],
-        baseline,
-        network: accuracy,
-        texts: options.text.iter().zip(positive).map(answer).collect(),
-    })
+    Ok(texts.iter().zip(positive).map(answer).collect())
 }
 
 /// Goes on from a checkpoint of a training on batches of the same size.

@@ -43,7 +43,7 @@ impl Translator {
     }
 
     /// Letters, of which each word has as many as it has, to a state.
-    fn read<'m>(&'m self, tape: &mut Tape<'m>, words: &Words) -> Result<DeviceState> {
+    fn read(&self, tape: &mut Tape, words: &Words) -> Result<DeviceState> {
         let letters = tape.input(&words.letters)?;
         let state = self.encoder.device_state(letters.shape()[1])?;
         let lengths = Lengths::PerRun(words.lengths.clone());

@@ -1,14 +1,14 @@
 //! A case of `step_backward` or `sequence_backward`.
 
 use super::case::{Case, Words, dot_tolerance};
-use super::numbers::{Numbers, packed, poison};
-use super::recurrence::{draw, form_of};
+use super::numbers::{Numbers, poison};
+use super::recurrence::{Weights, draw, form_of, padded};
 use super::rows::{DIRECTIONS, Rows};
-use crate::cells::Cell;
-use crate::kernels::{BackwardParams, Kernel, Packed, PhaseParams, Variant};
+use crate::cells::{Cell, Form};
+use crate::kernels::{BackwardParams, Kernel, Packed, Variant};
 use crate::layer;
 
-/// The same backwards: what a forward pass might have kept, and gradients of every output.
+/// A backward dispatch over what a forward pass might have kept, with gradients of every output.
 pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps: usize) -> Case {
     let mut numbers = Numbers::new(batch * 1000 + hidden);
     let form = form_of(&variant);
@@ -20,31 +20,19 @@ pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps
     let reserve = layer::Columns::new(&form, hidden, state);
     let rows = Rows::new(batch, steps, DIRECTIONS);
 
-    let mut weights = Vec::new();
-    let mut sizes = [PhaseParams::default(); 2];
+    let mut weights = Weights::default();
     for (i, phase) in phases.iter().enumerate() {
         let units = phase.units.of(hidden, state);
-        let k = gates((i + 1) % phases.len());
-        let layout = Packed { rows: k, columns: units, panel: variant.panel as usize };
-        sizes[i] = PhaseParams {
-            units,
-            panels: layout.panels(),
-            weights: weights.len() / layout.panel,
-            weights_direction: layout.vectors(),
-            column: reserve.fields[i],
-        };
-        weights.extend(packed(&mut numbers, layout, DIRECTIONS));
+        let layout = Packed { rows: gates((i + 1) % phases.len()), columns: units, panel: variant.panel as usize };
+        weights.push(&mut numbers, layout, units, reserve.fields[i]);
     }
     let (source, target) = if variant.kernel == Kernel::StepBackward {
         (gates((variant.phase as usize + 1) % phases.len()), gates(variant.phase as usize))
     } else {
         (gates(0), gates(0))
     };
-    let [source_width, target_width] = [source, target].map(|width| width.next_multiple_of(4));
-    let mut d_in = numbers.uniform(states * source_width, 1.0);
-    for row in d_in.chunks_exact_mut(source_width) {
-        row[source..].fill(0.0);
-    }
+    let (d_in, source_width) = padded(&mut numbers, states, source);
+    let target_width = target.next_multiple_of(4);
     let dh_width = state.next_multiple_of(4);
     let cell_width = form.cell.cell_numbers().max(1) * hidden;
     let params = BackwardParams {
@@ -67,21 +55,9 @@ pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps
         dy_stride: (DIRECTIONS * state) as u32,
         dy_offset: 2,
         source: reserve.source as u32,
-        ..BackwardParams::of_phases(sizes)
+        ..BackwardParams::of_phases(weights.phases)
     };
-    // Gates are from 0 to 1 where they are sigmoids, and nothing here is far from that.
-    let mut kept: Vec<f32> =
-        numbers.uniform(DIRECTIONS * rows.rows * reserve.width, 0.5).into_iter().map(|k| k + 0.5).collect();
-    if form.cell == Cell::Slstm {
-        for (i, row) in kept.chunks_exact_mut(reserve.width).enumerate() {
-            row[5 * hidden..6 * hidden].iter_mut().for_each(|n| *n += 1.0);
-            // Here m' is what was carried, or nothing is.
-            row[hidden + i % hidden] = 1.0;
-            row[5 * hidden + (i + 1) % hidden] = 0.0;
-            row[(i + 1) % hidden] = 1.0;
-        }
-    }
-    draw(&mut kept, &form, &reserve, state);
+    let kept = kept(&mut numbers, &form, &reserve, [DIRECTIONS * rows.rows, hidden, state]);
     let terms = gates(0).max(gates(phases.len() - 1));
     Case {
         name: format!("{variant} of N {batch}, H {hidden}, T {steps}"),
@@ -92,7 +68,7 @@ pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps
         window: 0,
         buffers: vec![
             Words::Numbers(kept),
-            Words::Numbers(weights),
+            Words::Numbers(weights.words),
             Words::Indices(rows.map),
             Words::Numbers(d_in),
             poison(states * target_width),
@@ -101,4 +77,22 @@ pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps
             Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * state, 1.0)),
         ],
     }
+}
+
+/// What a forward pass might have kept: rows of hidden units' numbers and of states.
+fn kept(numbers: &mut Numbers, form: &Form, reserve: &layer::Columns, [rows, hidden, state]: [usize; 3]) -> Vec<f32> {
+    // Gates are from 0 to 1 where they are sigmoids, and nothing here is far from that.
+    let mut kept: Vec<f32> =
+        numbers.uniform(rows * reserve.width, 0.5).into_iter().map(|number| number + 0.5).collect();
+    if form.cell == Cell::Slstm {
+        for (i, row) in kept.chunks_exact_mut(reserve.width).enumerate() {
+            row[5 * hidden..6 * hidden].iter_mut().for_each(|n| *n += 1.0);
+            // Here m' is what was carried, or nothing is.
+            row[hidden + i % hidden] = 1.0;
+            row[5 * hidden + (i + 1) % hidden] = 0.0;
+            row[(i + 1) % hidden] = 1.0;
+        }
+    }
+    draw(&mut kept, form, reserve, state);
+    kept
 }

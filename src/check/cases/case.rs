@@ -69,7 +69,7 @@ impl Case {
     /// The same with its workgroups spread over two axes, so many along the first, where the kernel can.
     #[doc(hidden)]
     pub fn wrapped(&self, along: u32) -> Option<Self> {
-        self.variant.kernel.wraps()?;
+        self.variant.kernel.row().wraps?;
         Some(Self {
             name: format!("{}, wrapped", self.name),
             variant: Variant { wrapped: along, ..self.variant.clone() },

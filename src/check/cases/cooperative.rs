@@ -1,7 +1,7 @@
 //! Cases of products by units for small matrices.
 
 use super::case::Case;
-use super::gemm::{GemmForm, gemm_case};
+use super::product::{GemmForm, gemm_case};
 use super::recurrence::recurrence_case;
 use crate::cells::{Cell, Form};
 use crate::device::Device;

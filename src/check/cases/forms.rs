@@ -94,3 +94,25 @@ pub(crate) fn in_half_too(cases: Vec<Case>) -> Vec<Case> {
     let halves: Vec<_> = cases.iter().filter(&mut first).map(|case| case.in_half(narrow(case))).collect();
     cases.into_iter().chain(halves).collect()
 }
+
+/// Beside each case the same with matrix and rows read in another way, of which there are three, in turn: for the tiles
+/// of this device, and a cell for all.
+pub(crate) fn in_all_forms(device: &Device, cases: Vec<Case>) -> Vec<Case> {
+    let forms = [(true, false), (false, true), (true, true)];
+    let mut all = Vec::new();
+    for (i, case) in cases.into_iter().enumerate() {
+        let Variant { kernel, tile, cell, keep, .. } = case.variant;
+        let own = device::own_tiles(device, kernel).iter().any(|own| (own.rows, own.lanes) == (tile.rows, tile.lanes));
+        if (own || device.is_cpu()) && cell.is_none_or(|form| form == Form::new(Cell::Lstm, false)) && !keep {
+            let (texture, uniform) = forms[i % forms.len()];
+            all.extend(case.read_by(texture, uniform));
+            if case.variant.panel > 1 && tile.spread == 0 {
+                // Textures convert halves themselves.
+                let half = case.in_half(i % 2 == 0 && kernel != Kernel::StepBackward && !case.accumulates());
+                all.extend(if i % 3 == 0 { half.read_by(true, false) } else { Some(half) });
+            }
+        }
+        all.push(case);
+    }
+    all
+}

@@ -1,11 +1,11 @@
 //! Cases of `gemm`.
 
-use super::case::{Case, Words, dot_tolerance};
+use super::case::Case;
 use super::cooperative::cooperative_products;
-use super::numbers::{Numbers, packed, poison};
-use crate::cells::{Cell, Form};
+use super::forms::in_all_forms;
+use super::product::{GemmForm, gemm_case};
 use crate::device::{self, Device};
-use crate::kernels::{GemmParams, Kernel, Packed, STAGED, Tile, Variant};
+use crate::kernels::{Kernel, STAGED};
 
 pub(crate) fn gemm(device: &Device) -> Vec<Case> {
     let sizes = [(1, 1, 1), (1, 64, 4), (5, 7, 3), (33, 65, 64), (64, 63, 130), (65, 130, 65)];
@@ -26,116 +26,4 @@ pub(crate) fn gemm(device: &Device) -> Vec<Case> {
         }
     }
     in_all_forms(device, cases).into_iter().chain(cooperative_products(device)).collect()
-}
-
-/// Beside each case the same with matrix and rows read in another way, of which there are three, in turn: for the tiles
-/// of this device, and a cell for all.
-pub(crate) fn in_all_forms(device: &Device, cases: Vec<Case>) -> Vec<Case> {
-    let forms = [(true, false), (false, true), (true, true)];
-    let mut all = Vec::new();
-    for (i, case) in cases.into_iter().enumerate() {
-        let Variant { kernel, tile, cell, keep, .. } = case.variant;
-        let own = device::own_tiles(device, kernel).iter().any(|own| (own.rows, own.lanes) == (tile.rows, tile.lanes));
-        if (own || device.is_cpu()) && cell.is_none_or(|form| form == Form::new(Cell::Lstm, false)) && !keep {
-            let (texture, uniform) = forms[i % forms.len()];
-            all.extend(case.read_by(texture, uniform));
-            if case.variant.panel > 1 && tile.spread == 0 {
-                // Textures convert halves themselves.
-                let half = case.in_half(i % 2 == 0 && kernel != Kernel::StepBackward && !case.accumulates());
-                all.extend(if i % 3 == 0 { half.read_by(true, false) } else { Some(half) });
-            }
-        }
-        all.push(case);
-    }
-    all
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum GemmForm {
-    Plain,
-    /// Rows of A by a map.
-    Mapped,
-    /// Rows of C by a part of a map.
-    Scattered,
-    Transposed,
-    Accumulated,
-}
-
-impl GemmForm {
-    const ALL: [Self; 5] = [Self::Plain, Self::Mapped, Self::Scattered, Self::Transposed, Self::Accumulated];
-}
-
-pub(crate) fn gemm_case(
-    tile: Tile,
-    panel: u32,
-    (m, n, k): (usize, usize, usize),
-    form: GemmForm,
-    batch: usize,
-) -> Case {
-    let mut numbers = Numbers::new(m * 1000 + n * 10 + k);
-    let transposed = form == GemmForm::Transposed;
-    let mapped = form == GemmForm::Mapped;
-    // Strides leave gaps, which are NaN: nothing there may be read into a sum.
-    let vector = k.is_multiple_of(4) && !transposed;
-    let gap = if vector { 4 } else { 3 };
-    let (a_row, a_column) = if transposed { (1, m + gap) } else { (k + gap, 1) };
-    let a_batch = if transposed { k * a_column } else { m * a_row } + gap;
-    let a_batch = a_batch.next_multiple_of(4);
-    let offset = gap;
-    let mut a = vec![f32::NAN; offset + batch * a_batch];
-    for b in 0..batch {
-        for row in 0..m {
-            for (j, value) in numbers.uniform(k, 1.0).into_iter().enumerate() {
-                a[offset + b * a_batch + row * a_row + j * a_column] = value;
-            }
-        }
-    }
-    let layout = Packed { rows: k, columns: n, panel: panel as usize };
-    let b = packed(&mut numbers, layout, batch);
-    let scattered = form == GemmForm::Scattered;
-    // The part of the map that holds the rows begins with its third word: its ends are told after the rows.
-    let mut map = if scattered {
-        let rows =
-            (0..batch).flat_map(|b| [0; 2].into_iter().chain((0..m).map(move |i| (i + b) % m)).map(|i| i as u32));
-        rows.collect()
-    } else {
-        numbers.below(batch * m, m)
-    };
-    let ends = map.len();
-    map.extend([2, 2 + m as u32]);
-    let (c_row, c_batch) = (n + 2, m * (n + 2) + 5);
-    let c_words = 1 + batch * c_batch;
-    let accumulate = form == GemmForm::Accumulated;
-    let c = if accumulate { Words::Numbers(numbers.uniform(c_words, 1.0)) } else { poison(c_words) };
-    let params = GemmParams {
-        m: m as u32,
-        n: n as u32,
-        k: k as u32,
-        batch: batch as u32,
-        a_offset: offset as u32,
-        a_row: a_row as u32,
-        a_column: a_column as u32,
-        a_batch: a_batch as u32,
-        b_offset: 0,
-        b_batch: layout.vectors() as u32,
-        c_offset: 1,
-        c_row: c_row as u32,
-        c_batch: c_batch as u32,
-        mapped: if scattered { 2 } else { mapped.into() },
-        map_offset: 0,
-        map_batch: (m + if scattered { 2 } else { 0 }) as u32,
-        accumulate: accumulate.into(),
-        first: ends as u32,
-        end: (ends + usize::from(scattered)) as u32,
-    };
-    let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
-    let variant = Variant { vector, ..Variant::new(Kernel::Gemm, tile, panel) };
-    Case {
-        name: format!("{variant} of {batch}x{m}x{n}x{k} {form:?}"),
-        variant,
-        tolerance: dot_tolerance(k),
-        params: params.words(),
-        window: 0,
-        buffers: vec![Words::Numbers(a), Words::Numbers(b), Words::Indices(map), c],
-    }
 }

@@ -20,6 +20,7 @@ mod norm;
 mod numbers;
 mod outer;
 mod pack;
+mod product;
 mod recurrence;
 mod reduce;
 mod rows;

@@ -25,24 +25,18 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
     let stride = if variant.keep { reserve.width } else { form.gates() * hidden };
     let rows = Rows::new(batch, steps, DIRECTIONS);
 
-    let mut weights = Vec::new();
-    let mut sizes = [PhaseParams::default(); 2];
+    let mut weights = Weights::default();
     for (i, phase) in phases.iter().enumerate() {
-        let (units, k) = (size(phase.units), size(phase.source));
-        let layout = Packed { rows: k, columns: phase.gates * units, panel: variant.panel as usize };
-        sizes[i] = PhaseParams {
-            units,
-            panels: layout.panels(),
-            weights: weights.len() / layout.panel,
-            weights_direction: layout.vectors(),
-            column: reserve.gates[i],
+        let layout = Packed {
+            rows: size(phase.source),
+            columns: phase.gates * size(phase.units),
+            panel: variant.panel as usize,
         };
-        weights.extend(packed(&mut numbers, layout, DIRECTIONS));
+        weights.push(&mut numbers, layout, size(phase.units), reserve.gates[i]);
         if form.options.equations.peepholes && i == 0 {
-            weights.extend(packed(&mut numbers, Packed { rows: 0, ..layout }, DIRECTIONS));
+            weights.words.extend(packed(&mut numbers, Packed { rows: 0, ..layout }, DIRECTIONS));
         }
     }
-
     let (source, target) = if variant.kernel == Kernel::Step {
         let phase = &phases[variant.phase as usize];
         // The first phase reads the state, a second one what the first wrote.
@@ -50,11 +44,8 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
     } else {
         (state, state)
     };
-    let [source_width, target_width] = [source, target].map(|width| width.next_multiple_of(4));
-    let mut h_in = numbers.uniform(states * source_width, 1.0);
-    for row in h_in.chunks_exact_mut(source_width) {
-        row[source..].fill(0.0);
-    }
+    let (h_in, source_width) = padded(&mut numbers, states, source);
+    let target_width = target.next_multiple_of(4);
     let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
     let final_width = state.next_multiple_of(4);
     let params = RecurrenceParams {
@@ -78,25 +69,17 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
         aux_stride: (slots * hidden) as u32,
         source: reserve.source as u32,
         between: reserve.between as u32,
-        ..RecurrenceParams::of_phases(sizes)
+        ..RecurrenceParams::of_phases(weights.phases)
     };
     let tolerance = dot_tolerance(hidden) * steps as f64;
     let mut x = numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0);
     if variant.keep {
         draw(&mut x, &form, &reserve, state);
     }
-    // Where the h without its mask is.
-    let h_final = if form.sees_unmasked() {
-        Words::Numbers(numbers.uniform(states * final_width, 1.0))
-    } else {
-        poison(states * final_width)
-    };
+    let h_final = final_states(&mut numbers, &form, states * final_width);
     let (params, out) = if variant.kernel == Kernel::Grid {
         let width = phases.iter().map(|phase| size(phase.units)).max().unwrap_or(0).next_multiple_of(4);
-        let slots = (steps * phases.len()) as u64;
-        let words = exchange_words((DIRECTIONS * batch) as u64, slots, width as u64, params.aux_stride.into());
-        // No slot is filled yet.
-        (RecurrenceParams { h_out_stride: width as u32, ..params }, Words::Numbers(vec![0.0; words as usize]))
+        through_exchange(params, width, steps * phases.len())
     } else {
         (params, poison(states * target_width))
     };
@@ -108,7 +91,7 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
         window: 0,
         buffers: vec![
             Words::Numbers(x),
-            Words::Numbers(weights),
+            Words::Numbers(weights.words),
             Words::Indices(rows.map),
             Words::Numbers(h_in),
             out,
@@ -117,6 +100,49 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
             h_final,
         ],
     }
+}
+
+/// A `grid`'s exchange, of which no slot is filled yet, and the parameters of a dispatch that hands rows on through it.
+fn through_exchange(params: RecurrenceParams, width: usize, slots: usize) -> (RecurrenceParams, Words) {
+    let states = u64::from(params.directions) * u64::from(params.batch);
+    let words = exchange_words(states, slots as u64, width as u64, params.aux_stride.into());
+    (RecurrenceParams { h_out_stride: width as u32, ..params }, Words::Numbers(vec![0.0; words as usize]))
+}
+
+/// Where final states go; with recurrent dropout, the h without its mask is there.
+fn final_states(numbers: &mut Numbers, form: &Form, count: usize) -> Words {
+    if form.sees_unmasked() { Words::Numbers(numbers.uniform(count, 1.0)) } else { poison(count) }
+}
+
+/// The matrices of phases, one after the other, and where each is.
+#[derive(Default)]
+pub(crate) struct Weights {
+    pub words: Vec<f32>,
+    pub phases: [PhaseParams; 2],
+    count: usize,
+}
+
+impl Weights {
+    /// Adds the matrix of the next phase, of all directions.
+    pub fn push(&mut self, numbers: &mut Numbers, layout: Packed, units: usize, column: usize) {
+        self.phases[self.count] = PhaseParams {
+            units,
+            panels: layout.panels(),
+            weights: self.words.len() / layout.panel,
+            weights_direction: layout.vectors(),
+            column,
+        };
+        self.count += 1;
+        self.words.extend(packed(numbers, layout, DIRECTIONS));
+    }
+}
+
+/// Rows of numbers, each followed by zeros up to a multiple of four; and that width.
+pub(crate) fn padded(numbers: &mut Numbers, rows: usize, width: usize) -> (Vec<f32>, usize) {
+    let whole = width.next_multiple_of(4);
+    let mut words = numbers.uniform(rows * whole, 1.0);
+    words.chunks_exact_mut(whole).for_each(|row| row[width..].fill(0.0));
+    (words, whole)
 }
 
 /// Numbers a unit that pass from step to step: rows, slots of each, units. An sLSTM's n is a sum of what is positive, or 0 with c

@@ -2,8 +2,7 @@
 
 use super::case::Case;
 use super::cooperative::cooperative_steps;
-use super::forms::{forms, keeps, steps};
-use super::gemm::in_all_forms;
+use super::forms::{forms, in_all_forms, keeps, steps};
 use super::recurrence::recurrence_case;
 use crate::device::Device;
 use crate::kernels::Kernel;

@@ -2,8 +2,7 @@
 
 use super::backward::backward_case;
 use super::case::Case;
-use super::forms::steps;
-use super::gemm::in_all_forms;
+use super::forms::{in_all_forms, steps};
 use crate::device::Device;
 use crate::kernels::Kernel;
 

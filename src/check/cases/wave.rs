@@ -1,8 +1,7 @@
 //! Cases of `wave`.
 
 use super::case::{Case, Words, dot_tolerance};
-use super::forms::{forms, is_thorough, splits, tiles};
-use super::gemm::in_all_forms;
+use super::forms::{forms, in_all_forms, is_thorough, splits, tiles};
 use super::numbers::{Numbers, packed, poison};
 use super::recurrence::{form_of, slots_before};
 use super::rows::Rows;

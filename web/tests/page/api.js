@@ -54,6 +54,35 @@ export async function carried(device) {
   return { whole: [...whole.state.c.data], parts: [...second.state.c.data], session: [...state.c.data] };
 }
 
+/** A stream of two sequences: one pauses, its slot is kept, taken and reset. */
+export async function slots(device) {
+  const rnn = layer(await open(device));
+  const stream = rnn.stream(2);
+  const first = await stream.push(ones(1, 2, 3));
+  const kept = await stream.readSlot(1);
+  const paused = await stream.pushWith(ones(2, 2, 3), [2, 0]);
+  const after = await stream.readSlot(1);
+  stream.resetSlot(1);
+  const again = await stream.push(ones(1, 2, 3));
+  stream.writeSlot(0, kept);
+  const written = await stream.readSlot(0);
+  const row = ({ data }, n) => [...data.subarray(n * 5, n * 5 + 5)];
+  const refused = [await thrown(() => stream.readSlot(2)), await thrown(() => stream.pushWith(ones(1, 2, 3), [2, 1]))].map(({ message }) => message);
+  return {
+    kept: [...kept.c.data], after: [...after.c.data], written: [...written.c.data],
+    paused: [...row(paused, 1), ...row(paused, 3)], first: row(first, 1), again: row(again, 1), refused,
+  };
+}
+
+/** A model's outputs from the model and from a predictor. */
+export async function predictions(device) {
+  const model = new wgrnn.Model(await open(device), { symbols: 4, rnn: config }, 0);
+  const tokens = { data: Uint32Array.of(1, 2, 3), shape: [3, 1] };
+  const predictor = new wgrnn.Predictor(model, { steps: 3, batch: 1 });
+  const [own, other] = [await model.predict(tokens), await predictor.predict(tokens)];
+  return { shape: own.shape, own: [...own.data], other: [...other.data] };
+}
+
 /** Weights to a file and back. */
 export function weights() {
   const made = wgrnn.RnnWeights.init(config, 7);

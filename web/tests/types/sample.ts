@@ -15,6 +15,9 @@ export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
   const session = rnn.session({ steps: 2, batch: 1 });
   session.write(x);
   session.run();
+  const stream = rnn.stream(2);
+  const pushed: NdArray = await stream.pushWith(x, [1, 0]);
+  stream.writeSlot(1, await stream.readSlot(0));
   const model = new Model(device, { symbols: 9, rnn: config }, 0);
   const trainer = new Trainer(model, { steps: 2, batch: 1, optimizer: "sgd", momentum: 0.9 });
   trainer.step(tokens, tokens);
@@ -22,6 +25,7 @@ export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
   const file: Uint8Array = await trainer.checkpoint({ text: "abc" });
   const notes: Record<string, string> = trainer.load(file);
   const scores = await new Predictor(model, { steps: 1, batch: 1, carry: true }).predict(tokens);
+  const predicted: NdArray = await model.predict(tokens);
   const row: CheckRow = await checkKernel(device, "gemm");
   rnn.free();
 
@@ -34,6 +38,6 @@ export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
   // @ts-expect-error: devices are opened, not made
   const made = new Device();
 
-  const all = [gradient, notes, row, wrong, backwards, made];
+  const all = [pushed, predicted, gradient, notes, row, wrong, backwards, made];
   return meanLoss + choose(scores.data, 0.7, 20, 0.5) + all.length;
 }

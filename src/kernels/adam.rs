@@ -1,0 +1,25 @@
+//! `adam`: Adam and AdamW.
+
+use super::params::params;
+use super::table::no_loops as trips;
+use super::table::no_products as flop;
+use super::table::{Maxima, kernel};
+use super::variant::Variant;
+use super::words::{flat, u};
+
+params! {
+    /// Adam and AdamW.
+    AdamParams { count, beta_1, beta_2, epsilon, decay, decoupled, max_value, trial, row_lanes }
+}
+
+kernel! { adam(AdamParams), [Read gradient, Read hyper, Read control, Write weights, Write moment, Write square, Write status] }
+
+fn reach(_: &Variant, p: &AdamParams, _: Maxima<'_>) -> Reach {
+    let count = u(p.count);
+    Reach { gradient: count, hyper: 5, control: 3, weights: count, moment: count, square: count, status: 6 }
+}
+
+/// Workgroups in x, y and z, before any are spread over two axes.
+fn grid(variant: &Variant, p: &AdamParams) -> [u64; 3] {
+    flat(variant, u(p.count), p.row_lanes)
+}

@@ -1,0 +1,96 @@
+//! What `step_backward` and `sequence_backward` have in common: their parameters, and what their dispatches reach.
+
+use super::kernel::Kernel;
+use super::params::{of_phases, params};
+use super::table::Maxima;
+use super::variant::Variant;
+use super::words::{MAP, PhaseSizes, StepRows, packed_vectors, u};
+
+params! {
+    /// `step_backward` and `sequence_backward`.
+    BackwardParams {
+        batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
+        d_in_row, d_in_stride, d_out_stride, dh_stride, dc_stride, dy_stride, dy_offset, source,
+        units_0, panels_0, weights_0, weights_direction_0, fields_0,
+        units_1, panels_1, weights_1, weights_direction_1, fields_1,
+    }
+}
+
+of_phases!(BackwardParams, fields_0, fields_1);
+
+impl BackwardParams {
+    /// Units of the phases.
+    pub fn units(&self) -> [u64; 2] {
+        [self.units_0, self.units_1].map(u)
+    }
+
+    /// Sizes of the phases.
+    pub fn phases(&self) -> [PhaseSizes; 2] {
+        let [first, second] = self.units();
+        [PhaseSizes { units: first, panels: u(self.panels_0) }, PhaseSizes { units: second, panels: u(self.panels_1) }]
+    }
+}
+
+/// Words that are reached in each binding.
+#[derive(Default)]
+pub(super) struct Reach {
+    pub reserve: u64,
+    pub weights: u64,
+    pub map: u64,
+    pub d_in: u64,
+    pub d_out: u64,
+    pub dh: u64,
+    pub dc: u64,
+    pub dy: u64,
+}
+
+/// What a dispatch reaches in its bindings.
+pub(super) fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -> Reach {
+    let mut words = Reach::default();
+    let phases = variant.phases();
+    let one_step = variant.kernel == Kernel::StepBackward;
+    let rows = StepRows::new(one_step, [p.offsets, p.chunk, p.steps], maxima);
+    let steps = if one_step { 1 } else { u(p.steps) };
+    words.map = (u(p.offsets) + steps + 1).max(u(p.chunk) + 1);
+    let last = u(p.directions).saturating_sub(1);
+    let states = u(p.state_row) + last * u(p.batch) + maxima(MAP, u(p.order), rows.running) + 1;
+    let units = [u(p.units_0), u(p.units_1)];
+    let state_units = units[phases.len() - 1];
+    let drawn = 1 + variant.cell.map_or(0, |form| form.drawn_columns()) as u64;
+    let mut columns = 0;
+    let mut gates = 0;
+    for (i, phase) in phases.iter().enumerate() {
+        let (panels, weights, direction, fields) = if i == 0 {
+            (p.panels_0, p.weights_0, p.weights_direction_0, p.fields_0)
+        } else {
+            (p.panels_1, p.weights_1, p.weights_direction_1, p.fields_1)
+        };
+        let k = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
+        let end = u(weights) + last * u(direction) + packed_vectors(k, units[i], u(variant.panel));
+        words.weights = words.weights.max(end * u(variant.vector_words()));
+        columns = columns.max(u(fields) + phase.fields as u64 * units[i]);
+        if phase.hidden_backward || drawn > 1 {
+            columns = columns.max(u(p.source) + drawn * units[i]);
+        }
+        if phase.carries_h {
+            words.dh = words.dh.max((states - 1) * u(p.dh_stride) + units[i]);
+        }
+        if phase.carried > 0 {
+            words.dc = words.dc.max((states - 1) * u(p.dc_stride) + phase.carried as u64 * units[i]);
+        }
+        if i == variant.phase as usize {
+            gates = phase.gates as u64 * units[i];
+        }
+    }
+    let x_rows = rows.last_in_chunk();
+    words.reserve = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
+    words.map = words.map.max(u(p.order) + rows.running);
+    words.d_in = (states - u(p.state_row) + u(p.d_in_row)) * 4 * u(p.d_in_stride);
+    words.d_out = (states - 1) * u(p.d_out_stride) + if one_step { gates } else { u(p.d_out_stride) };
+    if p.dy_stride != 0 {
+        let (row, map) = rows.image(p.map_direction, last, maxima);
+        words.map = words.map.max(map);
+        words.dy = u(p.dy_offset) + row * u(p.dy_stride) + last * state_units + state_units;
+    }
+    words
+}

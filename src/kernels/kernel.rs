@@ -1,0 +1,95 @@
+//! The list of kernels.
+
+/// Gives the list of kernels to a macro: each with its documentation, its variant of [`Kernel`] and its name.
+macro_rules! for_each_kernel {
+    ($then:ident) => {
+        $then! {
+            /// Product of matrices: strided A times packed B, plus a bias, for a batch of them.
+            Gemm gemm
+            /// Copies a matrix and its bias into the layout that products read.
+            Pack pack
+            /// Copies rows of a table, by index or in order.
+            Gather gather
+            /// Applies a function to each element.
+            Apply apply
+            /// Finds the column of each row's largest element.
+            Argmax argmax
+            /// Many time steps of a cell without a matrix R.
+            Scan scan
+            /// Many time steps of a cell without a matrix R, backwards.
+            ScanBackward scan_backward
+            /// One time step of a cell with layer norms, after its product with R.
+            NormStep norm_step
+            /// One time step of a cell with layer norms, backwards.
+            NormStepBackward norm_step_backward
+            /// One phase of one time step: product with R, and gates.
+            Step step
+            /// Many time steps; a workgroup keeps the state of its sequences.
+            Sequence sequence
+            /// Gradient of a matrix: outer products of rows, summed over all rows.
+            Outer outer
+            /// One phase of one time step, backwards.
+            StepBackward step_backward
+            /// Many time steps, backwards.
+            SequenceBackward sequence_backward
+            /// Sets numbers to 0 at random and scales the others.
+            Dropout dropout
+            /// Draws the masks of zoneout and of recurrent dropout.
+            Masks masks
+            /// Finds rows with equal indices, for `ScatterAdd`.
+            Links links
+            /// Adds rows to the rows of a table, by index.
+            ScatterAdd scatter_add
+            /// Sums numbers, squares, or counts of valid targets.
+            Reduce reduce
+            /// Softmax cross-entropy and its gradient.
+            CrossEntropy cross_entropy
+            /// Squared error or binary cross-entropy, and its gradient.
+            ElementLoss element_loss
+            /// Decides whether a step of training is taken, and how gradients are scaled.
+            Guard guard
+            /// Gradient descent with momentum.
+            Sgd sgd
+            /// The optimisers Adam and AdamW.
+            Adam adam
+            /// Many time steps, spread over many workgroups that hand values on to each other.
+            Grid grid
+            /// One time step of each of several layers, each a step behind the one below.
+            Wave wave
+            /// Follows a [`Kernel::Grid`]: takes its last states, or has `Sequence` do its work again.
+            Settle settle
+        }
+    };
+}
+
+/// How a kernel uses a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only reads it.
+    Read,
+    /// Reads a packed matrix, from a texture in variants that do so.
+    Matrix,
+    /// Reads the rows of a product, through a window of a uniform buffer in variants that do so.
+    Rows,
+    /// Writes it, and may read it too.
+    Write,
+}
+
+macro_rules! list {
+    ($($(#[$doc:meta])* $kernel:ident $name:ident)*) => {
+        /// The kernels. Each is a shader in `shaders/` with a twin in `src/cpu/`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Kernel {
+            $($(#[$doc])* $kernel,)*
+        }
+
+        impl Kernel {
+            /// Every kernel: tests, benches and `doctor` go through this list.
+            pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$kernel),*];
+        }
+    };
+}
+
+for_each_kernel!(list);
+
+pub(crate) use for_each_kernel;

@@ -1,0 +1,35 @@
+//! `masks`: what zoneout and recurrent dropout draw for a layer.
+
+use super::params::params;
+use super::table::no_loops as trips;
+use super::table::no_products as flop;
+use super::table::{Maxima, kernel};
+use super::variant::Variant;
+use super::words::{flat, u};
+
+params! {
+    /// out[row, unit] = what is drawn for it.
+    MasksParams {
+        rows, units, directions, out_offset, out_row, out_direction, map_direction, first, end, divisor, modulus,
+        counter_row, counter_direction, threshold, weight, threshold_2, stream, row_lanes,
+    }
+}
+
+kernel! { masks(MasksParams), [Read seed, Read map, Write out] }
+
+fn reach(_: &Variant, p: &MasksParams, maxima: Maxima<'_>) -> Reach {
+    let (map_of, last) = (1, u(p.directions).saturating_sub(1));
+    let first = maxima(map_of, u(p.first), 1);
+    let last_row = u(p.rows).saturating_sub(1) * u(p.out_row) + u(p.units);
+    Reach {
+        seed: 2,
+        map: (u(p.first.max(p.end)) + 1).max(last * u(p.map_direction) + first + u(p.rows)),
+        out: u(p.out_offset) + last * u(p.out_direction) + last_row,
+    }
+}
+
+/// Workgroups in x, y and z, before any are spread over two axes.
+fn grid(variant: &Variant, p: &MasksParams) -> [u64; 3] {
+    let [across, down, _] = flat(variant, u(p.rows) * u(p.units), p.row_lanes);
+    [across, down, u(p.directions)]
+}

@@ -1,0 +1,164 @@
+//! What `step`, `sequence`, `grid` and `wave` have in common: their parameters, and what their dispatches reach.
+
+use super::kernel::Kernel;
+use super::params::{of_phases, params};
+use super::table::Maxima;
+use super::tile::Tile;
+use super::variant::Variant;
+use super::words::{MAP, PhaseSizes, StepRows, packed_vectors, u};
+
+params! {
+    /// `step`, `sequence`, `grid` and `wave`.
+    RecurrenceParams {
+        batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
+        h_in_row, h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride, source, between,
+        units_0, panels_0, weights_0, weights_direction_0, gate_0,
+        units_1, panels_1, weights_1, weights_direction_1, gate_1,
+        layer, last,
+    }
+}
+
+of_phases!(RecurrenceParams, gate_0, gate_1);
+
+impl RecurrenceParams {
+    /// What a `wave` is for the layer that is so many steps behind its lowest one: a step of one direction, with weights,
+    /// states and rows of its own. What overflows is beyond every buffer.
+    pub fn of_layer(&self, behind: u32) -> Self {
+        let layer = self.layer.saturating_add(behind);
+        let row = layer.saturating_mul(self.batch);
+        Self {
+            directions: 1,
+            state_row: self.state_row.saturating_add(row),
+            h_in_row: self.h_in_row.saturating_add(row),
+            offsets: self.offsets.wrapping_sub(behind),
+            weights_0: self.weights_0.saturating_add(layer.saturating_mul(2).saturating_mul(self.weights_direction_0)),
+            y_stride: if layer == self.last { self.y_stride } else { 0 },
+            x_direction: 0,
+            layer,
+            ..*self
+        }
+    }
+}
+
+impl RecurrenceParams {
+    /// Units of the phases.
+    pub fn units(&self) -> [u64; 2] {
+        [self.units_0, self.units_1].map(u)
+    }
+
+    /// Sizes of the phases.
+    pub fn phases(&self) -> [PhaseSizes; 2] {
+        let [first, second] = self.units();
+        [PhaseSizes { units: first, panels: u(self.panels_0) }, PhaseSizes { units: second, panels: u(self.panels_1) }]
+    }
+}
+
+/// Words that are reached in each binding.
+#[derive(Default)]
+pub(super) struct Reach {
+    pub x: u64,
+    pub weights: u64,
+    pub map: u64,
+    pub h_in: u64,
+    pub h_out: u64,
+    pub aux: u64,
+    pub y: u64,
+    pub h_final: u64,
+}
+
+/// What a dispatch reaches in its bindings.
+pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
+    let mut words = Reach::default();
+    let phases = variant.phases();
+    let one_step = variant.kernel == Kernel::Step;
+    let rows = StepRows::new(one_step, [p.offsets, p.chunk, p.steps], maxima);
+    let steps = if one_step { 1 } else { u(p.steps) };
+    words.map = (u(p.offsets) + steps + 2).max(u(p.chunk) + 1);
+    let last = u(p.directions).saturating_sub(1);
+    let states = u(p.state_row) + last * u(p.batch) + maxima(MAP, u(p.order), rows.running) + 1;
+    let units = [u(p.units_0), u(p.units_1)];
+    let state_units = units[phases.len() - 1];
+    // The columns of a row that it reaches; the old h has what is drawn behind it.
+    let drawn = 1 + variant.cell.map_or(0, |form| form.drawn_columns()) as u64;
+    let mut columns = 0;
+    for (i, phase) in phases.iter().enumerate() {
+        let (panels, weights, direction, gate) = if i == 0 {
+            (p.panels_0, p.weights_0, p.weights_direction_0, p.gate_0)
+        } else {
+            (p.panels_1, p.weights_1, p.weights_direction_1, p.gate_1)
+        };
+        let wide = phase.gates as u64 * units[i];
+        let rows = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
+        let end = u(weights) + last * u(direction) + packed_vectors(rows, wide, u(variant.panel));
+        let peepholes = if variant.template_equations().peepholes && phase.input {
+            u(p.directions) * packed_vectors(0, wide, u(variant.panel))
+        } else {
+            0
+        };
+        words.weights = words.weights.max((end + peepholes) * u(variant.vector_words()));
+        if phase.input {
+            columns = columns.max(u(gate) + wide);
+        }
+        if variant.keep {
+            columns = columns.max(u(gate) + phase.kept as u64 * units[i]).max(u(p.source) + drawn * state_units);
+            columns = columns.max(if i + 1 < phases.len() { u(p.between) + units[i] } else { 0 });
+        }
+        words.aux = words.aux.max((states - 1) * u(p.aux_stride) + phase.slots as u64 * units[i]);
+    }
+    let x_rows = rows.last_in_chunk();
+    words.x = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
+    if variant.narrow {
+        words.x = words.x.div_ceil(2);
+    }
+    words.map = words.map.max(u(p.order) + rows.running);
+    // A row is read as far as the product goes.
+    let panels = u(if variant.phase == 0 { p.panels_0 } else { p.panels_1 });
+    let over = if one_step && variant.panel > 1 { panels.saturating_sub(u(p.h_in_stride)) } else { 0 };
+    words.h_in = (states - u(p.state_row) + u(p.h_in_row)) * 4 * u(p.h_in_stride) + 4 * over;
+    // A step writes the units of its phase, a sequence whole rows.
+    let out_words = if one_step {
+        phases[variant.phase as usize].units.of(units[0], state_units)
+    } else {
+        state_units.max(u(p.h_out_stride))
+    };
+    words.h_out = (states - 1) * u(p.h_out_stride) + out_words;
+    if p.y_stride != 0 {
+        let (row, map) = rows.image(p.map_direction, last, maxima);
+        words.map = words.map.max(map);
+        words.y = u(p.y_offset) + row * u(p.y_stride) + last * state_units + state_units;
+    }
+    words.h_final = (states - 1) * u(p.final_stride) + state_units;
+    words
+}
+
+/// Workgroups of `step` and `wave`.
+pub(super) fn step_grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
+    let units = p.units()[usize::from(variant.phase != 0)];
+    let Tile { rows, columns, lanes, .. } = variant.tile;
+    // A lane of a cooperative product has no columns of its own.
+    let across = if variant.cooperative.is_some() { columns } else { lanes * columns };
+    [units.div_ceil(u(across)), u(p.running).div_ceil(u(rows)), u(p.directions)]
+}
+
+/// Floating-point operations of the products, forwards and backwards.
+///
+/// Backwards a phase's product is the transpose of the next one's, so that all of them together come to the same.
+pub(super) fn flop(
+    variant: &Variant,
+    units: [u64; 2],
+    directions: u32,
+    [offsets, steps]: [u32; 2],
+    maxima: Maxima<'_>,
+) -> u64 {
+    let phases = variant.phases();
+    let product = |phase: usize| {
+        let k = phases[phase].source.of(units[0], units[phases.len() - 1]);
+        2 * phases[phase].gates as u64 * units[phase] * k * u(directions)
+    };
+    let rows = |steps: u64| maxima(MAP, u(offsets) + steps, 1).saturating_sub(maxima(MAP, u(offsets), 1));
+    match variant.kernel {
+        Kernel::Step => product(variant.phase as usize) * rows(1),
+        Kernel::StepBackward => product((variant.phase as usize + 1) % phases.len()) * rows(1),
+        _ => (0..phases.len()).map(product).sum::<u64>() * rows(u(steps)),
+    }
+}

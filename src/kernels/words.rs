@@ -1,0 +1,125 @@
+//! Sizes in words, and what kernels have in common that count them.
+
+use super::kernel::Kernel;
+use super::packed::Packed;
+use super::table::Maxima;
+use super::tile::{FLAT, Tile};
+use super::variant::Variant;
+
+/// The binding of the map in kernels that look rows up.
+pub(super) const MAP: usize = 2;
+
+/// A parameter as a 64-bit word, so that sums and products do not overflow.
+pub(super) fn u(word: u32) -> u64 {
+    word.into()
+}
+
+/// Vectors of a packed matrix.
+pub(super) fn packed_vectors(rows: u64, columns: u64, panel: u64) -> u64 {
+    Packed { rows: rows as usize, columns: columns as usize, panel: panel as usize }.vectors() as u64
+}
+
+/// Workgroups of kernels with one element an invocation, in rows of the grid of `row_lanes`.
+pub(super) fn flat(variant: &Variant, elements: u64, row_lanes: u32) -> [u64; 3] {
+    [u(row_lanes) / u(variant.tile.lanes), elements.div_ceil(u(row_lanes).max(1)), 1]
+}
+
+/// How rows are looked up in `gemm` and `outer`.
+pub(super) struct Map {
+    pub mapped: u32,
+    pub offset: u32,
+    pub batch: u32,
+    /// Where the first row of this part and the end of it stand in the map, if they differ.
+    pub part: (u32, u32),
+}
+
+/// What looking rows up reaches.
+pub(super) struct Found {
+    /// The last row.
+    pub last: u64,
+    /// The largest row that the map gives, in any batch.
+    pub largest: u64,
+    /// Words of the map.
+    pub words: u64,
+}
+
+impl Map {
+    /// What at most `rows` rows reach, in each batch up to `last`.
+    pub fn rows(&self, rows: u64, last: u64, maxima: Maxima<'_>) -> Found {
+        let (first, end) = self.part;
+        let mut start = u(self.offset);
+        let (mut rows, mut words) = (rows, 0);
+        if first != end {
+            words = u(first.max(end)) + 1;
+            let from = maxima(MAP, u(first), 1);
+            start += from;
+            rows = rows.min(maxima(MAP, u(end), 1).saturating_sub(from));
+        }
+        if self.mapped == 0 {
+            return Found { last: rows.saturating_sub(1), largest: 0, words };
+        }
+        words = words.max(start + last * u(self.batch) + rows);
+        let largest = (0..=last).map(|b| maxima(MAP, start + b * u(self.batch), rows)).max().unwrap_or(0);
+        Found { last: rows.saturating_sub(1), largest, words }
+    }
+}
+
+/// The rows that a recurrent dispatch reaches: in the map, among those of the chunk, and the sequences that take part.
+pub(super) struct StepRows {
+    pub first: u64,
+    pub count: u64,
+    pub in_chunk: u64,
+    pub running: u64,
+}
+
+impl StepRows {
+    pub fn new(one_step: bool, [offsets, chunk, steps]: [u32; 3], maxima: Maxima<'_>) -> Self {
+        let offset = |at: u64| maxima(MAP, u(offsets) + at, 1);
+        let first = offset(0);
+        let end = offset(if one_step { 1 } else { u(steps) });
+        // A chunk that begins later than its first step reaches nowhere.
+        let in_chunk = first.checked_sub(maxima(MAP, u(chunk), 1)).unwrap_or(u64::from(u32::MAX));
+        Self { first, count: end.saturating_sub(first), in_chunk, running: offset(1).saturating_sub(first) }
+    }
+
+    /// The last row of the chunk.
+    pub const fn last_in_chunk(&self) -> u64 {
+        (self.in_chunk + self.count).saturating_sub(1)
+    }
+
+    /// The largest row of the caller's array over all directions, and words of the map that tell it.
+    pub fn image(&self, direction: u32, last: u64, maxima: Maxima<'_>) -> (u64, u64) {
+        let words = self.first + last * u(direction) + self.count;
+        let rows = (0..=last).map(|d| maxima(MAP, self.first + d * u(direction), self.count));
+        (rows.max().unwrap_or(0), words)
+    }
+}
+
+/// Units and vectors of the columns of a phase's product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PhaseSizes {
+    pub units: u64,
+    pub panels: u64,
+}
+
+/// Loop trips of `sequence` and its backward half: around its steps, and in each of them.
+pub(crate) fn sequence_trips(tile: Tile, width: u32, phases: impl IntoIterator<Item = PhaseSizes>) -> (u64, u64) {
+    let [rows, lanes] = [tile.rows, tile.lanes].map(u);
+    let edges = 3 * (rows * u(width)).div_ceil(lanes);
+    let phases = phases.into_iter().map(|phase| phase.units.div_ceil(lanes) * (phase.panels + 1 + rows));
+    (edges, phases.sum::<u64>() + 1)
+}
+
+/// Loop trips over a row of `argmax` or `cross_entropy`.
+pub(super) fn row_trips(kernel: Kernel, tile: Tile, columns: u64) -> u64 {
+    let loops = if kernel == Kernel::Argmax { 1 } else { 3 };
+    loops * columns.div_ceil(u(tile.lanes * tile.columns)) + 32
+}
+
+/// The tile of `argmax` or `cross_entropy` over rows of this many columns: a lane takes as many columns a loop trip as keep its
+/// trips within a limit.
+pub(crate) fn row_tile(kernel: Kernel, columns: usize, trips: u64) -> Tile {
+    let mut tiles = (0..=6).map(|power| Tile { columns: 1 << power, ..FLAT });
+    let fits = |tile: &Tile| row_trips(kernel, *tile, columns as u64) <= trips;
+    tiles.clone().find(fits).or_else(|| tiles.next_back()).unwrap_or(FLAT)
+}
