@@ -1,7 +1,7 @@
 //! The shapes that benches and peers share: `shapes.json`.
 
 use serde::{Deserialize, Serialize};
-use wgrnn::{Activation, Cell, Direction, Precision, Reset, RnnConfig};
+use wgrnn::{Cell, Direction, Precision, RnnConfig};
 
 /// A shape that people run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -57,18 +57,8 @@ impl Shape {
     }
 
     fn cell(&self) -> Cell {
-        match self.cell.trim_start_matches("ln_") {
-            "lstm" => Cell::Lstm,
-            "gru" => Cell::Gru(Reset::After),
-            "elman" => Cell::Elman(Activation::Tanh),
-            "min_gru" => Cell::MinGru,
-            "min_lstm" => Cell::MinLstm,
-            "sru" => Cell::Sru,
-            "qrnn" => Cell::Qrnn,
-            "ind_rnn" => Cell::IndRnn(Activation::Relu),
-            "slstm" => Cell::Slstm,
-            other => panic!("no cell called '{other}'"),
-        }
+        let name = self.cell.trim_start_matches("ln_");
+        Cell::named(name).unwrap_or_else(|| panic!("no cell called '{name}'"))
     }
 
     pub fn config(&self) -> RnnConfig {

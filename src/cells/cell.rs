@@ -4,7 +4,9 @@ use super::activation::Activation;
 use super::phase::Phase;
 use super::scan::Scan;
 use super::spec::{Recurrence, Spec};
-use super::{elman, gru_reset_after, gru_reset_before, ind_rnn, lstm, min_gru, min_lstm, qrnn, slstm, sru};
+use super::{
+    elman, gru_reset_after, gru_reset_before, ind_rnn, li_gru, lstm, mgu, min_gru, min_lstm, qrnn, slstm, sru,
+};
 
 /// Where a GRU applies its reset gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +83,8 @@ cells! {
     /// | `Qrnn` | z = tanh(W·x + b); f, o = σ(W·x + b); c' = f⊙c + (1−f)⊙z; h' = o⊙c' | Bradbury et al. 2016 |
     /// | `IndRnn(f)` | f(W·x + b + u⊙h), f relu or tanh | Li et al. 2018 |
     /// | `Slstm` | i = exp(·), f = σ(·), z = tanh(·), o = σ(·); c' = f⊙c + i⊙z; n' = f⊙n + i; h' = o⊙c'/n' | Beck et al. 2024 |
+    /// | `Mgu` | f = σ(·); n = tanh(Wₙ·x + b + Rₙ·(f⊙h)); h' = (1−f)⊙h + f⊙n | Zhou et al. 2016 |
+    /// | `LiGru` | z = σ(·); n = max(·, 0); h' = z⊙h + (1−z)⊙n, without the paper's batch norms | Ravanelli et al. 2018 |
     ///
     /// `MinGru`, `MinLstm`, `Sru` and `Qrnn` have no R: their gates see only the input. The steps of their state are
     /// therefore a scan, s' = a⊙s + b, which needs no product in its loop, and which can be cut into parts that run side by
@@ -115,6 +119,10 @@ cells! {
         IndRnn(f: Activation = Relu | Tanh) => ind_rnn::spec(f),
         /// xLSTM's scalar LSTM with an exponential gate: gates i, f, z, o.
         Slstm => &slstm::SPEC,
+        /// Minimal gated unit: gates f, n.
+        Mgu => &mgu::SPEC,
+        /// Light gated recurrent unit, without batch norms: gates z, n.
+        LiGru => &li_gru::SPEC,
     }
 }
 
@@ -154,10 +162,11 @@ impl Cell {
         self.spec().name
     }
 
-    /// The cell of [`ALL`](Self::ALL) with this name, or `elman` with tanh, or `gru` with its reset after the product.
+    /// The cell of [`ALL`](Self::ALL) with this name, or `elman` with tanh, `ind_rnn` with relu, `gru` with its reset after the product.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "elman" => Some(Self::Elman(Activation::Tanh)),
+            "ind_rnn" => Some(Self::IndRnn(Activation::Relu)),
             "gru" => Some(Self::Gru(Reset::After)),
             _ => Self::ALL.into_iter().find(|cell| cell.name() == name),
         }

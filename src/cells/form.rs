@@ -9,9 +9,6 @@ use super::scan::Scan;
 use super::spec::Spec;
 use crate::error::{Error, Result};
 
-/// Whether a cell's equations have an option.
-type Knows = fn(&Spec) -> bool;
-
 /// A cell with everything that determines its equations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Form {
@@ -23,8 +20,11 @@ pub struct Form {
     pub options: Options,
 }
 
-/// The names of the cells that have something.
-fn cells_with(has: impl Fn(&Spec) -> bool) -> String {
+/// Whether a cell can have something.
+type Can = fn(&Spec) -> bool;
+
+/// The names of the cells that can have something.
+fn cells_with(has: Can) -> String {
     let names: Vec<_> = Cell::ALL.into_iter().map(Cell::spec).filter(|spec| has(spec)).map(|spec| spec.name).collect();
     names.join(", ")
 }
@@ -131,7 +131,7 @@ impl Form {
             let known: Vec<_> = known.iter().map(ToString::to_string).collect();
             return Err(Error::value(format!("activation of {}", spec.name), known.join(" or "), activation));
         }
-        let wanted: [(_, _, Knows); 6] = [
+        let wanted: [(_, _, Can); 6] = [
             ("activations f, g and h", activations != Equations::USUAL.activations, |spec| spec.activations > 0),
             ("clip", clip.is_some(), |spec| spec.clip),
             ("projection", self.projected, Spec::projects),
@@ -242,7 +242,7 @@ mod tests {
     type Has = fn(&Form) -> bool;
 
     /// What a cell's [`Spec`] says that it can have, and forms have.
-    const OPTIONS: [(&str, Knows, Has); 9] = [
+    const OPTIONS: [(&str, Can, Has); 9] = [
         (
             "activations",
             |spec| spec.activations > 0,

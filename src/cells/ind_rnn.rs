@@ -53,7 +53,7 @@ const fn relu_scan() -> Scan {
     Scan::diagonal::<IndRnnRelu>("ind_rnn_relu", include_str!("../../shaders/cells/ind_rnn_relu.wgsl"))
 }
 
-static RELU: Spec = of("ind_rnn_relu", relu_scan());
+static RELU: Spec = Spec { bounded: false, ..of("ind_rnn_relu", relu_scan()) };
 static TANH: Spec = of(
     "ind_rnn_tanh",
     Scan::diagonal::<IndRnnTanh>("ind_rnn_tanh", include_str!("../../shaders/cells/ind_rnn_tanh.wgsl")),

@@ -47,5 +47,6 @@ pub(super) static SPEC: Spec = Spec {
         include_str!("../../shaders/cells/min_gru.wgsl"),
         false,
     )),
+    bounded: false,
     ..Spec::PLAIN
 };

@@ -59,5 +59,6 @@ pub(super) static SPEC: Spec = Spec {
         include_str!("../../shaders/cells/min_lstm.wgsl"),
         false,
     )),
+    bounded: false,
     ..Spec::PLAIN
 };

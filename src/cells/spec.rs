@@ -48,6 +48,8 @@ pub struct Spec {
     pub norm: Option<Norm>,
     /// Whether zoneout and recurrent dropout are known of it.
     pub noise: bool,
+    /// Whether h has an upper bound whatever the input, as that of tanh.
+    pub bounded: bool,
     /// Forms other than the usual ones that tests and benches try: whether h is projected, and options. Each option that the
     /// cell can have occurs in one.
     pub forms: &'static [(bool, Options)],
@@ -68,6 +70,7 @@ impl Spec {
         peepholes: false,
         norm: None,
         noise: false,
+        bounded: true,
         forms: &[],
     };
 

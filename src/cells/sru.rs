@@ -48,5 +48,6 @@ pub(super) static SPEC: Spec = Spec {
     name: "sru",
     gates: &["candidate", "f", "r", "highway"],
     recurrence: Recurrence::Scan(Scan::linear::<4, Sru>("sru", include_str!("../../shaders/cells/sru.wgsl"), true)),
+    bounded: false,
     ..Spec::PLAIN
 };

@@ -16,9 +16,10 @@ pub struct LayerReport {
 }
 
 impl LayerReport {
-    /// Whether there is at least one comparison, and all are within their tolerances.
+    /// Whether there is at least one comparison, each is of at least one element, and all are within their tolerances.
     pub fn passed(&self) -> bool {
-        !self.comparisons.is_empty() && self.comparisons.iter().all(Comparison::passed)
+        !self.comparisons.is_empty()
+            && self.comparisons.iter().all(|comparison| comparison.count > 0 && comparison.passed())
     }
 
     /// The one with the largest error relative to its tolerance.

@@ -47,6 +47,8 @@ pub(super) fn step<F: Real>(
         Cell::Qrnn => qrnn(&step),
         Cell::IndRnn(f) => (step.apply(f, step.wx.clone() + &weights.r.column(0) * h), c.clone()),
         Cell::Slstm => slstm(&step),
+        Cell::Mgu => mgu(&step),
+        Cell::LiGru => li_gru(&step),
     }
 }
 
@@ -220,4 +222,18 @@ fn slstm<F: Real>(step: &Step<'_, F>) -> New<F> {
     let (c, n) = (&f * &old_c + &i * &z, &f * &old_n + &i);
     let h = o * &c / &n;
     (h, c.into_iter().chain(n).chain(m).collect())
+}
+
+fn mgu<F: Real>(step: &Step<'_, F>) -> New<F> {
+    let [forget, new] = [0, 1];
+    let f = sigmoid(step.sum(forget));
+    let n = tanh(step.x(new) + step.product(new, &(&f * step.h)));
+    (rest(&f) * step.h + &f * &n, step.c.clone())
+}
+
+fn li_gru<F: Real>(step: &Step<'_, F>) -> New<F> {
+    let [update, new] = [0, 1];
+    let z = sigmoid(step.sum(update));
+    let n = step.sum(new).mapv(|n| value(Activation::Relu, n));
+    (&z * step.h + rest(&z) * n, step.c.clone())
 }

@@ -1,6 +1,6 @@
 //! Layers against other systems: PyTorch's numbers, ONNX's node tests, and the textbook in float64 for what both lack.
 
-use crate::common::gpu;
+use crate::common::{devices, gpu};
 use ndarray::{Array3, ArrayD, Axis, Ix3};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
@@ -223,4 +223,82 @@ fn the_cpu_gives_what_onnx_gives() {
 #[test]
 fn stepping_gives_what_onnx_gives() {
     onnx(&gpu(), Schedule::Step);
+}
+
+/// A case of a fixture of ours on a device: outputs, final states, and gradients of all that went in.
+pub fn pass_with_gradients(bytes: &[u8], case: &str, config: &RnnConfig, device_name: &str, device: &Device) {
+    let file = SafeTensors::deserialize(bytes).unwrap();
+    let array = |name: &str| numbers(&file, &format!("{case}/{name}"));
+    let three = |name: &str| array(name).map(|array| array.into_dimensionality::<Ix3>().unwrap());
+    let weights = RnnWeights::from_safetensors(bytes, config, &format!("{case}/")).unwrap();
+    let rnn = Rnn::trainable(device, config, &weights).unwrap();
+    let state = State { h: three("h0").unwrap(), c: three("c0") };
+    let (x, dy) = (three("x").unwrap(), array("dy").unwrap());
+    let got = rnn.gradients(x.view(), Some(&state), &RnnCall::default(), dy.view(), None).unwrap();
+    let mut compared: Vec<_> = got.weights.named().map(|(name, array)| (format!("grad/{name}"), array)).collect();
+    compared.push(("y".to_owned(), got.output.y.view()));
+    compared.push(("hn".to_owned(), got.output.state.h.view().into_dyn()));
+    compared.push(("grad/x".to_owned(), got.x.view().into_dyn()));
+    compared.extend(got.output.state.c.as_ref().map(|c| ("cn".to_owned(), c.view().into_dyn())));
+    if array("grad/h0").is_some() {
+        compared.push(("grad/h0".to_owned(), got.state.h.view().into_dyn()));
+        compared.extend(got.state.c.as_ref().map(|c| ("grad/c0".to_owned(), c.view().into_dyn())));
+    }
+    for (name, got) in compared {
+        let expected = array(&name).unwrap_or_else(|| panic!("{case} has no {name}"));
+        assert!(!expected.is_empty(), "{case}: {name} is empty");
+        let largest = expected.iter().fold(1.0_f32, |largest, x| largest.max(x.abs()));
+        // Exponents reach 30, where half an ε is 15 ε of their power; gradients add up over steps.
+        let tolerance = 64.0 * f64::from(f32::EPSILON) * f64::from(largest);
+        let name = format!("{case} on {device_name}, {name}");
+        let comparison = Comparison::new(name, got, expected.mapv(f64::from).view(), tolerance).unwrap();
+        assert!(comparison.passed(), "{comparison}");
+    }
+}
+
+/// The names of the cells in `cells_golden.safetensors`, and the file.
+fn own_cells() -> (Vec<String>, Vec<u8>) {
+    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/cells_golden.safetensors")).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    (serde_json::from_str(&metadata.metadata().as_ref().unwrap()["cases"]).unwrap(), bytes)
+}
+
+/// Plain recurrences in float64 and their exact gradients (`scripts/make_cells_golden.py`).
+#[test]
+fn cells_that_others_lack_give_what_their_papers_give() {
+    let (cases, bytes) = own_cells();
+    for (device_name, device) in devices() {
+        for case in &cases {
+            let cell = Cell::named(case).unwrap_or_else(|| panic!("unknown cell {case}"));
+            pass_with_gradients(&bytes, case, &RnnConfig::new(cell, 3, 4), device_name, &device);
+        }
+    }
+}
+
+/// By the name of its variant, in the table of equations.
+#[test]
+fn every_cell_is_documented() {
+    let text = include_str!("../../docs/cells.md");
+    for cell in Cell::ALL {
+        let variant = format!("{cell:?}");
+        let variant = variant.split('(').next().unwrap();
+        let is_row = |line: &str| line.starts_with('|') && line.contains(&format!("`{variant}"));
+        assert!(text.lines().any(is_row), "docs/cells.md has no row of `{variant}`");
+    }
+}
+
+/// PyTorch's, ONNX's, the xlstm package's or ours.
+#[test]
+fn every_cell_is_held_to_numbers_computed_elsewhere() {
+    let mut held: Vec<_> = [PYTORCH, ONNX]
+        .iter()
+        .flat_map(|name| Fixture::read(name).entries)
+        .map(|entry| entry.config().cell())
+        .collect();
+    held.extend(own_cells().0.iter().filter_map(|name| Cell::named(name)));
+    // `heads.rs` has it.
+    held.push(Cell::Slstm);
+    for cell in Cell::ALL {
+        assert!(held.contains(&cell), "{} has no golden data", cell.name());
+    }
 }

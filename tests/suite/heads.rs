@@ -1,11 +1,10 @@
 //! Layers of several heads: recurrences side by side that see the same input.
 
 use crate::common::{Random, devices, rnn};
-use crate::golden::numbers;
-use ndarray::{Array1, Array2, Array3, Axis, Ix3, concatenate, s};
+use crate::golden::{numbers, pass_with_gradients};
+use ndarray::{Array1, Array2, Array3, Axis, concatenate, s};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use wgrnn::check::Comparison;
 use wgrnn::dialects::pytorch;
 use wgrnn::{
     Cell, Device, Direction, LayerWeights, Lengths, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, State,
@@ -228,35 +227,9 @@ fn slstms_are_the_xlstm_packages() {
     for (device_name, device) in devices() {
         for case in &cases {
             let array = |name: &str| numbers(&file, &format!("{case}/{name}"));
-            let three = |name: &str| array(name).map(|array| array.into_dimensionality::<Ix3>().unwrap());
-            let (x, h0) = (three("x").unwrap(), three("h0").unwrap());
-            let config = RnnConfig::new(Cell::Slstm, x.dim().2, h0.dim().2).heads(h0.dim().0);
-            let weights = RnnWeights::from_safetensors(&bytes, &config, &format!("{case}/")).unwrap();
-            let rnn = Rnn::trainable(&device, &config, &weights).unwrap();
-            let state = State { h: h0, c: three("c0") };
-            let dy = array("dy").unwrap();
-            let got = rnn.gradients(x.view(), Some(&state), &RnnCall::default(), dy.view(), None).unwrap();
-            let mut compared: Vec<_> =
-                got.weights.named().map(|(name, array)| (format!("grad/{name}"), array)).collect();
-            compared.extend([
-                ("y".to_owned(), got.output.y.view()),
-                ("hn".to_owned(), got.output.state.h.view().into_dyn()),
-                ("cn".to_owned(), got.output.state.c.as_ref().unwrap().view().into_dyn()),
-                ("grad/x".to_owned(), got.x.view().into_dyn()),
-            ]);
-            if array("grad/h0").is_some() {
-                compared.push(("grad/h0".to_owned(), got.state.h.view().into_dyn()));
-                compared.push(("grad/c0".to_owned(), got.state.c.as_ref().unwrap().view().into_dyn()));
-            }
-            for (name, got) in compared {
-                let expected = array(&name).unwrap_or_else(|| panic!("{case} has no {name}"));
-                let largest = expected.iter().fold(1.0_f32, |largest, x| largest.max(x.abs()));
-                // Exponents reach 30, where half an ε is 15 ε of their power; gradients add up over steps.
-                let tolerance = 64.0 * f64::from(f32::EPSILON) * f64::from(largest);
-                let name = format!("{case} on {device_name}, {name}");
-                let comparison = Comparison::new(name, got, expected.mapv(f64::from).view(), tolerance).unwrap();
-                assert!(comparison.passed(), "{comparison}");
-            }
+            let (x, h0) = (array("x").unwrap(), array("h0").unwrap());
+            let config = RnnConfig::new(Cell::Slstm, x.shape()[2], h0.shape()[2]).heads(h0.shape()[0]);
+            pass_with_gradients(&bytes, case, &config, device_name, &device);
         }
     }
 }

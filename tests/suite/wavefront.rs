@@ -16,7 +16,7 @@ fn call() -> RnnCall {
 /// too.
 #[test]
 fn a_wavefront_equals_the_textbook() {
-    let cells = Cell::ALL.into_iter().filter(|cell| *cell != Cell::Gru(Reset::Before));
+    let cells = Cell::ALL.into_iter().filter(|cell| cell.phases(false).len() < 2);
     for (i, cell) in cells.enumerate() {
         for (name, device) in devices() {
             let direction = if i % 2 == 0 { Direction::Forward } else { Direction::Reverse };

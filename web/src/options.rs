@@ -119,7 +119,7 @@ struct Config {
 fn cell(name: &str) -> Result<Cell> {
     Cell::named(name).ok_or_else(|| {
         let names = Cell::ALL.map(Cell::name).join(", ");
-        Fault::new(format!("cell: expected gru, elman, {names}; got {name}"))
+        Fault::new(format!("cell: expected gru, elman, ind_rnn, {names}; got {name}"))
     })
 }
 
