@@ -120,7 +120,7 @@ fn a_stream_may_take_calls_of_many_lengths() {
 fn a_layer_that_reads_backwards_has_no_stream() {
     for direction in [Direction::Reverse, Direction::Bidirectional] {
         let rnn = rnn(&Device::cpu(), &configs(3, 10)[0].clone().direction(direction));
-        let error = rnn.stream(BATCH).err().expect("refused");
+        let error = rnn.stream(BATCH).expect_err("refused");
         assert!(matches!(error, Error::Value { .. }) && error.to_string().contains("direction of a stream"), "{error}");
     }
 }

@@ -9,8 +9,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 use wasm_bindgen::{JsCast, JsValue};
 use wgrnn::{
-    Bias, Cell, Class, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision, Reset,
-    RnnCall, RnnConfig, Schedule,
+    Bias, Cell, Class, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision, RnnCall,
+    RnnConfig, Schedule,
 };
 
 /// Reads options; undefined is no options at all.
