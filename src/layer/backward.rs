@@ -66,14 +66,8 @@ impl Carries {
             None => plan.workspace("no c", 1),
         };
         let gates = pass.phase_gates(0);
-        let words = match pass.strategies.backward {
-            // Rows of its own: see `norm`.
-            Strategy::Normed => 0,
-            // A scan has no phases, and so no words.
-            Strategy::Step | Strategy::Sequence(_) | Strategy::Grid(_) | Strategy::Wavefront | Strategy::Scan => {
-                pass.states() * gates.next_multiple_of(4)
-            }
-        };
+        // A scan has no phases, and so no words.
+        let words = if pass.strategies.backward.norms() { 0 } else { pass.states() * gates.next_multiple_of(4) };
         let [now, next] = ["a", "b"].map(|copy| plan.workspace(&format!("gate gradients {copy}, {gates} wide"), words));
         let between = if config.phases().len() > 1 {
             let gates = pass.phase_gates(1);
@@ -120,15 +114,12 @@ pub(crate) fn emit_backward(
         }
         let input = if layer > 0 { At::start_of(reserve.output(plan, layer - 1)) } else { x.into() };
         let rows = reserve.rows(plan, layer);
-        let d = match pass.strategies.backward {
-            Strategy::Normed => {
-                let (rows, words) = norm::gradient_rows(plan, &pass);
-                plan.draft.clear(rows, 0, words as u64);
-                Turns { now: rows, next: rows }
-            }
-            Strategy::Step | Strategy::Sequence(_) | Strategy::Grid(_) | Strategy::Wavefront | Strategy::Scan => {
-                carries.d
-            }
+        let d = if pass.strategies.backward.norms() {
+            let (rows, words) = norm::gradient_rows(plan, &pass);
+            plan.draft.clear(rows, 0, words as u64);
+            Turns { now: rows, next: rows }
+        } else {
+            carries.d
         };
         let (dy, dy_offset) = match dy {
             Some(dy) => (dy.buffer, Some(dy.offset)),
@@ -218,7 +209,10 @@ impl LayerBackward<'_> {
             self.emit_weight_gradients(plan, part.clone());
             self.emit_input_gradient(plan, part)?;
         }
-        self.emit_norm_gradients(plan);
+        if let (true, Some(parameters)) = (self.pass.strategies.backward.norms(), self.trained()) {
+            let target = gradient_parts(plan, parameters);
+            norm::emit_gain_gradients(plan, self.pass, self.d.now, &target, &offsets(self.pass.config(), self.layer));
+        }
         self.emit_initial_gradient(plan, d.now)
     }
 
@@ -245,19 +239,6 @@ impl LayerBackward<'_> {
             Strategy::Step | Strategy::Grid(_) | Strategy::Wavefront => {
                 emit_steps_backward(self, plan, steps, params, d)
             }
-        }
-    }
-
-    /// The gradients of layer norms' γ and β, summed over steps as these ran.
-    fn emit_norm_gradients(&self, plan: &mut PlanBuilder) {
-        match (&self.pass.strategies.backward, self.trained()) {
-            (Strategy::Normed, Some(parameters)) => {
-                let target = gradient_parts(plan, parameters);
-                let offsets = offsets(self.pass.config(), self.layer);
-                norm::emit_gain_gradients(plan, self.pass, self.d.now, &target, &offsets);
-            }
-            (Strategy::Normed, None) => {}
-            (Strategy::Step | Strategy::Sequence(_) | Strategy::Grid(_) | Strategy::Wavefront | Strategy::Scan, _) => {}
         }
     }
 

@@ -81,13 +81,8 @@ pub(crate) fn emit_forward(
 /// steps that are computed again are as they were.
 fn is_narrow(plan: &PlanBuilder, pass: &Pass<'_>) -> bool {
     let config = pass.config();
-    let suits = match pass.strategies.forward {
-        // Norms compute with all of their bits.
-        Strategy::Normed => false,
-        Strategy::Step | Strategy::Sequence(_) | Strategy::Grid(_) | Strategy::Wavefront | Strategy::Scan => true,
-    };
-    // The CPU has no halves, nor can parts of a sum be added up in halves.
-    suits
+    // Norms compute with all of their bits. The CPU has no halves, nor can parts of a sum be added up in halves.
+    !pass.strategies.forward.norms()
         && config.precision == Precision::Half
         && !plan.device().is_cpu()
         && (0..config.layers.min(2)).all(|layer| fits_terms(plan, config.input_of(layer)))

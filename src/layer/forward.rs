@@ -66,7 +66,7 @@ impl Rnn {
         let options = SessionOptions::of_input(self.config(), x.shape(), call)?;
         // Taken out while it is used: another thread that calls with this shape meanwhile makes a session of its own.
         let kept = {
-            let mut sessions = locked(&self.sessions());
+            let mut sessions = locked(self.sessions());
             let place = sessions.iter().position(|session| *session.options() == options);
             place.map(|place| sessions.remove(place))
         };
@@ -81,7 +81,7 @@ impl Rnn {
         session.run()?;
         let (y, state) = read_together_async(&(session.output(), session.state())).await?;
         let output = RnnOutput { y, state };
-        let mut sessions = locked(&self.sessions());
+        let mut sessions = locked(self.sessions());
         if sessions.len() == SESSIONS {
             sessions.remove(0);
         }

@@ -47,21 +47,13 @@ impl LayerBackward<'_> {
             ..reserve
         };
         outer(plan, [self.rows, self.input.buffer, pass.map], (&target, offsets.w), &params);
-        if let Some(b_w) = offsets.b_w.filter(|_| !self.norms_add_biases()) {
+        if let Some(b_w) = offsets.b_w.filter(|_| !self.pass.strategies.backward.norms()) {
             sum_rows(plan, [self.rows, pass.map], (&target, b_w), (0, gates), &reserve);
         }
         if config.cell.has_diagonal() {
             sum_rows(plan, [self.rows, pass.map], (&target, offsets.r), (gates, gates), &reserve);
         }
         self.emit_recurrent_gradients(plan, &target, &offsets, &reserve);
-    }
-
-    /// Whether the gradients of the biases are computed with those of the norms: see there.
-    fn norms_add_biases(&self) -> bool {
-        match self.pass.strategies.backward {
-            Strategy::Normed => true,
-            Strategy::Step | Strategy::Sequence(_) | Strategy::Grid(_) | Strategy::Wavefront | Strategy::Scan => false,
-        }
     }
 
     /// Gradients of R, its biases and the projection, phase by phase.
@@ -74,7 +66,7 @@ impl LayerBackward<'_> {
     ) {
         let pass = self.pass;
         let config = pass.config();
-        let b_r = b_r.filter(|_| !self.norms_add_biases());
+        let b_r = b_r.filter(|_| !self.pass.strategies.backward.norms());
         let mut row = 0;
         for (i, phase) in config.phases().iter().enumerate() {
             let units = phase.units.of(config.hidden, config.state_size());
@@ -84,7 +76,7 @@ impl LayerBackward<'_> {
             let mut done = 0;
             // Normed products have all of their gradients in one place.
             let normed = [(pass.columns.normed / units + phase.gates, phase.gates)];
-            let recurrent = if self.norms_add_biases() { &normed[..] } else { phase.recurrent };
+            let recurrent = if self.pass.strategies.backward.norms() { &normed[..] } else { phase.recurrent };
             for &(field, fields) in recurrent {
                 let (column, width) = (pass.columns.fields[i] + field * units, fields * units);
                 let params = OuterParams {

@@ -24,6 +24,17 @@ pub(super) enum Strategy {
     Normed,
 }
 
+impl Strategy {
+    /// Whether layer norms come between products and gates: then the input part keeps all of its bits, gate gradients lie in rows
+    /// of their own, and those of the biases are computed with those of the norms.
+    pub const fn norms(&self) -> bool {
+        match self {
+            Self::Normed => true,
+            Self::Step | Self::Sequence(_) | Self::Grid(_) | Self::Wavefront | Self::Scan => false,
+        }
+    }
+}
+
 /// What a pass does forward and backward.
 #[derive(Clone, Copy)]
 pub(super) struct Strategies {

@@ -240,3 +240,18 @@ fn session_tensors_of_another_shape_are_refused() {
         refused(session([4, 2, 3], [4, 2, 5], 3), &["state", "[1, 2, 5]", "[1, 3, 5]"]);
     }
 }
+
+#[test]
+fn a_host_call_that_carries_a_state_which_is_not_given_is_refused() {
+    let device = Device::cpu();
+    let config = lstm();
+    let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 0).unwrap()).unwrap();
+    let x = Array3::ones((2, 1, config.input_size()));
+    let dy = Array3::ones((2, 1, config.output_size())).into_dyn();
+    let call = RnnCall { carry: true, ..RnnCall::default() };
+    refused(rnn.forward_with(x.view(), None, &call), &["carry", "false, or a state"]);
+    refused(rnn.gradients(x.view(), None, &call, dy.view(), None), &["carry"]);
+    let state = State::zeros(&config, 1).unwrap();
+    let carried = rnn.forward_with(x.view(), Some(&state), &call).unwrap();
+    assert_eq!(carried, rnn.forward(x.view()).unwrap());
+}
