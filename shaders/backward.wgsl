@@ -10,15 +10,7 @@ but for the product with the first step's gates.
 With ZONEOUT or DROPOUT, masks lie behind the old h in the reserve, as `recurrence.wgsl` says, and behind those, for cells
 whose gates see h, the h without its mask. -#}
 struct Params {
-    batch: u32,
-    directions: u32,
-    state_row: u32, // first row of this layer's states: layer · directions · batch
-    x_direction: u32,
-    x_stride: u32,
-    map_direction: u32,
-    order: u32,   // where `map` has the sequence of each rank
-    offsets: u32, // where `map` has the first row of this dispatch's first step
-    chunk: u32,   // where `map` has the first row that `reserve` holds
+{% include "rows.wgsl" %}
     steps: u32,   // `sequence_backward` only
     running: u32, // most sequences that take part: the grid
     d_in_row: u32, // first row of this layer in `d_in`

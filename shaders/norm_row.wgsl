@@ -3,15 +3,7 @@
 
 {%- macro norm_params() -%}
 struct Params {
-    batch: u32,
-    directions: u32,
-    state_row: u32, // first row of this layer's states: layer · directions · batch
-    x_direction: u32,
-    x_stride: u32,
-    map_direction: u32,
-    order: u32,   // where `map` has the sequence of each rank
-    offsets: u32, // where `map` has the first row of this step
-    chunk: u32,   // where `map` has the first row that `x` holds
+{% include "rows.wgsl" %}
     running: u32, // most sequences that take part: the grid
     rank: u32,    // first rank of this dispatch
     h_stride: u32,

@@ -12,15 +12,7 @@ With ZONEOUT or DROPOUT, which have one phase, masks lie behind those: 1 where h
 or by what h is multiplied before R. Then what steps hand on is masked, and the h without its mask is in `h_final`. -#}
 {%- set MASKED = DROPOUT and KEEP -%}
 struct Params {
-    batch: u32,
-    directions: u32,
-    state_row: u32, // first row of this layer's states: layer · directions · batch
-    x_direction: u32,
-    x_stride: u32,
-    map_direction: u32,
-    order: u32,   // where `map` has the sequence of each rank
-    offsets: u32, // where `map` has the first row of this dispatch's first step
-    chunk: u32,   // where `map` has the first row that `x` holds
+{% include "rows.wgsl" %}
     steps: u32,   // `sequence` only
     running: u32, // most sequences that take part: the grid
     h_in_row: u32, // first row of this layer in `h_in`

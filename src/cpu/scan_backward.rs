@@ -5,7 +5,7 @@ use super::rows::SharedRows;
 use super::scan::{Carry, Lane, diagonal_of, for_each_lane, offsets};
 use crate::cells::Scan;
 use crate::cells::linear::{Step, Work};
-use crate::kernels::ScanParams;
+use crate::kernels::{RowParams, ScanParams};
 
 struct Backward<'a> {
     p: ScanParams,
@@ -35,8 +35,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
         dy: call.read(4),
         carry: Carry::new(&p, call.write(5)),
     };
-    let lanes =
-        ScanParams { parts: p.parts, directions: p.directions, running: p.running, rank: p.rank, ..Default::default() };
+    let rows = RowParams { directions: p.directions, ..RowParams::default() };
+    let lanes = ScanParams { rows, parts: p.parts, running: p.running, rank: p.rank, ..ScanParams::default() };
     for_each_lane(&lanes, |lane| backward.lane(&lane));
 }
 

@@ -5,7 +5,7 @@ use super::product::Matrix;
 use super::recurrence::{Part, Recurrence};
 use super::rows::SharedRows;
 use super::scratch::ForwardWorkspace;
-use crate::kernels::{Packed, RecurrenceParams};
+use crate::kernels::{Packed, RecurrenceParams, RowParams};
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let p: RecurrenceParams = call.params();
@@ -19,7 +19,11 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let params = p.of_layer(behind);
         let layer = params.layer;
         // Layers above the lowest read rows of their own, which begin with their step: the lowest one's chunk may begin later.
-        let above = RecurrenceParams { x_stride: gates as u32, gate_0: 0, chunk: params.offsets, ..params };
+        let above = RecurrenceParams {
+            rows: RowParams { x_stride: gates as u32, chunk: params.offsets, ..params.rows },
+            gate_0: 0,
+            ..params
+        };
         let params = if layer == 0 { params } else { above };
         let words = params.words();
         let indices: &[u32] = bytemuck::cast_slice(map);

@@ -4,8 +4,7 @@ use super::params::params;
 use super::table::no_loops as trips;
 use super::table::no_products as flop;
 use super::table::{Maxima, kernel};
-use super::variant::Function;
-use super::variant::Variant;
+use super::variant::{Function, Variant};
 use super::words::{flat, u};
 
 params! {

@@ -1,18 +1,15 @@
 //! What `step_backward` and `sequence_backward` have in common: their parameters, and what their dispatches reach.
 
 use super::kernel::Kernel;
-use super::params::{of_phases, params};
+use super::params::{of_phases, params_of_rows};
 use super::table::Maxima;
 use super::variant::Variant;
 use super::words::{MAP, PhaseSizes, StepRows, packed_vectors, u};
 
-params! {
+params_of_rows! {
     /// `step_backward` and `sequence_backward`.
     BackwardParams {
-        batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
-        d_in_row, d_in_stride, d_out_stride, dh_stride, dc_stride, dy_stride, dy_offset, source,
-        units_0, panels_0, weights_0, weights_direction_0, fields_0,
-        units_1, panels_1, weights_1, weights_direction_1, fields_1,
+        steps, running, d_in_row, d_in_stride, d_out_stride, dh_stride, dc_stride, dy_stride, dy_offset, source, units_0, panels_0, weights_0, weights_direction_0, fields_0, units_1, panels_1, weights_1, weights_direction_1, fields_1,
     }
 }
 

@@ -1,17 +1,16 @@
 //! What `scan` and `scan_backward` have in common: their parameters, and what their dispatches reach.
 
 use super::kernel::Kernel;
-use super::params::params;
+use super::params::params_of_rows;
 use super::table::Maxima;
 use super::variant::Variant;
 use super::words::{MAP, StepRows, u};
 use crate::cells::Scan;
 
-params! {
+params_of_rows! {
     /// s' = a⊙s + b over steps, and backwards.
     ScanParams {
-        batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running, h_stride,
-        c_stride, y_stride, y_offset, source, units, part, parts, rank,
+        steps, running, h_stride, c_stride, y_stride, y_offset, source, units, part, parts, rank,
     }
 }
 

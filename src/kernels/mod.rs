@@ -73,7 +73,7 @@ pub(crate) use normed::NormParams;
 pub(crate) use outer::OuterParams;
 pub(crate) use pack::PackParams;
 pub(crate) use packed::{BLOCK, Packed};
-pub(crate) use params::PhaseParams;
+pub(crate) use params::{PhaseParams, RowParams};
 pub(crate) use recurrence::RecurrenceParams;
 pub(crate) use reduce::ReduceParams;
 pub(crate) use scatter_add::ScatterAddParams;

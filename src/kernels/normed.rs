@@ -1,16 +1,15 @@
 //! What `norm_step` and `norm_step_backward` have in common: their parameters, and what their dispatches reach.
 
 use super::kernel::Kernel;
-use super::params::params;
+use super::params::params_of_rows;
 use super::table::Maxima;
 use super::variant::Variant;
 use super::words::{MAP, StepRows, packed_vectors, u};
 
-params! {
+params_of_rows! {
     /// A step with layer norms, and backwards.
     NormParams {
-        batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, running, rank, h_stride,
-        c_stride, d_stride, y_stride, y_offset, source, normed, scales, units, biases, gates_gain, units_gain,
+        running, rank, h_stride, c_stride, d_stride, y_stride, y_offset, source, normed, scales, units, biases, gates_gain, units_gain,
     }
 }
 

@@ -21,6 +21,80 @@ macro_rules! params {
 
 pub(super) use params;
 
+/// Which rows a recurrent dispatch works on: the parameters that such kernels begin with, as in `rows.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct RowParams {
+    pub batch: u32,
+    /// Directions times heads; of a `wave`, layers.
+    pub directions: u32,
+    /// First row of the layer's states.
+    pub state_row: u32,
+    /// Words from one direction's rows to the next one's.
+    pub x_direction: u32,
+    /// Words from row to row.
+    pub x_stride: u32,
+    /// From one direction to the next in the map.
+    pub map_direction: u32,
+    /// Where the map has the sequence of each rank.
+    pub order: u32,
+    /// Where the map has the first row of the dispatch's first step.
+    pub offsets: u32,
+    /// Where the map has the first row that the memory of rows holds.
+    pub chunk: u32,
+}
+
+impl RowParams {
+    /// These of a step: where the map has its first row, and where the first row that the memory of rows holds.
+    pub const fn at(self, offsets: usize, chunk: usize) -> Self {
+        Self { offsets: offsets as u32, chunk: chunk as u32, ..self }
+    }
+}
+
+/// Parameters that begin with [`RowParams`], whose fields can be read as if they were their own.
+macro_rules! params_of_rows {
+    ($(#[$doc:meta])* $name:ident { $($field:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+        pub(crate) struct $name {
+            pub rows: crate::kernels::params::RowParams,
+            $(pub $field: u32,)*
+        }
+
+        impl $name {
+            /// Names in the order of their words.
+            pub const FIELDS: &'static [&'static str] = &[
+                "batch",
+                "directions",
+                "state_row",
+                "x_direction",
+                "x_stride",
+                "map_direction",
+                "order",
+                "offsets",
+                "chunk",
+                $(stringify!($field)),*
+            ];
+
+            /// The words as a dispatch carries them.
+            pub fn words(&self) -> Vec<u32> {
+                bytemuck::cast_slice(std::slice::from_ref(self)).to_vec()
+            }
+        }
+
+        impl std::ops::Deref for $name {
+            type Target = crate::kernels::params::RowParams;
+
+            fn deref(&self) -> &Self::Target {
+                &self.rows
+            }
+        }
+    };
+}
+
+pub(super) use params_of_rows;
+
 /// The sizes of a phase among the parameters.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PhaseParams {

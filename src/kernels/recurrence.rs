@@ -1,20 +1,16 @@
 //! What `step`, `sequence`, `grid` and `wave` have in common: their parameters, and what their dispatches reach.
 
 use super::kernel::Kernel;
-use super::params::{of_phases, params};
+use super::params::{RowParams, of_phases, params_of_rows};
 use super::table::Maxima;
 use super::tile::Tile;
 use super::variant::Variant;
 use super::words::{MAP, PhaseSizes, StepRows, packed_vectors, u};
 
-params! {
+params_of_rows! {
     /// `step`, `sequence`, `grid` and `wave`.
     RecurrenceParams {
-        batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk, steps, running,
-        h_in_row, h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride, source, between,
-        units_0, panels_0, weights_0, weights_direction_0, gate_0,
-        units_1, panels_1, weights_1, weights_direction_1, gate_1,
-        layer, last,
+        steps, running, h_in_row, h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride, source, between, units_0, panels_0, weights_0, weights_direction_0, gate_0, units_1, panels_1, weights_1, weights_direction_1, gate_1, layer, last,
     }
 }
 
@@ -27,13 +23,16 @@ impl RecurrenceParams {
         let layer = self.layer.saturating_add(behind);
         let row = layer.saturating_mul(self.batch);
         Self {
-            directions: 1,
-            state_row: self.state_row.saturating_add(row),
+            rows: RowParams {
+                directions: 1,
+                state_row: self.state_row.saturating_add(row),
+                offsets: self.offsets.wrapping_sub(behind),
+                x_direction: 0,
+                ..self.rows
+            },
             h_in_row: self.h_in_row.saturating_add(row),
-            offsets: self.offsets.wrapping_sub(behind),
             weights_0: self.weights_0.saturating_add(layer.saturating_mul(2).saturating_mul(self.weights_direction_0)),
             y_stride: if layer == self.last { self.y_stride } else { 0 },
-            x_direction: 0,
             layer,
             ..*self
         }

@@ -92,14 +92,7 @@ impl LayerBackward<'_> {
         }
         let width = pass.phase_gates(0).next_multiple_of(4);
         BackwardParams {
-            batch: pass.batch as u32,
-            // D·S.
-            directions: config.tracks() as u32,
-            state_row: (self.layer * pass.layer_states()) as u32,
-            x_direction: (self.reserve.chunk() * pass.columns.width) as u32,
-            x_stride: pass.columns.width as u32,
-            map_direction: pass.rows.rows as u32,
-            order: pass.rows.order as u32,
+            rows: pass.row_params(self.layer, self.reserve.chunk(), pass.columns.width),
             steps: 1,
             d_in_row: (self.layer * pass.layer_states()) as u32,
             d_in_stride: (width / 4) as u32,
@@ -116,8 +109,7 @@ impl LayerBackward<'_> {
     /// The shared parameters for step `at` of the chunk that begins with step `chunk`.
     pub fn params(&self, shared: &BackwardParams, chunk: usize, at: usize) -> BackwardParams {
         BackwardParams {
-            offsets: (self.pass.rows.offsets + at) as u32,
-            chunk: (self.pass.rows.offsets + chunk) as u32,
+            rows: shared.rows.at(self.pass.rows.offsets + at, self.pass.rows.offsets + chunk),
             running: self.pass.rows.running(at) as u32,
             ..*shared
         }

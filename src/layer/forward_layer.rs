@@ -198,8 +198,7 @@ impl<'a> LayerForward<'a> {
     /// The parameters for step `at` of the chunk that begins with step `from`.
     pub fn params(&self, from: usize, at: usize) -> RecurrenceParams {
         RecurrenceParams {
-            offsets: (self.pass.rows.offsets + at) as u32,
-            chunk: (self.pass.rows.offsets + from) as u32,
+            rows: self.params.rows.at(self.pass.rows.offsets + at, self.pass.rows.offsets + from),
             running: self.pass.rows.running(at) as u32,
             ..self.params
         }
@@ -266,14 +265,7 @@ fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceP
     }
     let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
     RecurrenceParams {
-        batch: pass.batch as u32,
-        // D·S.
-        directions: config.tracks() as u32,
-        state_row: (layer * pass.layer_states()) as u32,
-        x_direction: (buffers.rows * buffers.stride) as u32,
-        x_stride: buffers.stride as u32,
-        map_direction: pass.rows.rows as u32,
-        order: pass.rows.order as u32,
+        rows: pass.row_params(layer, buffers.rows, buffers.stride),
         steps: 1,
         h_in_row: (layer * pass.layer_states()) as u32,
         h_in_stride: (h_width / 4) as u32,

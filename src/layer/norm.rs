@@ -39,14 +39,7 @@ fn params(pass: &Pass<'_>, rows: GateRows) -> NormParams {
     let vectors = |rows: usize, columns: usize| packed(pass.rnn.device(), rows, columns).vectors() as u32;
     let biases = config.biases();
     NormParams {
-        batch: pass.batch as u32,
-        // D·S.
-        directions: config.tracks() as u32,
-        state_row: (layer * pass.layer_states()) as u32,
-        x_direction: (rows * stride) as u32,
-        x_stride: stride as u32,
-        map_direction: pass.rows.rows as u32,
-        order: pass.rows.order as u32,
+        rows: pass.row_params(layer, rows, stride),
         h_stride: pass.h_width() as u32,
         c_stride: config.cell_state_size() as u32,
         d_stride: gradient_row(pass) as u32,
@@ -73,8 +66,7 @@ fn dispatch(
 ) {
     for ranks in scan::ranks(plan, pass.rows.running(at) as u32) {
         let params = NormParams {
-            offsets: (pass.rows.offsets + at) as u32,
-            chunk: (pass.rows.offsets + chunk) as u32,
+            rows: params.rows.at(pass.rows.offsets + at, pass.rows.offsets + chunk),
             rank: ranks.start,
             running: ranks.end - ranks.start,
             ..*params

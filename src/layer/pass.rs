@@ -8,6 +8,7 @@ use super::state::DeviceState;
 use super::strategy::Strategies;
 use crate::config::RnnConfig;
 use crate::error::{Error, Result};
+use crate::kernels::RowParams;
 use crate::plan::{BufferId, PlanBuilder};
 
 /// A layer called with a shape: what all of its passes share.
@@ -25,6 +26,22 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
+    /// Which rows a dispatch of a layer works on, of `rows` rows of `stride` numbers a direction. The step's rows in the map
+    /// are added by [`RowParams::at`].
+    pub fn row_params(&self, layer: usize, rows: usize, stride: usize) -> RowParams {
+        RowParams {
+            batch: self.batch as u32,
+            // D·S: directions and heads are alike.
+            directions: self.rnn.config().tracks() as u32,
+            state_row: (layer * self.layer_states()) as u32,
+            x_direction: (rows * stride) as u32,
+            x_stride: stride as u32,
+            map_direction: self.rows.rows as u32,
+            order: self.rows.order as u32,
+            ..RowParams::default()
+        }
+    }
+
     /// `every`: how many steps one dispatch may take at most, where states are kept only every so many.
     pub fn new(
         plan: &mut PlanBuilder,

@@ -54,16 +54,7 @@ fn dispatch(plan: &mut PlanBuilder, pass: &Pass<'_>, work: &Work, [chunk, at]: [
     let GateRows { layer, rows, stride, y } = work.rows;
     let [count, part, parts] = cut;
     let params = ScanParams {
-        batch: pass.batch as u32,
-        // D·S.
-        directions: config.tracks() as u32,
-        state_row: (layer * pass.layer_states()) as u32,
-        x_direction: (rows * stride) as u32,
-        x_stride: stride as u32,
-        map_direction: pass.rows.rows as u32,
-        order: pass.rows.order as u32,
-        offsets: (pass.rows.offsets + at) as u32,
-        chunk: (pass.rows.offsets + chunk) as u32,
+        rows: pass.row_params(layer, rows, stride).at(pass.rows.offsets + at, pass.rows.offsets + chunk),
         steps: count as u32,
         running: pass.rows.running(at) as u32,
         h_stride: pass.h_width() as u32,

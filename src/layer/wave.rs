@@ -4,7 +4,7 @@ use super::forward_layer::{Buffers, LayerForward, StateRows};
 use super::pass::Pass;
 use super::places::At;
 use super::schedule;
-use crate::kernels::{Kernel, RecurrenceParams, Variant};
+use crate::kernels::{Kernel, RecurrenceParams, RowParams, Variant};
 use crate::plan::PlanBuilder;
 
 /// All steps of all layers, from the states in the first of the two that take turns.
@@ -30,7 +30,7 @@ pub(super) fn emit_wavefront(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &
         let rows = StateRows::new(plan.device(), pass.states(), 0, base.h_out_stride);
         let params = RecurrenceParams {
             // The layers of a wave take the place of directions.
-            directions: (last - first + 1) as u32,
+            rows: RowParams { directions: (last - first + 1) as u32, ..base.rows },
             layer: first as u32,
             last: (layers - 1) as u32,
             // Sequences end but none begins.

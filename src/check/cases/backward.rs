@@ -36,15 +36,7 @@ pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps
     let dh_width = state.next_multiple_of(4);
     let cell_width = form.cell.cell_numbers().max(1) * hidden;
     let params = BackwardParams {
-        batch: batch as u32,
-        directions: DIRECTIONS as u32,
-        state_row: state_row as u32,
-        x_direction: (rows.rows * reserve.width) as u32,
-        x_stride: reserve.width as u32,
-        map_direction: rows.rows as u32,
-        order: rows.order as u32,
-        offsets: rows.offsets as u32,
-        chunk: rows.chunk() as u32,
+        rows: rows.params(batch, state_row, reserve.width),
         steps: steps as u32,
         running: rows.running as u32,
         d_in_row: state_row as u32,

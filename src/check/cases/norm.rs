@@ -42,15 +42,7 @@ pub(crate) fn norm_params(form: &Form, keep: bool, panel: u32, [batch, units]: [
     // Each number of them in turn.
     let biases = units % 3;
     let params = NormParams {
-        batch: batch as u32,
-        directions: DIRECTIONS as u32,
-        state_row: (DIRECTIONS * batch) as u32,
-        x_direction: (rows.rows * stride) as u32,
-        x_stride: stride as u32,
-        map_direction: rows.rows as u32,
-        order: rows.order as u32,
-        offsets: rows.offsets as u32,
-        chunk: rows.chunk() as u32,
+        rows: rows.params(batch, DIRECTIONS * batch, stride),
         running: rows.running as u32,
         rank: 0,
         h_stride: units.next_multiple_of(4) as u32,

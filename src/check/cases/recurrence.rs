@@ -49,15 +49,7 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
     let slots = phases.iter().map(|phase| phase.slots).max().unwrap_or(0);
     let final_width = state.next_multiple_of(4);
     let params = RecurrenceParams {
-        batch: batch as u32,
-        directions: DIRECTIONS as u32,
-        state_row: state_row as u32,
-        x_direction: (rows.rows * stride) as u32,
-        x_stride: stride as u32,
-        map_direction: rows.rows as u32,
-        order: rows.order as u32,
-        offsets: rows.offsets as u32,
-        chunk: rows.chunk() as u32,
+        rows: rows.params(batch, state_row, stride),
         steps: steps as u32,
         running: rows.running as u32,
         h_in_row: state_row as u32,

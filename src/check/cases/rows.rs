@@ -1,5 +1,7 @@
 //! Rows of sequences of different lengths, as maps have them.
 
+use crate::kernels::RowParams;
+
 /// Rows of a batch of sequences of falling lengths in `directions` directions, with as many rows before them that belong to
 /// no one.
 pub(crate) struct Rows {
@@ -34,6 +36,21 @@ impl Rows {
         map.extend((0..batch).rev().chain(offsets).chain([0]));
         let map = map.into_iter().map(|index| index as u32).collect();
         Self { map, rows, order, offsets: at, running: batch }
+    }
+
+    /// What kernels are told of them: rows of `stride` numbers, of a layer whose states begin at `state_row`.
+    pub(super) fn params(&self, batch: usize, state_row: usize, stride: usize) -> RowParams {
+        RowParams {
+            batch: batch as u32,
+            directions: DIRECTIONS as u32,
+            state_row: state_row as u32,
+            x_direction: (self.rows * stride) as u32,
+            x_stride: stride as u32,
+            map_direction: self.rows as u32,
+            order: self.order as u32,
+            ..RowParams::default()
+        }
+        .at(self.offsets, self.chunk())
     }
 
     /// Where the map tells the first row of the chunk: 0.

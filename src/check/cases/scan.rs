@@ -59,15 +59,7 @@ pub(crate) fn scan_params(
     [batch, units, steps, parts]: [usize; 4],
 ) -> ScanParams {
     ScanParams {
-        batch: batch as u32,
-        directions: DIRECTIONS as u32,
-        state_row: (DIRECTIONS * batch) as u32,
-        x_direction: (rows.rows * stride) as u32,
-        x_stride: stride as u32,
-        map_direction: rows.rows as u32,
-        order: rows.order as u32,
-        offsets: rows.offsets as u32,
-        chunk: rows.chunk() as u32,
+        rows: rows.params(batch, DIRECTIONS * batch, stride),
         steps: steps as u32,
         running: rows.running as u32,
         h_stride: units.next_multiple_of(4) as u32,

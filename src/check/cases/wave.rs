@@ -6,7 +6,7 @@ use super::numbers::{Numbers, packed, poison};
 use super::recurrence::{form_of, slots_before};
 use super::rows::Rows;
 use crate::device::Device;
-use crate::kernels::{Kernel, Packed, PhaseParams, RecurrenceParams, Tile, Variant};
+use crate::kernels::{Kernel, Packed, PhaseParams, RecurrenceParams, RowParams, Tile, Variant};
 
 /// The beginning of a stack of three layers, its middle and its end; alone and together.
 pub(crate) fn wave(device: &Device) -> Vec<Case> {
@@ -57,12 +57,15 @@ pub(crate) fn wave_case(variant: Variant, batch: usize, hidden: usize, layers: s
         column: 1,
     };
     let params = RecurrenceParams {
-        batch: batch as u32,
-        directions: count as u32,
-        x_stride: stride as u32,
-        order: rows.order as u32,
-        offsets: (rows.offsets + count - 1) as u32,
-        chunk: rows.chunk() as u32,
+        rows: RowParams {
+            batch: batch as u32,
+            directions: count as u32,
+            x_stride: stride as u32,
+            order: rows.order as u32,
+            offsets: (rows.offsets + count - 1) as u32,
+            chunk: rows.chunk() as u32,
+            ..RowParams::default()
+        },
         steps: 1,
         running: rows.running as u32,
         h_in_stride: (width / 4) as u32,
