@@ -248,7 +248,7 @@ fn a_host_call_that_carries_a_state_which_is_not_given_is_refused() {
     let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 0).unwrap()).unwrap();
     let x = Array3::ones((2, 1, config.input_size()));
     let dy = Array3::ones((2, 1, config.output_size())).into_dyn();
-    let call = RnnCall { carry: true, ..RnnCall::default() };
+    let call = RnnCall::default().carry(true);
     refused(rnn.forward_with(x.view(), None, &call), &["carry", "false, or a state"]);
     refused(rnn.gradients(x.view(), None, &call, dy.view(), None), &["carry"]);
     let state = State::zeros(&config, 1).unwrap();
