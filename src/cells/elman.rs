@@ -101,7 +101,11 @@ const fn of(name: &'static str, phases: &'static [Phase], forms: &'static [(bool
     }
 }
 
-static TANH: Spec = of("elman_tanh", &[known::<Tanh>("elman_tanh")], &[(false, Options::NORMED)]);
+static TANH: Spec = of(
+    "elman_tanh",
+    &[known::<Tanh>("elman_tanh")],
+    &[(false, Options::NORMED), (false, Options::zoneout(0.3, 0.0)), (false, Options::recurrent_dropout(0.4))],
+);
 static RELU: Spec = Spec { bounded: false, ..of("elman_relu", &[known::<Relu>("elman_relu")], &[]) };
 static SIGMOID: Spec = of("elman_sigmoid", &[known::<Sigmoid>("elman_sigmoid")], &[]);
 static OTHER: Spec = of("elman", &[Phase::new::<1, 0, 1, General>("elman", WGSL)], &[]);
