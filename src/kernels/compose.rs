@@ -18,8 +18,9 @@ pub struct Dialect {
 }
 
 /// Partial templates that shaders include.
-const PARTIALS: [(&str, &str); 18] = [
+const PARTIALS: &[(&str, &str)] = &[
     ("overflow.wgsl", include_str!("../../shaders/overflow.wgsl")),
+    ("rows.wgsl", include_str!("../../shaders/rows.wgsl")),
     ("groups.wgsl", include_str!("../../shaders/groups.wgsl")),
     ("norm_row.wgsl", include_str!("../../shaders/norm_row.wgsl")),
     ("scan_lane.wgsl", include_str!("../../shaders/scan_lane.wgsl")),
