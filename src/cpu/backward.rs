@@ -8,7 +8,7 @@ use super::scratch::BackwardWorkspace;
 use crate::cells::derivative::BackwardRow;
 use crate::cells::forward::MAX_SLOTS;
 use crate::cells::{Equations, Noise, Phase, Width};
-use crate::kernels::{BackwardParams, Packed};
+use crate::kernels::{BackwardParams, Packed, PhaseParams};
 
 /// Takes the gradients of what zoneout kept, of h for 1 or of c for 2, out of all.
 fn pass_by(past: &mut Vec<f32>, gradients: &mut [f32], drawn: &[f32], which: f32) {
@@ -21,17 +21,6 @@ fn pass_by(past: &mut Vec<f32>, gradients: &mut [f32], drawn: &[f32], which: f32
     }
 }
 
-/// Sizes of one phase.
-#[derive(Clone, Copy)]
-pub(crate) struct PhaseSizes {
-    pub units: usize,
-    weights: usize,
-    weights_direction: usize,
-    fields: usize,
-    /// Gate gradients that it multiplies.
-    pub k: usize,
-}
-
 /// A dispatch of `step_backward` or `sequence_backward`, unpacked from its call.
 pub(crate) struct Backward<'a> {
     pub p: BackwardParams,
@@ -41,7 +30,9 @@ pub(crate) struct Backward<'a> {
     noise: Noise,
     /// Whether gates see an h that R does not.
     unmasked: bool,
-    sizes: [PhaseSizes; 2],
+    sizes: [PhaseParams; 2],
+    /// Length of the vectors that each phase multiplies, without padding.
+    pub k: [usize; 2],
     reserve: SharedRows<'a>,
     weights: &'a [f32],
     map: &'a [u32],
@@ -73,29 +64,14 @@ impl<'a> Backward<'a> {
             let next = &phases[(phase + 1) % phases.len()];
             next.gates * wide(next.units)
         };
-        let sizes = [
-            PhaseSizes {
-                units: p.units_0 as usize,
-                weights: p.weights_0 as usize,
-                weights_direction: p.weights_direction_0 as usize,
-                fields: p.fields_0 as usize,
-                k: k(0),
-            },
-            PhaseSizes {
-                units: p.units_1 as usize,
-                weights: p.weights_1 as usize,
-                weights_direction: p.weights_direction_1 as usize,
-                fields: p.fields_1 as usize,
-                k: k(1),
-            },
-        ];
         Self {
             p,
             phases,
             equations: call.variant.equations(),
             noise: call.variant.noise(),
             unmasked: call.variant.cell.is_some_and(|form| form.sees_unmasked()),
-            sizes,
+            sizes: p.phases(),
+            k: [k(0), k(1)],
             reserve: SharedRows::new(call.write(0)),
             weights: call.read(1),
             map: call.read_indices(2),
@@ -109,7 +85,7 @@ impl<'a> Backward<'a> {
         }
     }
 
-    pub fn sizes(&self, phase: usize) -> PhaseSizes {
+    pub fn sizes(&self, phase: usize) -> PhaseParams {
         self.sizes[phase]
     }
 
@@ -146,7 +122,7 @@ impl<'a> Backward<'a> {
         source: impl Fn(usize, usize) -> &'s [f32],
         mut out: impl FnMut(usize, usize, usize, &[f32]),
     ) {
-        let PhaseSizes { units, fields, .. } = self.sizes[phase];
+        let PhaseParams { units, column: fields, .. } = self.sizes[phase];
         let Part { direction, ref ranks, units: ref some } = *part;
         let cell = &self.phases[phase];
         let width = some.len();
@@ -223,7 +199,8 @@ impl<'a> Backward<'a> {
         part: &Part,
         source: &impl Fn(usize, usize) -> &'s [f32],
     ) {
-        let PhaseSizes { units, weights, weights_direction, k, .. } = self.sizes[phase];
+        let PhaseParams { units, weights, weights_direction, .. } = self.sizes[phase];
+        let k = self.k[phase];
         let Part { direction, ref ranks, units: ref some } = *part;
         let (count, width) = (ranks.len(), some.len());
         let layout = Packed { rows: k, columns: units, panel: self.width };

@@ -6,7 +6,7 @@ use super::rows::SharedRows;
 use super::scratch::ForwardWorkspace;
 use crate::cells::forward::{MAX_SLOTS, PhaseRow};
 use crate::cells::{Equations, Noise, Phase, Probability};
-use crate::kernels::{Packed, RecurrenceParams};
+use crate::kernels::{Packed, PhaseParams, RecurrenceParams};
 use std::ops::Range;
 
 /// Zoneout: old values instead of new ones where `which` was drawn, or the mean where nothing was.
@@ -26,17 +26,6 @@ pub(super) fn is_kept(drawn: f32, which: f32) -> bool {
     drawn == which || drawn == 3.0
 }
 
-/// Sizes of one phase.
-#[derive(Clone, Copy)]
-pub(crate) struct PhaseSizes {
-    pub units: usize,
-    weights: usize,
-    weights_direction: usize,
-    gate: usize,
-    /// Rows of the weights: length of the vector multiplied, without padding.
-    pub k: usize,
-}
-
 /// A dispatch of `step` or `sequence`, unpacked from its call.
 pub(crate) struct Recurrence<'a> {
     pub p: RecurrenceParams,
@@ -53,7 +42,9 @@ pub(crate) struct Recurrence<'a> {
     half: bool,
     /// Width of h.
     state_units: usize,
-    sizes: [PhaseSizes; 2],
+    sizes: [PhaseParams; 2],
+    /// Length of the vectors that each phase multiplies, without padding.
+    pub k: [usize; 2],
     x: SharedRows<'a>,
     weights: &'a [f32],
     pub map: &'a [u32],
@@ -90,22 +81,6 @@ impl<'a> Recurrence<'a> {
         let state = if phases.len() > 1 { p.units_1 } else { p.units_0 } as usize;
         let hidden = p.units_0 as usize;
         let k = |phase: Option<&Phase>| phase.map_or(0, |phase| phase.source.of(hidden, state));
-        let sizes = [
-            PhaseSizes {
-                units: p.units_0 as usize,
-                weights: p.weights_0 as usize,
-                weights_direction: p.weights_direction_0 as usize,
-                gate: p.gate_0 as usize,
-                k: k(phases.first()),
-            },
-            PhaseSizes {
-                units: p.units_1 as usize,
-                weights: p.weights_1 as usize,
-                weights_direction: p.weights_direction_1 as usize,
-                gate: p.gate_1 as usize,
-                k: k(phases.get(1)),
-            },
-        ];
         let mut this = Self {
             p,
             phases,
@@ -117,7 +92,8 @@ impl<'a> Recurrence<'a> {
             keep: call.variant.keep,
             half: call.variant.half,
             state_units: state,
-            sizes,
+            sizes: p.phases(),
+            k: [k(phases.first()), k(phases.get(1))],
             x: SharedRows::new(call.write(0)),
             weights: call.read(1),
             map: call.read_indices(2),
@@ -140,7 +116,7 @@ impl<'a> Recurrence<'a> {
         self.equations.is_some_and(|equations| equations.peepholes)
     }
 
-    pub fn sizes(&self, phase: usize) -> PhaseSizes {
+    pub fn sizes(&self, phase: usize) -> PhaseParams {
         self.sizes[phase]
     }
 
@@ -170,7 +146,7 @@ impl<'a> Recurrence<'a> {
     /// The weights of a direction's peepholes: the biases of matrices without rows, which follow those of the first phase.
     fn peepholes_of(&self, direction: usize, columns: usize) -> Vec<f32> {
         let layout = Packed { rows: 0, columns, panel: self.width };
-        let PhaseSizes { weights, weights_direction, .. } = self.sizes[0];
+        let PhaseParams { weights, weights_direction, .. } = self.sizes[0];
         let first = weights + self.p.directions as usize * weights_direction + direction * layout.vectors();
         let matrix = Matrix::new(&self.weights[first * self.width..], layout, self.half);
         let mut peepholes = vec![0.0; columns];
@@ -191,7 +167,7 @@ impl<'a> Recurrence<'a> {
         source: impl Fn(usize, usize) -> &'s [f32],
         mut out: impl FnMut(usize, usize, &[f32]),
     ) {
-        let PhaseSizes { units, gate, .. } = self.sizes[phase];
+        let PhaseParams { units, column: gate, .. } = self.sizes[phase];
         let Part { direction, ref ranks, units: ref some } = *part;
         let cell = &self.phases[phase];
         let width = some.len();
@@ -270,7 +246,8 @@ impl<'a> Recurrence<'a> {
         part: &Part,
         source: &impl Fn(usize, usize) -> &'s [f32],
     ) -> Strides {
-        let PhaseSizes { units, weights, weights_direction, k, .. } = self.sizes[phase];
+        let PhaseParams { units, weights, weights_direction, .. } = self.sizes[phase];
+        let k = self.k[phase];
         let Part { direction, ref ranks, units: ref some } = *part;
         let gates = self.phases[phase].gates;
         let (count, width) = (ranks.len(), some.len());

@@ -27,7 +27,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
 fn tile(backward: &Backward<'_>, workspace: &mut BackwardWorkspace, direction: usize, first: usize, count: usize) {
     let p = &backward.p;
     let stride = 4 * p.d_in_stride as usize;
-    let width = (0..backward.phases.len()).map(|phase| backward.sizes(phase).k).fold(stride, usize::max);
+    let width = (0..backward.phases.len()).map(|phase| backward.k[phase]).fold(stride, usize::max);
     let [mut now, mut next] = std::mem::take(&mut workspace.state);
     for copy in [&mut now, &mut next] {
         // A sequence that has not begun has zeros.

@@ -23,7 +23,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         return;
     }
     // Each thread takes some units of all sequences, so that all weights are read by one thread only.
-    let parallel = directions * at.running * sizes.k * sizes.units >= PARALLEL;
+    let parallel = directions * at.running * recurrence.k[phase] * sizes.units >= PARALLEL;
     let threads_each = if parallel { threads::count().div_ceil(directions) } else { 1 };
     let width = sizes.units.div_ceil(threads_each).next_multiple_of(UNITS).min(sizes.units);
     let blocks = sizes.units.div_ceil(width);

@@ -12,7 +12,12 @@ params! {
     AdamParams { count, beta_1, beta_2, epsilon, decay, decoupled, max_value, trial, row_lanes }
 }
 
-kernel! { adam(AdamParams), [Read gradient, Read hyper, Read control, Write weights, Write moment, Write square, Write status] }
+kernel! {
+    adam(AdamParams),
+    [
+        Read gradient, Read hyper, Read control, Write weights, Write moment, Write square, Write status,
+    ]
+}
 
 fn reach(_: &Variant, p: &AdamParams, _: Maxima<'_>) -> Reach {
     let count = u(p.count);

@@ -1,32 +1,21 @@
 //! What `step_backward` and `sequence_backward` have in common: their parameters, and what their dispatches reach.
 
 use super::kernel::Kernel;
-use super::params::{of_phases, params_of_rows};
+use super::params::{PhaseParams, of_phases, params_of_rows};
 use super::table::Maxima;
 use super::variant::Variant;
-use super::words::{MAP, PhaseSizes, StepRows, packed_vectors, u};
+use super::words::{MAP, StepRows, packed_vectors, u};
 
 params_of_rows! {
     /// `step_backward` and `sequence_backward`.
     BackwardParams {
-        steps, running, d_in_row, d_in_stride, d_out_stride, dh_stride, dc_stride, dy_stride, dy_offset, source, units_0, panels_0, weights_0, weights_direction_0, fields_0, units_1, panels_1, weights_1, weights_direction_1, fields_1,
+        steps, running, d_in_row, d_in_stride, d_out_stride, dh_stride, dc_stride, dy_stride, dy_offset, source,
+        units_0, panels_0, weights_0, weights_direction_0, fields_0, units_1, panels_1, weights_1,
+        weights_direction_1, fields_1,
     }
 }
 
 of_phases!(BackwardParams, fields_0, fields_1);
-
-impl BackwardParams {
-    /// Units of the phases.
-    pub fn units(&self) -> [u64; 2] {
-        [self.units_0, self.units_1].map(u)
-    }
-
-    /// Sizes of the phases.
-    pub fn phases(&self) -> [PhaseSizes; 2] {
-        let [first, second] = self.units();
-        [PhaseSizes { units: first, panels: u(self.panels_0) }, PhaseSizes { units: second, panels: u(self.panels_1) }]
-    }
-}
 
 /// Words that are reached in each binding.
 #[derive(Default)]
@@ -51,21 +40,17 @@ pub(super) fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -
     words.map = (u(p.offsets) + steps + 1).max(u(p.chunk) + 1);
     let last = u(p.directions).saturating_sub(1);
     let states = u(p.state_row) + last * u(p.batch) + maxima(MAP, u(p.order), rows.running) + 1;
-    let units = [u(p.units_0), u(p.units_1)];
+    let (sizes, units) = (p.phases(), p.units());
     let state_units = units[phases.len() - 1];
     let drawn = 1 + variant.cell.map_or(0, |form| form.drawn_columns()) as u64;
     let mut columns = 0;
     let mut gates = 0;
     for (i, phase) in phases.iter().enumerate() {
-        let (panels, weights, direction, fields) = if i == 0 {
-            (p.panels_0, p.weights_0, p.weights_direction_0, p.fields_0)
-        } else {
-            (p.panels_1, p.weights_1, p.weights_direction_1, p.fields_1)
-        };
-        let k = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
-        let end = u(weights) + last * u(direction) + packed_vectors(k, units[i], u(variant.panel));
+        let PhaseParams { panels, weights, weights_direction, column, .. } = sizes[i];
+        let k = if variant.panel == 1 { panels as u64 } else { 4 * panels as u64 };
+        let end = weights as u64 + last * weights_direction as u64 + packed_vectors(k, units[i], u(variant.panel));
         words.weights = words.weights.max(end * u(variant.vector_words()));
-        columns = columns.max(u(fields) + phase.fields as u64 * units[i]);
+        columns = columns.max(column as u64 + phase.fields as u64 * units[i]);
         if phase.hidden_backward || drawn > 1 {
             columns = columns.max(u(p.source) + drawn * units[i]);
         }
@@ -84,10 +69,7 @@ pub(super) fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -
     words.map = words.map.max(u(p.order) + rows.running);
     words.d_in = (states - u(p.state_row) + u(p.d_in_row)) * 4 * u(p.d_in_stride);
     words.d_out = (states - 1) * u(p.d_out_stride) + if one_step { gates } else { u(p.d_out_stride) };
-    if p.dy_stride != 0 {
-        let (row, map) = rows.image(p.map_direction, last, maxima);
-        words.map = words.map.max(map);
-        words.dy = u(p.dy_offset) + row * u(p.dy_stride) + last * state_units + state_units;
-    }
+    let (dy, map) = rows.output(&p.rows, [p.dy_offset, p.dy_stride], state_units, maxima);
+    (words.dy, words.map) = (dy, words.map.max(map));
     words
 }

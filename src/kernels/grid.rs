@@ -1,13 +1,19 @@
 //! `grid`: many time steps at once, on many workgroups that hand values on.
 
 use super::limits::POLLS;
+use super::params::PhaseParams;
 use super::recurrence::{self, RecurrenceParams};
 use super::table::{Maxima, kernel};
 use super::tile::Tile;
 use super::variant::Variant;
-use super::words::{PhaseSizes, u};
+use super::words::u;
 
-kernel! { grid(RecurrenceParams), [Write x, Matrix weights, Read map, Rows h_in, Write exchange, Write aux, Write y, Write h_final], tiled true, wraps Rows, state state_width }
+kernel! {
+    grid(RecurrenceParams),
+    [
+        Write x, Matrix weights, Read map, Rows h_in, Write exchange, Write aux, Write y, Write h_final,
+    ], tiled true, wraps Rows, state state_width
+}
 
 fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
     let recurrence::Reach { x, weights, map, h_in, y, h_final, .. } = recurrence::reach(variant, p, maxima);
@@ -56,9 +62,9 @@ pub(crate) const fn exchange_words(states: u64, phases: u64, width: u64, held: u
 }
 
 /// Loop trips around its steps, and in each of them.
-pub(crate) fn grid_trips(tile: Tile, width: u32, phases: impl IntoIterator<Item = PhaseSizes>) -> (u64, u64) {
+pub(crate) fn grid_trips(tile: Tile, width: u32, phases: impl IntoIterator<Item = PhaseParams>) -> (u64, u64) {
     let [rows, lanes] = [tile.rows, tile.lanes].map(u);
     let staged = (rows * u(width)).div_ceil(lanes);
-    let step = phases.into_iter().map(|phase| staged + phase.panels + rows).sum::<u64>() + 1;
+    let step = phases.into_iter().map(|phase| staged + phase.panels as u64 + rows).sum::<u64>() + 1;
     (u(POLLS) + 4 * rows, step)
 }

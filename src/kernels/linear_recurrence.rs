@@ -41,12 +41,7 @@ pub(super) fn reach(variant: &Variant, p: &ScanParams, maxima: Maxima<'_>) -> Re
         Scan { diagonal: true, .. } => last * u(p.c_stride) + units * u(variant.panel),
         _ => 0,
     };
-    let (y, y_map) = if p.y_stride != 0 {
-        let (row, map) = rows.image(p.map_direction, last, maxima);
-        (u(p.y_offset) + row * u(p.y_stride) + last * units + units, map)
-    } else {
-        (0, 0)
-    };
+    let (y, y_map) = rows.output(&p.rows, [p.y_offset, p.y_stride], units, maxima);
     Reach {
         x: if variant.narrow { x.div_ceil(2) } else { x },
         h: (states - 1) * u(p.h_stride) + units,

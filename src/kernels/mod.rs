@@ -80,4 +80,4 @@ pub(crate) use scatter_add::ScatterAddParams;
 pub(crate) use settle::SettleParams;
 pub(crate) use sgd::SgdParams;
 pub(crate) use tile::{ALONE, FLAT, STAGED};
-pub(crate) use words::{PhaseSizes, row_tile, sequence_trips};
+pub(crate) use words::{row_tile, sequence_trips};

@@ -5,7 +5,12 @@ use super::table::no_products as flop;
 use super::table::{Maxima, kernel};
 use super::variant::Variant;
 
-kernel! { norm_step(NormParams), [Write x, Read gains, Read map, Read products, Write h, Write c, Write y, Write h_final], wraps Rows }
+kernel! {
+    norm_step(NormParams),
+    [
+        Write x, Read gains, Read map, Read products, Write h, Write c, Write y, Write h_final,
+    ], wraps Rows
+}
 
 fn reach(variant: &Variant, p: &NormParams, maxima: Maxima<'_>) -> Reach {
     let normed::Reach { x, gains, map, ranks, state_h, state_c, y, gates, .. } = normed::reach(variant, p, maxima);

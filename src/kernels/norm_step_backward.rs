@@ -5,7 +5,12 @@ use super::table::no_products as flop;
 use super::table::{Maxima, kernel};
 use super::variant::Variant;
 
-kernel! { norm_step_backward(NormParams), [Write reserve, Read gains, Read map, Read products, Write d, Write dh, Write dc, Read dy], wraps Rows }
+kernel! {
+    norm_step_backward(NormParams),
+    [
+        Write reserve, Read gains, Read map, Read products, Write d, Write dh, Write dc, Read dy,
+    ], wraps Rows
+}
 
 fn reach(variant: &Variant, p: &NormParams, maxima: Maxima<'_>) -> Reach {
     let normed::Reach { x, gains, map, ranks, state_h, state_c, y, units, sums, .. } =

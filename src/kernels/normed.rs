@@ -9,7 +9,8 @@ use super::words::{MAP, StepRows, packed_vectors, u};
 params_of_rows! {
     /// A step with layer norms, and backwards.
     NormParams {
-        running, rank, h_stride, c_stride, d_stride, y_stride, y_offset, source, normed, scales, units, biases, gates_gain, units_gain,
+        running, rank, h_stride, c_stride, d_stride, y_stride, y_offset, source, normed, scales, units, biases,
+        gates_gain, units_gain,
     }
 }
 
@@ -52,12 +53,7 @@ pub(super) fn reach(variant: &Variant, p: &NormParams, maxima: Maxima<'_>) -> Re
     let c_gain = of_c(packed_vectors(1 + u(p.biases.min(1)), units, u(variant.panel)));
     let stride = u(p.gates_gain) + u(p.units_gain);
     let map = (u(p.offsets) + 3).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
-    let (y, y_map) = if p.y_stride != 0 {
-        let (row, map) = rows.image(p.map_direction, last, maxima);
-        (u(p.y_offset) + row * u(p.y_stride) + last * units + units, map)
-    } else {
-        (0, 0)
-    };
+    let (y, y_map) = rows.output(&p.rows, [p.y_offset, p.y_stride], units, maxima);
     Reach {
         x: last * u(p.x_direction) + rows.last_in_chunk() * u(p.x_stride) + columns,
         gains: (last * stride + gates_gain.max(u(p.gates_gain) + c_gain)) * u(variant.panel),

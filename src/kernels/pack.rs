@@ -10,7 +10,8 @@ use super::words::{flat, u};
 params! {
     /// Panels of `width` rows, then the bias.
     PackParams {
-        rows, columns, pitch, width, source_offset, source_row, source_column, biased, bias_offset, packed_offset, row_lanes,
+        rows, columns, pitch, width, source_offset, source_row, source_column, biased, bias_offset, packed_offset,
+        row_lanes,
     }
 }
 

@@ -128,6 +128,23 @@ macro_rules! of_phases {
                     ..Self::default()
                 }
             }
+
+            /// What the phases were given.
+            pub fn phases(&self) -> [crate::kernels::params::PhaseParams; 2] {
+                let phase = |words: [u32; 5]| {
+                    let [units, panels, weights, weights_direction, column] = words.map(|word| word as usize);
+                    crate::kernels::params::PhaseParams { units, panels, weights, weights_direction, column }
+                };
+                [
+                    phase([self.units_0, self.panels_0, self.weights_0, self.weights_direction_0, self.$first]),
+                    phase([self.units_1, self.panels_1, self.weights_1, self.weights_direction_1, self.$second]),
+                ]
+            }
+
+            /// Units of the phases.
+            pub fn units(&self) -> [u64; 2] {
+                [self.units_0, self.units_1].map(u64::from)
+            }
         }
     };
 }

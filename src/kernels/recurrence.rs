@@ -1,16 +1,18 @@
 //! What `step`, `sequence`, `grid` and `wave` have in common: their parameters, and what their dispatches reach.
 
 use super::kernel::Kernel;
-use super::params::{RowParams, of_phases, params_of_rows};
+use super::params::{PhaseParams, RowParams, of_phases, params_of_rows};
 use super::table::Maxima;
 use super::tile::Tile;
 use super::variant::Variant;
-use super::words::{MAP, PhaseSizes, StepRows, packed_vectors, u};
+use super::words::{MAP, StepRows, packed_vectors, u};
 
 params_of_rows! {
     /// `step`, `sequence`, `grid` and `wave`.
     RecurrenceParams {
-        steps, running, h_in_row, h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride, source, between, units_0, panels_0, weights_0, weights_direction_0, gate_0, units_1, panels_1, weights_1, weights_direction_1, gate_1, layer, last,
+        steps, running, h_in_row, h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride, source,
+        between, units_0, panels_0, weights_0, weights_direction_0, gate_0, units_1, panels_1, weights_1,
+        weights_direction_1, gate_1, layer, last,
     }
 }
 
@@ -39,19 +41,6 @@ impl RecurrenceParams {
     }
 }
 
-impl RecurrenceParams {
-    /// Units of the phases.
-    pub fn units(&self) -> [u64; 2] {
-        [self.units_0, self.units_1].map(u)
-    }
-
-    /// Sizes of the phases.
-    pub fn phases(&self) -> [PhaseSizes; 2] {
-        let [first, second] = self.units();
-        [PhaseSizes { units: first, panels: u(self.panels_0) }, PhaseSizes { units: second, panels: u(self.panels_1) }]
-    }
-}
-
 /// Words that are reached in each binding.
 #[derive(Default)]
 pub(super) struct Reach {
@@ -75,20 +64,16 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
     words.map = (u(p.offsets) + steps + 2).max(u(p.chunk) + 1);
     let last = u(p.directions).saturating_sub(1);
     let states = u(p.state_row) + last * u(p.batch) + maxima(MAP, u(p.order), rows.running) + 1;
-    let units = [u(p.units_0), u(p.units_1)];
+    let (sizes, units) = (p.phases(), p.units());
     let state_units = units[phases.len() - 1];
     // The columns of a row that it reaches; the old h has what is drawn behind it.
     let drawn = 1 + variant.cell.map_or(0, |form| form.drawn_columns()) as u64;
     let mut columns = 0;
     for (i, phase) in phases.iter().enumerate() {
-        let (panels, weights, direction, gate) = if i == 0 {
-            (p.panels_0, p.weights_0, p.weights_direction_0, p.gate_0)
-        } else {
-            (p.panels_1, p.weights_1, p.weights_direction_1, p.gate_1)
-        };
+        let PhaseParams { panels, weights, weights_direction, column, .. } = sizes[i];
         let wide = phase.gates as u64 * units[i];
-        let rows = if variant.panel == 1 { u(panels) } else { 4 * u(panels) };
-        let end = u(weights) + last * u(direction) + packed_vectors(rows, wide, u(variant.panel));
+        let rows = if variant.panel == 1 { panels as u64 } else { 4 * panels as u64 };
+        let end = weights as u64 + last * weights_direction as u64 + packed_vectors(rows, wide, u(variant.panel));
         let peepholes = if variant.template_equations().peepholes && phase.input {
             u(p.directions) * packed_vectors(0, wide, u(variant.panel))
         } else {
@@ -96,10 +81,10 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
         };
         words.weights = words.weights.max((end + peepholes) * u(variant.vector_words()));
         if phase.input {
-            columns = columns.max(u(gate) + wide);
+            columns = columns.max(column as u64 + wide);
         }
         if variant.keep {
-            columns = columns.max(u(gate) + phase.kept as u64 * units[i]).max(u(p.source) + drawn * state_units);
+            columns = columns.max(column as u64 + phase.kept as u64 * units[i]).max(u(p.source) + drawn * state_units);
             columns = columns.max(if i + 1 < phases.len() { u(p.between) + units[i] } else { 0 });
         }
         words.aux = words.aux.max((states - 1) * u(p.aux_stride) + phase.slots as u64 * units[i]);
@@ -111,7 +96,7 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
     }
     words.map = words.map.max(u(p.order) + rows.running);
     // A row is read as far as the product goes.
-    let panels = u(if variant.phase == 0 { p.panels_0 } else { p.panels_1 });
+    let panels = sizes[usize::from(variant.phase != 0)].panels as u64;
     let over = if one_step && variant.panel > 1 { panels.saturating_sub(u(p.h_in_stride)) } else { 0 };
     words.h_in = (states - u(p.state_row) + u(p.h_in_row)) * 4 * u(p.h_in_stride) + 4 * over;
     // A step writes the units of its phase, a sequence whole rows.
@@ -121,11 +106,8 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
         state_units.max(u(p.h_out_stride))
     };
     words.h_out = (states - 1) * u(p.h_out_stride) + out_words;
-    if p.y_stride != 0 {
-        let (row, map) = rows.image(p.map_direction, last, maxima);
-        words.map = words.map.max(map);
-        words.y = u(p.y_offset) + row * u(p.y_stride) + last * state_units + state_units;
-    }
+    let (y, map) = rows.output(&p.rows, [p.y_offset, p.y_stride], state_units, maxima);
+    (words.y, words.map) = (y, words.map.max(map));
     words.h_final = (states - 1) * u(p.final_stride) + state_units;
     words
 }

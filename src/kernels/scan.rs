@@ -5,7 +5,12 @@ use super::table::no_products as flop;
 use super::table::{Maxima, kernel};
 use super::variant::Variant;
 
-kernel! { scan(ScanParams), [Write x, Read h_in, Read map, Write h_out, Write c, Write y, Write h_final, Write carry], wraps Rows }
+kernel! {
+    scan(ScanParams),
+    [
+        Write x, Read h_in, Read map, Write h_out, Write c, Write y, Write h_final, Write carry,
+    ], wraps Rows
+}
 
 fn reach(variant: &Variant, p: &ScanParams, maxima: Maxima<'_>) -> Reach {
     let linear_recurrence::Reach { x, h, map, c, y, carry } = linear_recurrence::reach(variant, p, maxima);

@@ -5,7 +5,12 @@ use super::table::{Maxima, kernel};
 use super::variant::Variant;
 use super::words::{sequence_trips, u};
 
-kernel! { sequence(RecurrenceParams), [Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final], tiled true, wraps Rows, state state_width }
+kernel! {
+    sequence(RecurrenceParams),
+    [
+        Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
+    ], tiled true, wraps Rows, state state_width
+}
 
 fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
     let recurrence::Reach { x, weights, map, h_in, h_out, aux, y, h_final } = recurrence::reach(variant, p, maxima);

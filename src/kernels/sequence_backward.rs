@@ -6,7 +6,12 @@ use super::table::{Maxima, kernel};
 use super::variant::Variant;
 use super::words::{sequence_trips, u};
 
-kernel! { sequence_backward(BackwardParams), [Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy], tiled true, wraps Rows, state state_width }
+kernel! {
+    sequence_backward(BackwardParams),
+    [
+        Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy,
+    ], tiled true, wraps Rows, state state_width
+}
 
 fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -> Reach {
     let backward::Reach { reserve, weights, map, d_in, d_out, dh, dc, dy } = backward::reach(variant, p, maxima);

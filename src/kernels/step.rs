@@ -5,7 +5,12 @@ use super::table::{Maxima, kernel};
 use super::variant::Variant;
 use super::words::u;
 
-kernel! { step(RecurrenceParams), [Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final], tiled true, wraps Rows }
+kernel! {
+    step(RecurrenceParams),
+    [
+        Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
+    ], tiled true, wraps Rows
+}
 
 fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
     let recurrence::Reach { x, weights, map, h_in, h_out, aux, y, h_final } = recurrence::reach(variant, p, maxima);
@@ -18,7 +23,7 @@ fn grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
 }
 
 fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
-    let (panels, rows) = (p.phases()[variant.phase as usize].panels, u(variant.tile.rows));
+    let (panels, rows) = (p.phases()[variant.phase as usize].panels as u64, u(variant.tile.rows));
     // A cooperative product loops over a stage's vectors too: all together not more than two for each of the columns' vectors.
     if variant.cooperative.is_some() { 4 * panels + 2 * rows + 16 } else { panels + rows }
 }

@@ -6,7 +6,12 @@ use super::table::{Maxima, kernel};
 use super::variant::Variant;
 use super::words::u;
 
-kernel! { step_backward(BackwardParams), [Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy], tiled true, wraps Rows }
+kernel! {
+    step_backward(BackwardParams),
+    [
+        Write reserve, Matrix weights, Read map, Rows d_in, Write d_out, Write dh, Write dc, Read dy,
+    ], tiled true, wraps Rows
+}
 
 fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -> Reach {
     let backward::Reach { reserve, weights, map, d_in, d_out, dh, dc, dy } = backward::reach(variant, p, maxima);
@@ -21,7 +26,7 @@ fn grid(variant: &Variant, p: &BackwardParams) -> [u64; 3] {
 }
 
 fn trips(variant: &Variant, p: &BackwardParams) -> u64 {
-    p.phases()[variant.phase as usize].panels + u(variant.tile.rows)
+    p.phases()[variant.phase as usize].panels as u64 + u(variant.tile.rows)
 }
 
 fn flop(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -> u64 {

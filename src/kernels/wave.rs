@@ -6,7 +6,12 @@ use super::table::{Maxima, kernel};
 use super::variant::Variant;
 use super::words::{MAP, u};
 
-kernel! { wave(RecurrenceParams), [Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final], tiled true, wraps Rows }
+kernel! {
+    wave(RecurrenceParams),
+    [
+        Write x, Matrix weights, Read map, Rows h_in, Write h_out, Write aux, Write y, Write h_final,
+    ], tiled true, wraps Rows
+}
 
 fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
     // Each layer is as a step of one direction, with weights, states and a step of its own.
@@ -34,7 +39,7 @@ fn grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
 }
 
 fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
-    2 * p.phases()[0].panels + u(variant.tile.rows)
+    2 * p.phases()[0].panels as u64 + u(variant.tile.rows)
 }
 
 fn flop(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> u64 {

@@ -2,6 +2,7 @@
 
 use super::kernel::Kernel;
 use super::packed::Packed;
+use super::params::{PhaseParams, RowParams};
 use super::table::Maxima;
 use super::tile::{FLAT, Tile};
 use super::variant::Variant;
@@ -87,26 +88,25 @@ impl StepRows {
         (self.in_chunk + self.count).saturating_sub(1)
     }
 
-    /// The largest row of the caller's array over all directions, and words of the map that tell it.
-    pub fn image(&self, direction: u32, last: u64, maxima: Maxima<'_>) -> (u64, u64) {
-        let words = self.first + last * u(direction) + self.count;
-        let rows = (0..=last).map(|d| maxima(MAP, self.first + d * u(direction), self.count));
-        (rows.max().unwrap_or(0), words)
+    /// Words that are reached of the caller's array, whose rows have `units` numbers of each direction side by side, and of the
+    /// map that tells its rows: none of either where the array has no stride.
+    pub fn output(&self, p: &RowParams, [offset, stride]: [u32; 2], units: u64, maxima: Maxima<'_>) -> (u64, u64) {
+        if stride == 0 {
+            return (0, 0);
+        }
+        let last = u(p.directions).saturating_sub(1);
+        let first = |direction: u64| self.first + direction * u(p.map_direction);
+        let row = (0..=last).map(|direction| maxima(MAP, first(direction), self.count)).max().unwrap_or(0);
+        (u(offset) + row * u(stride) + last * units + units, first(last) + self.count)
     }
 }
 
-/// Units and vectors of the columns of a phase's product.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PhaseSizes {
-    pub units: u64,
-    pub panels: u64,
-}
-
 /// Loop trips of `sequence` and its backward half: around its steps, and in each of them.
-pub(crate) fn sequence_trips(tile: Tile, width: u32, phases: impl IntoIterator<Item = PhaseSizes>) -> (u64, u64) {
+pub(crate) fn sequence_trips(tile: Tile, width: u32, phases: impl IntoIterator<Item = PhaseParams>) -> (u64, u64) {
     let [rows, lanes] = [tile.rows, tile.lanes].map(u);
     let edges = 3 * (rows * u(width)).div_ceil(lanes);
-    let phases = phases.into_iter().map(|phase| phase.units.div_ceil(lanes) * (phase.panels + 1 + rows));
+    let phases =
+        phases.into_iter().map(|phase| (phase.units as u64).div_ceil(lanes) * (phase.panels as u64 + 1 + rows));
     (edges, phases.sum::<u64>() + 1)
 }
 

@@ -2,7 +2,24 @@
 
 use super::pack::row_lanes;
 use crate::kernels::{FLAT, GatherParams, Kernel, Variant};
-use crate::plan::{BufferId, PlanBuilder};
+use crate::plan::{BufferId, PlanBuilder, Value};
+
+/// Numbers of a value to another one of as many, or added to those.
+pub(crate) fn copy_value(plan: &mut PlanBuilder, from: &Value, to: &Value, accumulate: bool) {
+    let count = from.len() as u32;
+    let params = GatherParams {
+        m: 1,
+        columns: count,
+        table_rows: 1,
+        table_offset: from.offset as u32,
+        table_row: count,
+        out_offset: to.offset as u32,
+        out_row: count,
+        accumulate: accumulate.into(),
+        ..GatherParams::default()
+    };
+    copy_rows(plan, from.buffer, to.buffer, params);
+}
 
 /// Rows from one buffer to another, inside of a compute pass.
 pub(crate) fn copy_rows(plan: &mut PlanBuilder, from: BufferId, to: BufferId, params: GatherParams) {

@@ -42,7 +42,7 @@ pub(crate) use backward::{Flow, emit_backward};
 pub(crate) use call::output_shape;
 pub use call::{Output, RnnCall};
 pub(crate) use columns::Columns;
-pub(crate) use copies::copy_rows;
+pub(crate) use copies::copy_value;
 pub(crate) use dropout::{emit_dropout, threshold};
 pub use embedding::Embedding;
 pub use forward::RnnOutput;

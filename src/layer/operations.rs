@@ -1,6 +1,6 @@
 //! A plan's operations on whole values, but for recurrent layers: copies, dense layers, functions of each number.
 
-use super::copies::copy_rows;
+use super::copies::{copy_rows, copy_value};
 use super::linear::Linear;
 use super::pack::row_lanes;
 use super::product::{Operands, gemm};
@@ -21,18 +21,7 @@ impl PlanBuilder {
         if from.shape != to.shape {
             return Err(Error::shape("copy", &from.shape, &to.shape));
         }
-        let count = from.len();
-        let params = GatherParams {
-            m: 1,
-            columns: count as u32,
-            table_rows: 1,
-            table_offset: from.offset as u32,
-            table_row: count as u32,
-            out_offset: to.offset as u32,
-            out_row: count as u32,
-            ..Default::default()
-        };
-        copy_rows(self, from.buffer, to.buffer, params);
+        copy_value(self, from, to, false);
         self.record("copy", &[from], &[to]);
         Ok(())
     }

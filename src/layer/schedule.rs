@@ -7,7 +7,7 @@ use crate::config::RnnConfig;
 use crate::cpu::threads;
 use crate::device::{Device, tuning};
 use crate::kernels::{
-    GemmParams, Kernel, MAX_TRIPS, PhaseSizes, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips,
+    GemmParams, Kernel, MAX_TRIPS, PhaseParams, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips,
     sequence_trips,
 };
 
@@ -310,7 +310,7 @@ fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u6
         } else {
             next.gates * size(config, next.units)
         };
-        PhaseSizes { units: size(config, phase.units) as u64, panels: terms.div_ceil(4) as u64 }
+        PhaseParams { units: size(config, phase.units), panels: terms.div_ceil(4), ..PhaseParams::default() }
     };
     let products = phases.iter().enumerate().map(product);
     if kernel == Kernel::Grid { grid_trips(tile, width, products) } else { sequence_trips(tile, width, products) }

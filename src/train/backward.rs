@@ -3,7 +3,7 @@
 use super::paths::{Paths, Source};
 use super::tape::{Operation, Recurrence, Tape, Wanted};
 use crate::error::{Error, Result};
-use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, LinksParams, OuterParams, ScatterAddParams, Variant};
+use crate::kernels::{FLAT, GemmParams, Kernel, LinksParams, OuterParams, ScatterAddParams, Variant};
 use crate::layer::{self, DeviceState, Flow, Linear};
 use crate::plan::{BufferId, PlanBuilder, Region, Value};
 
@@ -107,7 +107,7 @@ impl Tape {
                 };
                 let (of, target) = (part(of), part(target));
                 match gradients.of(&of) {
-                    Some(gradient) => copy(&mut self.plan, &gradient, &target, false),
+                    Some(gradient) => layer::copy_value(&mut self.plan, &gradient, &target, false),
                     // Nothing depends on it.
                     None => self.plan.draft.clear(target.buffer, target.offset as u64, target.len() as u64),
                 }
@@ -178,24 +178,7 @@ fn add(plan: &mut PlanBuilder, gradients: &mut Gradients, of: &Value, gradient: 
         return;
     }
     let (target, accumulate) = gradients.target(plan, of);
-    copy(plan, gradient, &target, accumulate);
-}
-
-/// Copies numbers, or adds them.
-fn copy(plan: &mut PlanBuilder, from: &Value, to: &Value, accumulate: bool) {
-    let count = from.len();
-    let params = GatherParams {
-        m: 1,
-        columns: count as u32,
-        table_rows: 1,
-        table_offset: from.offset as u32,
-        table_row: count as u32,
-        out_offset: to.offset as u32,
-        out_row: count as u32,
-        accumulate: accumulate.into(),
-        ..Default::default()
-    };
-    layer::copy_rows(plan, from.buffer, to.buffer, params);
+    layer::copy_value(plan, gradient, &target, accumulate);
 }
 
 fn scatter_add(plan: &mut PlanBuilder, dy: &Value, indices: &Value, target: BufferId, [symbols, features]: [usize; 2]) {
