@@ -3,11 +3,11 @@
 // A linear recurrence s' = a⊙s + b over many steps, a and b of the gates' input part alone: nothing is multiplied in its
 // loop, and steps can be cut into parts that run side by side.
 //
-// PHASE 0: a lane takes all steps of a unit of a sequence. In parts: with PHASE 1 it finds what a part makes of any state,
-// A⊙s + B, the product of its a's and what they leave of its b's; with PHASE 2 it applies those of the parts before its own,
+// PART "whole": a lane takes all steps of a unit of a sequence. In parts: with "totals" it finds what a part makes of any state,
+// A⊙s + B, the product of its a's and what they leave of its b's; with "steps" it applies those of the parts before its own,
 // and then takes its own steps. No lane waits for another one, and each step is computed twice at most.
 //
-// Where R is a diagonal u, s' is a function of g + u⊙s: PHASE 0 only.
+// Where R is a diagonal u, s' is a function of g + u⊙s: "whole" only.
 //
 // With KEEP, the state before each step is kept beside the gates' input part.
 {{ scan_params() }}
@@ -33,7 +33,7 @@ fn x_at(at: u32) -> f32 {
 fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
     {{- begin_lane() }}
     let state = p.state_row + row;
-{%- if PHASE == 2 %}
+{%- if PART == "steps" %}
     var s = carry[{{ state_at() }}];
     for (var before = 0u; before < part; before++) {
         let at = {{ total_at("before") }};
@@ -42,7 +42,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
 {%- else %}
     var s = {{ "c[state * p.c_stride + unit]" if SCAN.has_c else "h_in[state * p.h_stride + unit]" }};
 {%- endif %}
-{%- if PHASE == 1 %}
+{%- if PART == "totals" %}
     if (part == 0u) {
         carry[{{ state_at() }}] = s;
     }
@@ -59,7 +59,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
 {%- if not SCAN.diagonal %}
         let ab = {{ SCAN.name }}_linear(g);
 {%- endif %}
-{%- if PHASE == 1 %}
+{%- if PART == "totals" %}
         total = vec2<f32>(ab.x * total.x, fma(ab.x, total.y, ab.y));
 {%- else %}
 {%- if KEEP %}
@@ -89,7 +89,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         }
 {%- endif %}
     }
-{%- if PHASE == 1 %}
+{%- if PART == "totals" %}
     let at = {{ total_at("part") }};
     carry[at] = total.x;
     carry[at + 1u] = total.y;

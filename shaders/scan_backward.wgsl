@@ -1,7 +1,7 @@
 {%- from "groups.wgsl" import group_id -%}
 {%- from "scan_lane.wgsl" import scan_params, begin_lane, gates, state_at, total_at -%}
 // `scan` backwards: with d the gradient of h' and o that of h' by s', the gradient of the state is a recurrence too,
-// ds = a⊙(ds' + o⊙d), from the last step to the first. PHASE as in `scan`, parts in the same order of steps.
+// ds = a⊙(ds' + o⊙d), from the last step to the first. PART as in `scan`, parts in the same order of steps.
 {{ scan_params() }}
 
 @group(0) @binding(0) var<storage, read_write> reserve: array<f32>; // [D, rows, x_stride]
@@ -22,7 +22,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
 {%- if SCAN.has_c %}
     let ds_at = (p.state_row + row) * p.c_stride + unit;
 {%- endif %}
-{%- if PHASE == 2 %}
+{%- if PART == "steps" %}
     var d_s = carry[{{ state_at() }}];
     for (var after = p.parts - 1u; after > part; after--) {
         let at = {{ total_at("after") }};
@@ -31,7 +31,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
 {%- else %}
     var d_s = {{ "dc[ds_at]" if SCAN.has_c else "dh[dh_at]" }};
 {%- endif %}
-{%- if PHASE == 1 %}
+{%- if PART == "totals" %}
     if (part == 0u) {
         carry[{{ state_at() }}] = d_s;
     }
@@ -55,12 +55,12 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         // The gradient of the last h joins that of the last y.
         if (rank >= map[p.offsets + step + 1u] - next) {
             d_y += dh[dh_at];
-{%- if PHASE != 1 %}
+{%- if PART != "totals" %}
             dh[dh_at] = 0.0;
 {%- endif %}
         }
 {%- endif %}
-{%- if PHASE == 1 %}
+{%- if PART == "totals" %}
         let ab = {{ SCAN.name }}_linear(g);
         let o = {{ SCAN.name }}_slope(g, fma(ab.x, old, ab.y));
         total = vec2<f32>(ab.x * total.x, ab.x * fma(d_y, o, total.y));
@@ -80,7 +80,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
 {%- endfor %}
 {%- endif %}
     }
-{%- if PHASE == 1 %}
+{%- if PART == "totals" %}
     let at = {{ total_at("part") }};
     carry[at] = total.x;
     carry[at + 1u] = total.y;

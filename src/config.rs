@@ -3,7 +3,7 @@
 use crate::cells::{Activation, Cell, CellClip, Coefficient, Equations, Form, Options, Phase, Probability};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{FLAT, Kernel, Variant};
+use crate::kernels::Reads;
 
 /// The direction in which a layer reads its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,7 +61,7 @@ impl Precision {
     /// Words of a vector of a packed matrix on a device.
     pub(crate) fn vector_words(self, device: &Device) -> u32 {
         let half = self == Self::Half;
-        Variant { half, ..Variant::new(Kernel::Pack, FLAT, device.panel()) }.vector_words()
+        Reads { half, ..Reads::plain(device.panel()) }.vector_words()
     }
 }
 

@@ -3,11 +3,11 @@
 use super::call::Call;
 use crate::cells::Activation;
 use crate::cells::math::{MulAdd, Vectorised, vectorise};
-use crate::kernels::{ApplyParams, Function};
+use crate::kernels::{ApplyParams, Function, Of};
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let p: ApplyParams = call.params();
-    let function = call.variant.function.unwrap_or(Function::Magnitude);
+    let Of::Apply(function) = call.variant.of else { return };
     let (x, out) = (call.read(0), call.write(1));
     for m in 0..p.rows as usize {
         let x = &x[p.x_offset as usize + m * p.x_row as usize..];

@@ -69,7 +69,7 @@ impl<'a> Backward<'a> {
             phases,
             equations: call.variant.equations(),
             noise: call.variant.noise(),
-            unmasked: call.variant.cell.is_some_and(|form| form.sees_unmasked()),
+            unmasked: call.variant.of.form().is_some_and(|form| form.sees_unmasked()),
             sizes: p.phases(),
             k: [k(0), k(1)],
             reserve: SharedRows::new(call.write(0)),
@@ -80,8 +80,8 @@ impl<'a> Backward<'a> {
             dh: SharedRows::new(call.write(5)),
             dc: SharedRows::new(call.write(6)),
             dy: call.read(7),
-            width: call.variant.panel as usize,
-            half: call.variant.half,
+            width: call.variant.reads.panel as usize,
+            half: call.variant.reads.half,
         }
     }
 

@@ -14,7 +14,7 @@ const PARALLEL: usize = 1 << 18;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let p: GemmParams = call.params();
-    let width = call.variant.panel as usize;
+    let width = call.variant.reads.panel as usize;
     let (a, b, map) = (call.read(0), call.read(1), call.read_indices(2));
     let c = SharedRows::new(call.write(3));
     let (n, k, batches) = (p.n as usize, p.k as usize, p.batch as usize);
@@ -28,8 +28,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let matrices: Vec<_> = (0..batches)
         .map(|batch| {
             let at = (p.b_offset as usize + batch * p.b_batch as usize) * width;
-            let matrix = Matrix::new(&b[at..], layout, call.variant.half);
-            if call.variant.unbiased { matrix.without_bias() } else { matrix }
+            let matrix = Matrix::new(&b[at..], layout, call.variant.reads.half);
+            if call.variant.of.unbiased() { matrix.without_bias() } else { matrix }
         })
         .collect();
     let mapped = |batch: usize, i: usize| map[place + batch * p.map_batch as usize + i] as usize;

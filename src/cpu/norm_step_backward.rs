@@ -28,7 +28,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         p,
         norm,
         phase,
-        gains: Gains::new(&p, norm, call.read(1), call.variant.panel),
+        gains: Gains::new(&p, norm, call.read(1), call.variant.reads.panel),
         reserve: SharedRows::new(call.write(0)),
         products: call.read(3),
         d: SharedRows::new(call.write(4)),

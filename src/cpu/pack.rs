@@ -10,8 +10,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let (rows, columns, width) = (p.rows as usize, p.columns as usize, p.width as usize);
     let pitch = p.pitch as usize;
     let panels = rows.div_ceil(width);
-    let blocked = call.variant.panel == 1;
-    let half = call.variant.half;
+    let blocked = call.variant.reads.panel == 1;
+    let half = call.variant.reads.half;
     // Where a word holds two halves, offsets count words.
     let offset = p.packed_offset as usize * if call.variant.holds_halves(2) { 2 } else { 1 };
     let packed = &mut call.write(2)[offset..][..(panels + 1) * pitch * width];

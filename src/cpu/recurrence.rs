@@ -86,11 +86,11 @@ impl<'a> Recurrence<'a> {
             phases,
             equations: call.variant.equations(),
             noise: call.variant.noise(),
-            masked: call.variant.noise().recurrent_dropout.is_some() && call.variant.keep,
-            unmasked: call.variant.cell.is_some_and(|form| form.sees_unmasked()) && call.variant.keep,
+            masked: call.variant.noise().recurrent_dropout.is_some() && call.variant.of.keep(),
+            unmasked: call.variant.of.form().is_some_and(|form| form.sees_unmasked()) && call.variant.of.keep(),
             peepholes: Vec::new(),
-            keep: call.variant.keep,
-            half: call.variant.half,
+            keep: call.variant.of.keep(),
+            half: call.variant.reads.half,
             state_units: state,
             sizes: p.phases(),
             k: [k(phases.first()), k(phases.get(1))],
@@ -102,7 +102,7 @@ impl<'a> Recurrence<'a> {
             aux: SharedRows::new(call.write(5)),
             y: SharedRows::new(call.write(6)),
             h_final: SharedRows::new(call.write(7)),
-            width: call.variant.panel as usize,
+            width: call.variant.reads.panel as usize,
         };
         if this.has_peepholes() {
             let columns = phases[0].gates * hidden;

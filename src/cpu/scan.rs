@@ -6,7 +6,7 @@ use super::rows::SharedRows;
 use super::threads;
 use crate::cells::Scan;
 use crate::cells::linear::{Step, Work};
-use crate::kernels::ScanParams;
+use crate::kernels::{Part, ScanParams};
 
 /// The diagonal of R of a direction, out of a buffer with a number in so many words.
 pub(crate) fn diagonal_of(cell: &Scan, from: &SharedRows<'_>, at: usize, units: usize, panel: u32) -> Vec<f32> {
@@ -73,7 +73,7 @@ impl<'a> Carry<'a> {
 struct Forward<'a> {
     p: ScanParams,
     cell: &'static Scan,
-    phase: u32,
+    part: Part,
     keep: bool,
     panel: u32,
     x: SharedRows<'a>,
@@ -92,9 +92,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let forward = Forward {
         p,
         cell,
-        phase: call.variant.phase,
-        keep: call.variant.keep,
-        panel: call.variant.panel,
+        part: call.variant.of.part(),
+        keep: call.variant.of.keep(),
+        panel: call.variant.reads.panel,
         x: SharedRows::new(call.write(0)),
         h_in: call.read(1),
         map: call.read_indices(2),
@@ -164,7 +164,7 @@ impl<'a> Forward<'a> {
         // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; of those that parts
         // share, h, c and the final h, only the part writes in which the sequence or the dispatch ends, and none reads: see below.
         let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
-        let mut s: Vec<f32> = if self.phase == 2 {
+        let mut s: Vec<f32> = if self.part == Part::Steps {
             self.carry.state(row).to_vec()
         } else if self.cell.has_c {
             // SAFETY: totals write no c, and where there is one part, it alone does, later.
@@ -172,9 +172,9 @@ impl<'a> Forward<'a> {
         } else {
             self.h_in[state * p.h_stride as usize..][..units].to_vec()
         };
-        match self.phase {
-            1 if part == 0 => self.carry.write_state(row, &s),
-            2 => (0..part).for_each(|before| self.carry.apply(before, row, &mut s)),
+        match self.part {
+            Part::Totals if part == 0 => self.carry.write_state(row, &s),
+            Part::Steps => (0..part).for_each(|before| self.carry.apply(before, row, &mut s)),
             _ => {}
         }
         let u = diagonal_of(self.cell, &self.c, direction * p.c_stride as usize, units, self.panel);
@@ -188,7 +188,7 @@ impl<'a> Forward<'a> {
             let g = std::array::from_fn(|gate| {
                 if gate < self.cell.gates { part_of(&self.x, at + gate * units) } else { Default::default() }
             });
-            if self.phase == 1 {
+            if self.part == Part::Totals {
                 (self.cell.twin)(Step { g, u: &u, work: Work::Total { a: &mut a, b: &mut b } });
                 continue;
             }
@@ -210,7 +210,7 @@ impl<'a> Forward<'a> {
                 }
             }
         }
-        if self.phase == 1 {
+        if self.part == Part::Totals {
             self.carry.write_total(part, row, &a, &b);
         }
     }

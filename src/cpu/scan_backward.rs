@@ -5,12 +5,12 @@ use super::rows::SharedRows;
 use super::scan::{Carry, Lane, diagonal_of, for_each_lane, offsets};
 use crate::cells::Scan;
 use crate::cells::linear::{Step, Work};
-use crate::kernels::{RowParams, ScanParams};
+use crate::kernels::{Part, RowParams, ScanParams};
 
 struct Backward<'a> {
     p: ScanParams,
     cell: &'static Scan,
-    phase: u32,
+    part: Part,
     panel: u32,
     reserve: SharedRows<'a>,
     map: &'a [u32],
@@ -26,8 +26,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let backward = Backward {
         p,
         cell,
-        phase: call.variant.phase,
-        panel: call.variant.panel,
+        part: call.variant.of.part(),
+        panel: call.variant.reads.panel,
         reserve: SharedRows::new(call.write(0)),
         dh: SharedRows::new(call.write(1)),
         map: call.read_indices(2),
@@ -52,15 +52,15 @@ impl<'a> Backward<'a> {
         let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
         let dh_at = state * p.h_stride as usize;
         let (of_state, at) = if self.cell.has_c { (&self.dc, state * p.c_stride as usize) } else { (&self.dh, dh_at) };
-        let mut d_s = if self.phase == 2 {
+        let mut d_s = if self.part == Part::Steps {
             self.carry.state(row).to_vec()
         } else {
             // SAFETY: totals write no gradient of a state, and where there is one part, it alone does, later.
             unsafe { of_state.read(at, units) }.to_vec()
         };
-        match self.phase {
-            1 if part == 0 => self.carry.write_state(row, &d_s),
-            2 => (part + 1..p.parts as usize).rev().for_each(|after| self.carry.apply(after, row, &mut d_s)),
+        match self.part {
+            Part::Totals if part == 0 => self.carry.write_state(row, &d_s),
+            Part::Steps => (part + 1..p.parts as usize).rev().for_each(|after| self.carry.apply(after, row, &mut d_s)),
             _ => {}
         }
         let u = diagonal_of(self.cell, &self.dc, direction * p.c_stride as usize, units, self.panel);
@@ -84,19 +84,19 @@ impl<'a> Backward<'a> {
                 // SAFETY: a sequence ends in one part.
                 let dh = unsafe { self.dh.read(dh_at, units) };
                 d_y.iter_mut().zip(dh).for_each(|(d_y, dh)| *d_y += dh);
-                if self.phase != 1 {
+                if self.part != Part::Totals {
                     part_of(&self.dh, dh_at).fill(0.0);
                 }
             }
             let d_y = &*d_y;
-            let work = if self.phase == 1 {
+            let work = if self.part == Part::Totals {
                 Work::TotalBackward { old, d_y, a: &mut a, b: &mut b }
             } else {
                 Work::Backward { old, d_y, d_s: &mut d_s }
             };
             (self.cell.twin)(Step { g, u: &u, work });
         }
-        if self.phase == 1 {
+        if self.part == Part::Totals {
             self.carry.write_total(part, row, &a, &b);
         } else if part == 0 {
             part_of(of_state, at).copy_from_slice(&d_s);

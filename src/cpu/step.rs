@@ -11,7 +11,7 @@ pub(super) const PARALLEL: usize = 1 << 18;
 pub(super) const UNITS: usize = 16;
 
 pub(crate) fn run(call: &mut Call<'_>) {
-    let phase = call.variant.phase as usize;
+    let phase = call.variant.of.phase();
     let mut workspaces = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
     let p = recurrence.p;

@@ -8,7 +8,7 @@ use super::step::{PARALLEL, UNITS};
 use super::threads;
 
 pub(crate) fn run(call: &mut Call<'_>) {
-    let phase = call.variant.phase as usize;
+    let phase = call.variant.of.phase();
     let mut workspaces = std::mem::take(&mut call.scratch.backward);
     let backward = Backward::new(call);
     let p = backward.p;

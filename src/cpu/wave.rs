@@ -11,7 +11,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p: RecurrenceParams = call.params();
     let [x, h_out, aux, y, h_final] = [0, 4, 5, 6, 7].map(|binding| call.write(binding));
     let [weights, map, h_in] = [1, 2, 3].map(|binding| call.read(binding));
-    let panel = call.variant.panel as usize;
+    let panel = call.variant.reads.panel as usize;
     let gates = call.variant.phases()[0].gates * p.units_0 as usize;
     let stride = 4 * p.h_in_stride as usize;
     let mut workspace = ForwardWorkspace::default();
@@ -38,7 +38,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
             let below = (p.h_in_row + (layer - 1) * p.batch) as usize;
             let row = |rank: usize| &h_in[(below + rank_row(rank)) * stride..][..stride];
             let c = SharedRows::new(&mut inputs);
-            Matrix::new(&weights[base..], layout, call.variant.half)
+            Matrix::new(&weights[base..], layout, call.variant.reads.half)
                 // SAFETY: one thread works on it, and keeps no part.
                 .multiply(running, row, 0..gates, false, |i, column, len| unsafe { c.row(i * gates + column, len) });
         }

@@ -15,7 +15,7 @@ pub(crate) struct LayoutKey {
 
 impl LayoutKey {
     pub const fn of(variant: &Variant) -> Self {
-        Self { kernel: variant.kernel, texture: variant.texture, uniform: variant.uniform }
+        Self { kernel: variant.kernel(), texture: variant.reads.texture, uniform: variant.reads.uniform }
     }
 
     /// Each layout that a kernel may have.

@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn what_was_not_asked_for_the_longest_goes_first() {
-        let variant = |width: u32| Variant { width, ..Variant::new(Kernel::Apply, FLAT, 4) };
+        let variant = |wrapped: u32| Variant { wrapped, ..Variant::plain(Kernel::Gather, FLAT, 4) };
         let mut pipelines = Pipelines::default();
         for i in 0..MOST as u32 {
             pipelines.insert(variant(i), i);

@@ -1,10 +1,11 @@
 //! `apply`: a function of each element.
 
+use super::of::{Function, Of};
 use super::params::params;
 use super::table::no_loops as trips;
 use super::table::no_products as flop;
 use super::table::{Maxima, kernel};
-use super::variant::{Function, Variant};
+use super::variant::Variant;
 use super::words::{flat, u};
 
 params! {
@@ -17,7 +18,7 @@ kernel! { apply(ApplyParams), [Read x, Write out] }
 fn reach(variant: &Variant, p: &ApplyParams, _: Maxima<'_>) -> Reach {
     let [rows, columns] = [u(p.rows).saturating_sub(1), u(p.columns)];
     // Complex numbers are two of each.
-    let read = if variant.function == Some(Function::Magnitude) { 2 * columns } else { columns };
+    let read = if variant.of == Of::Apply(Function::Magnitude) { 2 * columns } else { columns };
     Reach { x: u(p.x_offset) + rows * u(p.x_row) + read, out: u(p.out_offset) + rows * u(p.out_row) + columns }
 }
 

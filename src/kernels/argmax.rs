@@ -26,5 +26,5 @@ fn grid(_: &Variant, p: &ArgmaxParams) -> [u64; 3] {
 }
 
 fn trips(variant: &Variant, p: &ArgmaxParams) -> u64 {
-    row_trips(variant.kernel, variant.tile, u(p.columns))
+    row_trips(variant.kernel(), variant.tile, u(p.columns))
 }

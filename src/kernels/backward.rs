@@ -34,7 +34,7 @@ pub(super) struct Reach {
 pub(super) fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -> Reach {
     let mut words = Reach::default();
     let phases = variant.phases();
-    let one_step = variant.kernel == Kernel::StepBackward;
+    let one_step = variant.kernel() == Kernel::StepBackward;
     let rows = StepRows::new(one_step, [p.offsets, p.chunk, p.steps], maxima);
     let steps = if one_step { 1 } else { u(p.steps) };
     words.map = (u(p.offsets) + steps + 1).max(u(p.chunk) + 1);
@@ -42,14 +42,15 @@ pub(super) fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -
     let states = u(p.state_row) + last * u(p.batch) + maxima(MAP, u(p.order), rows.running) + 1;
     let (sizes, units) = (p.phases(), p.units());
     let state_units = units[phases.len() - 1];
-    let drawn = 1 + variant.cell.map_or(0, |form| form.drawn_columns()) as u64;
+    let drawn = 1 + variant.of.form().map_or(0, |form| form.drawn_columns()) as u64;
     let mut columns = 0;
     let mut gates = 0;
     for (i, phase) in phases.iter().enumerate() {
         let PhaseParams { panels, weights, weights_direction, column, .. } = sizes[i];
-        let k = if variant.panel == 1 { panels as u64 } else { 4 * panels as u64 };
-        let end = weights as u64 + last * weights_direction as u64 + packed_vectors(k, units[i], u(variant.panel));
-        words.weights = words.weights.max(end * u(variant.vector_words()));
+        let k = if variant.reads.panel == 1 { panels as u64 } else { 4 * panels as u64 };
+        let end =
+            weights as u64 + last * weights_direction as u64 + packed_vectors(k, units[i], u(variant.reads.panel));
+        words.weights = words.weights.max(end * u(variant.reads.vector_words()));
         columns = columns.max(column as u64 + phase.fields as u64 * units[i]);
         if phase.hidden_backward || drawn > 1 {
             columns = columns.max(u(p.source) + drawn * units[i]);
@@ -60,7 +61,7 @@ pub(super) fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -
         if phase.carried > 0 {
             words.dc = words.dc.max((states - 1) * u(p.dc_stride) + phase.carried as u64 * units[i]);
         }
-        if i == variant.phase as usize {
+        if i == variant.of.phase() {
             gates = phase.gates as u64 * units[i];
         }
     }

@@ -1,8 +1,9 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
 use super::kernel::Kernel;
+use super::of::{Function, Of};
 use super::tile::Tile;
-use super::variant::{Function, Variant};
+use super::variant::Variant;
 use crate::cells::{Activation, CellClip, Coefficient, EPSILON, Equations, Noise, Phase, Probability, Scan};
 use crate::error::{Error, Result};
 use minijinja::{Environment, Value, context};
@@ -93,46 +94,34 @@ fn bounds(clip: CellClip) -> Value {
 
 /// Refuses a variant that its template can't make: text is repeated as often as its numbers say.
 fn check(variant: &Variant) -> Result<()> {
-    use Kernel::{
-        Apply, Gemm, Grid, NormStep, NormStepBackward, Scan, ScanBackward, Sequence, SequenceBackward, Step,
-        StepBackward, Wave,
-    };
-    let fault = |what: &str| Err(Error::Plan(format!("{:?}: no variant with such {what}", variant.kernel)));
+    let fault = |what: &str| Err(Error::Plan(format!("{:?}: no variant with such {what}", variant.kernel())));
     let Tile { rows, columns, lanes, spread } = variant.tile;
     let within = |number: u32, least: u32, most: u32| (least..=most).contains(&number);
     if !(within(rows, 1, 64) && within(columns, 1, 64) && within(lanes, 1, 1024) && within(spread, 0, 64)) {
         return fault("a tile");
     }
-    let units = variant.cooperative.is_none_or(|units| within(units.edge, 1, 64) && within(units.subgroups, 1, 1024));
-    if !(within(variant.split, 1, 64) && within(variant.width, 0, 1 << 16) && within(variant.panel, 1, 4) && units) {
+    let of = variant.of;
+    let units = of.units().is_none_or(|units| within(units.edge, 1, 64) && within(units.subgroups, 1, 1024));
+    let sizes =
+        within(of.split(), 1, 64) && within(of.state_width(), 0, 1 << 16) && within(variant.reads.panel, 1, 4) && units;
+    if !sizes {
         return fault("sizes");
     }
-    if variant.resident && (spread == 0 || variant.width > 1 << 10) {
+    if of.resident() && (spread == 0 || of.state_width() > 1 << 10) {
         return fault("resident weights");
     }
-    if let Some(form) = variant.cell {
+    if let Some(form) = of.form() {
         form.check()?;
     }
     let phases = variant.phases().len();
-    let has_cell = match variant.kernel {
-        Step | StepBackward => (variant.phase as usize) < phases,
-        Sequence | SequenceBackward | Grid => phases > 0,
-        Wave => phases == 1,
-        Scan | ScanBackward => variant.scan().is_some() && variant.phase < 3,
-        NormStep | NormStepBackward => variant.norm().is_some(),
-        _ => true,
-    };
-    if !has_cell {
-        return fault("a cell or phase");
-    }
-    if variant.kernel == Apply && variant.function.is_none() {
-        return fault("a function");
-    }
-    if variant.cooperative.is_some() && !matches!(variant.kernel, Gemm | Step) {
-        return fault("units for small matrices");
-    }
-    match variant.function {
-        Some(Function::Activation(activation)) => activation.check(),
+    match of {
+        Of::Step { phase, .. } | Of::StepBackward { phase, .. } if phase >= phases => fault("a phase"),
+        Of::Sequence { .. } | Of::SequenceBackward { .. } | Of::Grid { .. } if phases == 0 => fault("a cell"),
+        Of::Wave { .. } if phases != 1 => fault("a cell"),
+        Of::Scan { .. } | Of::ScanBackward { .. } if variant.scan().is_none() => fault("a cell"),
+        Of::NormStep { .. } | Of::NormStepBackward { .. } if variant.norm().is_none() => fault("a cell"),
+        _ if !of.fits() => fault("options: it has some of its own"),
+        Of::Apply(Function::Activation(activation)) => activation.check(),
         _ => Ok(()),
     }
 }
@@ -159,13 +148,13 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             }
         })
         .collect();
-    let tile = variant.tile;
+    let Variant { of, tile, reads, .. } = *variant;
     // `outer` shares vectors of rows, the others rows.
-    let shared = if variant.kernel == Kernel::Outer { tile.rows / 4 } else { tile.rows };
-    if tile.spread != 0 && !variant.resident && !shared.is_multiple_of(tile.spread) {
+    let shared = if variant.kernel() == Kernel::Outer { tile.rows / 4 } else { tile.rows };
+    if tile.spread != 0 && !of.resident() && !shared.is_multiple_of(tile.spread) {
         return Err(Error::Plan(format!("{variant}: rows are not a multiple of the lanes that share them")));
     }
-    let text = TEMPLATES.as_ref().map_err(fault)?.get_template(variant.kernel.row().name).and_then(|template| {
+    let text = TEMPLATES.as_ref().map_err(fault)?.get_template(variant.row().name).and_then(|template| {
         template.render(context! {
             params => if dialect.immediates {
                 "var<immediate> p: Params;"
@@ -173,17 +162,18 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
                 "@group(1) @binding(0) var<uniform> p: Params;"
             },
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
-            SPREAD => tile.spread, SPLIT => variant.split, VECTOR => variant.vector, RESIDENT => variant.resident, WIDTH => variant.width, PHASE => variant.phase,
-            KEEP => variant.keep, STAGED => variant.staged, TEXTURE => variant.texture,
-            WRAPPED => variant.wrapped > 0, UNBIASED => variant.unbiased,
-            HALF => variant.half, NARROW => variant.narrow, UNIFORM => variant.uniform, WINDOW => super::limits::WINDOW,
+            SPREAD => tile.spread, SPLIT => of.split(), VECTOR => of.vector(), RESIDENT => of.resident(),
+            WIDTH => of.state_width(), PHASE => of.phase(), PART => of.part().name(), KEEP => of.keep(),
+            STAGED => of.staged(), UNBIASED => of.unbiased(), WRAPPED => variant.wrapped > 0,
+            TEXTURE => reads.texture, HALF => reads.half, NARROW => reads.narrow, UNIFORM => reads.uniform,
+            WINDOW => super::limits::WINDOW,
             TEXELS => super::limits::TEXELS, POLLS => super::limits::POLLS, HEAD => super::grid::EXCHANGE_HEAD,
-            EXCHANGE => variant.kernel == Kernel::Grid, WAVE => variant.kernel == Kernel::Wave,
-            EDGE => variant.cooperative.map_or(0, |units| units.edge),
-            SUBGROUPS => variant.cooperative.map_or(0, |units| units.subgroups),
+            EXCHANGE => variant.kernel() == Kernel::Grid, WAVE => variant.kernel() == Kernel::Wave,
+            EDGE => of.units().map_or(0, |units| units.edge),
+            SUBGROUPS => of.units().map_or(0, |units| units.subgroups),
             PITCH => super::tile::COOPERATIVE_PITCH,
-            FUNCTION => match variant.function {
-                Some(Function::Activation(activation)) => Some(function(activation)),
+            FUNCTION => match of {
+                Of::Apply(Function::Activation(activation)) => Some(function(activation)),
                 _ => None,
             },
             PHASES => phases,
@@ -198,11 +188,11 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             GENERAL => variant.equations().is_some() || variant.phases().iter().any(|phase| phase.uses_activations),
             ACTIVATIONS => activations.map(function), CLIP => clip.map(literal), COUPLED => coupled,
             ZONEOUT => zoneout.map(|z| z.map(parts)), DROPOUT => recurrent_dropout.is_some(),
-            UNMASKED => variant.cell.is_some_and(|form| form.sees_unmasked()),
+            UNMASKED => of.form().is_some_and(|form| form.sees_unmasked()),
             PEEPHOLES => peepholes, CELL_CLIP => cell_clip.map(bounds),
         })
     });
     let enable = if dialect.enable_subgroups && tile.spread > 0 { "enable subgroups;\n" } else { "" };
-    let cooperative = if variant.cooperative.is_some() { "enable f16;\nenable wgpu_cooperative_matrix;\n" } else { "" };
+    let cooperative = if of.units().is_some() { "enable f16;\nenable wgpu_cooperative_matrix;\n" } else { "" };
     text.map(|text| format!("{enable}{cooperative}{text}")).map_err(|error| fault(&error))
 }

@@ -31,5 +31,5 @@ fn grid(_: &Variant, p: &CrossEntropyParams) -> [u64; 3] {
 }
 
 fn trips(variant: &Variant, p: &CrossEntropyParams) -> u64 {
-    row_trips(variant.kernel, variant.tile, u(p.columns))
+    row_trips(variant.kernel(), variant.tile, u(p.columns))
 }

@@ -9,28 +9,28 @@ use std::borrow::Cow;
 
 /// Words that a dispatch reaches in each of its bindings.
 pub(crate) fn reach(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> [u64; MAX_BINDINGS] {
-    (variant.kernel.row().reach)(variant, params, maxima)
+    (variant.row().reach)(variant, params, maxima)
 }
 
 /// Loop trips of one invocation, over all loops of the shader.
 pub(crate) fn trips(variant: &Variant, params: &[u32]) -> u64 {
-    (variant.kernel.row().trips)(variant, params)
+    (variant.row().trips)(variant, params)
 }
 
 /// Floating-point operations of the products: two for each multiplication with its addition.
 pub(crate) fn flop(variant: &Variant, params: &[u32], maxima: Maxima<'_>) -> u64 {
-    (variant.kernel.row().flop)(variant, params, maxima)
+    (variant.row().flop)(variant, params, maxima)
 }
 
 /// Words that a row of the state in workgroup memory has to hold.
 pub(crate) fn state_width(variant: &Variant, params: &[u32]) -> u64 {
-    (variant.kernel.row().state_width)(variant, params)
+    (variant.row().state_width)(variant, params)
 }
 
 /// Workgroups in x, y and z.
 pub(crate) fn workgroups(variant: &Variant, params: &[u32]) -> [u64; 3] {
-    let [x, y, z] = (variant.kernel.row().grid)(variant, params);
-    match (u64::from(variant.wrapped), variant.kernel.row().wraps) {
+    let [x, y, z] = (variant.row().grid)(variant, params);
+    match (u64::from(variant.wrapped), variant.row().wraps) {
         (1.., Some(Wraps::Rows)) => {
             let along = u64::from(variant.wrapped);
             [x, along, y.saturating_mul(z).div_ceil(along)]
@@ -47,8 +47,8 @@ pub(crate) fn workgroups(variant: &Variant, params: &[u32]) -> [u64; 3] {
 pub(crate) fn wrapped(variant: Variant, params: &[u32], most: u64) -> Variant {
     /// Few values, few kernels.
     const ALONG: u64 = 1 << 15;
-    let [x, y, z] = (variant.kernel.row().grid)(&variant, params);
-    let too_many = match variant.kernel.row().wraps {
+    let [x, y, z] = (variant.row().grid)(&variant, params);
+    let too_many = match variant.row().wraps {
         Some(Wraps::Rows) => y.max(z) > most,
         Some(Wraps::Columns) => x > most,
         None => false,
@@ -59,7 +59,7 @@ pub(crate) fn wrapped(variant: Variant, params: &[u32], most: u64) -> Variant {
 
 /// The parameters of a kernel whose workgroups wrap into y by themselves, with no more of them along x than an axis may have.
 pub(crate) fn wrapped_params<'a>(variant: &Variant, params: &'a [u32], most: u64) -> Cow<'a, [u32]> {
-    let place = |name: &str| variant.kernel.row().params.iter().position(|&param| param == name);
+    let place = |name: &str| variant.row().params.iter().position(|&param| param == name);
     let most = u32::try_from(most).unwrap_or(u32::MAX).max(1);
     let (place, most) = match (place("row_lanes"), place("row_groups")) {
         (Some(at), _) => (at, most.saturating_mul(variant.tile.lanes)),

@@ -40,7 +40,7 @@ fn grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
 
 fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
     let phases = p.phases().into_iter().take(variant.phases().len());
-    let (edges, step) = grid_trips(variant.tile, variant.width, phases);
+    let (edges, step) = grid_trips(variant.tile, variant.of.state_width(), phases);
     edges + u(p.steps) * step
 }
 
@@ -49,7 +49,7 @@ fn flop(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> u64 {
 }
 
 fn state_width(variant: &Variant, p: &RecurrenceParams) -> u64 {
-    let rows = if variant.panel == 1 { 1 } else { 4 };
+    let rows = if variant.reads.panel == 1 { 1 } else { 4 };
     u(p.units_0.max(p.units_1)).max(rows * u(p.panels_0.max(p.panels_1)))
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Reach {
 /// What a dispatch reaches in its bindings.
 pub(super) fn reach(variant: &Variant, p: &NormParams, maxima: Maxima<'_>) -> Reach {
     let (Some(norm), [phase]) = (variant.norm(), variant.phases()) else { return Reach::default() };
-    let backward = variant.kernel == Kernel::NormStepBackward;
+    let backward = variant.kernel() == Kernel::NormStepBackward;
     let rows = StepRows::new(true, [p.offsets, p.chunk, 1], maxima);
     let last = u(p.directions).saturating_sub(1);
     let own = last * u(p.batch) + maxima(MAP, u(p.order), rows.running);
@@ -42,21 +42,21 @@ pub(super) fn reach(variant: &Variant, p: &NormParams, maxima: Maxima<'_>) -> Re
     let units = u(p.units);
     let gates = norm.groups.len() as u64 * units;
     let of_c = |words: u64| if norm.has_c { words } else { 0 };
-    let columns = if variant.keep || backward {
+    let columns = if variant.of.keep() || backward {
         let normed = u(p.normed) + 2 * gates + of_c(units);
         let fields = phase.kept.max(phase.fields) as u64 * units;
         normed.max(u(p.scales) + 5).max(u(p.source) + units).max(fields)
     } else {
         gates
     };
-    let gates_gain = packed_vectors(2 + u(p.biases), gates, u(variant.panel));
-    let c_gain = of_c(packed_vectors(1 + u(p.biases.min(1)), units, u(variant.panel)));
+    let gates_gain = packed_vectors(2 + u(p.biases), gates, u(variant.reads.panel));
+    let c_gain = of_c(packed_vectors(1 + u(p.biases.min(1)), units, u(variant.reads.panel)));
     let stride = u(p.gates_gain) + u(p.units_gain);
     let map = (u(p.offsets) + 3).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
     let (y, y_map) = rows.output(&p.rows, [p.y_offset, p.y_stride], units, maxima);
     Reach {
         x: last * u(p.x_direction) + rows.last_in_chunk() * u(p.x_stride) + columns,
-        gains: (last * stride + gates_gain.max(u(p.gates_gain) + c_gain)) * u(variant.panel),
+        gains: (last * stride + gates_gain.max(u(p.gates_gain) + c_gain)) * u(variant.reads.panel),
         map: map.max(y_map),
         state_h: state * u(p.h_stride) + units,
         state_c: of_c(state * u(p.c_stride) + units),

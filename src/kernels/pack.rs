@@ -34,6 +34,6 @@ fn grid(variant: &Variant, p: &PackParams) -> [u64; 3] {
 
 /// Words that it writes.
 fn packed_words(variant: &Variant, rows: u64, pitch: u64, width: u64) -> u64 {
-    let vector = if variant.half && width > 1 { width / 2 } else { width };
+    let vector = if variant.reads.half && width > 1 { width / 2 } else { width };
     (rows.div_ceil(width.max(1)) + 1) * pitch * vector
 }

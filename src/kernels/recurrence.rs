@@ -58,7 +58,7 @@ pub(super) struct Reach {
 pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
     let mut words = Reach::default();
     let phases = variant.phases();
-    let one_step = variant.kernel == Kernel::Step;
+    let one_step = variant.kernel() == Kernel::Step;
     let rows = StepRows::new(one_step, [p.offsets, p.chunk, p.steps], maxima);
     let steps = if one_step { 1 } else { u(p.steps) };
     words.map = (u(p.offsets) + steps + 2).max(u(p.chunk) + 1);
@@ -67,23 +67,23 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
     let (sizes, units) = (p.phases(), p.units());
     let state_units = units[phases.len() - 1];
     // The columns of a row that it reaches; the old h has what is drawn behind it.
-    let drawn = 1 + variant.cell.map_or(0, |form| form.drawn_columns()) as u64;
+    let drawn = 1 + variant.of.form().map_or(0, |form| form.drawn_columns()) as u64;
     let mut columns = 0;
     for (i, phase) in phases.iter().enumerate() {
         let PhaseParams { panels, weights, weights_direction, column, .. } = sizes[i];
         let wide = phase.gates as u64 * units[i];
-        let rows = if variant.panel == 1 { panels as u64 } else { 4 * panels as u64 };
-        let end = weights as u64 + last * weights_direction as u64 + packed_vectors(rows, wide, u(variant.panel));
+        let rows = if variant.reads.panel == 1 { panels as u64 } else { 4 * panels as u64 };
+        let end = weights as u64 + last * weights_direction as u64 + packed_vectors(rows, wide, u(variant.reads.panel));
         let peepholes = if variant.template_equations().peepholes && phase.input {
-            u(p.directions) * packed_vectors(0, wide, u(variant.panel))
+            u(p.directions) * packed_vectors(0, wide, u(variant.reads.panel))
         } else {
             0
         };
-        words.weights = words.weights.max((end + peepholes) * u(variant.vector_words()));
+        words.weights = words.weights.max((end + peepholes) * u(variant.reads.vector_words()));
         if phase.input {
             columns = columns.max(column as u64 + wide);
         }
-        if variant.keep {
+        if variant.of.keep() {
             columns = columns.max(column as u64 + phase.kept as u64 * units[i]).max(u(p.source) + drawn * state_units);
             columns = columns.max(if i + 1 < phases.len() { u(p.between) + units[i] } else { 0 });
         }
@@ -91,17 +91,17 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
     }
     let x_rows = rows.last_in_chunk();
     words.x = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
-    if variant.narrow {
+    if variant.reads.narrow {
         words.x = words.x.div_ceil(2);
     }
     words.map = words.map.max(u(p.order) + rows.running);
     // A row is read as far as the product goes.
-    let panels = sizes[usize::from(variant.phase != 0)].panels as u64;
-    let over = if one_step && variant.panel > 1 { panels.saturating_sub(u(p.h_in_stride)) } else { 0 };
+    let panels = sizes[usize::from(variant.of.phase() != 0)].panels as u64;
+    let over = if one_step && variant.reads.panel > 1 { panels.saturating_sub(u(p.h_in_stride)) } else { 0 };
     words.h_in = (states - u(p.state_row) + u(p.h_in_row)) * 4 * u(p.h_in_stride) + 4 * over;
     // A step writes the units of its phase, a sequence whole rows.
     let out_words = if one_step {
-        phases[variant.phase as usize].units.of(units[0], state_units)
+        phases[variant.of.phase()].units.of(units[0], state_units)
     } else {
         state_units.max(u(p.h_out_stride))
     };
@@ -114,10 +114,10 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
 
 /// Workgroups of `step` and `wave`.
 pub(super) fn step_grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
-    let units = p.units()[usize::from(variant.phase != 0)];
+    let units = p.units()[usize::from(variant.of.phase() != 0)];
     let Tile { rows, columns, lanes, .. } = variant.tile;
     // A lane of a cooperative product has no columns of its own.
-    let across = if variant.cooperative.is_some() { columns } else { lanes * columns };
+    let across = if variant.of.units().is_some() { columns } else { lanes * columns };
     [units.div_ceil(u(across)), u(p.running).div_ceil(u(rows)), u(p.directions)]
 }
 
@@ -137,9 +137,9 @@ pub(super) fn flop(
         2 * phases[phase].gates as u64 * units[phase] * k * u(directions)
     };
     let rows = |steps: u64| maxima(MAP, u(offsets) + steps, 1).saturating_sub(maxima(MAP, u(offsets), 1));
-    match variant.kernel {
-        Kernel::Step => product(variant.phase as usize) * rows(1),
-        Kernel::StepBackward => product((variant.phase as usize + 1) % phases.len()) * rows(1),
+    match variant.kernel() {
+        Kernel::Step => product(variant.of.phase()) * rows(1),
+        Kernel::StepBackward => product((variant.of.phase() + 1) % phases.len()) * rows(1),
         _ => (0..phases.len()).map(product).sum::<u64>() * rows(u(steps)),
     }
 }

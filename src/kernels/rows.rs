@@ -2,6 +2,7 @@
 
 use super::kernel::{Kernel, for_each_kernel};
 use super::table::Row;
+use super::variant::Variant;
 
 macro_rules! rows {
     ($($(#[$doc:meta])* $kernel:ident $name:ident)*) => {
@@ -17,3 +18,10 @@ macro_rules! rows {
 }
 
 for_each_kernel!(rows);
+
+impl Variant {
+    /// The row of its kernel.
+    pub fn row(&self) -> &'static Row {
+        self.kernel().row()
+    }
+}

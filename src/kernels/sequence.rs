@@ -23,7 +23,7 @@ fn grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
 }
 
 fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
-    let (edges, step) = sequence_trips(variant.tile, variant.width, p.phases());
+    let (edges, step) = sequence_trips(variant.tile, variant.of.state_width(), p.phases());
     edges + u(p.steps) * step
 }
 

@@ -23,9 +23,9 @@ fn grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
 }
 
 fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
-    let (panels, rows) = (p.phases()[variant.phase as usize].panels as u64, u(variant.tile.rows));
+    let (panels, rows) = (p.phases()[variant.of.phase()].panels as u64, u(variant.tile.rows));
     // A cooperative product loops over a stage's vectors too: all together not more than two for each of the columns' vectors.
-    if variant.cooperative.is_some() { 4 * panels + 2 * rows + 16 } else { panels + rows }
+    if variant.of.units().is_some() { 4 * panels + 2 * rows + 16 } else { panels + rows }
 }
 
 fn flop(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> u64 {

@@ -20,13 +20,13 @@ fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -> Reach {
 
 /// Workgroups in x, y and z, before any are spread over two axes.
 fn grid(variant: &Variant, p: &BackwardParams) -> [u64; 3] {
-    let units = p.units()[variant.phase as usize % 2];
+    let units = p.units()[variant.of.phase() % 2];
     let [rows, across] = [variant.tile.rows, variant.tile.lanes * variant.tile.columns].map(u);
     [units.div_ceil(across), u(p.running).div_ceil(rows), u(p.directions)]
 }
 
 fn trips(variant: &Variant, p: &BackwardParams) -> u64 {
-    p.phases()[variant.phase as usize].panels as u64 + u(variant.tile.rows)
+    p.phases()[variant.of.phase()].panels as u64 + u(variant.tile.rows)
 }
 
 fn flop(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -> u64 {

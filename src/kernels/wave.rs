@@ -1,6 +1,6 @@
 //! `wave`: a step of each of some layers, each a step behind the one below.
 
-use super::kernel::Kernel;
+use super::of::{Of, Sums};
 use super::recurrence::{self, RecurrenceParams};
 use super::table::{Maxima, kernel};
 use super::variant::Variant;
@@ -15,7 +15,13 @@ kernel! {
 
 fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
     // Each layer is as a step of one direction, with weights, states and a step of its own.
-    let step = Variant { kernel: Kernel::Step, ..variant.clone() };
+    let of = variant.of.form().map_or(variant.of, |form| Of::Step {
+        form,
+        phase: 0,
+        keep: false,
+        sums: Sums::Split(variant.of.split()),
+    });
+    let step = Variant { of, ..variant.clone() };
     let mut most = Reach::default();
     for behind in 0..p.directions {
         let of_layer = p.of_layer(behind);

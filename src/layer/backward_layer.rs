@@ -5,8 +5,9 @@ use super::pack::packed;
 use super::pass::Pass;
 use super::places::{At, Target, Turns};
 use super::reserve::Reserve;
+use crate::cells::Form;
 use crate::error::Result;
-use crate::kernels::{BackwardParams, GatherParams, Kernel, PhaseParams, Tile, Variant};
+use crate::kernels::{BackwardParams, GatherParams, Of, PhaseParams, Reads, Tile, Variant};
 use crate::parameters::Parameters;
 use crate::plan::{BufferId, PlanBuilder};
 
@@ -50,11 +51,16 @@ impl LayerBackward<'_> {
         self.pass.rnn.parameters().filter(|_| self.trains)
     }
 
-    pub fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Result<Variant> {
-        let cell = Some(self.pass.config().form());
+    /// The cell in its form.
+    pub fn form(&self) -> Form {
+        self.pass.config().form()
+    }
+
+    pub fn variant(&self, of: Of, tile: Tile, plan: &PlanBuilder) -> Result<Variant> {
         let weights = &self.pass.rnn.backward_weights(self.layer)?[1];
         let (texture, half) = (weights.is_texture(), weights.half);
-        Ok(Variant { cell, texture, half, ..Variant::new(kernel, tile, plan.device().panel()) })
+        let variant = Variant::new(of, tile, plan.device().panel());
+        Ok(Variant { reads: Reads { texture, half, ..variant.reads }, ..variant })
     }
 
     pub fn dispatch(

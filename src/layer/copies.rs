@@ -26,6 +26,6 @@ pub(crate) fn copy_rows(plan: &mut PlanBuilder, from: BufferId, to: BufferId, pa
     let none = plan.workspace("no index", 1);
     let row_lanes = row_lanes(params.m as usize * params.columns as usize);
     let params = GatherParams { nan: f32::NAN.to_bits(), row_lanes, ..params };
-    let variant = Variant::new(Kernel::Gather, FLAT, plan.device().panel());
+    let variant = Variant::plain(Kernel::Gather, FLAT, plan.device().panel());
     plan.draft.dispatch(variant, vec![from, none, to], &params.words());
 }

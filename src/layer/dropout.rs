@@ -27,7 +27,7 @@ pub(super) fn drop_numbers(
         seed_offset: 0,
         row_lanes: row_lanes(count),
     };
-    let variant = Variant::new(Kernel::Dropout, FLAT, plan.device().panel());
+    let variant = Variant::plain(Kernel::Dropout, FLAT, plan.device().panel());
     plan.draft.dispatch(variant, vec![seed, buffer], &params.words());
 }
 

@@ -6,10 +6,10 @@ use super::pass::Pass;
 use super::places::{At, Draw, Turns};
 use super::product::{Operands, gemm};
 use super::state::DeviceState;
-use crate::cells::Width;
+use crate::cells::{Form, Width};
 use crate::device::Device;
 use crate::kernels::{
-    GemmParams, Kernel, Packed, PhaseParams, RecurrenceParams, Tile, Variant, WINDOW, WINDOW_ALIGNMENT,
+    GemmParams, Of, Packed, PhaseParams, Reads, RecurrenceParams, Tile, Variant, WINDOW, WINDOW_ALIGNMENT,
 };
 use crate::plan::{BufferId, PlanBuilder};
 
@@ -181,18 +181,16 @@ impl<'a> LayerForward<'a> {
         );
     }
 
-    pub fn variant(&self, kernel: Kernel, tile: Tile, plan: &PlanBuilder) -> Variant {
-        let cell = Some(self.pass.config().form().running(self.buffers.keep));
+    /// The cell in the form that this pass runs.
+    pub fn form(&self) -> Form {
+        self.pass.config().form().running(self.buffers.keep)
+    }
+
+    pub fn variant(&self, of: Of, tile: Tile, plan: &PlanBuilder) -> Variant {
         let weights = &self.pass.rnn.recurrent_weights(self.layer).matrices;
         let (texture, half, narrow) = (weights.is_texture(), weights.half, self.buffers.narrow);
-        Variant {
-            cell,
-            keep: self.buffers.keep,
-            texture,
-            half,
-            narrow,
-            ..Variant::new(kernel, tile, plan.device().panel())
-        }
+        let variant = Variant::new(of, tile, plan.device().panel());
+        Variant { reads: Reads { texture, half, narrow, ..variant.reads }, ..variant }
     }
 
     /// The parameters for step `at` of the chunk that begins with step `from`.

@@ -5,7 +5,7 @@ use super::pack::row_lanes;
 use super::places::{Steps, Turns};
 use super::schedule::{Grid, sequence_steps};
 use super::sequence::emit_sequence;
-use crate::kernels::{EXCHANGE_HEAD, FLAT, Kernel, RecurrenceParams, SettleParams, Variant, exchange_words};
+use crate::kernels::{EXCHANGE_HEAD, FLAT, Kernel, Of, RecurrenceParams, SettleParams, Variant, exchange_words};
 use crate::plan::{BufferId, PlanBuilder};
 
 /// Most words of an exchange: a slot for each step costs memory, and time to clear it.
@@ -34,7 +34,7 @@ pub(super) fn emit_grid(
         let words = exchange_words(states, slots, width, params.aux_stride.into());
         let exchange = plan.workspace("exchange between workgroups", words as usize);
         plan.draft.clear(exchange, 0, words);
-        let variant = Variant { width: grid.width, ..layer.variant(Kernel::Grid, grid.tile, plan) };
+        let variant = layer.variant(Of::Grid { form: layer.form(), state_width: grid.width }, grid.tile, plan);
         plan.draft.dispatch(variant, layer.bindings([h.now, exchange]), &params.words());
 
         let guarded = plan.guarded("map of what stands by", &layer.pass.rows.indices);
@@ -74,7 +74,7 @@ fn settle(
         map_words: map_words as u32,
         row_lanes: row_lanes(lanes),
     };
-    let variant = Variant::new(Kernel::Settle, FLAT, plan.device().panel());
+    let variant = Variant::plain(Kernel::Settle, FLAT, plan.device().panel());
     let bindings = vec![exchange, layer.pass.map, guarded, h_out, layer.buffers.aux];
     plan.draft.dispatch(variant, bindings, &params.words());
 }

@@ -63,7 +63,7 @@ pub(super) fn draw(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, f
             }
         }
     };
-    let variant = Variant::new(Kernel::Masks, FLAT, plan.device().panel());
+    let variant = Variant::plain(Kernel::Masks, FLAT, plan.device().panel());
     plan.draft.dispatch(variant, vec![seed, pass.map, buffers.x], &params.words());
 }
 

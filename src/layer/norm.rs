@@ -9,7 +9,7 @@ use super::product::{Operands, gemm};
 use super::scan;
 use crate::device::tuning;
 use crate::error::Result;
-use crate::kernels::{FLAT, GemmParams, Kernel, NormParams, OuterParams, Tile, Variant};
+use crate::kernels::{FLAT, GemmParams, NormParams, Of, OuterParams, Tile, Variant};
 use crate::plan::{BufferId, Parts, PlanBuilder};
 use crate::weights::Offsets;
 
@@ -21,10 +21,8 @@ fn tile(plan: &PlanBuilder, units: usize) -> Tile {
     Tile { lanes: 1 << most.min(units).ilog2(), ..FLAT }
 }
 
-fn variant(plan: &PlanBuilder, pass: &Pass<'_>, kernel: Kernel) -> Variant {
-    let config = pass.config();
-    let tile = tile(plan, config.hidden);
-    Variant { cell: Some(config.form()), ..Variant::new(kernel, tile, plan.device().panel()) }
+fn variant(plan: &PlanBuilder, pass: &Pass<'_>, of: Of) -> Variant {
+    Variant::new(of, tile(plan, pass.config().hidden), plan.device().panel())
 }
 
 /// Words of a row of gradients: those of R·h, then those of γ and β.
@@ -99,7 +97,7 @@ pub(super) fn emit_normed(layer: &LayerForward<'_>, plan: &mut PlanBuilder, step
         c_batch: (pass.batch * gates) as u32,
         ..ranked(pass)
     };
-    let variant = Variant { keep: buffers.keep, ..variant(plan, pass, Kernel::NormStep) };
+    let variant = variant(plan, pass, Of::NormStep { form: pass.config().form(), keep: buffers.keep });
     let bindings = [buffers.x, gains, pass.map, products, h, buffers.aux, layer.y, buffers.h_final];
     let params = params(pass, rows);
     for at in steps.range.clone() {
@@ -183,7 +181,7 @@ pub(super) fn emit_normed_backward(
     let units = pass.config().hidden;
     let products = plan.workspace("products with gradients of R·h", pass.layer_states() * units);
     let gains = pass.rnn.gains(rows.layer).map_or(products, |gains| gains.buffer(plan));
-    let variant = variant(plan, pass, Kernel::NormStepBackward);
+    let variant = variant(plan, pass, Of::NormStepBackward { form: pass.config().form() });
     let bindings = [reserve, gains, pass.map, products, of.d, of.dh, of.dc, of.dy];
     let params = params(pass, rows);
     let weights = &pass.rnn.backward_weights(rows.layer)?[1];

@@ -6,7 +6,9 @@ use super::pack::row_lanes;
 use super::product::{Operands, gemm};
 use crate::cells::Activation;
 use crate::error::{Error, Result};
-use crate::kernels::{ApplyParams, ArgmaxParams, FLAT, Function, GatherParams, GemmParams, Kernel, Variant, row_tile};
+use crate::kernels::{
+    ApplyParams, ArgmaxParams, FLAT, Function, GatherParams, GemmParams, Kernel, Of, Variant, row_tile,
+};
 use crate::plan::{PlanBuilder, Value};
 
 impl PlanBuilder {
@@ -97,7 +99,7 @@ impl PlanBuilder {
             ..Default::default()
         };
         let bindings = vec![table.buffer, indices.buffer, out.buffer];
-        self.draft.dispatch(Variant::new(Kernel::Gather, FLAT, self.device().panel()), bindings, &params.words());
+        self.draft.dispatch(Variant::plain(Kernel::Gather, FLAT, self.device().panel()), bindings, &params.words());
         self.record("embedding", &[table, indices], &[&out]);
         Ok(out)
     }
@@ -190,7 +192,7 @@ impl PlanBuilder {
             row_lanes: row_lanes(out.len()),
         };
         let name = if function == Function::Magnitude { "magnitude" } else { "activate" };
-        let variant = Variant { function: Some(function), ..Variant::new(Kernel::Apply, FLAT, self.device().panel()) };
+        let variant = Variant::new(Of::Apply(function), FLAT, self.device().panel());
         self.draft.dispatch(variant, vec![x.buffer, out.buffer], &params.words());
         self.record(name, &[x], &[&out]);
         Ok(out)
@@ -217,7 +219,7 @@ impl PlanBuilder {
             out_offset: out.offset as u32,
         };
         let tile = row_tile(Kernel::Argmax, columns, self.device().plan_limits().trips);
-        let variant = Variant::new(Kernel::Argmax, tile, self.device().panel());
+        let variant = Variant::plain(Kernel::Argmax, tile, self.device().panel());
         self.draft.dispatch(variant, vec![values.buffer, out.buffer], &params.words());
         self.record("argmax", &[values], &[out]);
         Ok(())

@@ -1,7 +1,7 @@
 //! Gradients of matrices and biases: sums over rows of products, into the gradients of a block of parameters.
 
 use super::schedule;
-use crate::kernels::{Kernel, OuterParams, Tile, Variant};
+use crate::kernels::{Of, OuterParams, Tile, Variant};
 use crate::parameters::Parameters;
 use crate::plan::{BufferId, Parts, PlanBuilder};
 
@@ -46,7 +46,7 @@ fn outer_rows(plan: &mut PlanBuilder, bindings: [BufferId; 4], params: &OuterPar
     let vector =
         aligned && (tile.rows == 1 || [p.m, p.a_offset, p.a_row, p.a_batch].iter().all(|words| words % 4 == 0));
     let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
-    let variant = Variant { vector, ..Variant::new(Kernel::Outer, tile, plan.device().panel()) };
+    let variant = Variant::new(Of::Outer { vector }, tile, plan.device().panel());
     let most = plan.device().plan_limits().trips.saturating_sub(tile.rows.into());
     let most = u32::try_from(most).unwrap_or(u32::MAX);
     let mut start = 0;

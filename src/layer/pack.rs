@@ -3,7 +3,7 @@
 use crate::config::Precision;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{FLAT, Kernel, PackParams, Packed, Variant};
+use crate::kernels::{FLAT, Kernel, PackParams, Packed, Reads, Variant};
 use crate::plan::{BufferId, Parts, PlanBuilder};
 use crate::storage::Storage;
 
@@ -47,6 +47,12 @@ pub(crate) struct PackedMatrices {
 }
 
 impl PackedMatrices {
+    /// The kernel that packs them.
+    fn variant(&self, device: &Device) -> Variant {
+        let variant = Variant::plain(Kernel::Pack, FLAT, device.panel());
+        Variant { reads: Reads { half: self.half, ..variant.reads }, ..variant }
+    }
+
     /// Memory for them, which [`Self::emit_pack`] fills.
     pub fn new(device: &Device, name: String, matrices: Vec<Matrix>, precision: Precision) -> Result<Self> {
         Self::in_memory(device, name, matrices, precision, [device.packs_textures(), false])
@@ -108,8 +114,8 @@ impl PackedMatrices {
 
     /// The buffer that has a vector, and which of its own vectors it is.
     pub fn at(&self, plan: &mut PlanBuilder, vector: u32) -> (BufferId, u32) {
-        let variant = Variant { half: self.half, ..Variant::new(Kernel::Pack, FLAT, plan.device().panel()) };
-        let words = variant.vector_words();
+        let variant = self.variant(plan.device());
+        let words = variant.reads.vector_words();
         let parts = plan.parts(&self.name, &self.storage, self.words);
         let (buffer, at) = parts.at(vector as usize * words as usize);
         (buffer, at as u32 / words)
@@ -133,8 +139,8 @@ impl PackedMatrices {
         let mut offset = 0;
         for matrix in &self.matrices {
             let layout = packed(&device, matrix.rows, matrix.columns);
-            let variant = Variant { half: self.half, ..Variant::new(Kernel::Pack, FLAT, device.panel()) };
-            let words = layout.vectors() * variant.vector_words() as usize;
+            let variant = self.variant(&device);
+            let words = layout.vectors() * variant.reads.vector_words() as usize;
             let (source, source_offset) = weights.at(matrix.offset);
             let (bias, bias_offset) = matrix.bias.map_or((source, 0), |bias| weights.at(bias));
             let (target, packed_offset) = target.map_or_else(|| matrices.at(offset), |packed| (packed, offset));

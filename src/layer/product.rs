@@ -3,7 +3,9 @@
 use super::copies::copy_rows;
 use super::pack::{PackedMatrices, row_lanes};
 use super::schedule;
-use crate::kernels::{FLAT, GatherParams, GemmParams, Kernel, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, trips};
+use crate::kernels::{
+    By, FLAT, GatherParams, GemmParams, Kernel, Of, Reads, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, trips,
+};
 use crate::plan::{BufferId, PlanBuilder};
 
 /// Where a product's rows come from and where they go.
@@ -74,14 +76,18 @@ fn variant(
     p: &GemmParams,
 ) -> Variant {
     let tile = staged.unwrap_or_else(|| schedule::gemm_tile(plan.device(), p.m as usize));
+    let by = if staged.is_some() { By::Staged } else { By::Lanes };
     let plain = Variant {
-        vector,
-        staged: staged.is_some(),
-        texture: operands.b.is_texture(),
-        half: operands.b.half,
-        narrow: operands.narrow,
-        uniform: window,
-        ..Variant::new(Kernel::Gemm, if vector { tile } else { Tile { spread: 0, ..tile } }, plan.device().panel())
+        of: Of::Gemm { by, vector, unbiased: false },
+        tile: if vector { tile } else { Tile { spread: 0, ..tile } },
+        reads: Reads {
+            panel: plan.device().panel(),
+            texture: operands.b.is_texture(),
+            half: operands.b.half,
+            narrow: operands.narrow,
+            uniform: window,
+        },
+        wrapped: 0,
     };
     let by_units =
         schedule::cooperative(plan.device(), &plain, [p.m as usize, p.k as usize]).filter(|_| vector && !window);
@@ -115,8 +121,8 @@ fn by_terms(plan: &mut PlanBuilder, operands: Operands<'_>, b: Option<BufferId>,
         let vector = p.a_column == 1 && [k, part.a_row, part.a_offset, part.a_batch].iter().all(|words| words % 4 == 0);
         let staged = schedule::staged_tile(plan.device(), &part).filter(|_| vector);
         let variant = variant(plan, operands, vector, staged, false, &part);
-        let unbiased = first + k < p.k;
-        dispatch(plan, (operands, b), Variant { unbiased, ..variant }, 0, &part);
+        let variant = if first + k < p.k { variant.unbiased() } else { variant };
+        dispatch(plan, (operands, b), variant, 0, &part);
     }
 }
 
@@ -187,7 +193,7 @@ fn side_by_side(
         ..Default::default()
     };
     if indexed {
-        let variant = Variant::new(Kernel::Gather, FLAT, plan.device().panel());
+        let variant = Variant::plain(Kernel::Gather, FLAT, plan.device().panel());
         plan.draft.dispatch(variant, vec![a, map, copy], &params.words());
     } else {
         copy_rows(plan, a, copy, params);

@@ -5,7 +5,8 @@ use super::pack::packed;
 use super::pass::Pass;
 use super::places::{Steps, Turns};
 use super::schedule;
-use crate::kernels::{FLAT, Kernel, ScanParams, Variant};
+use crate::cells::Form;
+use crate::kernels::{FLAT, Of, Part, Reads, ScanParams, Variant};
 use crate::plan::{BufferId, PlanBuilder};
 use std::ops::Range;
 
@@ -36,14 +37,17 @@ pub(super) fn ranks(plan: &PlanBuilder, running: u32) -> impl Iterator<Item = Ra
     (0..running).step_by(most as usize).map(move |first| first..running.min(first.saturating_add(most)))
 }
 
-/// Whole, or totals and then the parts.
-fn phases(parts: usize) -> &'static [u32] {
-    if parts > 1 { &[1, 2] } else { &[0] }
+/// Whole, or totals and then the steps.
+fn parts_of_work(parts: usize) -> &'static [Part] {
+    if parts > 1 { &[Part::Totals, Part::Steps] } else { &[Part::Whole] }
 }
 
-/// The buffers that `scan` or its backward half binds, in the order of its row of the table, and their variant.
+/// The buffers that `scan` or its backward half binds, in the order of its row of the table, and which of the two it is.
 struct Work {
-    variant: Variant,
+    /// The kernel that does a part of the work.
+    of: fn(Form, bool, Part) -> Of,
+    keep: bool,
+    narrow: bool,
     bindings: Vec<BufferId>,
     rows: GateRows,
 }
@@ -68,9 +72,11 @@ fn dispatch(plan: &mut PlanBuilder, pass: &Pass<'_>, work: &Work, [chunk, at]: [
         rank: 0,
     };
     let bindings: Vec<_> = work.bindings.iter().copied().chain([carry(plan, pass, parts)]).collect();
-    for &phase in phases(parts) {
+    for &part in parts_of_work(parts) {
         // Totals keep nothing.
-        let variant = Variant { phase, keep: work.variant.keep && phase != 1, ..work.variant.clone() };
+        let of = (work.of)(config.form(), work.keep && part != Part::Totals, part);
+        let variant = Variant::new(of, FLAT, plan.device().panel());
+        let variant = Variant { reads: Reads { narrow: work.narrow, ..variant.reads }, ..variant };
         for ranks in ranks(plan, params.running) {
             let params = ScanParams { rank: ranks.start, running: ranks.end - ranks.start, ..params };
             plan.draft.dispatch(variant.clone(), bindings.clone(), &params.words());
@@ -85,10 +91,6 @@ fn c_stride(pass: &Pass<'_>) -> u32 {
     (if pass.config().cell.has_diagonal() { diagonal } else { hidden }) as u32
 }
 
-fn variant(plan: &PlanBuilder, pass: &Pass<'_>, kernel: Kernel) -> Variant {
-    Variant { cell: Some(pass.config().form()), ..Variant::new(kernel, FLAT, plan.device().panel()) }
-}
-
 /// Some steps, from the first state of the two; gives them as they stand after the last step.
 pub(super) fn emit_scan(layer: &LayerForward<'_>, plan: &mut PlanBuilder, steps: &Steps, mut h: Turns) -> Turns {
     let (pass, buffers) = (layer.pass, layer.buffers);
@@ -97,7 +99,9 @@ pub(super) fn emit_scan(layer: &LayerForward<'_>, plan: &mut PlanBuilder, steps:
     while at < steps.range.end {
         let cut = cut(plan, pass, &steps.range, at);
         let work = Work {
-            variant: Variant { keep: buffers.keep, narrow: buffers.narrow, ..variant(plan, pass, Kernel::Scan) },
+            of: |form, keep, part| Of::Scan { form, keep, part },
+            keep: buffers.keep,
+            narrow: buffers.narrow,
             bindings: vec![buffers.x, h.now, pass.map, h.next, second, layer.y, buffers.h_final],
             rows: layer.gate_rows(),
         };
@@ -136,8 +140,13 @@ pub(super) fn emit_scan_backward(
         cuts.push((at, cut));
         at += cut[0];
     }
-    let variant = variant(plan, pass, Kernel::ScanBackward);
-    let work = Work { variant, bindings: vec![of.rows, of.dh, pass.map, of.dc, of.dy], rows };
+    let work = Work {
+        of: |form, _, part| Of::ScanBackward { form, part },
+        keep: false,
+        narrow: false,
+        bindings: vec![of.rows, of.dh, pass.map, of.dc, of.dy],
+        rows,
+    };
     for (at, cut) in cuts.into_iter().rev() {
         dispatch(plan, pass, &work, [steps.chunk, at], cut);
     }

@@ -2,12 +2,12 @@
 
 use super::matrices::joins;
 use super::shapes::sequence_sizes;
-use crate::cells::{Phase, Width};
+use crate::cells::{Form, Phase, Width};
 use crate::config::RnnConfig;
 use crate::cpu::threads;
 use crate::device::{Device, tuning};
 use crate::kernels::{
-    GemmParams, Kernel, MAX_TRIPS, PhaseParams, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips,
+    By, GemmParams, Kernel, MAX_TRIPS, Of, PhaseParams, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips,
     sequence_trips,
 };
 
@@ -85,7 +85,8 @@ pub(crate) fn staged_tile(device: &Device, p: &GemmParams) -> Option<Tile> {
     let limits = device.plan_limits();
     let groups = |side: u32| u64::from(p.m.div_ceil(side)) * u64::from(p.n.div_ceil(side)) * u64::from(p.batch);
     let suits = |&(tile, least): &(Tile, u64)| {
-        let bytes = Variant { staged: true, ..Variant::new(Kernel::Gemm, tile, 4) }.workgroup_bytes();
+        let of = Of::Gemm { by: By::Staged, vector: true, unbiased: false };
+        let bytes = Variant::new(of, tile, 4).workgroup_bytes();
         let allowed = u64::from(tile.lanes) <= limits.invocations && bytes <= limits.workgroup_bytes;
         allowed && groups(16 * tile.rows) >= least
     };
@@ -97,7 +98,7 @@ pub(crate) fn staged_tile(device: &Device, p: &GemmParams) -> Option<Tile> {
 pub(crate) fn cooperative(device: &Device, variant: &Variant, [rows, terms]: [usize; 2]) -> Option<Variant> {
     // Fewer rows than an edge are better multiplied one by one. Passes that keep what training needs, whose input part is not
     // narrow, and gradients, which may be very small, are multiplied in 32 bits; longer sums would be too many loop trips.
-    if !variant.narrow || !tuning(device).cooperative || rows < 16 || terms > 1 << 13 {
+    if !variant.reads.narrow || !tuning(device).cooperative || rows < 16 || terms > 1 << 13 {
         return None;
     }
     let cooperative = variant.by_units(device, rows)?;
@@ -137,11 +138,11 @@ pub(crate) fn split(device: &Device, variant: Variant, [units, panels, rows]: [u
     let fits = |variant: &Variant| {
         u64::from(variant.invocations()) <= limits.invocations.min(256)
             && variant.workgroup_bytes() <= limits.workgroup_bytes.min(16 << 10)
-            && variant.split as usize <= panels
-            && lanes * (variant.split as usize) < 2 * tuning.fill as usize
+            && variant.of.split() as usize <= panels
+            && lanes * (variant.of.split() as usize) < 2 * tuning.fill as usize
     };
     let powers = std::iter::successors(Some(tuning.split), |split| Some(split / 2)).take_while(|&split| split > 1);
-    powers.map(|split| Variant { split, ..variant.clone() }).find(fits).unwrap_or(variant)
+    powers.filter_map(|split| variant.with_split(split)).find(fits).unwrap_or(variant)
 }
 
 /// How `sequence` runs.
@@ -157,7 +158,7 @@ pub(crate) struct Sequence {
 /// How `sequence` runs; none where the state does not fit into workgroup memory, or a step is too long.
 pub(crate) fn sequence(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> Option<Sequence> {
     resident(device, config, [steps, batch]).or_else(|| {
-        let (tile, width) = rows_tile(device, config, batch, state_width(config), Kernel::Sequence)?;
+        let (tile, width) = rows_tile(device, config, batch, state_width(config), sequence_of)?;
         Some(Sequence { tile, width, resident: false })
     })
 }
@@ -194,11 +195,25 @@ fn resident(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> 
 pub(crate) fn sequence_backward(device: &Device, config: &RnnConfig, batch: usize) -> Option<Sequence> {
     let gates = config.phases().iter();
     let width = gates.map(|phase| (phase.gates * size(config, phase.units)).next_multiple_of(4)).max();
-    let (tile, width) = rows_tile(device, config, batch, width.unwrap_or(0), Kernel::SequenceBackward)?;
+    let (tile, width) = rows_tile(device, config, batch, width.unwrap_or(0), |form, state_width| {
+        Of::SequenceBackward { form, state_width }
+    })?;
     Some(Sequence { tile, width, resident: false })
 }
 
-fn rows_tile(device: &Device, config: &RnnConfig, batch: usize, width: usize, kernel: Kernel) -> Option<(Tile, u32)> {
+/// `sequence`, for the sizes of its rows.
+fn sequence_of(form: Form, state_width: u32) -> Of {
+    Of::Sequence { form, keep: false, state_width, resident: false }
+}
+
+/// Tile and row width of a kernel that keeps rows of this width in workgroup memory; none where they don't fit.
+fn rows_tile(
+    device: &Device,
+    config: &RnnConfig,
+    batch: usize,
+    width: usize,
+    of: fn(Form, u32) -> Of,
+) -> Option<(Tile, u32)> {
     let width = few_widths(width);
     if device.is_cpu() {
         let tasks = threads::count().div_ceil(config.tracks());
@@ -206,12 +221,13 @@ fn rows_tile(device: &Device, config: &RnnConfig, batch: usize, width: usize, ke
         return Some((Tile { rows, columns: 1, lanes: 1, spread: 0 }, width));
     }
     let most = device.plan_limits().workgroup_bytes.min(16 << 10);
-    let fits = |tile: &Tile| Variant { width, ..Variant::new(kernel, *tile, 4) }.workgroup_bytes() <= most;
+    let of = of(config.form(), width);
+    let fits = |tile: &Tile| Variant::new(of, *tile, 4).workgroup_bytes() <= most;
     let mut tile = fit(device, tuning(device).sequence, batch);
     while tile.rows > 1 && !fits(&tile) {
         tile.rows /= 2;
     }
-    let (_, step) = trips(config, tile, width, kernel);
+    let (_, step) = trips(config, tile, width, of.kernel());
     (fits(&tile) && 2 * step < MAX_TRIPS).then_some((tile, width))
 }
 
@@ -220,13 +236,14 @@ pub(crate) fn grid_tile(device: &Device, config: &RnnConfig, batch: usize) -> Op
     if device.is_cpu() {
         return None;
     }
-    let (tile, sequence_width) = rows_tile(device, config, batch, state_width(config), Kernel::Sequence)?;
+    let (tile, sequence_width) = rows_tile(device, config, batch, state_width(config), sequence_of)?;
     let rescue = Sequence { tile, width: sequence_width, resident: false };
     let phases = config.phases().iter();
     let widths = phases.map(|phase| size(config, phase.units).max(size(config, phase.source)).next_multiple_of(4));
     let width = few_widths(widths.max()?);
     let most = device.plan_limits().workgroup_bytes.min(16 << 10);
-    let fits = |tile: &Tile| Variant { width, ..Variant::new(Kernel::Grid, *tile, 4) }.workgroup_bytes() <= most;
+    let of = Of::Grid { form: config.form(), state_width: width };
+    let fits = |tile: &Tile| Variant::new(of, *tile, 4).workgroup_bytes() <= most;
     let mut tile = Tile { spread: 0, ..fit(device, tuning(device).grid, batch) };
     while tile.rows > 1 && !fits(&tile) {
         tile.rows /= 2;
@@ -285,7 +302,7 @@ pub(crate) fn is_small(device: &Device, config: &RnnConfig, batch: usize) -> boo
     }
     let tuning = tuning(device);
     work.saturating_mul(batch.min(tuning.sequence.rows as usize)) <= tuning.sequence_work
-        && rows_tile(device, config, batch, state_width(config), Kernel::Sequence).is_some()
+        && rows_tile(device, config, batch, state_width(config), sequence_of).is_some()
 }
 
 fn steps(device: &Device, config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> usize {
@@ -353,6 +370,6 @@ impl Variant {
     /// This variant of `gemm` or `step` by a device's units for small matrices, for a number of rows; none where it has no such
     /// units.
     pub(crate) fn by_units(&self, device: &Device, rows: usize) -> Option<Self> {
-        self.cooperative(|lanes| device.cooperative(lanes), rows)
+        self.with_units(|lanes| device.cooperative(lanes), rows)
     }
 }

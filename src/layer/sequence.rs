@@ -5,7 +5,7 @@ use super::forward_layer::LayerForward;
 use super::places::{Steps, Turns};
 use super::schedule::{self, Sequence};
 use crate::error::Result;
-use crate::kernels::{BackwardParams, Kernel, RecurrenceParams, Variant};
+use crate::kernels::{BackwardParams, Of, RecurrenceParams};
 use crate::plan::{BufferId, PlanBuilder};
 
 /// Some steps, from the first state of the two; gives them as they stand after the last step. `map` is the layer's, or one that
@@ -19,9 +19,10 @@ pub(super) fn emit_sequence(
     mut h: Turns,
 ) -> Turns {
     let most = schedule::sequence_steps(plan.device(), layer.pass.config(), form);
-    let Sequence { tile, width, resident } = *form;
+    let Sequence { tile, width: state_width, resident } = *form;
+    let of = Of::Sequence { form: layer.form(), keep: layer.buffers.keep, state_width, resident };
     for at in steps.range.clone().step_by(most) {
-        let variant = Variant { width, resident, ..layer.variant(Kernel::Sequence, tile, plan) };
+        let variant = layer.variant(of, tile, plan);
         let steps_here = most.min(steps.range.end - at) as u32;
         let params = RecurrenceParams { steps: steps_here, ..layer.params(steps.chunk, at) };
         let mut bindings = layer.bindings([h.now, h.next]);
@@ -45,7 +46,8 @@ pub(super) fn emit_sequence_backward(
     let mut end = steps.range.end;
     while end > steps.range.start {
         let start = steps.range.start.max(end.saturating_sub(most));
-        let variant = Variant { width: form.width, ..layer.variant(Kernel::SequenceBackward, form.tile, plan)? };
+        let of = Of::SequenceBackward { form: layer.form(), state_width: form.width };
+        let variant = layer.variant(of, form.tile, plan)?;
         let params = BackwardParams { steps: (end - start) as u32, ..layer.params(params, steps.chunk, start) };
         layer.dispatch(plan, variant, [d.now, d.next], 0, &params)?;
         d = d.swapped();

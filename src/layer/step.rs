@@ -5,7 +5,7 @@ use super::forward_layer::{LayerForward, StateRows};
 use super::places::{Steps, Turns};
 use super::schedule;
 use crate::error::Result;
-use crate::kernels::{BackwardParams, Kernel, RecurrenceParams, Variant};
+use crate::kernels::{BackwardParams, Of, RecurrenceParams, Sums};
 use crate::plan::PlanBuilder;
 
 /// Some steps, one after the other, from the first state of the two; gives them as they stand after the last step.
@@ -28,12 +28,13 @@ fn emit_step(layer: &LayerForward<'_>, plan: &mut PlanBuilder, [chunk, at]: [usi
     let between = config.hidden.next_multiple_of(4) as u32;
     for (i, phase) in phases.iter().enumerate() {
         let tile = schedule::step_tile(plan.device(), phase.gates, pass.rows.running(at));
-        let variant = Variant { phase: i as u32, ..layer.variant(Kernel::Step, tile, plan) };
+        let of = Of::Step { form: layer.form(), phase: i, keep: layer.buffers.keep, sums: Sums::Split(1) };
+        let variant = layer.variant(of, tile, plan);
         let (source, source_width) = if i == first { (h.now, h_width) } else { (layer.buffers.between, between) };
         let (target, target_width) = if i == last { (h.next, h_width) } else { (layer.buffers.between, between) };
         let params = RecurrenceParams { h_in_stride: source_width / 4, h_out_stride: target_width, ..shared };
         let rows = StateRows::new(plan.device(), pass.layer_states(), layer.layer, source_width);
-        let variant = Variant { uniform: rows.uniform, ..variant };
+        let variant = variant.reading(rows.uniform);
         let units = phase.units.of(config.hidden, config.state_size());
         let running = config.tracks() * pass.rows.running(at);
         let by_units = schedule::cooperative(plan.device(), &variant, [pass.rows.running(at), source_width as usize]);
@@ -73,11 +74,12 @@ fn emit_step_backward(
     let [width, between] = [0, phases.len() - 1].map(|i| pass.phase_gates(i).next_multiple_of(4) as u32);
     for i in (0..phases.len()).rev() {
         let tile = schedule::step_tile(&device, 1, pass.rows.running(at));
-        let variant = Variant { phase: i as u32, ..layer.variant(Kernel::StepBackward, tile, plan)? };
+        let of = Of::StepBackward { form: layer.form(), phase: i, split: 1 };
+        let variant = layer.variant(of, tile, plan)?;
         let (source, source_width) = if i + 1 == phases.len() { (d.now, width) } else { (layer.between, between) };
         let (target, target_width) = if i == 0 { (d.next, width) } else { (layer.between, between) };
         let rows = StateRows::new(&device, pass.layer_states(), layer.layer, source_width);
-        let variant = Variant { uniform: rows.uniform, ..variant };
+        let variant = variant.reading(rows.uniform);
         let units = phases[i].units.of(config.hidden, config.state_size());
         let running = config.tracks() * pass.rows.running(at);
         let variant = schedule::split(&device, variant, [units, source_width as usize / 4, running]);

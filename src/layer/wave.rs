@@ -4,7 +4,7 @@ use super::forward_layer::{Buffers, LayerForward, StateRows};
 use super::pass::Pass;
 use super::places::At;
 use super::schedule;
-use crate::kernels::{Kernel, RecurrenceParams, RowParams, Variant};
+use crate::kernels::{Of, RecurrenceParams, RowParams};
 use crate::plan::PlanBuilder;
 
 /// All steps of all layers, from the states in the first of the two that take turns.
@@ -38,8 +38,8 @@ pub(super) fn emit_wavefront(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &
             h_in_row: rows.first,
             ..base
         };
-        let variant =
-            Variant { uniform: rows.uniform, ..lowest.variant(Kernel::Wave, tile(params.running as usize), plan) };
+        let of = Of::Wave { form: lowest.form(), split: 1 };
+        let variant = lowest.variant(of, tile(params.running as usize), plan).reading(rows.uniform);
         let states = (last - first + 1) * params.running as usize;
         let sizes = [config.hidden, params.panels_0 as usize, states];
         let variant = schedule::split(plan.device(), variant, sizes);

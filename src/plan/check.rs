@@ -54,7 +54,7 @@ impl Plan {
 
     fn check_dispatch(&self, dispatch: &Dispatch, limits: &PlanLimits) -> Result<()> {
         let variant = &self.variants[dispatch.variant];
-        let row = variant.kernel.row();
+        let row = variant.row();
         let bindings = &self.bindings[dispatch.bindings];
         let params = &self.params[dispatch.params.clone()];
         if bindings.len() != row.bindings.len() || params.len() != row.params.len() {
@@ -64,7 +64,7 @@ impl Plan {
         let needs = kernels::reach(variant, params, &maxima);
         for (i, (&(name, access), id)) in row.bindings.iter().zip(bindings).enumerate() {
             let buffer = &self.buffers[id.0];
-            let windowed = access == Access::Rows && variant.uniform;
+            let windowed = access == Access::Rows && variant.reads.uniform;
             let words = if windowed {
                 buffer.words.saturating_sub(dispatch.window).min(kernels::WINDOW.into())
             } else {
@@ -82,7 +82,7 @@ impl Plan {
             }
             if let Role::Guarded(data) = &buffer.role
                 && access == Access::Write
-                && (variant.kernel != Kernel::Settle || !self.holds(bindings[1], data))
+                && (variant.kernel() != Kernel::Settle || !self.holds(bindings[1], data))
             {
                 return Err(Error::Plan(format!("{variant} writes '{}', whose indices are known", buffer.name)));
             }
@@ -100,7 +100,7 @@ impl Plan {
         }
         limit(&what(), kernels::trips(variant, params), "loop trips of an invocation", limits.trips)?;
         let state = kernels::state_width(variant, params);
-        if state > variant.width.into() {
+        if state > variant.of.state_width().into() {
             return Err(Error::Plan(format!("{variant}: its rows do not hold a state of {state} words")));
         }
         limit(&what(), variant.workgroup_bytes(), "max_compute_workgroup_storage_size", limits.workgroup_bytes)?;

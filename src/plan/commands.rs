@@ -131,9 +131,9 @@ impl Plan {
 
     /// Buffers of which windows are bound.
     pub(crate) fn windowed(&self) -> Vec<BufferId> {
-        let windows = self.dispatches().filter(|dispatch| self.variants[dispatch.variant].uniform);
+        let windows = self.dispatches().filter(|dispatch| self.variants[dispatch.variant].reads.uniform);
         let rows = windows.filter_map(|dispatch| {
-            let row = self.variants[dispatch.variant].kernel.row();
+            let row = self.variants[dispatch.variant].row();
             let at = row.bindings.iter().position(|binding| binding.1 == kernels::Access::Rows)?;
             self.bindings[dispatch.bindings].get(at).copied()
         });
@@ -146,7 +146,7 @@ impl Plan {
             Command::Clear { buffer, .. } => *buffer == id,
             Command::Copy { to, .. } => *to == id,
             Command::Dispatch(dispatch) => {
-                let bindings = self.variants[dispatch.variant].kernel.row().bindings.iter();
+                let bindings = self.variants[dispatch.variant].row().bindings.iter();
                 let mut bound = bindings.zip(&self.bindings[dispatch.bindings]);
                 bound.any(|((_, access), bound)| *access == kernels::Access::Write && *bound == id)
             }

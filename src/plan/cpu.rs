@@ -148,7 +148,7 @@ fn forgive(memory: &Memory, buffer: &Buffer) -> Result<()> {
 
 fn run_dispatch(plan: &Plan, dispatch: &Dispatch, held: &mut [Held<'_>], scratch: &mut Scratch) {
     let variant = &plan.variants()[dispatch.variant];
-    let row = variant.kernel.row();
+    let row = variant.row();
     let bindings = &plan.bindings()[dispatch.bindings];
     // Written buffers are taken out for the call, since no two bindings of one dispatch share them.
     let is_written = |i: usize| row.bindings[i].1 == Access::Write;
@@ -167,11 +167,11 @@ fn run_dispatch(plan: &Plan, dispatch: &Dispatch, held: &mut [Held<'_>], scratch
             Access::Write if variant.holds_halves(i) => View::Write(wide),
             Access::Write => View::Write(words),
             _ if variant.holds_halves(i) => View::Read(wide),
-            Access::Rows if variant.uniform => View::Read(&held[id.0].words()[dispatch.window as usize..]),
+            Access::Rows if variant.reads.uniform => View::Read(&held[id.0].words()[dispatch.window as usize..]),
             Access::Read | Access::Matrix | Access::Rows => View::Read(held[id.0].words()),
         };
     }
-    cpu::twin(variant.kernel)(&mut Call { variant, params: plan.params(dispatch), views, scratch });
+    cpu::twin(variant.kernel())(&mut Call { variant, params: plan.params(dispatch), views, scratch });
     for i in (0..bindings.len()).filter(|&i| is_written(i) && variant.holds_halves(i)) {
         write_halves(&wide[i], &mut words[i]);
     }
@@ -190,7 +190,7 @@ mod tests {
         let mut draft = Draft::default();
         let [from, index, to] = ["from", "index", "to"].map(|name| draft.buffer(name, 4, Role::External));
         let params = GatherParams { m: 1, columns: words, table_rows: 1, ..Default::default() };
-        draft.dispatch(Variant::new(Kernel::Gather, FLAT, 1), vec![from, index, to], &params.words());
+        draft.dispatch(Variant::plain(Kernel::Gather, FLAT, 1), vec![from, index, to], &params.words());
         draft.plan
     }
 

@@ -225,7 +225,7 @@ fn group_key(plan: &Plan, dispatch: &Dispatch) -> GroupKey {
 
 fn bind_group(gpu: &Gpu, plan: &Plan, dispatch: &Dispatch, memory: &[Storage]) -> wgpu::BindGroup {
     let variant = &plan.variants()[dispatch.variant];
-    let row = variant.kernel.row();
+    let row = variant.row();
     let ids = &plan.bindings()[dispatch.bindings];
     let view = |id: &BufferId| match &memory[id.0] {
         Storage::Texture(texture) => Some(texture.create_view(&wgpu::TextureViewDescriptor::default())),
@@ -236,7 +236,7 @@ fn bind_group(gpu: &Gpu, plan: &Plan, dispatch: &Dispatch, memory: &[Storage]) -
         ids.iter().zip(&views).zip(row.bindings).zip(0..).filter_map(|(((id, view), (_, access)), binding)| {
             let resource = match (&memory[id.0], view) {
                 (_, Some(view)) => wgpu::BindingResource::TextureView(view),
-                (Storage::Gpu(buffer), _) if *access == Access::Rows && variant.uniform => {
+                (Storage::Gpu(buffer), _) if *access == Access::Rows && variant.reads.uniform => {
                     let size = wgpu::BufferSize::new(4 * u64::from(WINDOW));
                     wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 4 * dispatch.window, size })
                 }

@@ -153,16 +153,16 @@ fn check_kinds(plan: &Plan, memory: &[Storage]) -> Result<()> {
     for dispatch in plan.dispatches() {
         let variant = &plan.variants()[dispatch.variant];
         let bindings = &plan.bindings()[dispatch.bindings];
-        for (&(name, access), id) in variant.kernel.row().bindings.iter().zip(bindings) {
+        for (&(name, access), id) in variant.row().bindings.iter().zip(bindings) {
             let is_right = match &memory[id.0] {
                 Storage::Cpu(_) => true,
                 // Plans have each part as a buffer of its own.
                 Storage::Parts(_) => false,
-                Storage::Texture(_) => access == Access::Matrix && variant.texture,
-                memory @ Storage::Gpu(_) if access == Access::Rows && variant.uniform => {
+                Storage::Texture(_) => access == Access::Matrix && variant.reads.texture,
+                memory @ Storage::Gpu(_) if access == Access::Rows && variant.reads.uniform => {
                     memory.is_windowed(plan.buffers()[id.0].words)
                 }
-                Storage::Gpu(_) => !(access == Access::Matrix && variant.texture),
+                Storage::Gpu(_) => !(access == Access::Matrix && variant.reads.texture),
             };
             if !is_right {
                 return Err(Error::Plan(format!("{variant} can't read {name} from '{}'", plan.buffers()[id.0].name)));

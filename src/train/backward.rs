@@ -203,7 +203,7 @@ fn scatter_add(plan: &mut PlanBuilder, dy: &Value, indices: &Value, target: Buff
             index_offset: params.index_offset,
             row_lanes: layer::row_lanes(end - start),
         };
-        let variant = |kernel| Variant::new(kernel, FLAT, plan.device().panel());
+        let variant = |kernel| Variant::plain(kernel, FLAT, plan.device().panel());
         let (list, add) = (variant(Kernel::Links), variant(Kernel::ScatterAdd));
         plan.draft.dispatch(list, vec![indices.buffer, links], &lists.words());
         plan.draft.dispatch(add, vec![dy.buffer, indices.buffer, links, target], &params.words());

@@ -131,7 +131,7 @@ impl Optimizer {
                 (Kernel::Adam, params.words())
             }
         };
-        let variant = Variant::new(kernel, FLAT, plan.device().panel());
+        let variant = Variant::plain(kernel, FLAT, plan.device().panel());
         plan.draft.dispatch(variant, bindings, &params);
     }
 }

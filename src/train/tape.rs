@@ -401,7 +401,7 @@ impl Tape {
     }
 
     fn variant(&self, kernel: Kernel) -> Variant {
-        Variant::new(kernel, FLAT, self.plan.device().panel())
+        Variant::plain(kernel, FLAT, self.plan.device().panel())
     }
 
     /// The number of valid targets, by the form in which `reduce` counts them; memory for losses and for the gradient.
@@ -519,7 +519,7 @@ pub(super) fn emit_sum(
     out: At,
 ) {
     let none = plan.workspace("no divisor", 1);
-    let variant = Variant::new(Kernel::Reduce, FLAT, plan.device().panel());
+    let variant = Variant::plain(Kernel::Reduce, FLAT, plan.device().panel());
     let params = ReduceParams {
         count: count as u32,
         block: count as u32,

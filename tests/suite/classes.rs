@@ -71,8 +71,8 @@ fn a_discrete_adapter_shares_sums_of_few_lanes() {
         let rnn = rnn(&device, &RnnConfig::new(Cell::Lstm, 64, 256));
         let call = RnnCall::default().schedule(Schedule::Step);
         let session = rnn.session(SessionOptions::new(2, batch).call(call)).unwrap();
-        let steps = session.plan().variants().iter().filter(|variant| variant.kernel == Kernel::Step);
-        steps.map(|variant| variant.split).collect::<Vec<_>>()
+        let steps = session.plan().variants().iter().filter(|variant| variant.kernel() == Kernel::Step);
+        steps.map(|variant| variant.of.split()).collect::<Vec<_>>()
     };
     assert_eq!((splits(1), splits(32), splits(1024)), (vec![8], vec![8], vec![1]));
 }

@@ -92,5 +92,5 @@ pub fn configs(input: usize, hidden: usize) -> Vec<RnnConfig> {
 
 /// How often a plan runs a kernel.
 pub fn dispatches(plan: &Plan, kernel: Kernel) -> usize {
-    plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel == kernel).count()
+    plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel() == kernel).count()
 }

@@ -31,7 +31,7 @@ fn they_multiply_layers_in_half_precision_with_enough_rows_and_no_others() {
     let Some(device) = device() else { return };
     let count = |device: &Device, precision, batch| {
         let config = RnnConfig::new(Cell::Lstm, 32, 40).precision(precision);
-        let cooperative = |kernel| move |variant: &&Variant| variant.kernel == kernel && variant.cooperative.is_some();
+        let cooperative = |kernel| move |variant: &&Variant| variant.kernel() == kernel && variant.of.units().is_some();
         let all = variants(device, &config, batch);
         [Kernel::Gemm, Kernel::Step].map(|kernel| all.iter().filter(cooperative(kernel)).count())
     };
@@ -125,6 +125,6 @@ fn gradients_are_not_multiplied_by_them() {
     let call = RnnCall::default().schedule(Schedule::Step);
     let training = rnn.training(SessionOptions::new(2, 32).call(call), false).unwrap();
     for plan in training.plans() {
-        assert!(plan.variants().iter().all(|variant| variant.cooperative.is_none()));
+        assert!(plan.variants().iter().all(|variant| variant.of.units().is_none()));
     }
 }

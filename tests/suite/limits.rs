@@ -5,7 +5,7 @@ use crate::common::{Random, gpu, portable, rnn};
 use ndarray::{Array2, Array3};
 use std::collections::HashMap;
 use wgrnn::cells::{Equations, Form, Options};
-use wgrnn::kernels::{Dialect, Kernel, Tile, Variant, compose};
+use wgrnn::kernels::{By, Dialect, Function, Kernel, Of, Reads, Sums, Tile, Variant, compose};
 use wgrnn::{
     Activation, Cell, Clip, Coefficient, Device, Direction, Error, Lengths, Linear, Model, ModelConfig, Optimizer,
     PlanBuilder, Reserve, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions, State, Tape, Targets,
@@ -124,29 +124,48 @@ fn weights_of_other_than_one_or_two_directions_have_no_file() {
 fn shaders_of_impossible_variants_are_errors() {
     let dialect = Dialect { immediates: true, enable_subgroups: false };
     let tile = Tile { rows: 4, columns: 2, lanes: 64, spread: 0 };
-    let cell = Some(Form::new(Cell::Lstm, false));
+    let lstm = Form::new(Cell::Lstm, false);
+    let equations = Equations { clip: Some(Coefficient::new(f32::NAN)), ..Equations::USUAL };
+    let not_finite = Form { options: Options { equations, ..Options::USUAL }, ..lstm };
+    let sru = Form::new(Cell::Sru, false);
+    let of = |kernel, form| match kernel {
+        Kernel::Apply => Of::Apply(Function::Magnitude),
+        Kernel::Gemm => Of::Gemm { by: By::Lanes, vector: true, unbiased: false },
+        Kernel::Outer => Of::Outer { vector: true },
+        _ => Of::recurrent(kernel, form, 64),
+    };
+    let refused = |variant: Variant| assert!(compose(&variant, dialect).is_err(), "{variant}");
     for kernel in Kernel::ALL {
-        let plain = Variant { cell, ..Variant::new(kernel, tile, 4) };
-        let form = |options| Some(Form { options, ..Form::new(Cell::Lstm, false) });
-        let equations = Equations { clip: Some(Coefficient::new(f32::NAN)), ..Equations::USUAL };
-        let not_finite = Options { equations, ..Options::USUAL };
-        let spoilt = [
-            Variant { tile: Tile { rows: u32::MAX, ..tile }, ..plain.clone() },
-            Variant { tile: Tile { rows: 0, columns: 0, lanes: 0, spread: u32::MAX }, ..plain.clone() },
-            Variant { split: u32::MAX, ..plain.clone() },
-            Variant { width: u32::MAX, resident: true, ..plain.clone() },
-            Variant { resident: true, width: 64, ..plain.clone() },
-            Variant { panel: 0, ..plain.clone() },
-            Variant { cell: form(not_finite), ..plain.clone() },
-        ];
-        for variant in spoilt {
-            assert!(compose(&variant, dialect).is_err(), "{variant}");
+        let plain = Variant::new(of(kernel, lstm), tile, 4);
+        refused(Variant { tile: Tile { rows: u32::MAX, ..tile }, ..plain.clone() });
+        refused(Variant { tile: Tile { rows: 0, columns: 0, lanes: 0, spread: u32::MAX }, ..plain.clone() });
+        refused(Variant { reads: Reads { panel: 0, ..plain.reads }, ..plain.clone() });
+        if plain.of != Of::Plain(kernel) {
+            refused(Variant::plain(kernel, tile, 4));
         }
-        // Whether these can be is the kernel's matter: they come to text or to an error.
-        for (phase, cell) in [(9, cell), (u32::MAX, cell), (0, None), (1, Some(Form::new(Cell::Sru, true)))] {
-            let variant = Variant { phase, cell, ..plain.clone() };
-            let _ = (compose(&variant, dialect), variant.to_string());
+        if plain.of.form().is_some() {
+            refused(Variant::new(of(kernel, not_finite), tile, 4));
         }
+    }
+    let impossible = [
+        Of::Step { form: lstm, phase: 0, keep: false, sums: Sums::Split(u32::MAX) },
+        Of::Step { form: lstm, phase: 9, keep: false, sums: Sums::Split(1) },
+        Of::StepBackward { form: lstm, phase: usize::MAX, split: 1 },
+        Of::StepBackward { form: lstm, phase: 0, split: 0 },
+        Of::Wave { form: Form::new(Cell::Gru(Reset::Before), false), split: 1 },
+        Of::Sequence { form: lstm, keep: false, state_width: u32::MAX, resident: true },
+        Of::Sequence { form: lstm, keep: false, state_width: 64, resident: true },
+        Of::SequenceBackward { form: lstm, state_width: u32::MAX },
+        Of::Grid { form: lstm, state_width: u32::MAX },
+        Of::recurrent(Kernel::Step, sru, 0),
+        Of::recurrent(Kernel::Sequence, sru, 64),
+        Of::recurrent(Kernel::Scan, lstm, 0),
+        Of::recurrent(Kernel::ScanBackward, lstm, 0),
+        Of::recurrent(Kernel::NormStep, lstm, 0),
+        Of::recurrent(Kernel::NormStepBackward, sru, 0),
+    ];
+    for of in impossible {
+        refused(Variant::new(of, tile, 4));
     }
 }
 

@@ -66,7 +66,7 @@ fn a_plan_has_the_same_steps_on_every_device() {
         let counts = both().map(|device| {
             let session = rnn(&device, &config).session(options(6, 3, Schedule::Step)).unwrap();
             let plan = session.plan();
-            plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel == Kernel::Step).count()
+            plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel() == Kernel::Step).count()
         });
         let phases = config.cell().phases(configs(5, 12).last() == Some(&config)).len();
         assert!(counts[0] >= 2 * 6 * phases, "{counts:?}");
@@ -275,7 +275,7 @@ fn no_dispatch_of_a_long_sequence_loops_longer_than_drivers_allow() {
     let session = rnn.session(SessionOptions::new(steps, 1).call(call)).unwrap();
     let plan = session.plan();
     let at = Kernel::Sequence.row().params.iter().position(|&name| name == "steps").unwrap();
-    let sequence = plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel == Kernel::Sequence);
+    let sequence = plan.dispatches().filter(|dispatch| plan.variants()[dispatch.variant].kernel() == Kernel::Sequence);
     let counts: Vec<usize> = sequence.map(|dispatch| plan.params(dispatch)[at] as usize).collect();
     assert_eq!(counts.iter().sum::<usize>(), steps);
     // Each step is a trip, with one more for its units, one for each vector of h and one for each sequence of a tile.

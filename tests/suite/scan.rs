@@ -59,7 +59,7 @@ fn steps_are_cut_only_where_lanes_are_few() {
         let rnn = rnn(device, &RnnConfig::new(Cell::Qrnn, 8, 64));
         let session = rnn.session(SessionOptions::new(steps, batch)).unwrap();
         let variants = session.plan().variants().iter();
-        variants.filter(|variant| variant.kernel == Kernel::Scan).map(ToString::to_string).collect::<Vec<_>>()
+        variants.filter(|variant| variant.kernel() == Kernel::Scan).map(ToString::to_string).collect::<Vec<_>>()
     };
     let few = scans(&discrete(), 400, 1);
     assert!(few.len() == 2 && few[0].contains("totals") && few[1].contains("parts"), "{few:?}");

@@ -81,7 +81,7 @@ fn variants() -> Vec<Variant> {
     let variants: Vec<_> =
         cases.map(|case| case.variant().clone()).filter(|variant| seen.insert(variant.clone())).collect();
     for kernel in Kernel::ALL {
-        assert!(variants.iter().any(|variant| variant.kernel == kernel), "{kernel:?}");
+        assert!(variants.iter().any(|variant| variant.kernel() == kernel), "{kernel:?}");
     }
     variants
 }
@@ -98,8 +98,8 @@ enum Declared {
 /// How a variant should.
 fn declared(variant: &Variant, access: Access) -> Declared {
     match access {
-        Access::Matrix if variant.texture => Declared::Texture,
-        Access::Rows if variant.uniform => Declared::Window,
+        Access::Matrix if variant.reads.texture => Declared::Texture,
+        Access::Rows if variant.reads.uniform => Declared::Window,
         Access::Read | Access::Matrix | Access::Rows => Declared::Read,
         Access::Write => Declared::Write,
     }
@@ -129,7 +129,7 @@ fn bindings(module: &Module) -> Vec<(u32, &str, Declared)> {
 
 /// What of the text is not as the table says.
 fn reflect(variant: &Variant, dialect: Dialect, module: &Module) {
-    let row = variant.kernel.row();
+    let row = variant.kernel().row();
     let name = format!("{variant} {dialect:?}");
     let expected: Vec<_> =
         row.bindings.iter().zip(0..).map(|(&(name, access), i)| (i, name, declared(variant, access))).collect();
@@ -162,7 +162,7 @@ fn reflect(variant: &Variant, dialect: Dialect, module: &Module) {
     let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
     let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
     // Adapters with units for small matrices have more than WebGPU guarantees.
-    let most = if variant.cooperative.is_some() { 32 << 10 } else { 16 << 10 };
+    let most = if variant.of.units().is_some() { 32 << 10 } else { 16 << 10 };
     assert!(bytes <= most, "{name}: {bytes} bytes of workgroup memory");
 }
 
@@ -178,10 +178,10 @@ fn every_variant_is_valid_and_declares_what_the_table_says() {
             // Nothing beyond what a kernel may use.
             let mut allowed = Capabilities::empty();
             allowed.set(Capabilities::IMMEDIATES, immediates);
-            let cooperative = variant.cooperative.is_some();
+            let cooperative = variant.of.units().is_some();
             allowed.set(Capabilities::SUBGROUP, variant.tile.spread > 0 || cooperative);
             allowed.set(Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16, cooperative);
-            allowed.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, variant.half);
+            allowed.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, variant.reads.half);
             Validator::new(ValidationFlags::all(), allowed)
                 .validate(&module)
                 .unwrap_or_else(|error| panic!("{variant}: {}", error.emit_to_string(&text)));
@@ -203,7 +203,7 @@ fn a_variant_whose_rows_do_not_fill_its_lanes_is_refused() {
 fn every_variant_is_valid_for_browsers() {
     let folder = tempfile::tempdir().unwrap();
     let mut faults = Vec::new();
-    for (i, variant) in variants().iter().filter(|variant| variant.cooperative.is_none()).enumerate() {
+    for (i, variant) in variants().iter().filter(|variant| variant.of.units().is_none()).enumerate() {
         let text = compose(variant, Dialect { immediates: false, enable_subgroups: true }).unwrap();
         assert_eq!(text.starts_with("enable subgroups;"), variant.tile.spread > 0, "{variant}");
         let path = folder.path().join(format!("{i}.wgsl"));

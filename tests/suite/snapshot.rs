@@ -103,7 +103,7 @@ fn listing(plan: &Plan) -> String {
                 let variant = &plan.variants()[dispatch.variant];
                 let bound: Vec<_> = plan.bindings()[dispatch.bindings].iter().map(|&id| name(id)).collect();
                 let words = plan.params(dispatch);
-                let mut params: Vec<_> = variant.kernel.row().params.iter().zip(words).collect();
+                let mut params: Vec<_> = variant.kernel().row().params.iter().zip(words).collect();
                 params.sort();
                 writeln!(
                     text,

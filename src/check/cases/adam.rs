@@ -24,5 +24,5 @@ pub(crate) fn adam_case((name, decay, decoupled, most): (&str, f32, u32, f32), u
         trial: 0,
         row_lanes: (2 * FLAT.lanes).max(layer::row_lanes(update.0) / 2),
     };
-    update_case(Variant::new(Kernel::Adam, FLAT, 4), &format!("adam {name}"), 3, params.words(), update)
+    update_case(Variant::plain(Kernel::Adam, FLAT, 4), &format!("adam {name}"), 3, params.words(), update)
 }

@@ -4,7 +4,7 @@ use super::case::{Case, Words};
 use super::numbers::{Numbers, poison};
 use crate::cells::Form;
 use crate::device::Device;
-use crate::kernels::{ApplyParams, FLAT, Function, Kernel, Variant};
+use crate::kernels::{ApplyParams, FLAT, Function, Of, Variant};
 
 /// Every activation, and magnitudes, with rows apart.
 pub(crate) fn apply(_: &Device) -> Vec<Case> {
@@ -30,7 +30,7 @@ pub(crate) fn apply_case(function: Function, (rows, columns): (usize, usize)) ->
         out_row: columns as u32 + 3,
         row_lanes: 2 * FLAT.lanes,
     };
-    let variant = Variant { function: Some(function), ..Variant::new(Kernel::Apply, FLAT, 4) };
+    let variant = Variant::new(Of::Apply(function), FLAT, 4);
     Case {
         name: format!("{variant} of {rows}x{columns}"),
         variant,

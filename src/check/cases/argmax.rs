@@ -25,7 +25,7 @@ pub(crate) fn argmax_case((m, columns): (usize, usize)) -> Case {
         ArgmaxParams { m: m as u32, columns: columns as u32, values_offset: 1, values_row: row as u32, out_offset: 1 };
     Case {
         name: format!("argmax of {m}x{columns}"),
-        variant: Variant::new(Kernel::Argmax, FLAT, 4),
+        variant: Variant::plain(Kernel::Argmax, FLAT, 4),
         // Indices.
         tolerance: 0.0,
         params: params.words(),

@@ -23,11 +23,12 @@ pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps
     let mut weights = Weights::default();
     for (i, phase) in phases.iter().enumerate() {
         let units = phase.units.of(hidden, state);
-        let layout = Packed { rows: gates((i + 1) % phases.len()), columns: units, panel: variant.panel as usize };
+        let layout =
+            Packed { rows: gates((i + 1) % phases.len()), columns: units, panel: variant.reads.panel as usize };
         weights.push(&mut numbers, layout, units, reserve.fields[i]);
     }
-    let (source, target) = if variant.kernel == Kernel::StepBackward {
-        (gates((variant.phase as usize + 1) % phases.len()), gates(variant.phase as usize))
+    let (source, target) = if variant.kernel() == Kernel::StepBackward {
+        (gates((variant.of.phase() + 1) % phases.len()), gates(variant.of.phase()))
     } else {
         (gates(0), gates(0))
     };

@@ -3,7 +3,7 @@
 use crate::cpu::{halves, write_halves};
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Access, Cooperative, GemmParams, Kernel, Variant, WINDOW, WINDOW_ALIGNMENT};
+use crate::kernels::{Access, By, Cooperative, GemmParams, Kernel, Of, Reads, Variant, WINDOW, WINDOW_ALIGNMENT};
 use crate::plan::{Draft, Plan, Program, Role};
 use crate::storage::Storage;
 
@@ -59,7 +59,7 @@ impl Case {
         if tile.spread > 0 && !report.has_subgroups_of(tile.spread) {
             return Some(format!("no subgroups of at least {}", tile.spread));
         }
-        if self.variant.cooperative.is_some() && device.cooperative(tile.lanes) != self.variant.cooperative {
+        if self.variant.of.units().is_some() && device.cooperative(tile.lanes) != self.variant.of.units() {
             return Some("no such units for small matrices".to_owned());
         }
         let lanes = self.variant.invocations();
@@ -69,7 +69,7 @@ impl Case {
     /// The same with its workgroups spread over two axes, so many along the first, where the kernel can.
     #[doc(hidden)]
     pub fn wrapped(&self, along: u32) -> Option<Self> {
-        self.variant.kernel.row().wraps?;
+        self.variant.row().wraps?;
         Some(Self {
             name: format!("{}, wrapped", self.name),
             variant: Variant { wrapped: along, ..self.variant.clone() },
@@ -90,7 +90,7 @@ impl Case {
             }
             Words::Indices(_) => {}
         };
-        match self.variant.kernel {
+        match self.variant.kernel() {
             Kernel::Gemm | Kernel::Step | Kernel::Sequence | Kernel::Grid | Kernel::Wave => spoil(&mut buffers[1]),
             Kernel::Outer | Kernel::StepBackward | Kernel::SequenceBackward => spoil(&mut buffers[1]),
             Kernel::Pack
@@ -146,7 +146,7 @@ impl Case {
     /// The plan of one dispatch.
     pub(super) fn plan(&self) -> (Plan, Vec<(usize, crate::plan::BufferId)>) {
         let mut draft = Draft::default();
-        let bindings = self.variant.kernel.row().bindings;
+        let bindings = self.variant.row().bindings;
         let ids: Vec<_> = bindings
             .iter()
             .zip(&self.buffers)
@@ -194,9 +194,11 @@ impl Case {
     /// Memory of the kind that the variant reads.
     pub(super) fn storage(&self, device: &Device, binding: usize, name: &str) -> Result<Storage> {
         let words = self.buffers[binding].bits().len() as u64;
-        let texture = match self.variant.kernel.row().bindings[binding].1 {
-            Access::Matrix if self.variant.texture => Storage::texture(device, name, words, self.variant.half)?,
-            Access::Rows if self.variant.uniform => return Storage::windowed(device, name, words),
+        let texture = match self.variant.row().bindings[binding].1 {
+            Access::Matrix if self.variant.reads.texture => {
+                Storage::texture(device, name, words, self.variant.reads.half)?
+            }
+            Access::Rows if self.variant.reads.uniform => return Storage::windowed(device, name, words),
             _ => None,
         };
         texture.map_or_else(|| Storage::zeros(device, name, words), Ok)
@@ -204,12 +206,12 @@ impl Case {
 
     /// Whether it is a product added to what C holds.
     pub(super) fn accumulates(&self) -> bool {
-        self.variant.kernel == Kernel::Gemm && matches!(&self.buffers[3], Words::Numbers(c) if !c[0].is_nan())
+        self.variant.kernel() == Kernel::Gemm && matches!(&self.buffers[3], Words::Numbers(c) if !c[0].is_nan())
     }
 
     /// The same whose sums so many lanes share; none where workgroups would be too large.
     pub(crate) fn split(&self, split: u32) -> Option<Self> {
-        let variant = Variant { split, ..self.variant.clone() };
+        let variant = self.variant.with_split(split)?;
         let name = format!("{}, split {split}", self.name);
         (variant.invocations() <= 256 && variant.workgroup_bytes() <= 16 << 10).then(|| Self {
             variant,
@@ -220,7 +222,9 @@ impl Case {
 
     /// The same through workgroup memory.
     pub(super) fn staged(mut self) -> Self {
-        self.variant.staged = true;
+        if let Of::Gemm { by, .. } = &mut self.variant.of {
+            *by = By::Staged;
+        }
         self.name = format!("{}, staged", self.name);
         self
     }
@@ -231,7 +235,7 @@ impl Case {
             // Tensor cores by 32 and 64 lanes, simdgroup matrices.
             [(16, 32), (16, 64), (8, 32)]
                 .map(|(edge, lanes)| {
-                    self.variant.cooperative(|all| Some(Cooperative { edge, subgroups: (all / lanes).max(1) }), rows)
+                    self.variant.with_units(|all| Some(Cooperative { edge, subgroups: (all / lanes).max(1) }), rows)
                 })
                 .into()
         } else {
@@ -243,14 +247,14 @@ impl Case {
     /// The same with matrix and rows read in another way; none where the rows are more than a window.
     pub(super) fn read_by(&self, texture: bool, uniform: bool) -> Option<Self> {
         let mut case = self.clone();
-        case.variant = Variant { texture, uniform, ..case.variant };
+        case.variant.reads = Reads { texture, uniform, ..case.variant.reads };
         if uniform {
-            let rows = self.variant.kernel.row().bindings.iter().position(|binding| binding.1 == Access::Rows)?;
+            let rows = self.variant.row().bindings.iter().position(|binding| binding.1 == Access::Rows)?;
             let Words::Numbers(rows) = &mut case.buffers[rows] else { return None };
             // The window begins behind what must not be read.
             case.window = WINDOW_ALIGNMENT;
             rows.splice(0..0, std::iter::repeat_n(f32::NAN, WINDOW_ALIGNMENT as usize));
-            if rows.len() > (WINDOW as usize) || !self.variant.vector && self.variant.kernel == Kernel::Gemm {
+            if rows.len() > (WINDOW as usize) || !self.variant.of.vector() && self.variant.kernel() == Kernel::Gemm {
                 return None;
             }
         }
@@ -261,11 +265,11 @@ impl Case {
     /// The same with the matrix in half precision, and with the input part of the gates in it too.
     pub(super) fn in_half(&self, narrow: bool) -> Self {
         let mut case = self.clone();
-        case.variant = Variant { half: true, narrow, ..case.variant };
+        case.variant.reads = Reads { half: true, narrow, ..case.variant.reads };
         match &mut case.buffers[2] {
             // What lies before a packed matrix is as many words in either precision.
-            Words::Numbers(packed) if self.variant.kernel == Kernel::Pack => packed.extend([f32::NAN; 3]),
-            _ if narrow && self.variant.kernel == Kernel::Gemm => case.with_narrow_rows(),
+            Words::Numbers(packed) if self.variant.kernel() == Kernel::Pack => packed.extend([f32::NAN; 3]),
+            _ if narrow && self.variant.kernel() == Kernel::Gemm => case.with_narrow_rows(),
             _ => {}
         }
         for (binding, words) in case.buffers.iter_mut().enumerate() {
@@ -301,7 +305,7 @@ impl Case {
     pub(crate) async fn run(&self, device: &Device) -> Result<Vec<(&'static str, Vec<f32>)>> {
         let (program, storages) = self.prepare(device)?;
         program.run()?;
-        let bindings = self.variant.kernel.row().bindings;
+        let bindings = self.variant.row().bindings;
         let written = storages.into_iter().filter(|(binding, _)| bindings[*binding].1 == Access::Write);
         let mut outputs = Vec::new();
         for (binding, storage) in written {

@@ -5,14 +5,14 @@ use super::product::{GemmForm, gemm_case};
 use super::recurrence::recurrence_case;
 use crate::cells::{Cell, Form};
 use crate::device::Device;
-use crate::kernels::{FLAT, Kernel, Variant};
+use crate::kernels::{FLAT, Of, Sums, Variant};
 
 /// Phases of a cell by units for small matrices.
 pub(crate) fn cooperative_steps(device: &Device, form: Form) -> Vec<Case> {
-    let phases = (0..form.phases().len() as u32).flat_map(|phase| [(3, 63), (33, 65)].map(|size| (phase, size)));
+    let phases = (0..form.phases().len()).flat_map(|phase| [(3, 63), (33, 65)].map(|size| (phase, size)));
     let cases = phases.flat_map(|(phase, (batch, units))| {
-        let variant = Variant { cell: Some(form), phase, ..Variant::new(Kernel::Step, FLAT, 4) };
-        recurrence_case(variant, batch, units, 1).by_units(device, batch, true)
+        let of = Of::Step { form, phase, keep: false, sums: Sums::Split(1) };
+        recurrence_case(Variant::new(of, FLAT, 4), batch, units, 1).by_units(device, batch, true)
     });
     cases.collect()
 }

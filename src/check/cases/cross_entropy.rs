@@ -30,7 +30,7 @@ pub(crate) fn cross_entropy_case((m, columns): (usize, usize)) -> Case {
     };
     Case {
         name: format!("cross_entropy of {m}x{columns}"),
-        variant: Variant::new(Kernel::CrossEntropy, FLAT, 4),
+        variant: Variant::plain(Kernel::CrossEntropy, FLAT, 4),
         // exp on GPUs may be off by 3 + 2|x| ulp, x up to 20 below the largest; sums of `columns` terms; a log near 6.
         tolerance: (64.0 + columns as f64) * f64::from(f32::EPSILON),
         params: params.words(),

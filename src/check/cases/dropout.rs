@@ -23,7 +23,7 @@ pub(crate) fn dropout_case(count: usize, p: f64) -> Case {
     };
     Case {
         name: format!("dropout of {count} with {p}"),
-        variant: Variant::new(Kernel::Dropout, FLAT, 4),
+        variant: Variant::plain(Kernel::Dropout, FLAT, 4),
         // One product.
         tolerance: f64::from(f32::EPSILON),
         params: params.words(),

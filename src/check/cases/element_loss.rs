@@ -26,7 +26,7 @@ pub(crate) fn element_loss_case(count: usize, binary: bool) -> Case {
     };
     Case {
         name: format!("element_loss of {count}, binary {binary}"),
-        variant: Variant::new(Kernel::ElementLoss, FLAT, 4),
+        variant: Variant::plain(Kernel::ElementLoss, FLAT, 4),
         // Squares up to 40, and a few ulp of exp and log.
         tolerance: 64.0 * f64::from(f32::EPSILON),
         params: params.words(),

@@ -4,7 +4,7 @@ use super::case::Case;
 use super::recurrence::form_of;
 use crate::cells::{Cell, Form};
 use crate::device::{self, Device};
-use crate::kernels::{Kernel, Tile, Variant};
+use crate::kernels::{Kernel, Of, Sums, Tile, Variant};
 
 /// An LSTM as it usually is, with projection or without: the cell that is tried in every way.
 pub(crate) fn is_thorough(form: &Form) -> bool {
@@ -46,21 +46,17 @@ pub(crate) fn forms(kernel: Kernel) -> impl Iterator<Item = Form> {
 pub(crate) fn steps(device: &Device, kernel: Kernel) -> Vec<Variant> {
     let mut variants = Vec::new();
     for form in forms(kernel) {
-        for (i, phase) in form.phases().iter().enumerate() {
+        let of = |phase, split| match kernel {
+            Kernel::Step => Of::Step { form, phase, keep: false, sums: Sums::Split(split) },
+            _ => Of::StepBackward { form, phase, split },
+        };
+        for phase in 0..form.phases().len() {
             for tile in tiles(device, kernel, &form) {
-                let sums = if kernel == Kernel::Step { phase.gates as u32 } else { 1 };
-                variants.push(Variant {
-                    cell: Some(form),
-                    phase: i as u32,
-                    ..Variant::new(kernel, Tile { columns: (tile.columns / sums).max(1), ..tile }, 4)
-                });
+                let sums = if kernel == Kernel::Step { form.phases()[phase].gates as u32 } else { 1 };
+                let tile = Tile { columns: (tile.columns / sums).max(1), ..tile };
+                variants.push(Variant::new(of(phase, 1), tile, 4));
             }
-            variants.extend(splits(form).map(|(tile, split)| Variant {
-                cell: Some(form),
-                phase: i as u32,
-                split,
-                ..Variant::new(kernel, tile, 4)
-            }));
+            variants.extend(splits(form).map(|(tile, split)| Variant::new(of(phase, split), tile, 4)));
         }
     }
     variants
@@ -68,9 +64,9 @@ pub(crate) fn steps(device: &Device, kernel: Kernel) -> Vec<Variant> {
 
 /// A variant, and the same keeping what training needs, which is tried with one tile only: the two are apart too.
 pub(crate) fn keeps(device: &Device, variant: Variant) -> Vec<Variant> {
-    let own = device::own_tiles(device, variant.kernel)[0];
+    let own = device::own_tiles(device, variant.kernel())[0];
     let keep = form_of(&variant).trains() && (variant.tile.lanes, variant.tile.spread) == (own.lanes, own.spread);
-    let keeping = Variant { keep, ..variant.clone() };
+    let keeping = variant.clone().keeping();
     let drops = form_of(&variant).options.noise.recurrent_dropout.is_some();
     match keep {
         true if drops => vec![keeping],
@@ -85,12 +81,12 @@ pub(crate) fn in_half_too(cases: Vec<Case>) -> Vec<Case> {
     let mut seen = Vec::new();
     let mut first = |case: &&Case| {
         let one_of_each = [false, true].map(|projected| Form::new(Cell::Lstm, projected));
-        let key = (case.variant.cell, case.variant.keep);
-        let is_new = case.variant.cell.is_some_and(|form| one_of_each.contains(&form)) && !seen.contains(&key);
+        let key = (case.variant.of.form(), case.variant.of.keep());
+        let is_new = case.variant.of.form().is_some_and(|form| one_of_each.contains(&form)) && !seen.contains(&key);
         seen.push(key);
         is_new
     };
-    let narrow = |case: &Case| !case.variant.keep && case.variant.kernel != Kernel::SequenceBackward;
+    let narrow = |case: &Case| !case.variant.of.keep() && case.variant.kernel() != Kernel::SequenceBackward;
     let halves: Vec<_> = cases.iter().filter(&mut first).map(|case| case.in_half(narrow(case))).collect();
     cases.into_iter().chain(halves).collect()
 }
@@ -101,12 +97,13 @@ pub(crate) fn in_all_forms(device: &Device, cases: Vec<Case>) -> Vec<Case> {
     let forms = [(true, false), (false, true), (true, true)];
     let mut all = Vec::new();
     for (i, case) in cases.into_iter().enumerate() {
-        let Variant { kernel, tile, cell, keep, .. } = case.variant;
+        let Variant { of, tile, .. } = case.variant;
+        let (kernel, cell, keep) = (of.kernel(), of.form(), of.keep());
         let own = device::own_tiles(device, kernel).iter().any(|own| (own.rows, own.lanes) == (tile.rows, tile.lanes));
         if (own || device.is_cpu()) && cell.is_none_or(|form| form == Form::new(Cell::Lstm, false)) && !keep {
             let (texture, uniform) = forms[i % forms.len()];
             all.extend(case.read_by(texture, uniform));
-            if case.variant.panel > 1 && tile.spread == 0 {
+            if case.variant.reads.panel > 1 && tile.spread == 0 {
                 // Textures convert halves themselves.
                 let half = case.in_half(i % 2 == 0 && kernel != Kernel::StepBackward && !case.accumulates());
                 all.extend(if i % 3 == 0 { half.read_by(true, false) } else { Some(half) });

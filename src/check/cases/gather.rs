@@ -36,7 +36,7 @@ pub(crate) fn gather_case((m, columns): (usize, usize), (indexed, accumulate): (
     let words = 1 + m * out_row;
     Case {
         name: format!("gather of {m}x{columns}, indexed {indexed}, accumulated {accumulate}"),
-        variant: Variant::new(Kernel::Gather, FLAT, 4),
+        variant: Variant::plain(Kernel::Gather, FLAT, 4),
         // Copies, or one sum.
         tolerance: 0.0,
         params: params.words(),

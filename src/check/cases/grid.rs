@@ -4,7 +4,7 @@ use super::case::Case;
 use super::forms::{forms, in_half_too, tiles};
 use super::recurrence::recurrence_case;
 use crate::device::Device;
-use crate::kernels::{Kernel, Variant};
+use crate::kernels::{Kernel, Of, Variant};
 
 /// Each cell with one workgroup a direction, and with two that have no values in common: those need no others.
 pub(crate) fn grid(device: &Device) -> Vec<Case> {
@@ -12,7 +12,7 @@ pub(crate) fn grid(device: &Device) -> Vec<Case> {
     for form in forms(Kernel::Grid) {
         for tile in tiles(device, Kernel::Grid, &form).into_iter().filter(|tile| tile.spread == 0) {
             for (batch, units, steps) in [(1, 1, 1), (3, 29, 5), (7, 30, 3)] {
-                let variant = Variant { cell: Some(form), width: 32, ..Variant::new(Kernel::Grid, tile, 4) };
+                let variant = Variant::new(Of::Grid { form, state_width: 32 }, tile, 4);
                 cases.push(recurrence_case(variant, batch, units, steps));
             }
         }

@@ -32,7 +32,7 @@ pub(crate) fn guard(_: &Device) -> Vec<Case> {
     ];
     let case = |(name, (loss, square, norm, bad), (rate, [unknown, large, wary])): Guarded| Case {
         name: format!("guard of {name}"),
-        variant: Variant::new(Kernel::Guard, ALONE, 4),
+        variant: Variant::plain(Kernel::Guard, ALONE, 4),
         // A root and a quotient; status words are compared as numbers.
         tolerance: 16.0 * f64::from(f32::EPSILON),
         params: GuardParams { max_norm: norm.to_bits(), loss_offset: 1, squares_offset: 1, wary: wary.into() }.words(),

@@ -16,7 +16,7 @@ pub(crate) fn links_case((m, symbols): (usize, usize)) -> Case {
     let params = LinksParams { start: start as u32, end: m as u32, index_offset: 2, row_lanes: FLAT.lanes };
     Case {
         name: format!("links of {m} among {symbols}"),
-        variant: Variant::new(Kernel::Links, FLAT, 4),
+        variant: Variant::plain(Kernel::Links, FLAT, 4),
         // Indices.
         tolerance: 0.0,
         params: params.words(),

@@ -52,7 +52,7 @@ pub(crate) fn masks_case(
     };
     Case {
         name: format!("masks of N {batch}, H {units}, T {steps}, {threshold} and {threshold_2}"),
-        variant: Variant::new(Kernel::Masks, FLAT, 4),
+        variant: Variant::plain(Kernel::Masks, FLAT, 4),
         // Chosen numbers.
         tolerance: 0.0,
         params: params.words(),

@@ -7,22 +7,20 @@ use super::recurrence::form_of;
 use super::rows::{DIRECTIONS, Rows};
 use crate::cells::Form;
 use crate::device::Device;
-use crate::kernels::{FLAT, Kernel, NormParams, Packed, Tile, Variant};
+use crate::kernels::{FLAT, Kernel, NormParams, Of, Packed, Tile, Variant};
 use crate::layer;
 
 /// Cells with layer norms, by fewer and more lanes than units.
 pub(crate) fn norms(kernel: Kernel) -> impl Iterator<Item = (Variant, [usize; 2])> {
     let sizes = [(64, [1, 1]), (64, [3, 65]), (64, [5, 33]), (256, [2, 300])];
     forms(kernel).flat_map(move |form| {
-        sizes.map(|(lanes, sizes)| {
-            (Variant { cell: Some(form), ..Variant::new(kernel, Tile { lanes, ..FLAT }, 4) }, sizes)
-        })
+        sizes.map(|(lanes, sizes)| (Variant::new(Of::recurrent(kernel, form, 0), Tile { lanes, ..FLAT }, 4), sizes))
     })
 }
 
 pub(crate) fn norm_step(_: &Device) -> Vec<Case> {
     let keeps = |(variant, sizes): (Variant, [usize; 2])| {
-        [false, true].map(|keep| norm_case(Variant { keep, ..variant.clone() }, sizes))
+        [variant.clone(), variant.keeping()].map(|variant| norm_case(variant, sizes))
     };
     norms(Kernel::NormStep).flat_map(keeps).collect()
 }
@@ -76,7 +74,7 @@ pub(crate) fn norm_case(variant: Variant, sizes: [usize; 2]) -> Case {
     let [batch, units] = sizes;
     let form = form_of(&variant);
     let mut numbers = Numbers::new(batch * 1000 + units);
-    let (p, rows) = norm_params(&form, variant.keep, variant.panel, sizes);
+    let (p, rows) = norm_params(&form, variant.of.keep(), variant.reads.panel, sizes);
     let states = 2 * DIRECTIONS * batch;
     let h = states * p.h_stride as usize;
     Case {
@@ -86,7 +84,7 @@ pub(crate) fn norm_case(variant: Variant, sizes: [usize; 2]) -> Case {
         window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(DIRECTIONS * p.x_direction as usize, 1.0)),
-            gains(&mut numbers, &p, variant.panel),
+            gains(&mut numbers, &p, variant.reads.panel),
             Words::Indices(rows.map),
             Words::Numbers(numbers.uniform(DIRECTIONS * batch * form.gates() * units, 1.0)),
             Words::Numbers(numbers.uniform(h, 1.0)),
@@ -102,7 +100,7 @@ pub(crate) fn norm_backward_case(variant: Variant, sizes: [usize; 2]) -> Case {
     let [batch, units] = sizes;
     let form = form_of(&variant);
     let mut numbers = Numbers::new(batch * 1000 + units);
-    let (p, rows) = norm_params(&form, true, variant.panel, sizes);
+    let (p, rows) = norm_params(&form, true, variant.reads.panel, sizes);
     let states = 2 * DIRECTIONS * batch;
     // Gates from 0 to 1, normed numbers of either sign.
     let mut reserve = numbers.uniform(DIRECTIONS * p.x_direction as usize, 1.0);
@@ -116,7 +114,7 @@ pub(crate) fn norm_backward_case(variant: Variant, sizes: [usize; 2]) -> Case {
         window: 0,
         buffers: vec![
             Words::Numbers(reserve),
-            gains(&mut numbers, &p, variant.panel),
+            gains(&mut numbers, &p, variant.reads.panel),
             Words::Indices(rows.map),
             Words::Numbers(numbers.uniform(DIRECTIONS * batch * units, 1.0)),
             Words::Numbers(numbers.uniform(DIRECTIONS * batch * p.d_stride as usize, 1.0)),

@@ -3,7 +3,7 @@
 use super::case::{Case, Words, dot_tolerance};
 use super::numbers::{Numbers, poison};
 use crate::device::{self, Device};
-use crate::kernels::{Kernel, OuterParams, Tile, Variant};
+use crate::kernels::{Kernel, Of, OuterParams, Tile, Variant};
 
 pub(crate) fn outer(device: &Device) -> Vec<Case> {
     let sizes = [(1, 1, 1), (1, 64, 5), (4, 4, 3), (33, 65, 64), (64, 128, 130), (68, 132, 65)];
@@ -68,7 +68,7 @@ pub(crate) fn outer_case(
         accumulate: accumulate.into(),
     };
     let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
-    let variant = Variant { vector, ..Variant::new(Kernel::Outer, tile, 4) };
+    let variant = Variant::new(Of::Outer { vector }, tile, 4);
     Case {
         name: format!(
             "{variant} of {batch}x{m}x{n} from {rows}{}{}",

@@ -38,7 +38,7 @@ pub(crate) fn pack_case(
     };
     Case {
         name: format!("pack of {rows}x{columns}, width {width}, transposed {transposed}, biased {biased}"),
-        variant: Variant::new(Kernel::Pack, FLAT, 4),
+        variant: Variant::plain(Kernel::Pack, FLAT, 4),
         // Copies.
         tolerance: 0.0,
         params: params.words(),

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Words, dot_tolerance};
 use super::numbers::{Numbers, packed, poison};
-use crate::kernels::{GemmParams, Kernel, Packed, Tile, Variant};
+use crate::kernels::{GemmParams, Of, Packed, Tile, Variant};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum GemmForm {
@@ -83,7 +83,7 @@ pub(crate) fn gemm_case(
         end: (ends + usize::from(scattered)) as u32,
     };
     let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
-    let variant = Variant { vector, ..Variant::new(Kernel::Gemm, tile, panel) };
+    let variant = Variant::new(Of::gemm(vector), tile, panel);
     Case {
         name: format!("{variant} of {batch}x{m}x{n}x{k} {form:?}"),
         variant,

@@ -9,7 +9,7 @@ use crate::layer;
 
 /// The form of a recurrent variant's cell.
 pub(crate) fn form_of(variant: &Variant) -> Form {
-    variant.cell.unwrap_or(Form::new(Cell::Lstm, false))
+    variant.of.form().unwrap_or(Form::new(Cell::Lstm, false))
 }
 
 /// A layer's second of two directions' worth of states, sequences of falling lengths, all outputs wanted.
@@ -22,7 +22,7 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
     let state_row = DIRECTIONS * batch;
     let states = state_row + DIRECTIONS * batch;
     let reserve = layer::Columns::new(&form, hidden, state);
-    let stride = if variant.keep { reserve.width } else { form.gates() * hidden };
+    let stride = if variant.of.keep() { reserve.width } else { form.gates() * hidden };
     let rows = Rows::new(batch, steps, DIRECTIONS);
 
     let mut weights = Weights::default();
@@ -30,15 +30,15 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
         let layout = Packed {
             rows: size(phase.source),
             columns: phase.gates * size(phase.units),
-            panel: variant.panel as usize,
+            panel: variant.reads.panel as usize,
         };
         weights.push(&mut numbers, layout, size(phase.units), reserve.gates[i]);
         if form.options.equations.peepholes && i == 0 {
             weights.words.extend(packed(&mut numbers, Packed { rows: 0, ..layout }, DIRECTIONS));
         }
     }
-    let (source, target) = if variant.kernel == Kernel::Step {
-        let phase = &phases[variant.phase as usize];
+    let (source, target) = if variant.kernel() == Kernel::Step {
+        let phase = &phases[variant.of.phase()];
         // The first phase reads the state, a second one what the first wrote.
         (size(phase.source), size(phase.units))
     } else {
@@ -65,11 +65,11 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
     };
     let tolerance = dot_tolerance(hidden) * steps as f64;
     let mut x = numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0);
-    if variant.keep {
+    if variant.of.keep() {
         draw(&mut x, &form, &reserve, state);
     }
     let h_final = final_states(&mut numbers, &form, states * final_width);
-    let (params, out) = if variant.kernel == Kernel::Grid {
+    let (params, out) = if variant.kernel() == Kernel::Grid {
         let width = phases.iter().map(|phase| size(phase.units)).max().unwrap_or(0).next_multiple_of(4);
         through_exchange(params, width, steps * phases.len())
     } else {

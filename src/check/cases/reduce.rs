@@ -31,7 +31,7 @@ pub(crate) fn reduce_case((count, block): (usize, usize), form: u32) -> Case {
     };
     Case {
         name: format!("reduce of {count} by {block}, form {form}"),
-        variant: Variant::new(Kernel::Reduce, FLAT, 4),
+        variant: Variant::plain(Kernel::Reduce, FLAT, 4),
         // Sums of up to `block` terms, in one order; squares are rounded or fused.
         tolerance: dot_tolerance(block),
         params: params.words(),

@@ -7,16 +7,26 @@ use super::recurrence::form_of;
 use super::rows::{DIRECTIONS, Rows};
 use crate::cells::{Cell, Form};
 use crate::device::Device;
-use crate::kernels::{FLAT, Kernel, ScanParams, Variant};
+use crate::kernels::{FLAT, Kernel, Of, Part, ScanParams, Variant};
 use crate::layer;
 
 /// Every cell without R, whole and in parts: totals, and what is made of them.
 pub(crate) fn scans(kernel: Kernel) -> Vec<(Variant, [usize; 4])> {
-    let sizes = [(0, [1, 1, 1, 1]), (0, [3, 65, 7, 1]), (1, [5, 33, 11, 4]), (2, [5, 33, 11, 4]), (2, [2, 64, 6, 3])];
+    let sizes = [
+        (Part::Whole, [1, 1, 1, 1]),
+        (Part::Whole, [3, 65, 7, 1]),
+        (Part::Totals, [5, 33, 11, 4]),
+        (Part::Steps, [5, 33, 11, 4]),
+        (Part::Steps, [2, 64, 6, 3]),
+    ];
+    let of = move |form, part| match kernel {
+        Kernel::Scan => Of::Scan { form, keep: false, part },
+        _ => Of::ScanBackward { form, part },
+    };
     let variants = forms(kernel).flat_map(|form| {
         let whole = form.cell.has_diagonal();
-        let sizes = sizes.into_iter().filter(move |&(phase, _)| phase == 0 || !whole);
-        sizes.map(move |(phase, sizes)| (Variant { cell: Some(form), phase, ..Variant::new(kernel, FLAT, 4) }, sizes))
+        let sizes = sizes.into_iter().filter(move |&(part, _)| part == Part::Whole || !whole);
+        sizes.map(move |(part, sizes)| (Variant::new(of(form, part), FLAT, 4), sizes))
     });
     variants.collect()
 }
@@ -24,15 +34,15 @@ pub(crate) fn scans(kernel: Kernel) -> Vec<(Variant, [usize; 4])> {
 pub(crate) fn scan(_: &Device) -> Vec<Case> {
     let forms = |variant: Variant| {
         // Totals keep nothing.
-        let keeps = [false, true].into_iter().filter(|keep| !keep || variant.phase != 1);
-        keeps.map(|keep| Variant { keep, ..variant.clone() }).collect::<Vec<_>>()
+        let keeping = (variant.of.part() != Part::Totals).then(|| variant.clone().keeping());
+        std::iter::once(variant).chain(keeping).collect::<Vec<_>>()
     };
     let cases = scans(Kernel::Scan)
         .into_iter()
         .flat_map(|(variant, sizes)| forms(variant).into_iter().map(move |v| scan_case(v, sizes)));
     let cases: Vec<_> = cases.collect();
     // Halves of one cell, whole and in parts.
-    let qrnn = |case: &&Case| form_of(&case.variant).cell == Cell::Qrnn && !case.variant.keep;
+    let qrnn = |case: &&Case| form_of(&case.variant).cell == Cell::Qrnn && !case.variant.of.keep();
     let halves: Vec<_> = cases.iter().filter(qrnn).map(|case| case.in_half(true)).collect();
     cases.into_iter().chain(halves).collect()
 }
@@ -75,12 +85,12 @@ pub(crate) fn scan_params(
 }
 
 /// What parts hand on: written by totals, read by what follows them.
-pub(crate) fn scan_carry(numbers: &mut Numbers, phase: u32, [batch, units, _, parts]: [usize; 4]) -> Words {
+pub(crate) fn scan_carry(numbers: &mut Numbers, part: Part, [batch, units, _, parts]: [usize; 4]) -> Words {
     let words = (2 * parts + 1) * DIRECTIONS * batch * units;
-    match phase {
-        0 => Words::Numbers(vec![0.0]),
-        1 => poison(words),
-        _ => Words::Numbers(numbers.uniform(words, 1.0)),
+    match part {
+        Part::Whole => Words::Numbers(vec![0.0]),
+        Part::Totals => poison(words),
+        Part::Steps => Words::Numbers(numbers.uniform(words, 1.0)),
     }
 }
 
@@ -88,11 +98,11 @@ pub(crate) fn scan_case(variant: Variant, sizes: [usize; 4]) -> Case {
     let [batch, units, steps, parts] = sizes;
     let mut numbers = Numbers::new(batch * 1000 + units);
     let form = form_of(&variant);
-    let stride = if variant.keep { layer::Columns::new(&form, units, units).width } else { form.gates() * units };
+    let stride = if variant.of.keep() { layer::Columns::new(&form, units, units).width } else { form.gates() * units };
     let rows = Rows::new(batch, steps, DIRECTIONS);
     let states = 2 * DIRECTIONS * batch;
     let width = units.next_multiple_of(4);
-    let totals = variant.phase == 1;
+    let totals = variant.of.part() == Part::Totals;
     // What is not written holds numbers.
     let out =
         |count: usize, is_written: bool| if is_written { poison(count) } else { Words::Numbers(vec![0.0; count]) };
@@ -100,17 +110,17 @@ pub(crate) fn scan_case(variant: Variant, sizes: [usize; 4]) -> Case {
         name: format!("{variant} of N {batch}, H {units}, T {steps} in {parts}"),
         // A few roundings a step, of numbers that gates keep near 1.
         tolerance: 16.0 * f64::from(f32::EPSILON) * steps as f64,
-        params: scan_params(&form, &rows, stride, variant.panel, sizes).words(),
+        params: scan_params(&form, &rows, stride, variant.reads.panel, sizes).words(),
         window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0)),
             Words::Numbers(numbers.uniform(states * width, 1.0)),
             Words::Indices(rows.map),
             out(states * width, !totals),
-            Words::Numbers(numbers.uniform(second_state(&form, states, units, variant.panel), 1.0)),
+            Words::Numbers(numbers.uniform(second_state(&form, states, units, variant.reads.panel), 1.0)),
             out(2 + rows.rows * DIRECTIONS * units, !totals),
             out(states * width, !totals),
-            scan_carry(&mut numbers, variant.phase, sizes),
+            scan_carry(&mut numbers, variant.of.part(), sizes),
         ],
         variant,
     }
@@ -127,15 +137,15 @@ pub(crate) fn scan_backward_case(variant: Variant, sizes: [usize; 4]) -> Case {
         name: format!("{variant} of N {batch}, H {units}, T {steps} in {parts}"),
         // As forwards, with the gradients of all steps added up.
         tolerance: 64.0 * f64::from(f32::EPSILON) * steps as f64,
-        params: scan_params(&form, &rows, stride, variant.panel, sizes).words(),
+        params: scan_params(&form, &rows, stride, variant.reads.panel, sizes).words(),
         window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0)),
             Words::Numbers(numbers.uniform(states * units.next_multiple_of(4), 1.0)),
             Words::Indices(rows.map),
-            Words::Numbers(numbers.uniform(second_state(&form, states, units, variant.panel), 1.0)),
+            Words::Numbers(numbers.uniform(second_state(&form, states, units, variant.reads.panel), 1.0)),
             Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * units, 1.0)),
-            scan_carry(&mut numbers, variant.phase, sizes),
+            scan_carry(&mut numbers, variant.of.part(), sizes),
         ],
         variant,
     }

@@ -32,7 +32,7 @@ pub(crate) fn scatter_add_case((m, columns, table_rows): (usize, usize, usize)) 
     };
     Case {
         name: format!("scatter_add of {m}x{columns} into {table_rows}"),
-        variant: Variant::new(Kernel::ScatterAdd, FLAT, 4),
+        variant: Variant::plain(Kernel::ScatterAdd, FLAT, 4),
         // Sums of up to m rows, in another order.
         tolerance: dot_tolerance(m),
         params: params.words(),

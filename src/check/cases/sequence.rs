@@ -5,7 +5,7 @@ use super::forms::{forms, in_half_too, is_thorough, keeps, tiles};
 use super::recurrence::{form_of, recurrence_case};
 use crate::cells::Form;
 use crate::device::Device;
-use crate::kernels::{Kernel, Tile, Variant};
+use crate::kernels::{Kernel, Of, Tile, Variant};
 
 /// Every cell, by tiles and sizes: variant, batch, units, steps.
 pub(crate) fn sequences(device: &Device, kernel: Kernel) -> Vec<(Variant, usize, usize, usize)> {
@@ -22,7 +22,7 @@ pub(crate) fn sequences(device: &Device, kernel: Kernel) -> Vec<(Variant, usize,
                 }
                 // Within the workgroup memory that every adapter has.
                 let rows = tile.rows.min(1 << (2048 / width).ilog2());
-                let variant = Variant { cell: Some(form), width, ..Variant::new(kernel, Tile { rows, ..tile }, 4) };
+                let variant = Variant::new(Of::recurrent(kernel, form, width), Tile { rows, ..tile }, 4);
                 cases.push((variant, batch, units, steps));
             }
         }
@@ -38,7 +38,8 @@ pub(crate) fn sequence(device: &Device) -> Vec<Case> {
         let form = form_of(&variant);
         let drops = form.options.noise.recurrent_dropout.is_some();
         let keeps = [false, true].into_iter().filter(|keep| if *keep { form.trains() } else { !drops });
-        keeps.map(|keep| recurrence_case(Variant { keep, ..variant.clone() }, batch, units, steps)).collect::<Vec<_>>()
+        let variants = keeps.map(|keep| if keep { variant.clone().keeping() } else { variant.clone() });
+        variants.map(|variant| recurrence_case(variant, batch, units, steps)).collect::<Vec<_>>()
     });
     in_half_too(sequences(device, Kernel::Sequence).into_iter().flat_map(case).chain(resident).collect())
 }
@@ -52,9 +53,8 @@ pub(crate) fn residents() -> Vec<(Variant, usize, usize, usize)> {
         let sizes = sizes.into_iter().filter(move |size| size.2 < 64 || is_thorough(&form));
         sizes.map(move |(batch, units, width, rows, steps)| {
             let tile = Tile { rows, columns: 1, lanes: width, spread: 8 };
-            let variant =
-                Variant { cell: Some(form), width, resident: true, ..Variant::new(Kernel::Sequence, tile, 4) };
-            (variant, batch, units, steps)
+            let of = Of::Sequence { form, keep: false, state_width: width, resident: true };
+            (Variant::new(of, tile, 4), batch, units, steps)
         })
     };
     forms.flat_map(of_form).collect()

@@ -31,7 +31,7 @@ pub(crate) fn settle_case(stopped: u32, wide: bool) -> Case {
     };
     Case {
         name: format!("settle of a grid, stopped {stopped}, wide {wide}"),
-        variant: Variant::new(Kernel::Settle, FLAT, 4),
+        variant: Variant::plain(Kernel::Settle, FLAT, 4),
         // Copies.
         tolerance: 0.0,
         params: params.words(),

@@ -22,5 +22,5 @@ pub(crate) fn sgd_case((name, momentum, decay, nesterov, most): (&str, f32, f32,
         trial: 0,
         row_lanes: (2 * FLAT.lanes).max(layer::row_lanes(update.0) / 2),
     };
-    update_case(Variant::new(Kernel::Sgd, FLAT, 4), &format!("sgd {name}"), 2, params.words(), update)
+    update_case(Variant::plain(Kernel::Sgd, FLAT, 4), &format!("sgd {name}"), 2, params.words(), update)
 }

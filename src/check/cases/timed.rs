@@ -27,13 +27,13 @@ use super::update::Taken;
 use super::wave::wave_case;
 use crate::cells::{Activation, Cell, Form};
 use crate::device::{self, Device};
-use crate::kernels::{Access, FLAT, Function, Kernel, Tile, Variant};
+use crate::kernels::{Access, FLAT, Function, Kernel, Of, Tile, Variant};
 use crate::layer;
 
 /// Cases large enough to time, with the tiles and the packing that the device uses.
 pub(crate) fn bench(kernel: Kernel, device: &Device) -> Vec<Case> {
     let (texture, uniform) = (device.packs_textures(), device.reads_windows());
-    let has = |case: &Case, access| case.variant.kernel.row().bindings.iter().any(|binding| binding.1 == access);
+    let has = |case: &Case, access| case.variant.row().bindings.iter().any(|binding| binding.1 == access);
     let as_used = |case: Case| {
         let texture = texture && has(&case, Access::Matrix);
         let uniform = uniform && matches!(kernel, Kernel::Gemm | Kernel::Step | Kernel::Wave | Kernel::StepBackward);
@@ -55,29 +55,26 @@ pub(crate) fn timed(
     (texture, uniform): (bool, bool),
     rows: usize,
 ) -> Option<Case> {
-    let variant = |tile: Tile, cell: bool| Variant {
-        cell: cell.then_some(Form::new(Cell::Lstm, false)),
-        width: if kernel == Kernel::Sequence { 64 } else { 0 },
-        ..Variant::new(kernel, tile, device.panel())
-    };
+    // Rows of `sequence_backward` hold the gradients of all gates.
+    let width = if kernel == Kernel::SequenceBackward { 256 } else { 64 };
+    let variant = |tile| Variant::new(Of::recurrent(kernel, Form::new(Cell::Lstm, false), width), tile, device.panel());
     let case = match kernel {
         Kernel::Gemm => gemm_case(tile, device.panel(), (rows, 1024, 256), GemmForm::Plain, 1),
         Kernel::Step => {
             let tile = Tile { columns: (tile.columns / 4).max(1), ..tile };
             // The states of two layers and directions, which a window still holds.
-            recurrence_case(variant(tile, true), 16, 192, 1)
+            recurrence_case(variant(tile), 16, 192, 1)
         }
-        Kernel::Sequence => recurrence_case(variant(tile, true), 8, 64, 64),
+        Kernel::Sequence => recurrence_case(variant(tile), 8, 64, 64),
         Kernel::Outer => outer_case(tile, (1024, 256, 256), (false, true), 1),
         Kernel::Wave => {
             let tile = Tile { columns: (tile.columns / 4).max(1), ..tile };
-            wave_case(variant(tile, true), 16, 65, 0..3)
+            wave_case(variant(tile), 16, 65, 0..3)
         }
-        Kernel::StepBackward => backward_case(variant(tile, true), 16, 65, 1),
+        Kernel::StepBackward => backward_case(variant(tile), 16, 65, 1),
         Kernel::SequenceBackward => {
-            // Rows hold the gradients of all gates.
             let tile = Tile { rows: tile.rows.min(8), ..tile };
-            backward_case(Variant { width: 256, ..variant(tile, true) }, 3, 33, 5)
+            backward_case(variant(tile), 3, 33, 5)
         }
         _ => return None,
     };
@@ -100,7 +97,8 @@ pub(crate) fn timed_half(kernel: Kernel, device: &Device, tile: Tile, texture: b
 }
 
 pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
-    let cell = Some(Form::new(Cell::Lstm, false));
+    let of_form = |form, tile, width| Variant::new(Of::recurrent(kernel, form, width), tile, device.panel());
+    let lstm = |tile, width| of_form(Form::new(Cell::Lstm, false), tile, width);
     match kernel {
         Kernel::Gemm => {
             vec![gemm_case(layer::gemm_tile(device, 512), device.panel(), (512, 1024, 256), GemmForm::Plain, 1)]
@@ -110,20 +108,20 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Argmax => vec![argmax_case((64, 1000))],
         Kernel::Step => {
             let tile = layer::step_tile(device, 4, 32);
-            vec![recurrence_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
+            vec![recurrence_case(lstm(tile, 0), 32, 256, 1)]
         }
         Kernel::Sequence => {
             let tile = Tile { rows: 8, ..device::own_tiles(device, kernel)[0] };
-            vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]
+            vec![recurrence_case(lstm(tile, 64), 8, 64, 64)]
         }
         Kernel::Grid => {
             let tile = device::own_tiles(device, kernel)[0];
-            vec![recurrence_case(Variant { cell, width: 64, ..Variant::new(kernel, tile, device.panel()) }, 4, 32, 64)]
+            vec![recurrence_case(lstm(tile, 64), 4, 32, 64)]
         }
         Kernel::Settle => vec![settle_case(0, true)],
         Kernel::Wave => {
             let tile = layer::step_tile(device, 4, 8);
-            vec![wave_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 8, 256, 0..3)]
+            vec![wave_case(lstm(tile, 0), 8, 256, 0..3)]
         }
         Kernel::Outer => {
             // The gradient of R of a character model: 2,048 rows of gates, times those of the state.
@@ -131,19 +129,17 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         }
         Kernel::StepBackward => {
             let tile = layer::step_tile(device, 1, 32);
-            vec![backward_case(Variant { cell, ..Variant::new(kernel, tile, device.panel()) }, 32, 256, 1)]
+            vec![backward_case(lstm(tile, 0), 32, 256, 1)]
         }
         Kernel::Scan | Kernel::ScanBackward => {
             let make = if kernel == Kernel::Scan { scan_case } else { scan_backward_case };
-            let cells =
-                forms(kernel).map(|form| Variant { cell: Some(form), ..Variant::new(kernel, FLAT, device.panel()) });
+            let cells = forms(kernel).map(|form| of_form(form, FLAT, 0));
             cells.map(|variant| make(variant, [32, 256, 64, 1])).collect()
         }
         Kernel::NormStep | Kernel::NormStepBackward => {
             let make = if kernel == Kernel::NormStep { norm_case } else { norm_backward_case };
             let tile = Tile { lanes: 256, ..FLAT };
-            let cells =
-                forms(kernel).map(|form| Variant { cell: Some(form), ..Variant::new(kernel, tile, device.panel()) });
+            let cells = forms(kernel).map(|form| of_form(form, tile, 0));
             cells.map(|variant| make(variant, [32, 256])).collect()
         }
         Kernel::Apply => vec![apply_case(Function::Activation(Activation::Tanh), (256, 512))],
@@ -160,7 +156,7 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Adam => vec![adam_case(("plain", 0.0, 0, 0.0), (1 << 19, 2, Taken::Yes))],
         Kernel::SequenceBackward => {
             let tile = Tile { rows: 4, ..device::own_tiles(device, kernel)[0] };
-            vec![backward_case(Variant { cell, width: 256, ..Variant::new(kernel, tile, device.panel()) }, 8, 64, 64)]
+            vec![backward_case(lstm(tile, 256), 8, 64, 64)]
         }
     }
 }

@@ -6,7 +6,7 @@ use super::numbers::{Numbers, packed, poison};
 use super::recurrence::{form_of, slots_before};
 use super::rows::Rows;
 use crate::device::Device;
-use crate::kernels::{Kernel, Packed, PhaseParams, RecurrenceParams, RowParams, Tile, Variant};
+use crate::kernels::{Kernel, Of, Packed, PhaseParams, RecurrenceParams, RowParams, Tile, Variant};
 
 /// The beginning of a stack of three layers, its middle and its end; alone and together.
 pub(crate) fn wave(device: &Device) -> Vec<Case> {
@@ -18,13 +18,13 @@ pub(crate) fn wave(device: &Device) -> Vec<Case> {
         let count = if device.is_cpu() || is_thorough(&form) { all.len() } else { 1 };
         for tile in all.into_iter().take(count) {
             let tile = Tile { columns: (tile.columns / gates).max(1), ..tile };
-            let variant = Variant { cell: Some(form), ..Variant::new(Kernel::Wave, tile, 4) };
+            let variant = Variant::new(Of::Wave { form, split: 1 }, tile, 4);
             for (batch, units, layers) in [(1, 1, 0..1), (3, 63, 0..3), (33, 65, 1..3), (5, 20, 2..3)] {
                 cases.push(wave_case(variant.clone(), batch, units, layers));
             }
         }
         for (tile, split) in splits(form) {
-            let variant = Variant { cell: Some(form), split, ..Variant::new(Kernel::Wave, tile, 4) };
+            let variant = Variant::new(Of::Wave { form, split }, tile, 4);
             cases.push(wave_case(variant, 7, 65, 0..3));
         }
     }
@@ -39,7 +39,7 @@ pub(crate) fn wave_case(variant: Variant, batch: usize, hidden: usize, layers: s
     let count = layers.len();
     // The lowest layer is at the last of these steps, the topmost at the first.
     let rows = Rows::new(batch, count, 1);
-    let layout = Packed { rows: hidden, columns: gates, panel: variant.panel as usize };
+    let layout = Packed { rows: hidden, columns: gates, panel: variant.reads.panel as usize };
     let weights = packed(&mut numbers, layout, 2 * LAYERS - 1);
     let width = hidden.next_multiple_of(4);
     let states = LAYERS * batch;

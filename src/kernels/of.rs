@@ -1,0 +1,321 @@
+//! Kernels with the options that each of them alone has.
+
+use super::kernel::Kernel;
+use super::tile::Cooperative;
+use crate::cells::{Activation, Form};
+
+/// What `apply` computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// An activation of each element.
+    Activation(Activation),
+    /// The magnitude of complex numbers, real parts before imaginary ones.
+    Magnitude,
+}
+
+/// How the sums of `gemm` are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum By {
+    /// Each lane reads its operands.
+    Lanes,
+    /// A workgroup of 16 by 16 lanes first copies its operands into workgroup memory.
+    Staged,
+    /// The adapter's units for products of small matrices multiply.
+    Units(Cooperative),
+}
+
+/// How the sums of `step` are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sums {
+    /// This number of invocations share the sums of a lane, each with some of the terms; 1 if they are not shared.
+    Split(u32),
+    /// The adapter's units for products of small matrices multiply.
+    Units(Cooperative),
+}
+
+/// Which part of a scan's work a dispatch does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// All of it: a lane takes all steps.
+    Whole,
+    /// The steps are cut into parts: what each part makes of any state.
+    Totals,
+    /// The steps of each part, after the totals of the parts before it.
+    Steps,
+}
+
+/// A kernel with the options that it alone has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Of {
+    /// A kernel without options.
+    Plain(Kernel),
+    /// `apply`, with its function.
+    Apply(Function),
+    /// `gemm`.
+    Gemm {
+        /// How sums are made.
+        by: By,
+        /// Whether rows are read four elements at a time.
+        vector: bool,
+        /// Whether the bias is left out, because this dispatch adds up only part of longer sums.
+        unbiased: bool,
+    },
+    /// `outer`.
+    Outer {
+        /// Whether rows are read four elements at a time.
+        vector: bool,
+    },
+    /// `step`.
+    Step {
+        /// The cell in its form.
+        form: Form,
+        /// The index of the phase in [`Form::phases`].
+        phase: usize,
+        /// Whether what the backward pass needs is kept.
+        keep: bool,
+        /// How sums are made.
+        sums: Sums,
+    },
+    /// `step_backward`.
+    StepBackward {
+        /// The cell in its form.
+        form: Form,
+        /// The index of the phase in [`Form::phases`].
+        phase: usize,
+        /// The number of invocations that share the sums of a lane.
+        split: u32,
+    },
+    /// `sequence`.
+    Sequence {
+        /// The cell in its form.
+        form: Form,
+        /// Whether what the backward pass needs is kept.
+        keep: bool,
+        /// The words of a row of the state in workgroup memory.
+        state_width: u32,
+        /// Whether each lane keeps the weights of its unit over all steps.
+        resident: bool,
+    },
+    /// `sequence_backward`.
+    SequenceBackward {
+        /// The cell in its form.
+        form: Form,
+        /// The words of a row of gate gradients in workgroup memory.
+        state_width: u32,
+    },
+    /// `grid`.
+    Grid {
+        /// The cell in its form.
+        form: Form,
+        /// The words of a row of the state in workgroup memory.
+        state_width: u32,
+    },
+    /// `wave`.
+    Wave {
+        /// The cell in its form.
+        form: Form,
+        /// The number of invocations that share the sums of a lane.
+        split: u32,
+    },
+    /// `scan`.
+    Scan {
+        /// The cell in its form.
+        form: Form,
+        /// Whether what the backward pass needs is kept.
+        keep: bool,
+        /// The part of the work.
+        part: Part,
+    },
+    /// `scan_backward`.
+    ScanBackward {
+        /// The cell in its form.
+        form: Form,
+        /// The part of the work.
+        part: Part,
+    },
+    /// `norm_step`.
+    NormStep {
+        /// The cell in its form.
+        form: Form,
+        /// Whether what the backward pass needs is kept.
+        keep: bool,
+    },
+    /// `norm_step_backward`.
+    NormStepBackward {
+        /// The cell in its form.
+        form: Form,
+    },
+}
+
+impl Part {
+    /// Its name in templates.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Totals => "totals",
+            Self::Steps => "steps",
+        }
+    }
+}
+
+impl Of {
+    /// Whether the kernel is the one that these are the options of: a kernel with options is not plain.
+    pub(super) const fn fits(&self) -> bool {
+        use Kernel::{
+            Apply, Gemm, Grid, NormStep, NormStepBackward, Outer, Scan, ScanBackward, Sequence, SequenceBackward, Step,
+            StepBackward, Wave,
+        };
+        let has_options = matches!(
+            self.kernel(),
+            Apply
+                | Gemm
+                | Outer
+                | Step
+                | StepBackward
+                | Sequence
+                | SequenceBackward
+                | Grid
+                | Wave
+                | Scan
+                | ScanBackward
+                | NormStep
+                | NormStepBackward
+        );
+        matches!(self, Self::Plain(_)) != has_options
+    }
+
+    /// A recurrent kernel for a cell in its form, with rows of `state_width` words in workgroup memory where it keeps any:
+    /// the first phase, all of a scan, nothing kept, no sums shared. Kernels without a cell are plain.
+    pub const fn recurrent(kernel: Kernel, form: Form, state_width: u32) -> Self {
+        match kernel {
+            Kernel::Step => Self::Step { form, phase: 0, keep: false, sums: Sums::Split(1) },
+            Kernel::StepBackward => Self::StepBackward { form, phase: 0, split: 1 },
+            Kernel::Sequence => Self::Sequence { form, keep: false, state_width, resident: false },
+            Kernel::SequenceBackward => Self::SequenceBackward { form, state_width },
+            Kernel::Grid => Self::Grid { form, state_width },
+            Kernel::Wave => Self::Wave { form, split: 1 },
+            Kernel::Scan => Self::Scan { form, keep: false, part: Part::Whole },
+            Kernel::ScanBackward => Self::ScanBackward { form, part: Part::Whole },
+            Kernel::NormStep => Self::NormStep { form, keep: false },
+            Kernel::NormStepBackward => Self::NormStepBackward { form },
+            _ => Self::Plain(kernel),
+        }
+    }
+
+    /// `gemm` by lanes with its bias.
+    pub(crate) const fn gemm(vector: bool) -> Self {
+        Self::Gemm { by: By::Lanes, vector, unbiased: false }
+    }
+
+    /// The kernel.
+    pub const fn kernel(&self) -> Kernel {
+        match self {
+            Self::Plain(kernel) => *kernel,
+            Self::Apply(_) => Kernel::Apply,
+            Self::Gemm { .. } => Kernel::Gemm,
+            Self::Outer { .. } => Kernel::Outer,
+            Self::Step { .. } => Kernel::Step,
+            Self::StepBackward { .. } => Kernel::StepBackward,
+            Self::Sequence { .. } => Kernel::Sequence,
+            Self::SequenceBackward { .. } => Kernel::SequenceBackward,
+            Self::Grid { .. } => Kernel::Grid,
+            Self::Wave { .. } => Kernel::Wave,
+            Self::Scan { .. } => Kernel::Scan,
+            Self::ScanBackward { .. } => Kernel::ScanBackward,
+            Self::NormStep { .. } => Kernel::NormStep,
+            Self::NormStepBackward { .. } => Kernel::NormStepBackward,
+        }
+    }
+
+    /// The cell in its form, for the recurrent kernels.
+    pub const fn form(&self) -> Option<Form> {
+        match self {
+            Self::Step { form, .. }
+            | Self::StepBackward { form, .. }
+            | Self::Sequence { form, .. }
+            | Self::SequenceBackward { form, .. }
+            | Self::Grid { form, .. }
+            | Self::Wave { form, .. }
+            | Self::Scan { form, .. }
+            | Self::ScanBackward { form, .. }
+            | Self::NormStep { form, .. }
+            | Self::NormStepBackward { form } => Some(*form),
+            Self::Plain(_) | Self::Apply(_) | Self::Gemm { .. } | Self::Outer { .. } => None,
+        }
+    }
+
+    /// The index of the phase that it computes, where it computes one alone; else 0.
+    pub const fn phase(&self) -> usize {
+        match self {
+            Self::Step { phase, .. } | Self::StepBackward { phase, .. } => *phase,
+            _ => 0,
+        }
+    }
+
+    /// The part of a scan's work; all of it elsewhere.
+    pub const fn part(&self) -> Part {
+        match self {
+            Self::Scan { part, .. } | Self::ScanBackward { part, .. } => *part,
+            _ => Part::Whole,
+        }
+    }
+
+    /// Whether what the backward pass needs is kept.
+    pub const fn keep(&self) -> bool {
+        match self {
+            Self::Step { keep, .. }
+            | Self::Sequence { keep, .. }
+            | Self::Scan { keep, .. }
+            | Self::NormStep { keep, .. } => *keep,
+            _ => false,
+        }
+    }
+
+    /// Whether the rows of a product are read four elements at a time.
+    pub const fn vector(&self) -> bool {
+        matches!(self, Self::Gemm { vector: true, .. } | Self::Outer { vector: true })
+    }
+
+    /// Whether operands are copied into workgroup memory first.
+    pub const fn staged(&self) -> bool {
+        matches!(self, Self::Gemm { by: By::Staged, .. })
+    }
+
+    /// Whether the bias is left out.
+    pub const fn unbiased(&self) -> bool {
+        matches!(self, Self::Gemm { unbiased: true, .. })
+    }
+
+    /// Whether each lane keeps the weights of its unit over all steps.
+    pub const fn resident(&self) -> bool {
+        matches!(self, Self::Sequence { resident: true, .. })
+    }
+
+    /// The adapter's units for small matrices, if they multiply.
+    pub const fn units(&self) -> Option<Cooperative> {
+        match self {
+            Self::Gemm { by: By::Units(units), .. } | Self::Step { sums: Sums::Units(units), .. } => Some(*units),
+            _ => None,
+        }
+    }
+
+    /// The number of invocations that share the sums of a lane.
+    pub const fn split(&self) -> u32 {
+        match self {
+            Self::Step { sums: Sums::Split(split), .. }
+            | Self::StepBackward { split, .. }
+            | Self::Wave { split, .. } => *split,
+            _ => 1,
+        }
+    }
+
+    /// The words of a row in workgroup memory; 0 where there are none.
+    pub const fn state_width(&self) -> u32 {
+        match self {
+            Self::Sequence { state_width, .. }
+            | Self::SequenceBackward { state_width, .. }
+            | Self::Grid { state_width, .. } => *state_width,
+            _ => 0,
+        }
+    }
+}
