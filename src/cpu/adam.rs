@@ -13,14 +13,13 @@ pub(crate) fn run(call: &mut Call<'_>) {
         return;
     }
     let [rate, correction_1, correction_2] = [hyper[2], hyper[3], hyper[4]].map(f32::from_bits);
-    let [beta_1, beta_2, epsilon, decay, most] =
-        [p.beta_1, p.beta_2, p.epsilon, p.decay, p.max_value].map(f32::from_bits);
+    let [beta_1, beta_2, epsilon, decay, most] = [p.beta_1, p.beta_2, p.epsilon, p.decay, p.max_value];
     let update = |g: f32, mut w: f32, m: f32, v: f32| {
         let mut g = g * control[0];
-        if p.max_value != 0 {
+        if p.max_value != 0.0 {
             g = g.clamp(-most, most);
         }
-        if p.decoupled != 0 {
+        if p.decoupled {
             w -= rate * decay * w;
         } else {
             g += decay * w;
@@ -30,9 +29,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
         w -= rate * (m * correction_1) / ((v * correction_2).sqrt() + epsilon);
         (w, m, v)
     };
-    let count = p.count as usize;
+    let count = p.count;
     let all = weights[..count].iter_mut().zip(&gradient[..count]).zip(&mut moment[..count]).zip(&mut square[..count]);
-    if p.trial != 0 {
+    if p.trial {
         let mut is_bad = false;
         for (((w, g), m), v) in all {
             let (w, m, v) = update(*g, *w, *m, *v);

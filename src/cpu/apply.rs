@@ -9,9 +9,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p: ApplyParams = call.params();
     let Of::Apply(function) = call.variant.of else { return };
     let (x, out) = (call.read(0), call.write(1));
-    for m in 0..p.rows as usize {
-        let x = &x[p.x_offset as usize + m * p.x_row as usize..];
-        let out = &mut out[p.out_offset as usize + m * p.out_row as usize..][..p.columns as usize];
+    for m in 0..p.rows {
+        let x = &x[p.x_offset + m * p.x_row..];
+        let out = &mut out[p.out_offset + m * p.out_row..][..p.columns];
         match function {
             Function::Activation(activation) => vectorise(Row { activation, x, out }),
             Function::Magnitude => {

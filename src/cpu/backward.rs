@@ -57,8 +57,8 @@ impl<'a> Backward<'a> {
     pub fn new(call: &mut Call<'a>) -> Self {
         let p: BackwardParams = call.params();
         let phases = call.variant.phases();
-        let state = if phases.len() > 1 { p.units_1 } else { p.units_0 } as usize;
-        let wide = |width: Width| width.of(p.units_0 as usize, state);
+        let state = if phases.len() > 1 { p.units_1 } else { p.units_0 };
+        let wide = |width: Width| width.of(p.units_0, state);
         // A phase multiplies the gate gradients of the one that follows it.
         let k = |phase: usize| {
             let next = &phases[(phase + 1) % phases.len()];
@@ -91,24 +91,24 @@ impl<'a> Backward<'a> {
 
     /// The rows of step `s` of this dispatch.
     pub fn step(&self, s: usize) -> StepRows {
-        let offset = |s: usize| self.map[self.p.offsets as usize + s] as usize;
+        let offset = |s: usize| self.map[self.p.offsets + s] as usize;
         StepRows {
             row: offset(s),
-            x_row: offset(s) - self.map[self.p.chunk as usize] as usize,
+            x_row: offset(s) - self.map[self.p.chunk] as usize,
             running: offset(s + 1) - offset(s),
         }
     }
 
     /// The row that a state has of those that are multiplied.
     pub fn multiplied(&self, state: usize, stride: usize) -> &'a [f32] {
-        let row = state - self.p.state_row as usize + self.p.d_in_row as usize;
+        let row = state - self.p.state_row + self.p.d_in_row;
         &self.d_in[row * stride..][..stride]
     }
 
     /// Row of the states of the sequence with this rank.
     pub fn state(&self, direction: usize, rank: usize) -> usize {
-        let n = self.map[self.p.order as usize + rank] as usize;
-        self.p.state_row as usize + direction * self.p.batch as usize + n
+        let n = self.map[self.p.order + rank] as usize;
+        self.p.state_row + direction * self.p.batch + n
     }
 
     /// The product and the derivative, for some ranks and units. `source` gives the gate gradients that a rank's row
@@ -130,7 +130,7 @@ impl<'a> Backward<'a> {
         workspace.gates.resize(cell.gates * width, 0.0);
         for (i, rank) in ranks.clone().enumerate() {
             let state = self.state(direction, rank);
-            let row = direction * self.p.x_direction as usize + (at.x_row + rank) * self.p.x_stride as usize;
+            let row = direction * self.p.x_direction + (at.x_row + rank) * self.p.x_stride;
             // SAFETY: state rows and map rows are different for different ranks and directions, and a unit of a rank and
             // direction is worked on by one thread at a time.
             let column = |at: usize, len| unsafe { self.reserve.row(row + at + some.start, len) };
@@ -139,27 +139,25 @@ impl<'a> Backward<'a> {
                 // SAFETY: as above.
                 unsafe { of.row(at, if carries { width } else { 0 }) }
             };
-            let dh = carried(&self.dh, state * self.p.dh_stride as usize, cell.carries_h);
-            let mut dc: [&mut [f32]; MAX_SLOTS] = std::array::from_fn(|c| {
-                carried(&self.dc, state * self.p.dc_stride as usize + c * units, c < cell.carried)
-            });
+            let dh = carried(&self.dh, state * self.p.dh_stride, cell.carries_h);
+            let mut dc: [&mut [f32]; MAX_SLOTS] =
+                std::array::from_fn(|c| carried(&self.dc, state * self.p.dc_stride + c * units, c < cell.carried));
             let d = &mut workspace.products[i * width..][..width];
-            let drawn = self.p.source as usize + units;
+            let drawn = self.p.source + units;
             if self.noise.recurrent_dropout.is_some() {
                 d.iter_mut().zip(&*column(drawn, width)).for_each(|(d, mask)| *d *= mask);
             }
             if phase + 1 == self.phases.len() {
                 d.iter_mut().zip(&*dh).for_each(|(d, dh)| *d += dh);
                 if self.p.dy_stride != 0 {
-                    let row = self.map[at.row + direction * self.p.map_direction as usize + rank] as usize;
-                    let at =
-                        self.p.dy_offset as usize + row * self.p.dy_stride as usize + direction * units + some.start;
+                    let row = self.map[at.row + direction * self.p.map_direction + rank] as usize;
+                    let at = self.p.dy_offset + row * self.p.dy_stride + direction * units + some.start;
                     d.iter_mut().zip(&self.dy[at..]).for_each(|(d, dy)| *d += dy);
                 }
             }
             let h = match cell.hidden_backward {
                 true if self.unmasked => &*column(drawn + units, width),
-                true => &*column(self.p.source as usize, width),
+                true => &*column(self.p.source, width),
                 false => &[],
             };
             let zoned = self.noise.zoneout.is_some().then(|| &*column(drawn, width));

@@ -1,7 +1,7 @@
 //! A dispatch as its twin sees it.
 
 use super::scratch::Scratch;
-use crate::kernels::{MAX_BINDINGS, Variant};
+use crate::kernels::{MAX_BINDINGS, Params, Variant, read};
 use half::f16;
 
 /// One dispatch as its twin sees it.
@@ -42,8 +42,8 @@ pub(crate) fn round_half(number: f32) -> f16 {
 
 impl<'a> Call<'a> {
     /// The parameters as their struct.
-    pub fn params<P: bytemuck::Pod>(&self) -> P {
-        bytemuck::pod_read_unaligned(bytemuck::cast_slice(self.params))
+    pub fn params<P: Params>(&self) -> P {
+        read(self.params)
     }
 
     pub fn read(&self, binding: usize) -> &'a [f32] {

@@ -7,19 +7,19 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p: CrossEntropyParams = call.params();
     let (logits, targets, count) = (call.read(0), call.read_indices(1), call.read(2));
     let (losses, gradient) = (call.write(3), call.write(4));
-    let columns = p.columns as usize;
-    let scale = 1.0 / count[p.count_offset as usize];
-    for m in 0..p.m as usize {
-        let logits = &logits[p.logits_offset as usize + m * columns..][..columns];
-        let gradient = &mut gradient[p.gradient_offset as usize + m * columns..][..columns];
-        let loss = &mut losses[p.losses_offset as usize + m];
-        let target = targets[p.target_offset as usize + m];
+    let columns = p.columns;
+    let scale = 1.0 / count[p.count_offset];
+    for m in 0..p.m {
+        let logits = &logits[p.logits_offset + m * columns..][..columns];
+        let gradient = &mut gradient[p.gradient_offset + m * columns..][..columns];
+        let loss = &mut losses[p.losses_offset + m];
+        let target = targets[p.target_offset + m];
         if target == u32::MAX {
             gradient.fill(0.0);
             *loss = 0.0;
-        } else if target >= p.columns {
-            gradient.fill(f32::from_bits(p.nan));
-            *loss = f32::from_bits(p.nan);
+        } else if target as usize >= p.columns {
+            gradient.fill(p.nan);
+            *loss = p.nan;
         } else {
             let largest = logits.iter().fold(f32::NEG_INFINITY, |largest, &x| largest.max(x));
             for (gradient, x) in gradient.iter_mut().zip(logits) {

@@ -7,18 +7,18 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p: GatherParams = call.params();
     let (table, index) = (call.read(0), call.read_indices(1));
     let out = call.write(2);
-    for m in 0..p.m as usize {
-        let row = if p.indexed != 0 { index[p.index_offset as usize + m] as usize } else { m };
-        let out = &mut out[p.out_offset as usize + m * p.out_row as usize..][..p.columns as usize];
-        if row < p.table_rows as usize {
-            let row = &table[p.table_offset as usize + row * p.table_row as usize..][..p.columns as usize];
-            if p.accumulate != 0 {
+    for m in 0..p.m {
+        let row = if p.indexed { index[p.index_offset + m] as usize } else { m };
+        let out = &mut out[p.out_offset + m * p.out_row..][..p.columns];
+        if row < p.table_rows {
+            let row = &table[p.table_offset + row * p.table_row..][..p.columns];
+            if p.accumulate {
                 out.iter_mut().zip(row).for_each(|(out, value)| *out += value);
             } else {
                 out.copy_from_slice(row);
             }
         } else {
-            out.fill(f32::from_bits(p.nan));
+            out.fill(p.nan);
         }
     }
 }

@@ -17,32 +17,32 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let width = call.variant.reads.panel as usize;
     let (a, b, map) = (call.read(0), call.read(1), call.read_indices(2));
     let c = SharedRows::new(call.write(3));
-    let (n, k, batches) = (p.n as usize, p.k as usize, p.batch as usize);
+    let (n, k, batches) = (p.n, p.k, p.batch);
     let (m, place) = if p.first == p.end {
-        (p.m as usize, p.map_offset as usize)
+        (p.m, p.map_offset)
     } else {
-        let first = map[p.first as usize] as usize;
-        ((p.m as usize).min(map[p.end as usize] as usize - first), p.map_offset as usize + first)
+        let first = map[p.first] as usize;
+        (p.m.min(map[p.end] as usize - first), p.map_offset + first)
     };
     let layout = Packed { rows: k, columns: n, panel: width };
     let matrices: Vec<_> = (0..batches)
         .map(|batch| {
-            let at = (p.b_offset as usize + batch * p.b_batch as usize) * width;
+            let at = (p.b_offset + batch * p.b_batch) * width;
             let matrix = Matrix::new(&b[at..], layout, call.variant.reads.half);
             if call.variant.of.unbiased() { matrix.without_bias() } else { matrix }
         })
         .collect();
-    let mapped = |batch: usize, i: usize| map[place + batch * p.map_batch as usize + i] as usize;
+    let mapped = |batch: usize, i: usize| map[place + batch * p.map_batch + i] as usize;
     let row_of = |batch: usize, i: usize| {
         let row = if p.mapped == 1 { mapped(batch, i) } else { i };
-        p.a_offset as usize + batch * p.a_batch as usize + row * p.a_row as usize
+        p.a_offset + batch * p.a_batch + row * p.a_row
     };
     // Rows whose elements do not lie side by side are brought together first.
     let mut gathered = std::mem::take(&mut call.scratch.gathered);
     gathered.clear();
     if p.a_column != 1 {
         let rows = (0..batches).flat_map(|batch| (0..m).map(move |i| (batch, i)));
-        rows.for_each(|(batch, i)| gathered.extend((0..k).map(|j| a[row_of(batch, i) + j * p.a_column as usize])));
+        rows.for_each(|(batch, i)| gathered.extend((0..k).map(|j| a[row_of(batch, i) + j * p.a_column])));
     }
     let row = |batch: usize, i: usize| {
         if p.a_column == 1 { &a[row_of(batch, i)..][..k] } else { &gathered[(batch * m + i) * k..][..k] }
@@ -59,9 +59,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let columns = task % parts * part..n.min((task % parts + 1) * part);
         let rows = ROWS.min(m - first);
         let a = |i: usize| row(batch, first + i);
-        matrices[batch].multiply(rows, a, columns, p.accumulate != 0, |i: usize, column, len| {
+        matrices[batch].multiply(rows, a, columns, p.accumulate, |i: usize, column, len| {
             let row = if p.mapped == 2 { mapped(batch, first + i) } else { first + i };
-            let at = p.c_offset as usize + batch * p.c_batch as usize + row * p.c_row as usize + column;
+            let at = p.c_offset + batch * p.c_batch + row * p.c_row + column;
             // SAFETY: these columns of a row of C are one task's: where a map gives rows of C, they are different ones.
             unsafe { c.row(at, len) }
         });

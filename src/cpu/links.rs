@@ -12,9 +12,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let index = call.read_indices(0);
     let out = bytemuck::cast_slice_mut::<f32, u32>(call.write(1));
     let mut last: HashMap<u32, usize> = HashMap::new();
-    for m in p.start as usize..p.end as usize {
-        out[m] = p.end;
-        if let Some(before) = last.insert(index[p.index_offset as usize + m], m) {
+    for m in p.start..p.end {
+        out[m] = p.end as u32;
+        if let Some(before) = last.insert(index[p.index_offset + m], m) {
             out[before] = out[before] & EARLIER | m as u32;
             out[m] |= EARLIER;
         }

@@ -9,18 +9,18 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let (seed, map) = (call.read_indices(0), call.read_indices(1));
     let out = call.write(2);
     let key = [seed[0], seed[1]];
-    let first = map[p.first as usize];
-    let weight = f32::from_bits(p.weight);
+    let first = map[p.first] as usize;
     for direction in 0..p.directions {
-        for row in 0..p.rows.min(map[p.end as usize] - first) {
-            let image = map[(direction * p.map_direction + first + row) as usize];
-            let counter = (direction.wrapping_mul(p.counter_direction))
+        for row in 0..p.rows.min(map[p.end] as usize - first) {
+            let image = map[direction * p.map_direction + first + row];
+            let counter = (direction as u32)
+                .wrapping_mul(p.counter_direction)
                 .wrapping_add((image / p.divisor % p.modulus).wrapping_mul(p.counter_row));
-            let at = (p.out_offset + direction * p.out_direction + row * p.out_row) as usize;
-            for (unit, mask) in out[at..][..p.units as usize].iter_mut().enumerate() {
+            let at = p.out_offset + direction * p.out_direction + row * p.out_row;
+            for (unit, mask) in out[at..][..p.units].iter_mut().enumerate() {
                 let words = threefry([counter.wrapping_add(unit as u32), p.stream], key);
                 let drawn = |word: u32, threshold: u32, weight: f32| if word < threshold { weight } else { 0.0 };
-                *mask = drawn(words[0], p.threshold, weight) + drawn(words[1], p.threshold_2, 2.0);
+                *mask = drawn(words[0], p.threshold, p.weight) + drawn(words[1], p.threshold_2, 2.0);
             }
         }
     }

@@ -25,8 +25,8 @@ pub(crate) struct Gains(Vec<[Vec<f32>; 6]>);
 impl Gains {
     pub fn new(p: &NormParams, norm: &Norm, words: &[f32], panel: u32) -> Self {
         let panel = panel as usize;
-        let [gates, of_c] = [p.gates_gain, p.units_gain].map(|vectors| vectors as usize * panel);
-        let [units, biases] = [p.units, p.biases].map(|number| number as usize);
+        let [gates, of_c] = [p.gates_gain, p.units_gain].map(|vectors| vectors * panel);
+        let [units, biases] = [p.units, p.biases].map(|number| number);
         let rows = |at: usize, rows: usize, columns: usize, row: Option<usize>| {
             let layout = Packed { rows, columns, panel };
             let number = |column| row.map_or(0.0, |row| words[at + layout.index(row, column)]);
@@ -47,7 +47,7 @@ impl Gains {
                 c((biases > 0).then_some(1)),
             ]
         };
-        Self((0..p.directions as usize).map(direction).collect())
+        Self((0..p.directions).map(direction).collect())
     }
 
     pub fn of(&self, direction: usize, kind: Gain) -> &[f32] {
@@ -124,24 +124,24 @@ pub(crate) struct Row {
 /// Works on all rows of a step, shared out to threads.
 pub(crate) fn for_each_row(p: &NormParams, map: &[u32], work: impl Fn(Row) + Sync + Send) {
     let at = |at: usize| map[at] as usize;
-    let [first, next, after] = [0, 1, 2].map(|i| at(p.offsets as usize + i));
-    let [units, batch] = [p.units, p.batch].map(|number| number as usize);
-    let ranks = p.rank as usize..(p.rank + p.running).min((next - first) as u32) as usize;
+    let [first, next, after] = [0, 1, 2].map(|i| at(p.offsets + i));
+    let [units, batch] = [p.units, p.batch].map(|number| number);
+    let ranks = p.rank..(p.rank + p.running).min(next - first);
     let row = |direction: usize, rank: usize| {
-        let own = direction * batch + at(p.order as usize + rank);
-        let x_row = first - at(p.chunk as usize) + rank;
-        let y_row = if p.y_stride == 0 { 0 } else { at(first + direction * p.map_direction as usize + rank) };
+        let own = direction * batch + at(p.order + rank);
+        let x_row = first - at(p.chunk) + rank;
+        let y_row = if p.y_stride == 0 { 0 } else { at(first + direction * p.map_direction + rank) };
         Row {
             direction,
             product: direction * batch + rank,
             own,
-            state: p.state_row as usize + own,
-            x: direction * p.x_direction as usize + x_row * p.x_stride as usize,
-            y: p.y_offset as usize + y_row * p.y_stride as usize + direction * units,
+            state: p.state_row + own,
+            x: direction * p.x_direction + x_row * p.x_stride,
+            y: p.y_offset + y_row * p.y_stride + direction * units,
             ends: rank >= after - next,
         }
     };
-    let mut rows: Vec<_> = (0..p.directions as usize)
+    let mut rows: Vec<_> = (0..p.directions)
         .flat_map(|direction| ranks.clone().map(move |rank| (direction, rank)))
         .map(|(direction, rank)| row(direction, rank))
         .collect();
@@ -185,7 +185,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
 impl<'a> Forward<'a> {
     fn row(&self, row: &Row) {
         let p = &self.p;
-        let units = p.units as usize;
+        let units = p.units;
         let columns = self.phase.gates * units;
         // SAFETY: rows of different sequences and directions are different, and each is one thread's; no part is kept.
         let part = |rows: &SharedRows<'a>, at: usize, len: usize| -> &'a mut [f32] { unsafe { rows.row(at, len) } };
@@ -200,8 +200,8 @@ impl<'a> Forward<'a> {
             }
         }
         if self.keep {
-            part(&self.x, row.x + p.normed as usize, columns).copy_from_slice(&g);
-            part(&self.x, row.x + p.normed as usize + columns, columns).copy_from_slice(&r);
+            part(&self.x, row.x + p.normed, columns).copy_from_slice(&g);
+            part(&self.x, row.x + p.normed + columns, columns).copy_from_slice(&r);
         }
         for (kinds, normed) in [([Gain::W, Gain::BiasW], &mut g), ([Gain::R, Gain::BiasR], &mut r)] {
             let [gain, bias] = kinds.map(|kind| self.gains.of(row.direction, kind));
@@ -209,12 +209,11 @@ impl<'a> Forward<'a> {
                 *a = gain * *a + *bias;
             }
         }
-        let old = part(&self.h, row.state * p.h_stride as usize, units);
+        let old = part(&self.h, row.state * p.h_stride, units);
         let mut fields: Vec<Vec<f32>> = g.chunks_exact(units).map(<[f32]>::to_vec).collect();
         fields.resize(self.phase.kept, vec![0.0; units]);
         let mut value = vec![0.0; units];
-        let c: &mut [f32] =
-            if self.norm.has_c { part(&self.c, row.state * p.c_stride as usize, units) } else { &mut [] };
+        let c: &mut [f32] = if self.norm.has_c { part(&self.c, row.state * p.c_stride, units) } else { &mut [] };
         let mut slices = fields.iter_mut();
         let mut slots: [&mut [f32]; crate::cells::forward::MAX_SLOTS] = Default::default();
         slots[0] = &mut *c;
@@ -232,13 +231,13 @@ impl<'a> Forward<'a> {
             for (i, field) in fields.iter().enumerate() {
                 part(&self.x, row.x + i * units, units).copy_from_slice(field);
             }
-            part(&self.x, row.x + p.source as usize, units).copy_from_slice(old);
+            part(&self.x, row.x + p.source, units).copy_from_slice(old);
         }
         if self.norm.has_c {
             let mut normed = c.to_vec();
             scales[4] = norm(&mut normed);
             if self.keep {
-                part(&self.x, row.x + p.normed as usize + 2 * columns, units).copy_from_slice(&normed);
+                part(&self.x, row.x + p.normed + 2 * columns, units).copy_from_slice(&normed);
             }
             let [gain, bias] = [Gain::C, Gain::BiasC].map(|kind| self.gains.of(row.direction, kind));
             for (unit, value) in value.iter_mut().enumerate() {
@@ -251,14 +250,14 @@ impl<'a> Forward<'a> {
         }
         if self.keep {
             let count = if self.norm.has_c { 5 } else { 4 };
-            part(&self.x, row.x + p.scales as usize, count).copy_from_slice(&scales[..count]);
+            part(&self.x, row.x + p.scales, count).copy_from_slice(&scales[..count]);
         }
         old.copy_from_slice(&value);
         if p.y_stride != 0 {
             part(&self.y, row.y, units).copy_from_slice(&value);
         }
         if row.ends {
-            part(&self.h_final, row.state * p.h_stride as usize, units).copy_from_slice(&value);
+            part(&self.h_final, row.state * p.h_stride, units).copy_from_slice(&value);
         }
     }
 }

@@ -65,30 +65,29 @@ fn product(a: &[f32], b: &[f32]) -> Vec<f32> {
 impl<'a> Backward<'a> {
     fn row(&self, row: &Row) {
         let p = &self.p;
-        let units = p.units as usize;
+        let units = p.units;
         let columns = self.phase.gates * units;
         // SAFETY: rows of different sequences and directions are different, and each is one thread's; no part is kept.
         let part = |rows: &SharedRows<'a>, at: usize, len: usize| -> &'a mut [f32] { unsafe { rows.row(at, len) } };
         let field = |i: usize| part(&self.reserve, row.x + i * units, units);
-        let scales = part(&self.reserve, row.x + p.scales as usize, if self.norm.has_c { 5 } else { 4 });
+        let scales = part(&self.reserve, row.x + p.scales, if self.norm.has_c { 5 } else { 4 });
         let (d_r, gradients) =
-            part(&self.d, row.own * p.d_stride as usize, 5 * columns + if self.norm.has_c { 2 * units } else { 0 })
+            part(&self.d, row.own * p.d_stride, 5 * columns + if self.norm.has_c { 2 * units } else { 0 })
                 .split_at_mut(columns);
         let (w_gains, rest) = gradients.split_at_mut(2 * columns);
         let (r_gains, c_gains) = rest.split_at_mut(2 * columns);
 
         let mut d_y = self.products[row.product * units..][..units].to_vec();
-        let dh = part(&self.dh, row.state * p.h_stride as usize, units);
+        let dh = part(&self.dh, row.state * p.h_stride, units);
         add(&mut d_y, dh);
         if p.y_stride != 0 {
             add(&mut d_y, &self.dy[row.y..][..units]);
         }
         // Of an LSTM, h's gradient goes to o and to c.
         let mut d_o = Vec::new();
-        let dc: &mut [f32] =
-            if self.norm.has_c { part(&self.dc, row.state * p.c_stride as usize, units) } else { &mut [] };
+        let dc: &mut [f32] = if self.norm.has_c { part(&self.dc, row.state * p.c_stride, units) } else { &mut [] };
         if self.norm.has_c {
-            let normed = part(&self.reserve, row.x + p.normed as usize + 2 * columns, units);
+            let normed = part(&self.reserve, row.x + p.normed + 2 * columns, units);
             let [gain, bias] = [Gain::C, Gain::BiasC].map(|kind| self.gains.of(row.direction, kind));
             let mut t: Vec<f32> = (0..units).map(|unit| gain[unit] * normed[unit] + bias[unit]).collect();
             tanh_all(&mut t);
@@ -106,7 +105,7 @@ impl<'a> Backward<'a> {
         slots[0] = &mut *dc;
         (self.phase.backward)(BackwardRow {
             fields: std::array::from_fn(|i| if i < self.phase.fields { field(i) } else { Default::default() }),
-            h: if self.phase.hidden_backward { part(&self.reserve, row.x + p.source as usize, units) } else { &[] },
+            h: if self.phase.hidden_backward { part(&self.reserve, row.x + p.source, units) } else { &[] },
             d: &d_y,
             equations: None,
             dh,
@@ -118,8 +117,8 @@ impl<'a> Backward<'a> {
             d_r[3 * units..].copy_from_slice(&d_o);
         }
         let d_w = part(&self.reserve, row.x, columns);
-        let w = part(&self.reserve, row.x + p.normed as usize, columns);
-        let r = part(&self.reserve, row.x + p.normed as usize + columns, columns);
+        let w = part(&self.reserve, row.x + p.normed, columns);
+        let r = part(&self.reserve, row.x + p.normed + columns, columns);
         let both = [(Gain::W, 0, &mut *d_w, &*w, w_gains), (Gain::R, 2, &mut *d_r, &*r, r_gains)];
         for (kind, first, d, normed, gains) in both {
             add_products(&mut gains[..columns], d, normed);

@@ -14,14 +14,14 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p: OuterParams = call.params();
     let (a, b, map) = (call.read(0), call.read(1), call.read_indices(2));
     let c = SharedRows::new(call.write(3));
-    let (m, n, batches) = (p.m as usize, p.n as usize, p.batch as usize);
+    let (m, n, batches) = (p.m, p.n, p.batch);
     let (rows, place) = if p.first == p.end {
-        (p.to as usize, p.map_offset as usize)
+        (p.to, p.map_offset)
     } else {
-        let start = map[p.first as usize] as usize;
-        ((p.to as usize).min(map[p.end as usize] as usize - start), p.map_offset as usize + start)
+        let start = map[p.first] as usize;
+        (p.to.min(map[p.end] as usize - start), p.map_offset + start)
     };
-    let start = (p.start as usize).min(rows);
+    let start = p.start.min(rows);
     let k = rows - start;
     // Rows of B brought together once, for all tiles.
     let mut gathered = std::mem::take(&mut call.scratch.gathered);
@@ -29,8 +29,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
     if p.mapped != 0 {
         for batch in 0..batches {
             for t in start..rows {
-                let row = map[place + batch * p.map_batch as usize + t] as usize;
-                let at = p.b_offset as usize + batch * p.b_batch as usize + row * p.b_row as usize;
+                let row = map[place + batch * p.map_batch + t] as usize;
+                let at = p.b_offset + batch * p.b_batch + row * p.b_row;
                 gathered.extend_from_slice(&b[at..][..n]);
             }
         }
@@ -47,20 +47,20 @@ pub(crate) fn run(call: &mut Call<'_>) {
         products.clear();
         products.resize(count * n, 0.0);
         if k > 0 {
-            let a_at = p.a_offset as usize + batch * p.a_batch as usize + start * p.a_row as usize + first;
+            let a_at = p.a_offset + batch * p.a_batch + start * p.a_row + first;
             let (b, b_row) = if p.mapped != 0 {
                 (&gathered[batch * k * n..], n)
             } else {
-                let at = p.b_offset as usize + batch * p.b_batch as usize + start * p.b_row as usize;
-                (&b[at..], p.b_row as usize)
+                let at = p.b_offset + batch * p.b_batch + start * p.b_row;
+                (&b[at..], p.b_row)
             };
-            multiply(count, n, k, (&a[a_at..], 1, p.a_row as usize), (b, b_row), products);
+            multiply(count, n, k, (&a[a_at..], 1, p.a_row), (b, b_row), products);
         }
         for (i, products) in products.chunks_exact(n).enumerate() {
-            let at = p.c_offset as usize + batch * p.c_batch as usize + (first + i) * p.c_row as usize;
+            let at = p.c_offset + batch * p.c_batch + (first + i) * p.c_row;
             // SAFETY: a row of C belongs to one tile.
             let c = unsafe { c.row(at, n) };
-            if p.accumulate != 0 {
+            if p.accumulate {
                 c.iter_mut().zip(products).for_each(|(c, product)| *c += *product);
             } else {
                 c.copy_from_slice(products);

@@ -2,8 +2,8 @@
 //! loops over vectors.
 
 /// Whether a step is neither to be tried nor to be taken.
-pub(super) fn is_idle(trial: u32, control: &[f32], status: &[u32]) -> bool {
-    if trial != 0 { control[1] == 0.0 || control[2] == 0.0 } else { control[1] == 0.0 || status[0] != 0 }
+pub(super) fn is_idle(trial: bool, control: &[f32], status: &[u32]) -> bool {
+    if trial { control[1] == 0.0 || control[2] == 0.0 } else { control[1] == 0.0 || status[0] != 0 }
 }
 
 /// Notes a step that would make a number that is not finite.

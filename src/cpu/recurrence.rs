@@ -78,8 +78,8 @@ impl<'a> Recurrence<'a> {
     pub fn new(call: &mut Call<'a>) -> Self {
         let p: RecurrenceParams = call.params();
         let phases = call.variant.phases();
-        let state = if phases.len() > 1 { p.units_1 } else { p.units_0 } as usize;
-        let hidden = p.units_0 as usize;
+        let state = if phases.len() > 1 { p.units_1 } else { p.units_0 };
+        let hidden = p.units_0;
         let k = |phase: Option<&Phase>| phase.map_or(0, |phase| phase.source.of(hidden, state));
         let mut this = Self {
             p,
@@ -106,8 +106,7 @@ impl<'a> Recurrence<'a> {
         };
         if this.has_peepholes() {
             let columns = phases[0].gates * hidden;
-            this.peepholes =
-                (0..p.directions as usize).map(|direction| this.peepholes_of(direction, columns)).collect();
+            this.peepholes = (0..p.directions).map(|direction| this.peepholes_of(direction, columns)).collect();
         }
         this
     }
@@ -122,10 +121,10 @@ impl<'a> Recurrence<'a> {
 
     /// The rows of step `s` of this dispatch.
     pub fn step(&self, s: usize) -> StepRows {
-        let offset = |s: usize| self.map[self.p.offsets as usize + s] as usize;
+        let offset = |s: usize| self.map[self.p.offsets + s] as usize;
         StepRows {
             row: offset(s),
-            x_row: offset(s) - self.map[self.p.chunk as usize] as usize,
+            x_row: offset(s) - self.map[self.p.chunk] as usize,
             running: offset(s + 1) - offset(s),
             next_running: offset(s + 2) - offset(s + 1),
         }
@@ -133,21 +132,21 @@ impl<'a> Recurrence<'a> {
 
     /// The row that a state has of those that are multiplied.
     pub fn multiplied(&self, state: usize, stride: usize) -> &'a [f32] {
-        let row = state - self.p.state_row as usize + self.p.h_in_row as usize;
+        let row = state - self.p.state_row + self.p.h_in_row;
         &self.h_in[row * stride..][..stride]
     }
 
     /// Row of the states of the sequence with this rank.
     pub fn state(&self, direction: usize, rank: usize) -> usize {
-        let n = self.map[self.p.order as usize + rank] as usize;
-        self.p.state_row as usize + direction * self.p.batch as usize + n
+        let n = self.map[self.p.order + rank] as usize;
+        self.p.state_row + direction * self.p.batch + n
     }
 
     /// The weights of a direction's peepholes: the biases of matrices without rows, which follow those of the first phase.
     fn peepholes_of(&self, direction: usize, columns: usize) -> Vec<f32> {
         let layout = Packed { rows: 0, columns, panel: self.width };
         let PhaseParams { weights, weights_direction, .. } = self.sizes[0];
-        let first = weights + self.p.directions as usize * weights_direction + direction * layout.vectors();
+        let first = weights + self.p.directions * weights_direction + direction * layout.vectors();
         let matrix = Matrix::new(&self.weights[first * self.width..], layout, self.half);
         let mut peepholes = vec![0.0; columns];
         let rows = SharedRows::new(&mut peepholes);
@@ -177,7 +176,7 @@ impl<'a> Recurrence<'a> {
         for (i, rank) in ranks.clone().enumerate() {
             let state = self.state(direction, rank);
             let r = (&workspace.products[i * strides.row..], strides.gate);
-            let row = direction * self.p.x_direction as usize + (at.x_row + rank) * self.p.x_stride as usize;
+            let row = direction * self.p.x_direction + (at.x_row + rank) * self.p.x_stride;
             // SAFETY: state rows and map rows are different for different ranks and directions, and a unit of a rank and
             // direction is worked on by one thread at a time.
             let column = |at: usize, len| unsafe { self.x.row(row + at + some.start, len) };
@@ -185,13 +184,13 @@ impl<'a> Recurrence<'a> {
             let x = std::array::from_fn(|i| {
                 if cell.input && i < columns { column(gate + i * units, width) } else { Default::default() }
             });
-            let slot = |s: usize| state * self.p.aux_stride as usize + s * units + some.start;
+            let slot = |s: usize| state * self.p.aux_stride + s * units + some.start;
             let slots: [&mut [f32]; MAX_SLOTS] = std::array::from_fn(|s| {
                 let (at, len) = if s < cell.slots { (slot(s), width) } else { (0, 0) };
                 // SAFETY: as above.
                 unsafe { self.aux.row(at, len) }
             });
-            let drawn = self.p.source as usize + units;
+            let drawn = self.p.source + units;
             if self.unmasked {
                 self.read_unmasked(&mut workspace.unmasked, state, some);
                 column(drawn + units, width).copy_from_slice(&workspace.unmasked);
@@ -204,7 +203,7 @@ impl<'a> Recurrence<'a> {
             if self.keep && phase == 0 && some.start < self.state_units {
                 let width = width.min(self.state_units - some.start);
                 let h = &source(i, state)[some.start..][..width];
-                column(self.p.source as usize, width).copy_from_slice(h);
+                column(self.p.source, width).copy_from_slice(h);
             }
             let (peepholes, equations) = (&*workspace.peepholes, self.equations.as_ref());
             let zoneout = self.noise.zoneout;
@@ -223,7 +222,7 @@ impl<'a> Recurrence<'a> {
                 keep_old(c, &workspace.old, drawn, 2.0, probabilities[1]);
             }
             if self.keep && phase + 1 < self.phases.len() {
-                column(self.p.between as usize, width).copy_from_slice(&workspace.value);
+                column(self.p.between, width).copy_from_slice(&workspace.value);
             }
             if self.masked {
                 workspace.masked.clear();
@@ -289,7 +288,7 @@ impl<'a> Recurrence<'a> {
 
     /// With recurrent dropout, the old h without its mask, which gates see.
     fn read_unmasked(&self, h: &mut Vec<f32>, state: usize, units: &Range<usize>) {
-        let at = state * self.p.final_stride as usize + units.start;
+        let at = state * self.p.final_stride + units.start;
         h.clear();
         // SAFETY: states are different for different ranks and directions, and a unit of one is worked on by one thread at a
         // time.
@@ -300,15 +299,15 @@ impl<'a> Recurrence<'a> {
     fn hand_out(&self, part: &Part, at: StepRows, rank: usize, h: &[f32]) {
         let Part { direction, units: ref some, .. } = *part;
         if self.p.y_stride != 0 {
-            let row = self.map[at.row + direction * self.p.map_direction as usize + rank] as usize;
+            let row = self.map[at.row + direction * self.p.map_direction + rank] as usize;
             let column = direction * self.state_units + some.start;
             // SAFETY: rows are different for different ranks and directions, and a unit of them is worked on by one thread
             // at a time.
-            let y = unsafe { self.y.row(self.p.y_offset as usize + row * self.p.y_stride as usize + column, h.len()) };
+            let y = unsafe { self.y.row(self.p.y_offset + row * self.p.y_stride + column, h.len()) };
             y.copy_from_slice(h);
         }
         if rank >= at.next_running || self.masked {
-            let at = self.state(direction, rank) * self.p.final_stride as usize + some.start;
+            let at = self.state(direction, rank) * self.p.final_stride + some.start;
             // SAFETY: as above.
             unsafe { self.h_final.row(at, h.len()) }.copy_from_slice(h);
         }

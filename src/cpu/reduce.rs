@@ -10,14 +10,14 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p: ReduceParams = call.params();
     let (values, divisor) = (call.read(0), call.read(1));
     let out = call.write(2);
-    let values = &values[p.values_offset as usize..][..p.count as usize];
+    let values = &values[p.values_offset..][..p.count];
     let term = |x: f32| match p.form {
         0 => x,
         1 => x * x,
         2 => f32::from(x.to_bits() != u32::MAX),
         _ => f32::from(!x.is_nan()),
     };
-    for (block, out) in values.chunks(p.block as usize).zip(&mut out[p.out_offset as usize..]) {
+    for (block, out) in values.chunks(p.block).zip(&mut out[p.out_offset..]) {
         let mut sums = [0.0; LANES];
         for values in block.chunks(LANES) {
             sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += term(x));
@@ -30,9 +30,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
             half /= 2;
         }
         *out = sums[0];
-        if p.divided != 0 {
-            let by = divisor[p.divisor_offset as usize];
-            *out = if by == 0.0 { f32::from_bits(p.nan) } else { sums[0] / by };
+        if p.divided {
+            let by = divisor[p.divisor_offset];
+            *out = if by == 0.0 { p.nan } else { sums[0] / by };
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Carry<'a> {
 
 impl<'a> Carry<'a> {
     pub fn new(p: &ScanParams, words: &'a mut [f32]) -> Self {
-        let sizes = [p.parts, p.directions * p.batch, p.units].map(|size| size as usize);
+        let sizes = [p.parts, p.directions * p.batch, p.units].map(|size| size);
         Self { rows: SharedRows::new(words), sizes }
     }
 
@@ -117,32 +117,32 @@ pub(crate) struct Lane {
 impl Lane {
     /// The row of its sequence among the states of a layer.
     pub fn row(&self, p: &ScanParams, map: &[u32]) -> usize {
-        self.direction * p.batch as usize + map[p.order as usize + self.rank] as usize
+        self.direction * p.batch + map[p.order + self.rank] as usize
     }
 
     /// The steps of its part.
     pub fn steps(&self, p: &ScanParams) -> std::ops::Range<usize> {
-        let begin = self.part * p.part as usize;
-        begin..(begin + p.part as usize).min(p.steps as usize)
+        let begin = self.part * p.part;
+        begin..(begin + p.part).min(p.steps)
     }
 
     /// Where the gates' sums of the step with this first row begin.
     pub fn x_at(&self, p: &ScanParams, map: &[u32], first: usize) -> usize {
-        let row = first - map[p.chunk as usize] as usize + self.rank;
-        self.direction * p.x_direction as usize + row * p.x_stride as usize
+        let row = first - map[p.chunk] as usize + self.rank;
+        self.direction * p.x_direction + row * p.x_stride
     }
 
     /// Where its y of that step begins.
     pub fn y_at(&self, p: &ScanParams, map: &[u32], first: usize) -> usize {
-        let row = map[first + self.direction * p.map_direction as usize + self.rank] as usize;
-        p.y_offset as usize + row * p.y_stride as usize + self.direction * p.units as usize
+        let row = map[first + self.direction * p.map_direction + self.rank] as usize;
+        p.y_offset + row * p.y_stride + self.direction * p.units
     }
 }
 
 /// Works on sequences, directions and parts, shared out to threads.
 pub(crate) fn for_each_lane(p: &ScanParams, work: impl Fn(Lane) + Sync + Send) {
-    let [directions, running, first] = [p.directions, p.running, p.rank].map(|number| number as usize);
-    let mut lanes: Vec<_> = (0..p.parts as usize)
+    let [directions, running, first] = [p.directions, p.running, p.rank].map(|number| number);
+    let mut lanes: Vec<_> = (0..p.parts)
         .flat_map(|part| (0..directions).map(move |direction| (part, direction)))
         .flat_map(|(part, direction)| (0..running).map(move |i| Lane { direction, part, rank: first + i }))
         .collect();
@@ -158,9 +158,9 @@ impl<'a> Forward<'a> {
     fn lane(&self, lane: &Lane) {
         let p = &self.p;
         let &Lane { direction, part, rank } = lane;
-        let units = p.units as usize;
+        let units = p.units;
         let row = lane.row(p, self.map);
-        let state = p.state_row as usize + row;
+        let state = p.state_row + row;
         // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; of those that parts
         // share, h, c and the final h, only the part writes in which the sequence or the dispatch ends, and none reads: see below.
         let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
@@ -168,19 +168,19 @@ impl<'a> Forward<'a> {
             self.carry.state(row).to_vec()
         } else if self.cell.has_c {
             // SAFETY: totals write no c, and where there is one part, it alone does, later.
-            unsafe { self.c.read(state * p.c_stride as usize, units) }.to_vec()
+            unsafe { self.c.read(state * p.c_stride, units) }.to_vec()
         } else {
-            self.h_in[state * p.h_stride as usize..][..units].to_vec()
+            self.h_in[state * p.h_stride..][..units].to_vec()
         };
         match self.part {
             Part::Totals if part == 0 => self.carry.write_state(row, &s),
             Part::Steps => (0..part).for_each(|before| self.carry.apply(before, row, &mut s)),
             _ => {}
         }
-        let u = diagonal_of(self.cell, &self.c, direction * p.c_stride as usize, units, self.panel);
+        let u = diagonal_of(self.cell, &self.c, direction * p.c_stride, units, self.panel);
         let (mut a, mut b, mut h) = (vec![1.0; units], vec![0.0; units], vec![0.0; units]);
         for step in lane.steps(p) {
-            let [first, next, after] = offsets(self.map, p.offsets as usize + step);
+            let [first, next, after] = offsets(self.map, p.offsets + step);
             if rank >= next - first {
                 break;
             }
@@ -193,7 +193,7 @@ impl<'a> Forward<'a> {
                 continue;
             }
             if self.keep {
-                part_of(&self.x, at + p.source as usize).copy_from_slice(&s);
+                part_of(&self.x, at + p.source).copy_from_slice(&s);
             }
             (self.cell.twin)(Step { g, u: &u, work: Work::Forward { s: &mut s, h: &mut h } });
             if p.y_stride != 0 {
@@ -201,12 +201,12 @@ impl<'a> Forward<'a> {
             }
             let ends = rank >= after - next;
             if ends {
-                part_of(&self.h_final, state * p.h_stride as usize).copy_from_slice(&h);
+                part_of(&self.h_final, state * p.h_stride).copy_from_slice(&h);
             }
-            if ends || step + 1 == p.steps as usize {
-                part_of(&self.h_out, state * p.h_stride as usize).copy_from_slice(&h);
+            if ends || step + 1 == p.steps {
+                part_of(&self.h_out, state * p.h_stride).copy_from_slice(&h);
                 if self.cell.has_c {
-                    part_of(&self.c, state * p.c_stride as usize).copy_from_slice(&s);
+                    part_of(&self.c, state * p.c_stride).copy_from_slice(&s);
                 }
             }
         }

@@ -44,14 +44,14 @@ impl<'a> Backward<'a> {
     fn lane(&self, lane: &Lane) {
         let p = &self.p;
         let &Lane { direction, part, rank } = lane;
-        let units = p.units as usize;
+        let units = p.units;
         let row = lane.row(p, self.map);
-        let state = p.state_row as usize + row;
+        let state = p.state_row + row;
         // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; the gradient of a
         // state is written by the first part alone, that of h by the one in which the sequence ends.
         let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
-        let dh_at = state * p.h_stride as usize;
-        let (of_state, at) = if self.cell.has_c { (&self.dc, state * p.c_stride as usize) } else { (&self.dh, dh_at) };
+        let dh_at = state * p.h_stride;
+        let (of_state, at) = if self.cell.has_c { (&self.dc, state * p.c_stride) } else { (&self.dh, dh_at) };
         let mut d_s = if self.part == Part::Steps {
             self.carry.state(row).to_vec()
         } else {
@@ -60,14 +60,14 @@ impl<'a> Backward<'a> {
         };
         match self.part {
             Part::Totals if part == 0 => self.carry.write_state(row, &d_s),
-            Part::Steps => (part + 1..p.parts as usize).rev().for_each(|after| self.carry.apply(after, row, &mut d_s)),
+            Part::Steps => (part + 1..p.parts).rev().for_each(|after| self.carry.apply(after, row, &mut d_s)),
             _ => {}
         }
-        let u = diagonal_of(self.cell, &self.dc, direction * p.c_stride as usize, units, self.panel);
+        let u = diagonal_of(self.cell, &self.dc, direction * p.c_stride, units, self.panel);
         let fields = self.cell.gates + usize::from(self.cell.diagonal);
         let (mut a, mut b, mut d_y) = (vec![1.0; units], vec![0.0; units], vec![0.0; units]);
         for step in lane.steps(p).rev() {
-            let [first, next, after] = offsets(self.map, p.offsets as usize + step);
+            let [first, next, after] = offsets(self.map, p.offsets + step);
             if rank >= next - first {
                 continue;
             }
@@ -75,7 +75,7 @@ impl<'a> Backward<'a> {
             let g = std::array::from_fn(|gate| {
                 if gate < fields { part_of(&self.reserve, x_at + gate * units) } else { Default::default() }
             });
-            let old = &*part_of(&self.reserve, x_at + p.source as usize);
+            let old = &*part_of(&self.reserve, x_at + p.source);
             d_y.fill(0.0);
             if p.y_stride != 0 {
                 d_y.copy_from_slice(&self.dy[lane.y_at(p, self.map, first)..][..units]);

@@ -8,21 +8,21 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p: ScatterAddParams = call.params();
     let (values, index, links) = (call.read(0), call.read_indices(1), call.read_indices(2));
     let table = call.write(3);
-    let columns = p.columns as usize;
+    let columns = p.columns;
     let mut sums = vec![0.0; columns];
     for m in p.start..p.end {
-        let row = index[(p.index_offset + m) as usize];
-        if row >= p.table_rows || links[m as usize] & EARLIER != 0 {
+        let row = index[p.index_offset + m];
+        if row as usize >= p.table_rows || links[m] & EARLIER != 0 {
             continue;
         }
         sums.fill(0.0);
         let mut i = m;
         while i < p.end {
-            let values = &values[p.values_offset as usize + i as usize * p.values_row as usize..][..columns];
+            let values = &values[p.values_offset + i * p.values_row..][..columns];
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            i = links[i as usize] & !EARLIER;
+            i = (links[i] & !EARLIER) as usize;
         }
-        let table = &mut table[p.table_offset as usize + row as usize * columns..][..columns];
+        let table = &mut table[p.table_offset + row as usize * columns..][..columns];
         table.iter_mut().zip(&sums).for_each(|(total, sum)| *total += sum);
     }
 }

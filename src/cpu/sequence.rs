@@ -11,7 +11,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let started = recurrence.step(0).running;
     let rows = (call.variant.tile.rows as usize).max(1);
     let tiles = started.div_ceil(rows);
-    let tasks = recurrence.p.directions as usize * tiles;
+    let tasks = recurrence.p.directions * tiles;
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, ForwardWorkspace::default);
     }
@@ -24,7 +24,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
 /// All steps of `count` sequences of one direction.
 fn tile(recurrence: &Recurrence<'_>, workspace: &mut ForwardWorkspace, direction: usize, first: usize, count: usize) {
     let p = &recurrence.p;
-    let stride = 4 * p.h_in_stride as usize;
+    let stride = 4 * p.h_in_stride;
     let width = stride.max(recurrence.sizes(0).units);
     let [mut now, mut next] = std::mem::take(&mut workspace.state);
     now.resize(count * width, 0.0);
@@ -33,7 +33,7 @@ fn tile(recurrence: &Recurrence<'_>, workspace: &mut ForwardWorkspace, direction
         let state = recurrence.state(direction, first + i);
         now[i * width..][..stride].copy_from_slice(recurrence.multiplied(state, stride));
     }
-    for s in 0..p.steps as usize {
+    for s in 0..p.steps {
         let at = recurrence.step(s);
         if at.running <= first {
             break;
@@ -54,7 +54,7 @@ fn tile(recurrence: &Recurrence<'_>, workspace: &mut ForwardWorkspace, direction
             std::mem::swap(&mut now, &mut next);
         }
     }
-    let out = p.h_out_stride as usize;
+    let out = p.h_out_stride;
     for i in 0..count {
         let state = recurrence.state(direction, first + i);
         // SAFETY: states of different sequences are different rows, and each is one tile's.

@@ -13,7 +13,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let started = backward.step(0).running;
     let rows = (call.variant.tile.rows as usize).max(1);
     let tiles = started.div_ceil(rows);
-    let tasks = backward.p.directions as usize * tiles;
+    let tasks = backward.p.directions * tiles;
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, BackwardWorkspace::default);
     }
@@ -26,7 +26,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
 /// All steps of `count` sequences of one direction.
 fn tile(backward: &Backward<'_>, workspace: &mut BackwardWorkspace, direction: usize, first: usize, count: usize) {
     let p = &backward.p;
-    let stride = 4 * p.d_in_stride as usize;
+    let stride = 4 * p.d_in_stride;
     let width = (0..backward.phases.len()).map(|phase| backward.k[phase]).fold(stride, usize::max);
     let [mut now, mut next] = std::mem::take(&mut workspace.state);
     for copy in [&mut now, &mut next] {
@@ -38,7 +38,7 @@ fn tile(backward: &Backward<'_>, workspace: &mut BackwardWorkspace, direction: u
         let state = backward.state(direction, first + i);
         now[i * width..][..stride].copy_from_slice(backward.multiplied(state, stride));
     }
-    for s in (0..p.steps as usize).rev() {
+    for s in (0..p.steps).rev() {
         let at = backward.step(s);
         if at.running <= first {
             continue;
@@ -56,7 +56,7 @@ fn tile(backward: &Backward<'_>, workspace: &mut BackwardWorkspace, direction: u
             std::mem::swap(&mut now, &mut next);
         }
     }
-    let out = p.d_out_stride as usize;
+    let out = p.d_out_stride;
     for i in 0..count {
         let state = backward.state(direction, first + i);
         // SAFETY: states of different sequences are different rows, and each is one tile's.

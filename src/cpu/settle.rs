@@ -7,18 +7,18 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p: SettleParams = call.params();
     let (exchange, map) = (call.read(0), call.read(1));
     let (guarded, h_out, aux) = (call.write(2), call.write(3), call.write(4));
-    let words = p.map_words as usize;
+    let words = p.map_words;
     if exchange[0].to_bits() != 0 {
         guarded[..words].copy_from_slice(&map[..words]);
         return;
     }
     guarded[..words].fill(0.0);
-    let [rows, first, width] = [p.rows, p.state_row, p.width].map(|words| words as usize);
-    let [h_width, aux_width] = [p.h_width, p.aux_stride].map(|words| words as usize);
+    let [rows, first, width] = [p.rows, p.state_row, p.width].map(|words| words);
+    let [h_width, aux_width] = [p.h_width, p.aux_stride].map(|words| words);
     for row in 0..rows {
-        let h = &exchange[p.h_at as usize + row * width..][..h_width];
+        let h = &exchange[p.h_at + row * width..][..h_width];
         h_out[(first + row) * h_width..][..h_width].copy_from_slice(h);
     }
-    let held = &exchange[p.aux_at as usize..][..rows * aux_width];
+    let held = &exchange[p.aux_at..][..rows * aux_width];
     aux[first * aux_width..][..rows * aux_width].copy_from_slice(held);
 }

@@ -13,22 +13,22 @@ pub(crate) fn run(call: &mut Call<'_>) {
         return;
     }
     let rate = f32::from_bits(hyper[2]);
-    let [momentum, decay, most] = [p.momentum, p.decay, p.max_value].map(f32::from_bits);
+    let [momentum, decay, most] = [p.momentum, p.decay, p.max_value];
     let update = |g: f32, w: f32, b: f32| {
         let mut g = g * control[0];
-        if p.max_value != 0 {
+        if p.max_value != 0.0 {
             g = g.clamp(-most, most);
         }
         g += decay * w;
-        if p.momentum == 0 {
+        if p.momentum == 0.0 {
             return (w - rate * g, g);
         }
         let b = if hyper[1] > 1 { momentum * b + g } else { g };
-        (w - rate * if p.nesterov != 0 { g + momentum * b } else { b }, b)
+        (w - rate * if p.nesterov { g + momentum * b } else { b }, b)
     };
-    let count = p.count as usize;
-    let old = |moment: &[f32], i: usize| if p.momentum != 0 { moment[i] } else { 0.0 };
-    if p.trial != 0 {
+    let count = p.count;
+    let old = |moment: &[f32], i: usize| if p.momentum != 0.0 { moment[i] } else { 0.0 };
+    if p.trial {
         let mut is_bad = false;
         for i in 0..count {
             let (w, b) = update(gradient[i], weights[i], old(moment, i));
@@ -40,7 +40,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let mut large = false;
     for i in 0..count {
         let (w, b) = update(gradient[i], weights[i], old(moment, i));
-        if p.momentum != 0 {
+        if p.momentum != 0.0 {
             moment[i] = b;
         }
         weights[i] = w;

@@ -15,7 +15,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let mut workspaces = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
     let p = recurrence.p;
-    let directions = p.directions as usize;
+    let directions = p.directions;
     let sizes = recurrence.sizes(phase);
     let at = recurrence.step(0);
     if at.running == 0 {
@@ -31,7 +31,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, ForwardWorkspace::default);
     }
-    let stride = 4 * p.h_in_stride as usize;
+    let stride = 4 * p.h_in_stride;
     let work = |task: usize, workspace: &mut ForwardWorkspace| {
         let unit = task % blocks * width;
         let part = Part { direction: task / blocks, ranks: 0..at.running, units: unit..sizes.units.min(unit + width) };
@@ -43,7 +43,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
             |_, state| recurrence.multiplied(state, stride),
             |_, state, value| {
                 // SAFETY: different sequences have different rows, and a unit is one thread's.
-                let out = unsafe { recurrence.h_out.row(state * p.h_out_stride as usize + unit, value.len()) };
+                let out = unsafe { recurrence.h_out.row(state * p.h_out_stride + unit, value.len()) };
                 out.copy_from_slice(value);
             },
         );

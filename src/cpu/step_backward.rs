@@ -12,7 +12,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let mut workspaces = std::mem::take(&mut call.scratch.backward);
     let backward = Backward::new(call);
     let p = backward.p;
-    let directions = p.directions as usize;
+    let directions = p.directions;
     let sizes = backward.sizes(phase);
     let at = backward.step(0);
     if at.running > 0 {
@@ -25,7 +25,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         if workspaces.len() < tasks {
             workspaces.resize_with(tasks, BackwardWorkspace::default);
         }
-        let stride = 4 * p.d_in_stride as usize;
+        let stride = 4 * p.d_in_stride;
         let work = |task: usize, workspace: &mut BackwardWorkspace| {
             let unit = task % blocks * width;
             let part =
@@ -37,7 +37,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
                 at,
                 |_, state| backward.multiplied(state, stride),
                 |_, state, gate, gradients| {
-                    let at = state * p.d_out_stride as usize + gate * sizes.units + unit;
+                    let at = state * p.d_out_stride + gate * sizes.units + unit;
                     // SAFETY: different sequences have different rows, and a unit is one thread's.
                     let out = unsafe { backward.d_out.row(at, gradients.len()) };
                     out.copy_from_slice(gradients);

@@ -9,7 +9,7 @@ use super::words::{flat, u};
 
 params! {
     /// Adam and AdamW.
-    AdamParams { count, beta_1, beta_2, epsilon, decay, decoupled, max_value, trial, row_lanes }
+    AdamParams { count, beta_1: f32, beta_2: f32, epsilon: f32, decay: f32, decoupled: bool, max_value: f32, trial: bool, row_lanes }
 }
 
 kernel! {

@@ -9,7 +9,7 @@ use super::words::{row_trips, u};
 params! {
     /// Softmax cross-entropy of rows.
     CrossEntropyParams {
-        m, columns, logits_offset, target_offset, count_offset, losses_offset, gradient_offset, nan, row_groups,
+        m, columns, logits_offset, target_offset, count_offset, losses_offset, gradient_offset, nan: f32, row_groups,
     }
 }
 

@@ -9,7 +9,7 @@ use super::words::{flat, u};
 
 params! {
     /// values[i] = values[i] · scale or 0.
-    DropoutParams { count, offset, threshold, scale, stream, seed_offset, row_lanes }
+    DropoutParams { count, offset, threshold: u32, scale: f32, stream: u32, seed_offset, row_lanes }
 }
 
 kernel! { dropout(DropoutParams), [Read seed, Write values] }

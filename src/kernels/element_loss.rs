@@ -10,7 +10,7 @@ use super::words::{flat, u};
 params! {
     /// Squared error or binary cross-entropy.
     ElementLossParams {
-        count, binary, x_offset, target_offset, count_offset, losses_offset, gradient_offset, row_lanes,
+        count, binary: bool, x_offset, target_offset, count_offset, losses_offset, gradient_offset, row_lanes,
     }
 }
 

@@ -10,7 +10,7 @@ use super::words::{flat, u};
 params! {
     /// out[m, j] = table[index[m], j].
     GatherParams {
-        m, columns, table_rows, table_offset, table_row, indexed, index_offset, out_offset, out_row, nan, accumulate,
+        m, columns, table_rows, table_offset, table_row, indexed: bool, index_offset, out_offset, out_row, nan: f32, accumulate: bool,
         row_lanes,
     }
 }
@@ -20,7 +20,7 @@ kernel! { gather(GatherParams), [Read table, Read index, Write out] }
 fn reach(_: &Variant, p: &GatherParams, _: Maxima<'_>) -> Reach {
     Reach {
         table: u(p.table_offset) + u(p.table_rows).saturating_sub(1) * u(p.table_row) + u(p.columns),
-        index: if p.indexed != 0 { u(p.index_offset) + u(p.m) } else { 0 },
+        index: if p.indexed { u(p.index_offset) + u(p.m) } else { 0 },
         out: u(p.out_offset) + u(p.m).saturating_sub(1) * u(p.out_row) + u(p.columns),
     }
 }

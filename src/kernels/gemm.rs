@@ -9,8 +9,8 @@ use super::words::{Map, packed_vectors, u};
 params! {
     /// C[b, m, n] (+)= Σk A[b, row(m), k] · B[b, k, n] + bias[b, n].
     GemmParams {
-        m, n, k, batch, a_offset, a_row, a_column, a_batch, b_offset, b_batch, c_offset, c_row, c_batch, mapped,
-        map_offset, map_batch, accumulate, first, end,
+        m, n, k, batch, a_offset, a_row, a_column, a_batch, b_offset, b_batch, c_offset, c_row, c_batch, mapped: u32,
+        map_offset, map_batch, accumulate: bool, first, end,
     }
 }
 

@@ -9,7 +9,7 @@ use super::words::u;
 
 params! {
     /// Whether a step is taken.
-    GuardParams { max_norm, loss_offset, squares_offset, wary }
+    GuardParams { max_norm: f32, loss_offset, squares_offset, wary: bool }
 }
 
 kernel! { guard(GuardParams), [Read hyper, Read loss, Read squares, Write status, Write control] }

@@ -10,8 +10,8 @@ use super::words::{flat, u};
 params! {
     /// out[row, unit] = what is drawn for it.
     MasksParams {
-        rows, units, directions, out_offset, out_row, out_direction, map_direction, first, end, divisor, modulus,
-        counter_row, counter_direction, threshold, weight, threshold_2, stream, row_lanes,
+        rows, units, directions, out_offset, out_row, out_direction, map_direction, first, end, divisor: u32, modulus: u32,
+        counter_row: u32, counter_direction: u32, threshold: u32, weight: f32, threshold_2: u32, stream: u32, row_lanes,
     }
 }
 

@@ -50,6 +50,7 @@ pub use kernel::{Access, Kernel};
 pub use limits::{MAX_BINDINGS, WINDOW};
 pub use of::{By, Function, Of, Part, Sums};
 pub use table::Row;
+pub(crate) use table::read;
 pub use tile::{Cooperative, Tile};
 pub use variant::{Reads, Variant};
 
@@ -75,7 +76,7 @@ pub(crate) use normed::NormParams;
 pub(crate) use outer::OuterParams;
 pub(crate) use pack::PackParams;
 pub(crate) use packed::{BLOCK, Packed};
-pub(crate) use params::{PhaseParams, RowParams};
+pub(crate) use params::{Params, PhaseParams, RowParams};
 pub(crate) use recurrence::RecurrenceParams;
 pub(crate) use reduce::ReduceParams;
 pub(crate) use scatter_add::ScatterAddParams;

@@ -8,8 +8,8 @@ use super::words::{Map, u};
 params! {
     /// C[b, i, j] (+)= Σr A[b, r, i] · B[b, row(r), j].
     OuterParams {
-        m, n, batch, a_offset, a_row, a_batch, b_offset, b_row, b_batch, c_offset, c_row, c_batch, mapped, map_offset,
-        map_batch, first, end, start, to, accumulate,
+        m, n, batch, a_offset, a_row, a_batch, b_offset, b_row, b_batch, c_offset, c_row, c_batch, mapped: u32, map_offset,
+        map_batch, first, end, start, to, accumulate: bool,
     }
 }
 

@@ -10,7 +10,7 @@ use super::words::{flat, u};
 params! {
     /// Panels of `width` rows, then the bias.
     PackParams {
-        rows, columns, pitch, width, source_offset, source_row, source_column, biased, bias_offset, packed_offset,
+        rows, columns, pitch, width, source_offset, source_row, source_column, biased: bool, bias_offset, packed_offset,
         row_lanes,
     }
 }
@@ -22,7 +22,7 @@ fn reach(variant: &Variant, p: &PackParams, _: Maxima<'_>) -> Reach {
     let last = rows.saturating_sub(1) * u(p.source_row) + columns.saturating_sub(1) * u(p.source_column);
     Reach {
         source: u(p.source_offset) + last + 1,
-        bias: if p.biased != 0 { u(p.bias_offset) + columns } else { 0 },
+        bias: if p.biased { u(p.bias_offset) + columns } else { 0 },
         packed: u(p.packed_offset) + packed_words(variant, rows, u(p.pitch).max(columns), u(p.width)),
     }
 }

@@ -1,19 +1,95 @@
 //! The kernels' parameters, word for word as `struct Params` in their shaders; a test compares the two by reflection.
 
+/// A parameter as the host has it, and as the 32-bit word that a shader reads.
+pub(crate) trait Word: Copy {
+    fn word(self) -> u32;
+    fn of_word(word: u32) -> Self;
+}
+
+/// A size or an offset. What takes more than 32 bits becomes the largest word: that reaches beyond every buffer, so that the
+/// plan's check refuses the dispatch.
+impl Word for usize {
+    fn word(self) -> u32 {
+        u32::try_from(self).unwrap_or(u32::MAX)
+    }
+
+    fn of_word(word: u32) -> Self {
+        word as Self
+    }
+}
+
+impl Word for u32 {
+    fn word(self) -> u32 {
+        self
+    }
+
+    fn of_word(word: u32) -> Self {
+        word
+    }
+}
+
+/// By its bits.
+impl Word for f32 {
+    fn word(self) -> u32 {
+        self.to_bits()
+    }
+
+    fn of_word(word: u32) -> Self {
+        Self::from_bits(word)
+    }
+}
+
+/// 1 or 0.
+impl Word for bool {
+    fn word(self) -> u32 {
+        self.into()
+    }
+
+    fn of_word(word: u32) -> Self {
+        word != 0
+    }
+}
+
+/// Parameters that are made of the words of a dispatch.
+pub(crate) trait Params: Sized {
+    /// Names in the order of their words.
+    const FIELDS: &'static [&'static str];
+
+    /// Those whose words these are, the first ones of them taken; what is missing is 0.
+    fn of_words(words: &mut impl Iterator<Item = u32>) -> Self;
+}
+
+/// The type of a parameter: `usize` where none is given.
+macro_rules! word_type {
+    () => {
+        usize
+    };
+    ($type:ty) => {
+        $type
+    };
+}
+
+pub(super) use word_type;
+
+/// Declares parameters. A field is a size or an offset, if no type is given.
 macro_rules! params {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident),* $(,)? })*) => {$(
+    ($($(#[$doc:meta])* $name:ident { $($field:ident $(: $type:ty)?),* $(,)? })*) => {$(
         $(#[$doc])*
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
-        pub(crate) struct $name { $(pub $field: u32,)* }
+        #[derive(Clone, Copy, Debug, Default)]
+        pub(crate) struct $name { $(pub $field: crate::kernels::params::word_type!($($type)?),)* }
 
         impl $name {
-            /// Names in the order of their words.
-            pub const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
-
             /// The words as a dispatch carries them.
             pub fn words(&self) -> Vec<u32> {
-                bytemuck::cast_slice(std::slice::from_ref(self)).to_vec()
+                vec![$(crate::kernels::params::Word::word(self.$field)),*]
+            }
+        }
+
+        impl crate::kernels::params::Params for $name {
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            fn of_words(words: &mut impl Iterator<Item = u32>) -> Self {
+                Self { $($field: crate::kernels::params::Word::of_word(words.next().unwrap_or(0)),)* }
             }
         }
     )*};
@@ -21,50 +97,44 @@ macro_rules! params {
 
 pub(super) use params;
 
-/// Which rows a recurrent dispatch works on: the parameters that such kernels begin with, as in `rows.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct RowParams {
-    pub batch: u32,
-    /// Directions times heads; of a `wave`, layers.
-    pub directions: u32,
-    /// First row of the layer's states.
-    pub state_row: u32,
-    /// Words from one direction's rows to the next one's.
-    pub x_direction: u32,
-    /// Words from row to row.
-    pub x_stride: u32,
-    /// From one direction to the next in the map.
-    pub map_direction: u32,
-    /// Where the map has the sequence of each rank.
-    pub order: u32,
-    /// Where the map has the first row of the dispatch's first step.
-    pub offsets: u32,
-    /// Where the map has the first row that the memory of rows holds.
-    pub chunk: u32,
+params! {
+    /// Which rows a recurrent dispatch works on: the parameters that such kernels begin with, as in `rows.wgsl`.
+    ///
+    /// `directions` are directions times heads; of a `wave`, layers. `state_row` is the first row of the layer's states.
+    /// `x_direction` is the words from one direction's rows to the next one's, `x_stride` those from row to row, and
+    /// `map_direction` those from one direction to the next in the map. The map has the sequence of each rank from `order` on, the
+    /// first row of the dispatch's first step at `offsets`, and the first row that the memory of rows holds at `chunk`.
+    RowParams { batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk }
 }
 
 impl RowParams {
     /// These of a step: where the map has its first row, and where the first row that the memory of rows holds.
     pub const fn at(self, offsets: usize, chunk: usize) -> Self {
-        Self { offsets: offsets as u32, chunk: chunk as u32, ..self }
+        Self { offsets, chunk, ..self }
     }
 }
 
-/// Parameters that begin with [`RowParams`], whose fields can be read as if they were their own.
+/// Declares parameters that begin with [`RowParams`], whose fields can be read as if they were their own.
 macro_rules! params_of_rows {
     ($(#[$doc:meta])* $name:ident { $($field:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+        #[derive(Clone, Copy, Debug, Default)]
         pub(crate) struct $name {
             pub rows: crate::kernels::params::RowParams,
-            $(pub $field: u32,)*
+            $(pub $field: usize,)*
         }
 
         impl $name {
-            /// Names in the order of their words.
-            pub const FIELDS: &'static [&'static str] = &[
+            /// The words as a dispatch carries them.
+            pub fn words(&self) -> Vec<u32> {
+                let mut words = self.rows.words();
+                words.extend([$(crate::kernels::params::Word::word(self.$field)),*]);
+                words
+            }
+        }
+
+        impl crate::kernels::params::Params for $name {
+            const FIELDS: &'static [&'static str] = &[
                 "batch",
                 "directions",
                 "state_row",
@@ -77,9 +147,11 @@ macro_rules! params_of_rows {
                 $(stringify!($field)),*
             ];
 
-            /// The words as a dispatch carries them.
-            pub fn words(&self) -> Vec<u32> {
-                bytemuck::cast_slice(std::slice::from_ref(self)).to_vec()
+            fn of_words(words: &mut impl Iterator<Item = u32>) -> Self {
+                Self {
+                    rows: crate::kernels::params::Params::of_words(words),
+                    $($field: crate::kernels::params::Word::of_word(words.next().unwrap_or(0)),)*
+                }
             }
         }
 
@@ -115,24 +187,23 @@ macro_rules! of_phases {
             /// Those of the phases, all else 0.
             pub fn of_phases([first, second]: [crate::kernels::params::PhaseParams; 2]) -> Self {
                 Self {
-                    units_0: first.units as u32,
-                    panels_0: first.panels as u32,
-                    weights_0: first.weights as u32,
-                    weights_direction_0: first.weights_direction as u32,
-                    $first: first.column as u32,
-                    units_1: second.units as u32,
-                    panels_1: second.panels as u32,
-                    weights_1: second.weights as u32,
-                    weights_direction_1: second.weights_direction as u32,
-                    $second: second.column as u32,
+                    units_0: first.units,
+                    panels_0: first.panels,
+                    weights_0: first.weights,
+                    weights_direction_0: first.weights_direction,
+                    $first: first.column,
+                    units_1: second.units,
+                    panels_1: second.panels,
+                    weights_1: second.weights,
+                    weights_direction_1: second.weights_direction,
+                    $second: second.column,
                     ..Self::default()
                 }
             }
 
             /// What the phases were given.
             pub fn phases(&self) -> [crate::kernels::params::PhaseParams; 2] {
-                let phase = |words: [u32; 5]| {
-                    let [units, panels, weights, weights_direction, column] = words.map(|word| word as usize);
+                let phase = |[units, panels, weights, weights_direction, column]: [usize; 5]| {
                     crate::kernels::params::PhaseParams { units, panels, weights, weights_direction, column }
                 };
                 [
@@ -143,7 +214,7 @@ macro_rules! of_phases {
 
             /// Units of the phases.
             pub fn units(&self) -> [u64; 2] {
-                [self.units_0, self.units_1].map(u64::from)
+                [self.units_0, self.units_1].map(|units| units as u64)
             }
         }
     };

@@ -19,21 +19,22 @@ params_of_rows! {
 of_phases!(RecurrenceParams, gate_0, gate_1);
 
 impl RecurrenceParams {
-    /// What a `wave` is for the layer that is so many steps behind its lowest one: a step of one direction, with weights,
+    /// What a `wave` is for the layer that is `behind` steps behind its lowest one: a step of one direction, with weights,
     /// states and rows of its own. What overflows is beyond every buffer.
-    pub fn of_layer(&self, behind: u32) -> Self {
+    pub fn of_layer(&self, behind: usize) -> Self {
+        const BEYOND: usize = u32::MAX as usize;
         let layer = self.layer.saturating_add(behind);
-        let row = layer.saturating_mul(self.batch);
+        let after = |at: usize, count: usize, size: usize| at.saturating_add(count.saturating_mul(size)).min(BEYOND);
         Self {
             rows: RowParams {
                 directions: 1,
-                state_row: self.state_row.saturating_add(row),
-                offsets: self.offsets.wrapping_sub(behind),
+                state_row: after(self.state_row, layer, self.batch),
+                offsets: self.offsets.checked_sub(behind).unwrap_or(BEYOND),
                 x_direction: 0,
                 ..self.rows
             },
-            h_in_row: self.h_in_row.saturating_add(row),
-            weights_0: self.weights_0.saturating_add(layer.saturating_mul(2).saturating_mul(self.weights_direction_0)),
+            h_in_row: after(self.h_in_row, layer, self.batch),
+            weights_0: after(self.weights_0, layer.saturating_mul(2), self.weights_direction_0),
             y_stride: if layer == self.last { self.y_stride } else { 0 },
             layer,
             ..*self
@@ -127,8 +128,8 @@ pub(super) fn step_grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
 pub(super) fn flop(
     variant: &Variant,
     units: [u64; 2],
-    directions: u32,
-    [offsets, steps]: [u32; 2],
+    directions: usize,
+    [offsets, steps]: [usize; 2],
     maxima: Maxima<'_>,
 ) -> u64 {
     let phases = variant.phases();

@@ -8,7 +8,7 @@ use super::words::u;
 
 params! {
     /// out[g] = Σ f(values[i]) over blocks.
-    ReduceParams { count, block, form, values_offset, out_offset, divided, divisor_offset, nan }
+    ReduceParams { count, block, form: u32, values_offset, out_offset, divided: bool, divisor_offset, nan: f32 }
 }
 
 kernel! { reduce(ReduceParams), [Read values, Read divisor, Write out], wraps Columns }
@@ -16,7 +16,7 @@ kernel! { reduce(ReduceParams), [Read values, Read divisor, Write out], wraps Co
 fn reach(_: &Variant, p: &ReduceParams, _: Maxima<'_>) -> Reach {
     Reach {
         values: u(p.values_offset) + u(p.count),
-        divisor: if p.divided != 0 { u(p.divisor_offset) + 1 } else { 0 },
+        divisor: if p.divided { u(p.divisor_offset) + 1 } else { 0 },
         out: u(p.out_offset) + u(p.count).div_ceil(u(p.block).max(1)),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::kernel::Access;
 use super::limits::MAX_BINDINGS;
+use super::params::Params;
 use super::tile::Wraps;
 use super::variant::Variant;
 
@@ -37,8 +38,8 @@ pub struct Row {
 }
 
 /// Parameters out of a dispatch's words.
-pub(super) fn read<P: bytemuck::Pod>(params: &[u32]) -> P {
-    bytemuck::pod_read_unaligned(bytemuck::cast_slice(params))
+pub(crate) fn read<P: Params>(words: &[u32]) -> P {
+    P::of_words(&mut words.iter().copied())
 }
 
 /// Of a shader without loops.
@@ -73,7 +74,7 @@ macro_rules! kernel {
                 name: stringify!($name),
                 wgsl: include_str!(concat!("../../shaders/", stringify!($name), ".wgsl")),
                 bindings: BINDINGS,
-                params: <$params>::FIELDS,
+                params: <$params as crate::kernels::params::Params>::FIELDS,
                 is_tiled: false $(|| $tiled)?,
                 wraps: [$(crate::kernels::tile::Wraps::$wraps)?].first().copied(),
                 reach: |variant, words, maxima| {

@@ -50,12 +50,12 @@ fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
 
 fn flop(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> u64 {
     let k = u(p.units_0);
-    let rows = |behind: u32| {
-        let at = u(p.offsets.wrapping_sub(behind));
+    let rows = |behind: usize| {
+        let at = u(p.offsets.saturating_sub(behind));
         maxima(MAP, at + 1, 1).saturating_sub(maxima(MAP, at, 1))
     };
     // The lowest layer multiplies R only.
-    let products = |behind: u32| if p.layer + behind == 0 { 1 } else { 2 };
-    let layer = |behind: u32| 2 * variant.phases()[0].gates as u64 * k * k * products(behind) * rows(behind);
+    let products = |behind: usize| if p.layer + behind == 0 { 1 } else { 2 };
+    let layer = |behind: usize| 2 * variant.phases()[0].gates as u64 * k * k * products(behind) * rows(behind);
     (0..p.directions).map(layer).sum()
 }

@@ -11,8 +11,8 @@ use super::variant::Variant;
 pub(super) const MAP: usize = 2;
 
 /// A parameter as a 64-bit word, so that sums and products do not overflow.
-pub(super) fn u(word: u32) -> u64 {
-    word.into()
+pub(super) fn u(size: impl TryInto<u64>) -> u64 {
+    size.try_into().unwrap_or(u64::MAX)
 }
 
 /// Vectors of a packed matrix.
@@ -21,17 +21,17 @@ pub(super) fn packed_vectors(rows: u64, columns: u64, panel: u64) -> u64 {
 }
 
 /// Workgroups of kernels with one element an invocation, in rows of the grid of `row_lanes`.
-pub(super) fn flat(variant: &Variant, elements: u64, row_lanes: u32) -> [u64; 3] {
+pub(super) fn flat(variant: &Variant, elements: u64, row_lanes: usize) -> [u64; 3] {
     [u(row_lanes) / u(variant.tile.lanes), elements.div_ceil(u(row_lanes).max(1)), 1]
 }
 
 /// How rows are looked up in `gemm` and `outer`.
 pub(super) struct Map {
     pub mapped: u32,
-    pub offset: u32,
-    pub batch: u32,
+    pub offset: usize,
+    pub batch: usize,
     /// Where the first row of this part and the end of it stand in the map, if they differ.
-    pub part: (u32, u32),
+    pub part: (usize, usize),
 }
 
 /// What looking rows up reaches.
@@ -74,7 +74,7 @@ pub(super) struct StepRows {
 }
 
 impl StepRows {
-    pub fn new(one_step: bool, [offsets, chunk, steps]: [u32; 3], maxima: Maxima<'_>) -> Self {
+    pub fn new(one_step: bool, [offsets, chunk, steps]: [usize; 3], maxima: Maxima<'_>) -> Self {
         let offset = |at: u64| maxima(MAP, u(offsets) + at, 1);
         let first = offset(0);
         let end = offset(if one_step { 1 } else { u(steps) });
@@ -90,7 +90,7 @@ impl StepRows {
 
     /// Words that are reached of the caller's array, whose rows have `units` numbers of each direction side by side, and of the
     /// map that tells its rows: none of either where the array has no stride.
-    pub fn output(&self, p: &RowParams, [offset, stride]: [u32; 2], units: u64, maxima: Maxima<'_>) -> (u64, u64) {
+    pub fn output(&self, p: &RowParams, [offset, stride]: [usize; 2], units: u64, maxima: Maxima<'_>) -> (u64, u64) {
         if stride == 0 {
             return (0, 0);
         }

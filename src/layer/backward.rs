@@ -180,14 +180,14 @@ fn add_last(plan: &mut PlanBuilder, pass: &Pass<'_>, dy: &Value, dh: BufferId) {
     let config = pass.config();
     for (row, column) in last_states(config, pass.batch) {
         let params = GatherParams {
-            m: pass.batch as u32,
-            columns: config.state_size() as u32,
-            table_rows: pass.batch as u32,
-            table_offset: (dy.offset + column) as u32,
-            table_row: config.output_size() as u32,
-            out_offset: (row * pass.h_width()) as u32,
-            out_row: pass.h_width() as u32,
-            accumulate: 1,
+            m: pass.batch,
+            columns: config.state_size(),
+            table_rows: pass.batch,
+            table_offset: dy.offset + column,
+            table_row: config.output_size(),
+            out_offset: row * pass.h_width(),
+            out_row: pass.h_width(),
+            accumulate: true,
             ..Default::default()
         };
         copy_rows(plan, dy.buffer, dh, params);

@@ -100,14 +100,14 @@ impl LayerBackward<'_> {
         BackwardParams {
             rows: pass.row_params(self.layer, self.reserve.chunk(), pass.columns.width),
             steps: 1,
-            d_in_row: (self.layer * pass.layer_states()) as u32,
-            d_in_stride: (width / 4) as u32,
-            d_out_stride: width as u32,
-            dh_stride: pass.h_width() as u32,
-            dc_stride: config.cell_state_size() as u32,
-            dy_stride: if self.dy_offset.is_some() { config.output_size() as u32 } else { 0 },
-            dy_offset: self.dy_offset.unwrap_or(0) as u32,
-            source: pass.columns.source as u32,
+            d_in_row: self.layer * pass.layer_states(),
+            d_in_stride: width / 4,
+            d_out_stride: width,
+            dh_stride: pass.h_width(),
+            dc_stride: config.cell_state_size(),
+            dy_stride: if self.dy_offset.is_some() { config.output_size() } else { 0 },
+            dy_offset: self.dy_offset.unwrap_or(0),
+            source: pass.columns.source,
             ..BackwardParams::of_phases(sizes)
         }
     }
@@ -116,7 +116,7 @@ impl LayerBackward<'_> {
     pub fn params(&self, shared: &BackwardParams, chunk: usize, at: usize) -> BackwardParams {
         BackwardParams {
             rows: shared.rows.at(self.pass.rows.offsets + at, self.pass.rows.offsets + chunk),
-            running: self.pass.rows.running(at) as u32,
+            running: self.pass.rows.running(at),
             ..*shared
         }
     }
@@ -124,15 +124,15 @@ impl LayerBackward<'_> {
     /// The layer's states, from one buffer to the same place in another one.
     pub fn states_params(&self) -> GatherParams {
         let (states, width) = (self.pass.layer_states(), self.pass.h_width());
-        let first = (self.layer * states * width) as u32;
+        let first = self.layer * states * width;
         GatherParams {
-            m: states as u32,
-            columns: self.pass.config().state_size() as u32,
-            table_rows: states as u32,
+            m: states,
+            columns: self.pass.config().state_size(),
+            table_rows: states,
             table_offset: first,
-            table_row: width as u32,
+            table_row: width,
             out_offset: first,
-            out_row: width as u32,
+            out_row: width,
             ..Default::default()
         }
     }

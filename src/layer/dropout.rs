@@ -19,10 +19,10 @@ pub(super) fn drop_numbers(
     probability: f64,
 ) {
     let params = DropoutParams {
-        count: count as u32,
-        offset: offset as u32,
+        count,
+        offset,
         threshold: threshold(probability),
-        scale: ((1.0 / (1.0 - probability)) as f32).to_bits(),
+        scale: ((1.0 / (1.0 - probability)) as f32),
         stream,
         seed_offset: 0,
         row_lanes: row_lanes(count),

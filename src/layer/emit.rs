@@ -214,13 +214,13 @@ fn gather_last(plan: &mut PlanBuilder, pass: &Pass<'_>, h_state: BufferId, out: 
     let config = pass.config();
     for (row, column) in last_states(config, pass.batch) {
         let params = GatherParams {
-            m: pass.batch as u32,
-            columns: config.state_size() as u32,
-            table_rows: pass.batch as u32,
-            table_offset: (row * pass.h_width()) as u32,
-            table_row: pass.h_width() as u32,
-            out_offset: (out.offset + column) as u32,
-            out_row: config.output_size() as u32,
+            m: pass.batch,
+            columns: config.state_size(),
+            table_rows: pass.batch,
+            table_offset: row * pass.h_width(),
+            table_row: pass.h_width(),
+            out_offset: out.offset + column,
+            out_row: config.output_size(),
             ..Default::default()
         };
         copy_rows(plan, h_state, out.buffer, params);

@@ -135,8 +135,8 @@ impl<'a> LayerForward<'a> {
     ) -> Self {
         let out = y.unwrap_or_else(|| At::start_of(plan.workspace("no output", 1)));
         let params = RecurrenceParams {
-            y_stride: if y.is_some() { pass.config().output_size() as u32 } else { 0 },
-            y_offset: out.offset as u32,
+            y_stride: if y.is_some() { pass.config().output_size() } else { 0 },
+            y_offset: out.offset,
             ..layer_params(pass, layer, buffers)
         };
         let weights = pass.rnn.recurrent_weights(layer).matrices.buffer(plan);
@@ -160,17 +160,17 @@ impl<'a> LayerForward<'a> {
         let layout = packed(plan.device(), k, gates);
         let PackedPart { matrices: b, first } = self.pass.rnn.input_weights(self.layer);
         let params = GemmParams {
-            m: m as u32,
-            n: gates as u32,
-            k: k as u32,
-            batch: config.tracks() as u32,
-            a_offset: (self.input.offset + if rows.identity { start * k } else { 0 }) as u32,
-            a_row: k as u32,
+            m,
+            n: gates,
+            k,
+            batch: config.tracks(),
+            a_offset: self.input.offset + if rows.identity { start * k } else { 0 },
+            a_row: k,
             a_column: 1,
-            b_offset: *first as u32,
-            b_batch: layout.vectors() as u32,
-            c_row: self.buffers.stride as u32,
-            c_batch: (self.buffers.rows * self.buffers.stride) as u32,
+            b_offset: *first,
+            b_batch: layout.vectors(),
+            c_row: self.buffers.stride,
+            c_batch: self.buffers.rows * self.buffers.stride,
             mapped: (!rows.identity).into(),
             ..rows.gemm_part(from, to)
         };
@@ -197,14 +197,14 @@ impl<'a> LayerForward<'a> {
     pub fn params(&self, from: usize, at: usize) -> RecurrenceParams {
         RecurrenceParams {
             rows: self.params.rows.at(self.pass.rows.offsets + at, self.pass.rows.offsets + from),
-            running: self.pass.rows.running(at) as u32,
+            running: self.pass.rows.running(at),
             ..self.params
         }
     }
 
     /// The rows that its steps work on.
     pub fn gate_rows(&self) -> GateRows {
-        let y = (self.params.y_stride != 0).then_some(self.params.y_offset as usize);
+        let y = (self.params.y_stride != 0).then_some(self.params.y_offset);
         GateRows { layer: self.layer, rows: self.buffers.rows, stride: self.buffers.stride, y }
     }
 
@@ -222,19 +222,19 @@ pub(super) struct StateRows {
     /// Where the window begins.
     pub window: u64,
     /// The layer's first row among those of the window, or of all.
-    pub first: u32,
+    pub first: usize,
 }
 
 impl StateRows {
     /// `states` rows for each layer, `width` words each. Through a window where the layer's fit into one that may begin
     /// where they do.
-    pub fn new(device: &Device, states: usize, layer: usize, width: u32) -> Self {
-        let words = states as u64 * u64::from(width);
+    pub fn new(device: &Device, states: usize, layer: usize, width: usize) -> Self {
+        let words = (states * width) as u64;
         let window = layer as u64 * words;
         if device.reads_windows() && words <= WINDOW.into() && window.is_multiple_of(WINDOW_ALIGNMENT) {
             Self { uniform: true, window, first: 0 }
         } else {
-            Self { uniform: false, window: 0, first: (layer * states) as u32 }
+            Self { uniform: false, window: 0, first: layer * states }
         }
     }
 }
@@ -265,13 +265,13 @@ fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceP
     RecurrenceParams {
         rows: pass.row_params(layer, buffers.rows, buffers.stride),
         steps: 1,
-        h_in_row: (layer * pass.layer_states()) as u32,
-        h_in_stride: (h_width / 4) as u32,
-        h_out_stride: h_width as u32,
-        final_stride: h_width as u32,
-        aux_stride: (slots * config.hidden) as u32,
-        source: pass.columns.source as u32,
-        between: pass.columns.between as u32,
+        h_in_row: layer * pass.layer_states(),
+        h_in_stride: h_width / 4,
+        h_out_stride: h_width,
+        final_stride: h_width,
+        aux_stride: slots * config.hidden,
+        source: pass.columns.source,
+        between: pass.columns.between,
         ..RecurrenceParams::of_phases(sizes)
     }
 }

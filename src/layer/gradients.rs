@@ -27,22 +27,22 @@ impl LayerBackward<'_> {
         let offsets = offsets(config, self.layer);
         let gates = pass.gates();
         let reserve = OuterParams {
-            batch: config.tracks() as u32,
-            a_row: pass.columns.width as u32,
-            a_batch: (self.reserve.chunk() * pass.columns.width) as u32,
-            c_batch: offsets.words as u32,
-            to: count as u32,
-            accumulate: 1,
+            batch: config.tracks(),
+            a_row: pass.columns.width,
+            a_batch: self.reserve.chunk() * pass.columns.width,
+            c_batch: offsets.words,
+            to: count,
+            accumulate: true,
             ..rows.outer_part(part.start, part.end)
         };
         let inputs = config.input_of(self.layer);
         let start = if rows.identity { rows.offset(part.start) * inputs } else { 0 };
         let params = OuterParams {
-            m: gates as u32,
-            n: inputs as u32,
-            b_offset: (self.input.offset + start) as u32,
-            b_row: inputs as u32,
-            c_row: inputs as u32,
+            m: gates,
+            n: inputs,
+            b_offset: self.input.offset + start,
+            b_row: inputs,
+            c_row: inputs,
             mapped: (!rows.identity).into(),
             ..reserve
         };
@@ -80,13 +80,13 @@ impl LayerBackward<'_> {
             for &(field, fields) in recurrent {
                 let (column, width) = (pass.columns.fields[i] + field * units, fields * units);
                 let params = OuterParams {
-                    m: width as u32,
-                    n: source as u32,
-                    a_offset: column as u32,
-                    b_offset: if i == 0 { pass.columns.source } else { pass.columns.between } as u32,
+                    m: width,
+                    n: source,
+                    a_offset: column,
+                    b_offset: if i == 0 { pass.columns.source } else { pass.columns.between },
                     b_row: reserve.a_row,
                     b_batch: reserve.a_batch,
-                    c_row: source as u32,
+                    c_row: source,
                     ..*reserve
                 };
                 // One buffer read twice.
@@ -114,19 +114,19 @@ impl LayerBackward<'_> {
         for direction in 0..config.tracks() {
             let shared = rows.gemm_part(part.start, part.end);
             let params = GemmParams {
-                m: m as u32,
-                n: inputs as u32,
-                k: pass.gates() as u32,
+                m,
+                n: inputs,
+                k: pass.gates(),
                 batch: 1,
-                a_offset: (direction * self.reserve.chunk() * pass.columns.width) as u32,
-                a_row: pass.columns.width as u32,
+                a_offset: direction * self.reserve.chunk() * pass.columns.width,
+                a_row: pass.columns.width,
                 a_column: 1,
-                b_offset: (direction * layout.vectors()) as u32,
-                c_offset: (dx.offset + if rows.identity { start * inputs } else { 0 }) as u32,
-                c_row: inputs as u32,
+                b_offset: direction * layout.vectors(),
+                c_offset: dx.offset + if rows.identity { start * inputs } else { 0 },
+                c_row: inputs,
                 mapped: if rows.identity { 0 } else { 2 },
-                map_offset: (direction * rows.rows) as u32 + shared.map_offset,
-                accumulate: (accumulate || direction > 0).into(),
+                map_offset: direction * rows.rows + shared.map_offset,
+                accumulate: (accumulate || direction > 0),
                 ..shared
             };
             gemm(plan, Operands { a: self.rows, b: weights, map: pass.map, c: dx.buffer, narrow: false }, &params);
@@ -158,20 +158,20 @@ impl LayerBackward<'_> {
         };
         let (row, h) = (self.layer * pass.layer_states(), pass.h_width());
         let params = GemmParams {
-            m: pass.batch as u32,
-            n: config.state_size() as u32,
-            k: pass.phase_gates(0) as u32,
-            batch: config.tracks() as u32,
-            a_offset: (row * width) as u32,
-            a_row: width as u32,
+            m: pass.batch,
+            n: config.state_size(),
+            k: pass.phase_gates(0),
+            batch: config.tracks(),
+            a_offset: row * width,
+            a_row: width,
             a_column: 1,
-            a_batch: (pass.batch * width) as u32,
+            a_batch: pass.batch * width,
             b_offset: weights,
             b_batch: weights_direction,
-            c_offset: (row * h) as u32,
-            c_row: h as u32,
-            c_batch: (pass.batch * h) as u32,
-            accumulate: 1,
+            c_offset: row * h,
+            c_row: h,
+            c_batch: pass.batch * h,
+            accumulate: true,
             ..Default::default()
         };
         let matrix = &pass.rnn.backward_weights(self.layer)?[1];
@@ -180,10 +180,10 @@ impl LayerBackward<'_> {
             // R has not seen the initial state but through its mask.
             let masked = plan.workspace("gradient of the masked state", pass.states() * h);
             let operands = Operands { a: d, b: matrix, map: none, c: masked, narrow: false };
-            gemm(plan, operands, &GemmParams { accumulate: 0, ..params });
+            gemm(plan, operands, &GemmParams { accumulate: false, ..params });
             let seed = self.reserve.masks(plan, self.layer);
             masks::drop_states(plan, pass, self.layer, seed, masked);
-            copy_rows(plan, masked, self.dh, GatherParams { accumulate: 1, ..self.states_params() });
+            copy_rows(plan, masked, self.dh, GatherParams { accumulate: true, ..self.states_params() });
             return Ok(());
         }
         gemm(plan, Operands { a: d, b: matrix, map: none, c: self.dh, narrow: false }, &params);

@@ -23,15 +23,14 @@ pub(super) fn emit_grid(
     let phases = config.phases();
     let states = layer.pass.layer_states() as u64;
     let widths = phases.iter().map(|phase| phase.units.of(config.hidden, config.state_size()).next_multiple_of(4));
-    let width = widths.max().unwrap_or(0) as u64;
-    let fits = EXCHANGE / (states * phases.len() as u64 * width).max(1);
+    let width = widths.max().unwrap_or(0);
+    let fits = EXCHANGE / (states * (phases.len() * width) as u64).max(1);
     let most = grid.steps.min(usize::try_from(fits).unwrap_or(usize::MAX)).max(1);
     for at in steps.range.clone().step_by(most) {
         let some = at..steps.range.end.min(at + most);
-        let params =
-            RecurrenceParams { steps: some.len() as u32, h_out_stride: width as u32, ..layer.params(steps.chunk, at) };
+        let params = RecurrenceParams { steps: some.len(), h_out_stride: width, ..layer.params(steps.chunk, at) };
         let slots = (some.len() * phases.len()) as u64;
-        let words = exchange_words(states, slots, width, params.aux_stride.into());
+        let words = exchange_words(states, slots, width as u64, params.aux_stride as u64);
         let exchange = plan.workspace("exchange between workgroups", words as usize);
         plan.draft.clear(exchange, 0, words);
         let variant = layer.variant(Of::Grid { form: layer.form(), state_width: grid.width }, grid.tile, plan);
@@ -60,18 +59,18 @@ fn settle(
     slots: u64,
 ) {
     let rows = layer.pass.layer_states();
-    let slot = |i: u64| (EXCHANGE_HEAD + i * rows as u64 * u64::from(p.h_out_stride)) as u32;
+    let slot = |i: u64| (EXCHANGE_HEAD + i * (rows * p.h_out_stride) as u64) as usize;
     let map_words = layer.pass.rows.indices.len();
-    let lanes = (rows * p.h_out_stride.max(p.aux_stride) as usize).max(map_words);
+    let lanes = (rows * p.h_out_stride.max(p.aux_stride)).max(map_words);
     let params = SettleParams {
-        rows: rows as u32,
+        rows,
         state_row: p.state_row,
-        h_width: layer.pass.h_width() as u32,
+        h_width: layer.pass.h_width(),
         width: p.h_out_stride,
         h_at: slot(slots - 1),
         aux_stride: p.aux_stride,
         aux_at: slot(slots),
-        map_words: map_words as u32,
+        map_words,
         row_lanes: row_lanes(lanes),
     };
     let variant = Variant::plain(Kernel::Settle, FLAT, plan.device().panel());

@@ -20,16 +20,16 @@ pub(super) fn draw(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, f
     let rows = pass.rows.offset(to) - pass.rows.offset(from);
     let options = config.options;
     let shared = MasksParams {
-        rows: rows as u32,
-        units: units as u32,
+        rows,
+        units,
         // D·S.
-        directions: config.tracks() as u32,
-        out_offset: (pass.columns.source + units) as u32,
-        out_row: buffers.stride as u32,
-        out_direction: (buffers.rows * buffers.stride) as u32,
-        map_direction: pass.rows.rows as u32,
-        first: (pass.rows.offsets + from) as u32,
-        end: (pass.rows.offsets + to) as u32,
+        directions: config.tracks(),
+        out_offset: pass.columns.source + units,
+        out_row: buffers.stride,
+        out_direction: buffers.rows * buffers.stride,
+        map_direction: pass.rows.rows,
+        first: pass.rows.offsets + from,
+        end: pass.rows.offsets + to,
         stream,
         row_lanes: row_lanes(rows * units),
         ..Default::default()
@@ -43,7 +43,7 @@ pub(super) fn draw(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, f
                 counter_row: config.output_size() as u32,
                 counter_direction: units as u32,
                 threshold: h,
-                weight: 1.0_f32.to_bits(),
+                weight: 1.0_f32,
                 threshold_2: c,
                 ..shared
             }
@@ -58,7 +58,7 @@ pub(super) fn draw(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, f
                 counter_row: width as u32,
                 counter_direction: (pass.batch * width) as u32,
                 threshold: threshold(p),
-                weight: ((1.0 / (1.0 - p)) as f32).to_bits(),
+                weight: ((1.0 / (1.0 - p)) as f32),
                 ..shared
             }
         }

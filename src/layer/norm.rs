@@ -34,20 +34,20 @@ fn gradient_row(pass: &Pass<'_>) -> usize {
 fn params(pass: &Pass<'_>, rows: GateRows) -> NormParams {
     let config = pass.config();
     let GateRows { layer, rows, stride, y } = rows;
-    let vectors = |rows: usize, columns: usize| packed(pass.rnn.device(), rows, columns).vectors() as u32;
+    let vectors = |rows: usize, columns: usize| packed(pass.rnn.device(), rows, columns).vectors();
     let biases = config.biases();
     NormParams {
         rows: pass.row_params(layer, rows, stride),
-        h_stride: pass.h_width() as u32,
-        c_stride: config.cell_state_size() as u32,
-        d_stride: gradient_row(pass) as u32,
-        y_stride: if y.is_some() { config.output_size() as u32 } else { 0 },
-        y_offset: y.unwrap_or(0) as u32,
-        source: pass.columns.source as u32,
-        normed: pass.columns.normed as u32,
-        scales: pass.columns.scales as u32,
-        units: config.hidden as u32,
-        biases: biases as u32,
+        h_stride: pass.h_width(),
+        c_stride: config.cell_state_size(),
+        d_stride: gradient_row(pass),
+        y_stride: if y.is_some() { config.output_size() } else { 0 },
+        y_offset: y.unwrap_or(0),
+        source: pass.columns.source,
+        normed: pass.columns.normed,
+        scales: pass.columns.scales,
+        units: config.hidden,
+        biases,
         gates_gain: vectors(2 + biases, pass.gates()),
         units_gain: if config.cell_state_size() > 0 { vectors(1 + biases.min(1), config.hidden) } else { 0 },
         ..Default::default()
@@ -62,7 +62,7 @@ fn dispatch(
     params: &NormParams,
     [chunk, at]: [usize; 2],
 ) {
-    for ranks in scan::ranks(plan, pass.rows.running(at) as u32) {
+    for ranks in scan::ranks(plan, pass.rows.running(at)) {
         let params = NormParams {
             rows: params.rows.at(pass.rows.offsets + at, pass.rows.offsets + chunk),
             rank: ranks.start,
@@ -84,24 +84,24 @@ pub(super) fn emit_normed(layer: &LayerForward<'_>, plan: &mut PlanBuilder, step
     let gains = pass.rnn.gains(rows.layer).map_or(products, |gains| gains.buffer(plan));
     let weights = pass.rnn.recurrent_weights(rows.layer);
     let product = GemmParams {
-        n: gates as u32,
-        k: units as u32,
-        batch: pass.config().tracks() as u32,
-        a_offset: (rows.layer * pass.layer_states() * pass.h_width()) as u32,
-        a_row: pass.h_width() as u32,
+        n: gates,
+        k: units,
+        batch: pass.config().tracks(),
+        a_offset: rows.layer * pass.layer_states() * pass.h_width(),
+        a_row: pass.h_width(),
         a_column: 1,
-        a_batch: (pass.batch * pass.h_width()) as u32,
-        b_offset: weights.first as u32,
-        b_batch: packed(pass.rnn.device(), units, gates).vectors() as u32,
-        c_row: gates as u32,
-        c_batch: (pass.batch * gates) as u32,
+        a_batch: pass.batch * pass.h_width(),
+        b_offset: weights.first,
+        b_batch: packed(pass.rnn.device(), units, gates).vectors(),
+        c_row: gates,
+        c_batch: pass.batch * gates,
         ..ranked(pass)
     };
     let variant = variant(plan, pass, Of::NormStep { form: pass.config().form(), keep: buffers.keep });
     let bindings = [buffers.x, gains, pass.map, products, h, buffers.aux, layer.y, buffers.h_final];
     let params = params(pass, rows);
     for at in steps.range.clone() {
-        let product = GemmParams { m: pass.rows.running(at) as u32, ..product };
+        let product = GemmParams { m: pass.rows.running(at), ..product };
         gemm(plan, Operands { a: h, b: &weights.matrices, map: pass.map, c: products, narrow: false }, &product);
         dispatch(plan, pass, (&variant, &bindings), &params, [steps.chunk, at]);
     }
@@ -134,11 +134,11 @@ pub(super) fn emit_initial_gradient(
     [d, dh]: [BufferId; 2],
 ) -> Result<()> {
     let params = GemmParams {
-        m: pass.batch as u32,
-        c_offset: (layer * pass.layer_states() * pass.h_width()) as u32,
-        c_row: pass.h_width() as u32,
-        c_batch: (pass.batch * pass.h_width()) as u32,
-        accumulate: 1,
+        m: pass.batch,
+        c_offset: layer * pass.layer_states() * pass.h_width(),
+        c_row: pass.h_width(),
+        c_batch: pass.batch * pass.h_width(),
+        accumulate: true,
         ..product_backward(pass)
     };
     let weights = &pass.rnn.backward_weights(layer)?[1];
@@ -150,13 +150,13 @@ pub(super) fn emit_initial_gradient(
 fn product_backward(pass: &Pass<'_>) -> GemmParams {
     let units = pass.config().hidden;
     GemmParams {
-        n: units as u32,
-        k: pass.gates() as u32,
-        batch: pass.config().tracks() as u32,
-        a_row: gradient_row(pass) as u32,
+        n: units,
+        k: pass.gates(),
+        batch: pass.config().tracks(),
+        a_row: gradient_row(pass),
         a_column: 1,
-        a_batch: (pass.batch * gradient_row(pass)) as u32,
-        b_batch: packed(pass.rnn.device(), pass.gates(), units).vectors() as u32,
+        a_batch: pass.batch * gradient_row(pass),
+        b_batch: packed(pass.rnn.device(), pass.gates(), units).vectors(),
         ..Default::default()
     }
 }
@@ -166,7 +166,7 @@ fn ranked(pass: &Pass<'_>) -> GemmParams {
     if pass.rows.is_ranked() {
         GemmParams::default()
     } else {
-        GemmParams { mapped: 1, map_offset: pass.rows.order as u32, ..Default::default() }
+        GemmParams { mapped: 1, map_offset: pass.rows.order, ..Default::default() }
     }
 }
 
@@ -186,10 +186,10 @@ pub(super) fn emit_normed_backward(
     let params = params(pass, rows);
     let weights = &pass.rnn.backward_weights(rows.layer)?[1];
     let GemmParams { mapped, map_offset, .. } = ranked(pass);
-    let c_batch = (pass.batch * units) as u32;
-    let product = GemmParams { c_row: units as u32, c_batch, mapped, map_offset, ..product_backward(pass) };
+    let c_batch = pass.batch * units;
+    let product = GemmParams { c_row: units, c_batch, mapped, map_offset, ..product_backward(pass) };
     for at in steps.range.clone().rev() {
-        let product = GemmParams { m: pass.rows.running(at) as u32, ..product };
+        let product = GemmParams { m: pass.rows.running(at), ..product };
         gemm(plan, Operands { a: of.d, b: weights, map: pass.map, c: products, narrow: false }, &product);
         dispatch(plan, pass, (&variant, &bindings), &params, [steps.chunk, at]);
     }
@@ -207,12 +207,12 @@ pub(super) fn emit_gain_gradients(
     let [w, r, c, b_c] = offsets.norm;
     let (gates, row) = (pass.gates(), gradient_row(pass));
     let rows = OuterParams {
-        batch: pass.config().tracks() as u32,
-        a_row: row as u32,
-        a_batch: (pass.batch * row) as u32,
-        c_batch: offsets.words as u32,
-        to: pass.batch as u32,
-        accumulate: 1,
+        batch: pass.config().tracks(),
+        a_row: row,
+        a_batch: pass.batch * row,
+        c_batch: offsets.words,
+        to: pass.batch,
+        accumulate: true,
         ..Default::default()
     };
     let units = pass.config().hidden;

@@ -45,18 +45,18 @@ impl PlanBuilder {
             };
         }
         let out = self.fresh("values side by side", &[rest, &[width]].concat())?;
-        let rows = rest.iter().product::<usize>() as u32;
+        let rows = rest.iter().product::<usize>();
         let mut column = 0;
         for value in values {
             let features = value.shape.last().copied().unwrap_or_default();
             let params = GatherParams {
                 m: rows,
-                columns: features as u32,
+                columns: features,
                 table_rows: rows,
-                table_offset: value.offset as u32,
-                table_row: features as u32,
-                out_offset: (out.offset + column) as u32,
-                out_row: width as u32,
+                table_offset: value.offset,
+                table_row: features,
+                out_offset: out.offset + column,
+                out_row: width,
                 ..Default::default()
             };
             copy_rows(self, value.buffer, out.buffer, params);
@@ -86,15 +86,15 @@ impl PlanBuilder {
         };
         let out = self.fresh("embedding", &[&indices.shape[..], &[features]].concat())?;
         let params = GatherParams {
-            m: indices.len() as u32,
-            columns: features as u32,
-            table_rows: rows as u32,
-            table_offset: table.offset as u32,
-            table_row: features as u32,
-            indexed: 1,
-            index_offset: indices.offset as u32,
-            out_row: features as u32,
-            nan: f32::NAN.to_bits(),
+            m: indices.len(),
+            columns: features,
+            table_rows: rows,
+            table_offset: table.offset,
+            table_row: features,
+            indexed: true,
+            index_offset: indices.offset,
+            out_row: features,
+            nan: f32::NAN,
             row_lanes: row_lanes(out.len()),
             ..Default::default()
         };
@@ -136,15 +136,15 @@ impl PlanBuilder {
         let m = rest.iter().product::<usize>();
         let none = self.workspace("no map", 1);
         let params = GemmParams {
-            m: m as u32,
-            n: linear.outputs as u32,
-            k: inputs as u32,
+            m,
+            n: linear.outputs,
+            k: inputs,
             batch: 1,
-            a_offset: x.offset as u32,
-            a_row: inputs as u32,
+            a_offset: x.offset,
+            a_row: inputs,
             a_column: 1,
-            c_offset: out.offset as u32,
-            c_row: linear.outputs as u32,
+            c_offset: out.offset,
+            c_row: linear.outputs,
             ..Default::default()
         };
         gemm(self, Operands { a: x.buffer, b: &linear.packed, map: none, c: out.buffer, narrow: false }, &params);
@@ -183,12 +183,12 @@ impl PlanBuilder {
         let out = self.fresh("function of each element", shape)?;
         let rows = out.len() / columns;
         let params = ApplyParams {
-            rows: rows as u32,
-            columns: columns as u32,
-            x_offset: x.offset as u32,
-            x_row: (x.len() / rows) as u32,
-            out_offset: out.offset as u32,
-            out_row: columns as u32,
+            rows,
+            columns,
+            x_offset: x.offset,
+            x_row: x.len() / rows,
+            out_offset: out.offset,
+            out_row: columns,
             row_lanes: row_lanes(out.len()),
         };
         let name = if function == Function::Magnitude { "magnitude" } else { "activate" };
@@ -212,11 +212,11 @@ impl PlanBuilder {
             return Err(Error::shape("argmax output", [rows], &out.shape));
         }
         let params = ArgmaxParams {
-            m: rows as u32,
-            columns: columns as u32,
-            values_offset: values.offset as u32,
-            values_row: columns as u32,
-            out_offset: out.offset as u32,
+            m: rows,
+            columns,
+            values_offset: values.offset,
+            values_row: columns,
+            out_offset: out.offset,
         };
         let tile = row_tile(Kernel::Argmax, columns, self.device().plan_limits().trips);
         let variant = Variant::plain(Kernel::Argmax, tile, self.device().panel());

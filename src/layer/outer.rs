@@ -18,10 +18,10 @@ pub(crate) fn outer(
     (target, to): (&Parts, usize),
     p: &OuterParams,
 ) {
-    let place = |matrix: u32| target.at(to + matrix as usize * p.c_batch as usize);
+    let place = |matrix: usize| target.at(to + matrix * p.c_batch);
     let (first, offset) = place(0);
     if place(p.batch.saturating_sub(1)).0 == first {
-        outer_rows(plan, [a, b, map, first], &OuterParams { c_offset: offset as u32, ..*p });
+        outer_rows(plan, [a, b, map, first], &OuterParams { c_offset: offset, ..*p });
         return;
     }
     for matrix in 0..p.batch {
@@ -31,7 +31,7 @@ pub(crate) fn outer(
             a_offset: p.a_offset + matrix * p.a_batch,
             b_offset: p.b_offset + matrix * p.b_batch,
             map_offset: p.map_offset + matrix * p.map_batch,
-            c_offset: offset as u32,
+            c_offset: offset,
             ..*p
         };
         outer_rows(plan, [a, b, map, c], &params);
@@ -41,18 +41,18 @@ pub(crate) fn outer(
 /// The same in as many dispatches as their loops need; vectors where they are aligned.
 fn outer_rows(plan: &mut PlanBuilder, bindings: [BufferId; 4], params: &OuterParams) {
     let p = params;
-    let tile = schedule::outer_tile(plan.device(), p.m as usize);
+    let tile = schedule::outer_tile(plan.device(), p.m);
     let aligned = [p.n, p.b_offset, p.b_row, p.b_batch].iter().all(|words| words % 4 == 0);
     let vector =
         aligned && (tile.rows == 1 || [p.m, p.a_offset, p.a_row, p.a_batch].iter().all(|words| words % 4 == 0));
     let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
     let variant = Variant::new(Of::Outer { vector }, tile, plan.device().panel());
     let most = plan.device().plan_limits().trips.saturating_sub(tile.rows.into());
-    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut start = 0;
     while start < params.to {
         let to = params.to.min(start.saturating_add(most));
-        let accumulate = u32::from(params.accumulate != 0 || start > 0);
+        let accumulate = params.accumulate || start > 0;
         plan.draft.dispatch(variant.clone(), bindings.to_vec(), &OuterParams { start, to, accumulate, ..*p }.words());
         start = to;
     }
@@ -69,14 +69,14 @@ pub(crate) fn sum_rows(
     let one = plan.constant("one", &[1.0_f32.to_bits()]);
     let params = OuterParams {
         m: 1,
-        n: width as u32,
+        n: width,
         a_offset: 0,
         a_row: 0,
         a_batch: 0,
-        b_offset: column as u32,
+        b_offset: column,
         b_row: of.a_row,
         b_batch: of.a_batch,
-        c_row: width as u32,
+        c_row: width,
         mapped: 0,
         ..*of
     };

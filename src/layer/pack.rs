@@ -113,12 +113,12 @@ impl PackedMatrices {
     }
 
     /// The buffer that has a vector, and which of its own vectors it is.
-    pub fn at(&self, plan: &mut PlanBuilder, vector: u32) -> (BufferId, u32) {
+    pub fn at(&self, plan: &mut PlanBuilder, vector: usize) -> (BufferId, usize) {
         let variant = self.variant(plan.device());
-        let words = variant.reads.vector_words();
+        let words = variant.reads.vector_words() as usize;
         let parts = plan.parts(&self.name, &self.storage, self.words);
-        let (buffer, at) = parts.at(vector as usize * words as usize);
-        (buffer, at as u32 / words)
+        let (buffer, at) = parts.at(vector * words);
+        (buffer, at / words)
     }
 
     /// Packs them out of the weights: kernels find them so after the plan's end.
@@ -145,16 +145,16 @@ impl PackedMatrices {
             let (bias, bias_offset) = matrix.bias.map_or((source, 0), |bias| weights.at(bias));
             let (target, packed_offset) = target.map_or_else(|| matrices.at(offset), |packed| (packed, offset));
             let params = PackParams {
-                rows: matrix.rows as u32,
-                columns: matrix.columns as u32,
-                pitch: layout.pitch() as u32,
-                width: device.panel(),
-                source_offset: source_offset as u32,
-                source_row: matrix.row as u32,
-                source_column: matrix.column as u32,
-                biased: matrix.bias.is_some().into(),
-                bias_offset: bias_offset as u32,
-                packed_offset: packed_offset as u32,
+                rows: matrix.rows,
+                columns: matrix.columns,
+                pitch: layout.pitch(),
+                width: device.panel() as usize,
+                source_offset,
+                source_row: matrix.row,
+                source_column: matrix.column,
+                biased: matrix.bias.is_some(),
+                bias_offset,
+                packed_offset,
                 row_lanes: row_lanes(words),
             };
             plan.draft.dispatch(variant, vec![source, bias, target], &params.words());
@@ -177,7 +177,7 @@ pub(crate) fn pack<'a>(
 }
 
 /// Lanes along x of a kernel that takes one element a lane, in a grid no axis of which is too long.
-pub(crate) fn row_lanes(elements: usize) -> u32 {
+pub(crate) fn row_lanes(elements: usize) -> usize {
     let groups = elements.div_ceil(FLAT.lanes as usize).clamp(1, 1 << 15);
-    groups as u32 * FLAT.lanes
+    groups * FLAT.lanes as usize
 }

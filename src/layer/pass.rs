@@ -30,14 +30,14 @@ impl<'a> Pass<'a> {
     /// are added by [`RowParams::at`].
     pub fn row_params(&self, layer: usize, rows: usize, stride: usize) -> RowParams {
         RowParams {
-            batch: self.batch as u32,
+            batch: self.batch,
             // D·S: directions and heads are alike.
-            directions: self.rnn.config().tracks() as u32,
-            state_row: (layer * self.layer_states()) as u32,
-            x_direction: (rows * stride) as u32,
-            x_stride: stride as u32,
-            map_direction: self.rows.rows as u32,
-            order: self.rows.order as u32,
+            directions: self.rnn.config().tracks(),
+            state_row: layer * self.layer_states(),
+            x_direction: rows * stride,
+            x_stride: stride,
+            map_direction: self.rows.rows,
+            order: self.rows.order,
             ..RowParams::default()
         }
     }

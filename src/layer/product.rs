@@ -21,7 +21,7 @@ pub(crate) struct Operands<'a> {
 
 /// Terms of each part of a sum that is too long for one dispatch: whole vectors, and no more loop trips of any variant than
 /// drivers allow.
-const TERMS: u32 = 1 << 14;
+const TERMS: usize = 1 << 14;
 
 /// Appends a product. Rows of A are read four elements at a time where they allow it, and through windows of uniform
 /// buffers where that is faster. Sums of more terms than one dispatch may loop over are added up part by part.
@@ -75,7 +75,7 @@ fn variant(
     window: bool,
     p: &GemmParams,
 ) -> Variant {
-    let tile = staged.unwrap_or_else(|| schedule::gemm_tile(plan.device(), p.m as usize));
+    let tile = staged.unwrap_or_else(|| schedule::gemm_tile(plan.device(), p.m));
     let by = if staged.is_some() { By::Staged } else { By::Lanes };
     let plain = Variant {
         of: Of::Gemm { by, vector, unbiased: false },
@@ -89,8 +89,7 @@ fn variant(
         },
         wrapped: 0,
     };
-    let by_units =
-        schedule::cooperative(plan.device(), &plain, [p.m as usize, p.k as usize]).filter(|_| vector && !window);
+    let by_units = schedule::cooperative(plan.device(), &plain, [p.m, p.k]).filter(|_| vector && !window);
     by_units.unwrap_or(plain)
 }
 
@@ -109,13 +108,13 @@ fn dispatch(
 
 /// A dispatch for each part of the terms, added to those before: the last one has the bias, which follows the last row of B.
 fn by_terms(plan: &mut PlanBuilder, operands: Operands<'_>, b: Option<BufferId>, p: &GemmParams) {
-    for first in (0..p.k).step_by(TERMS as usize) {
+    for first in (0..p.k).step_by(TERMS) {
         let k = TERMS.min(p.k - first);
         let part = GemmParams {
             k,
             a_offset: p.a_offset + first * p.a_column,
             b_offset: p.b_offset + first / 4 * p.n,
-            accumulate: if first == 0 { p.accumulate } else { 1 },
+            accumulate: if first == 0 { p.accumulate } else { true },
             ..*p
         };
         let vector = p.a_column == 1 && [k, part.a_row, part.a_offset, part.a_batch].iter().all(|words| words % 4 == 0);
@@ -146,12 +145,12 @@ fn by_windows(plan: &mut PlanBuilder, operands: Operands<'_>, b: Option<BufferId
         };
         let (a, p) = side_by_side(plan, operands, &p);
         let operands = Operands { a, ..operands };
-        let tile = schedule::gemm_tile(plan.device(), p.m as usize).rows;
-        let alignment = WINDOW_ALIGNMENT as u32;
+        let tile = schedule::gemm_tile(plan.device(), p.m).rows as usize;
+        let [window_words, alignment] = [WINDOW as usize, WINDOW_ALIGNMENT as usize];
         let aligned = p.k.is_multiple_of(alignment) && p.a_offset.is_multiple_of(alignment);
-        let most = (if aligned { WINDOW } else { WINDOW - alignment }) / p.k;
+        let most = (if aligned { window_words } else { window_words - alignment }) / p.k;
         let rows = if most > tile { most / tile * tile } else { most };
-        for row in (0..p.m).step_by(rows as usize) {
+        for row in (0..p.m).step_by(rows) {
             let start = p.a_offset + row * p.k;
             let window = start / alignment * alignment;
             let params = GemmParams {
@@ -162,7 +161,7 @@ fn by_windows(plan: &mut PlanBuilder, operands: Operands<'_>, b: Option<BufferId
                 ..p
             };
             let variant = variant(plan, operands, true, None, true, &params);
-            dispatch(plan, (operands, b), variant, window.into(), &params);
+            dispatch(plan, (operands, b), variant, window as u64, &params);
         }
     }
 }
@@ -176,20 +175,21 @@ fn side_by_side(
     if p.mapped != 1 && p.a_row == p.k && plan.is_windowed(a) {
         return (a, *p);
     }
-    let copy = plan.workspace("rows of a product", p.m as usize * p.k as usize);
+    let copy = plan.workspace("rows of a product", p.m * p.k);
     let indexed = p.mapped == 1;
-    let largest = if indexed { plan.draft.plan.maximum(map, p.map_offset.into(), p.m.into()) as u32 } else { p.m - 1 };
+    let largest =
+        if indexed { plan.draft.plan.maximum(map, p.map_offset as u64, p.m as u64) as usize } else { p.m - 1 };
     let params = GatherParams {
         m: p.m,
         columns: p.k,
         table_rows: largest + 1,
         table_offset: p.a_offset,
         table_row: p.a_row,
-        indexed: indexed.into(),
+        indexed,
         index_offset: p.map_offset,
         out_row: p.k,
-        nan: f32::NAN.to_bits(),
-        row_lanes: row_lanes(p.m as usize * p.k as usize),
+        nan: f32::NAN,
+        row_lanes: row_lanes(p.m * p.k),
         ..Default::default()
     };
     if indexed {

@@ -245,13 +245,13 @@ fn copy_states(
     (to, to_block): (BufferId, usize),
 ) {
     let params = GatherParams {
-        m: states as u32,
-        columns: width as u32,
-        table_rows: states as u32,
-        table_offset: (from_block * states * width) as u32,
-        table_row: width as u32,
-        out_offset: (to_block * states * width) as u32,
-        out_row: width as u32,
+        m: states,
+        columns: width,
+        table_rows: states,
+        table_offset: from_block * states * width,
+        table_row: width,
+        out_offset: to_block * states * width,
+        out_row: width,
         ..Default::default()
     };
     copy_rows(plan, from, to, params);

@@ -195,21 +195,21 @@ impl RowMap {
     /// The parameters of a product over the rows of some steps; rows of A by the map unless every row is its own image.
     pub fn gemm_part(&self, from: usize, to: usize) -> GemmParams {
         let (map_offset, first, end) = self.part(from, to);
-        GemmParams { map_offset, map_batch: self.rows as u32, first, end, ..Default::default() }
+        GemmParams { map_offset, map_batch: self.rows, first, end, ..Default::default() }
     }
 
     /// The same for a sum over those rows.
     pub fn outer_part(&self, from: usize, to: usize) -> OuterParams {
         let (map_offset, first, end) = self.part(from, to);
-        OuterParams { map_offset, map_batch: self.rows as u32, first, end, ..Default::default() }
+        OuterParams { map_offset, map_batch: self.rows, first, end, ..Default::default() }
     }
 
     /// Where a part begins in the map; or where the map tells its ends, if they are known only then.
-    fn part(&self, from: usize, to: usize) -> (u32, u32, u32) {
+    fn part(&self, from: usize, to: usize) -> (usize, usize, usize) {
         if self.per_run.is_none() {
-            return (self.offset(from) as u32, 0, 0);
+            return (self.offset(from), 0, 0);
         }
-        (0, (self.offsets + from) as u32, (self.offsets + to) as u32)
+        (0, self.offsets + from, self.offsets + to)
     }
 
     /// The map of sequences of these lengths, which has to fit into one buffer of a device.

@@ -32,9 +32,9 @@ fn carry(plan: &mut PlanBuilder, pass: &Pass<'_>, parts: usize) -> BufferId {
 }
 
 /// Ranks of each dispatch: a workgroup takes units of one sequence, and an axis of a grid has only so many.
-pub(super) fn ranks(plan: &PlanBuilder, running: u32) -> impl Iterator<Item = Range<u32>> + use<> {
-    let most = u32::try_from(plan.device().plan_limits().workgroups).unwrap_or(u32::MAX);
-    (0..running).step_by(most as usize).map(move |first| first..running.min(first.saturating_add(most)))
+pub(super) fn ranks(plan: &PlanBuilder, running: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let most = usize::try_from(plan.device().plan_limits().workgroups).unwrap_or(usize::MAX);
+    (0..running).step_by(most).map(move |first| first..running.min(first.saturating_add(most)))
 }
 
 /// Whole, or totals and then the steps.
@@ -59,16 +59,16 @@ fn dispatch(plan: &mut PlanBuilder, pass: &Pass<'_>, work: &Work, [chunk, at]: [
     let [count, part, parts] = cut;
     let params = ScanParams {
         rows: pass.row_params(layer, rows, stride).at(pass.rows.offsets + at, pass.rows.offsets + chunk),
-        steps: count as u32,
-        running: pass.rows.running(at) as u32,
-        h_stride: pass.h_width() as u32,
+        steps: count,
+        running: pass.rows.running(at),
+        h_stride: pass.h_width(),
         c_stride: c_stride(pass),
-        y_stride: if y.is_some() { config.output_size() as u32 } else { 0 },
-        y_offset: y.unwrap_or(0) as u32,
-        source: pass.columns.source as u32,
-        units: config.hidden as u32,
-        part: part as u32,
-        parts: parts as u32,
+        y_stride: if y.is_some() { config.output_size() } else { 0 },
+        y_offset: y.unwrap_or(0),
+        source: pass.columns.source,
+        units: config.hidden,
+        part,
+        parts,
         rank: 0,
     };
     let bindings: Vec<_> = work.bindings.iter().copied().chain([carry(plan, pass, parts)]).collect();
@@ -85,10 +85,10 @@ fn dispatch(plan: &mut PlanBuilder, pass: &Pass<'_>, work: &Work, [chunk, at]: [
 }
 
 /// Words from one row of c to the next, or from one direction's diagonal of R to the next one's.
-fn c_stride(pass: &Pass<'_>) -> u32 {
+fn c_stride(pass: &Pass<'_>) -> usize {
     let hidden = pass.config().hidden;
     let diagonal = packed(pass.rnn.device(), 0, hidden).words();
-    (if pass.config().cell.has_diagonal() { diagonal } else { hidden }) as u32
+    if pass.config().cell.has_diagonal() { diagonal } else { hidden }
 }
 
 /// Some steps, from the first state of the two; gives them as they stand after the last step.

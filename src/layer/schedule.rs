@@ -46,13 +46,13 @@ fn fit(device: &Device, tile: Tile, rows: usize) -> Tile {
 /// Whether a product reads its rows through windows: where two rows at least fit into one, wherever it begins, and each
 /// window's dispatch has work for all cores, or is the only one.
 pub(crate) fn windows_suit(device: &Device, p: &GemmParams) -> bool {
-    let rows = (WINDOW - WINDOW_ALIGNMENT as u32).checked_div(p.k).unwrap_or(0).min(p.m);
+    let rows = (WINDOW as usize - WINDOW_ALIGNMENT as usize).checked_div(p.k).unwrap_or(0).min(p.m);
     if !device.reads_windows() || rows < p.m.min(2) {
         return false;
     }
-    let tile = gemm_tile(device, rows as usize);
-    let groups = u64::from(p.n.div_ceil(tile.lanes * tile.columns)) * u64::from((rows / tile.rows).max(1));
-    p.m <= rows || groups >= cores() as u64
+    let tile = gemm_tile(device, rows);
+    let groups = p.n.div_ceil((tile.lanes * tile.columns) as usize) * (rows / tile.rows as usize).max(1);
+    p.m <= rows || groups >= cores()
 }
 
 /// Those of this process, on which a GPU in software works.
@@ -83,7 +83,8 @@ pub(crate) fn gemm_tile(device: &Device, rows: usize) -> Tile {
 pub(crate) fn staged_tile(device: &Device, p: &GemmParams) -> Option<Tile> {
     let least = tuning(device).staged?;
     let limits = device.plan_limits();
-    let groups = |side: u32| u64::from(p.m.div_ceil(side)) * u64::from(p.n.div_ceil(side)) * u64::from(p.batch);
+    let groups = |side: u32| [p.m, p.n].map(|size| size.div_ceil(side as usize)).map(|groups| groups as u64);
+    let groups = |side: u32| groups(side).iter().product::<u64>() * p.batch as u64;
     let suits = |&(tile, least): &(Tile, u64)| {
         let of = Of::Gemm { by: By::Staged, vector: true, unbiased: false };
         let bytes = Variant::new(of, tile, 4).workgroup_bytes();

@@ -23,7 +23,7 @@ pub(super) fn emit_sequence(
     let of = Of::Sequence { form: layer.form(), keep: layer.buffers.keep, state_width, resident };
     for at in steps.range.clone().step_by(most) {
         let variant = layer.variant(of, tile, plan);
-        let steps_here = most.min(steps.range.end - at) as u32;
+        let steps_here = most.min(steps.range.end - at);
         let params = RecurrenceParams { steps: steps_here, ..layer.params(steps.chunk, at) };
         let mut bindings = layer.bindings([h.now, h.next]);
         bindings[2] = map;
@@ -48,7 +48,7 @@ pub(super) fn emit_sequence_backward(
         let start = steps.range.start.max(end.saturating_sub(most));
         let of = Of::SequenceBackward { form: layer.form(), state_width: form.width };
         let variant = layer.variant(of, form.tile, plan)?;
-        let params = BackwardParams { steps: (end - start) as u32, ..layer.params(params, steps.chunk, start) };
+        let params = BackwardParams { steps: end - start, ..layer.params(params, steps.chunk, start) };
         layer.dispatch(plan, variant, [d.now, d.next], 0, &params)?;
         d = d.swapped();
         end = start;

@@ -25,7 +25,7 @@ fn emit_step(layer: &LayerForward<'_>, plan: &mut PlanBuilder, [chunk, at]: [usi
     let [first, last] = [0, phases.len() - 1];
     let shared = layer.params(chunk, at);
     let h_width = shared.h_out_stride;
-    let between = config.hidden.next_multiple_of(4) as u32;
+    let between = config.hidden.next_multiple_of(4);
     for (i, phase) in phases.iter().enumerate() {
         let tile = schedule::step_tile(plan.device(), phase.gates, pass.rows.running(at));
         let of = Of::Step { form: layer.form(), phase: i, keep: layer.buffers.keep, sums: Sums::Split(1) };
@@ -37,8 +37,8 @@ fn emit_step(layer: &LayerForward<'_>, plan: &mut PlanBuilder, [chunk, at]: [usi
         let variant = variant.reading(rows.uniform);
         let units = phase.units.of(config.hidden, config.state_size());
         let running = config.tracks() * pass.rows.running(at);
-        let by_units = schedule::cooperative(plan.device(), &variant, [pass.rows.running(at), source_width as usize]);
-        let sizes = [units, source_width as usize / 4, running];
+        let by_units = schedule::cooperative(plan.device(), &variant, [pass.rows.running(at), source_width]);
+        let sizes = [units, source_width / 4, running];
         let variant = by_units.unwrap_or_else(|| schedule::split(plan.device(), variant, sizes));
         let params = RecurrenceParams { h_in_row: rows.first, ..params };
         plan.draft.dispatch_window(variant, layer.bindings([source, target]), rows.window, &params.words());
@@ -71,7 +71,7 @@ fn emit_step_backward(
     let (pass, device) = (layer.pass, plan.device().clone());
     let config = pass.config();
     let phases = config.phases();
-    let [width, between] = [0, phases.len() - 1].map(|i| pass.phase_gates(i).next_multiple_of(4) as u32);
+    let [width, between] = [0, phases.len() - 1].map(|i| pass.phase_gates(i).next_multiple_of(4));
     for i in (0..phases.len()).rev() {
         let tile = schedule::step_tile(&device, 1, pass.rows.running(at));
         let of = Of::StepBackward { form: layer.form(), phase: i, split: 1 };
@@ -82,7 +82,7 @@ fn emit_step_backward(
         let variant = variant.reading(rows.uniform);
         let units = phases[i].units.of(config.hidden, config.state_size());
         let running = config.tracks() * pass.rows.running(at);
-        let variant = schedule::split(&device, variant, [units, source_width as usize / 4, running]);
+        let variant = schedule::split(&device, variant, [units, source_width / 4, running]);
         let params = BackwardParams {
             d_in_row: rows.first,
             d_in_stride: source_width / 4,

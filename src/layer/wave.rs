@@ -30,18 +30,18 @@ pub(super) fn emit_wavefront(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &
         let rows = StateRows::new(plan.device(), pass.states(), 0, base.h_out_stride);
         let params = RecurrenceParams {
             // The layers of a wave take the place of directions.
-            rows: RowParams { directions: (last - first + 1) as u32, ..base.rows },
-            layer: first as u32,
-            last: (layers - 1) as u32,
+            rows: RowParams { directions: last - first + 1, ..base.rows },
+            layer: first,
+            last: layers - 1,
             // Sequences end but none begins.
-            running: pass.rows.running(wave - last) as u32,
+            running: pass.rows.running(wave - last),
             h_in_row: rows.first,
             ..base
         };
         let of = Of::Wave { form: lowest.form(), split: 1 };
-        let variant = lowest.variant(of, tile(params.running as usize), plan).reading(rows.uniform);
-        let states = (last - first + 1) * params.running as usize;
-        let sizes = [config.hidden, params.panels_0 as usize, states];
+        let variant = lowest.variant(of, tile(params.running), plan).reading(rows.uniform);
+        let states = (last - first + 1) * params.running;
+        let sizes = [config.hidden, params.panels_0, states];
         let variant = schedule::split(plan.device(), variant, sizes);
         plan.draft.dispatch_window(variant, lowest.bindings([h.now, h.next]), rows.window, &params.words());
         h = h.swapped();

@@ -186,7 +186,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     /// A plan that copies so many words of 4 to 4, by a kernel: no check has looked at it.
-    fn copying(words: u32) -> Plan {
+    fn copying(words: usize) -> Plan {
         let mut draft = Draft::default();
         let [from, index, to] = ["from", "index", "to"].map(|name| draft.buffer(name, 4, Role::External));
         let params = GatherParams { m: 1, columns: words, table_rows: 1, ..Default::default() };

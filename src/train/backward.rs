@@ -186,15 +186,15 @@ fn scatter_add(plan: &mut PlanBuilder, dy: &Value, indices: &Value, target: Buff
     for start in (0..m).step_by(SCATTER_ROWS) {
         let end = m.min(start + SCATTER_ROWS);
         let params = ScatterAddParams {
-            start: start as u32,
-            end: end as u32,
-            columns: features as u32,
-            table_rows: symbols as u32,
-            values_offset: dy.offset as u32,
-            values_row: features as u32,
-            index_offset: indices.offset as u32,
+            start,
+            end,
+            columns: features,
+            table_rows: symbols,
+            values_offset: dy.offset,
+            values_row: features,
+            index_offset: indices.offset,
             table_offset: 0,
-            row_groups: (end - start) as u32,
+            row_groups: end - start,
         };
         let links = plan.workspace("lists of equal indices", m);
         let lists = LinksParams {
@@ -228,16 +228,16 @@ fn linear_backward(
     if let Some((dx, accumulate)) = dx {
         let b = &training.transposed;
         let params = GemmParams {
-            m: rows as u32,
-            n: inputs as u32,
-            k: outputs as u32,
+            m: rows,
+            n: inputs,
+            k: outputs,
             batch: 1,
-            a_offset: dy.offset as u32,
-            a_row: outputs as u32,
+            a_offset: dy.offset,
+            a_row: outputs,
             a_column: 1,
-            c_offset: dx.offset as u32,
-            c_row: inputs as u32,
-            accumulate: (*accumulate).into(),
+            c_offset: dx.offset,
+            c_row: inputs,
+            accumulate: (*accumulate),
             ..Default::default()
         };
         layer::gemm(plan, layer::Operands { a: dy.buffer, b, map: none, c: dx.buffer, narrow: false }, &params);
@@ -247,16 +247,16 @@ fn linear_backward(
     }
     let target = layer::gradient_parts(plan, &training.parameters);
     let params = OuterParams {
-        m: outputs as u32,
-        n: inputs as u32,
+        m: outputs,
+        n: inputs,
         batch: 1,
-        a_offset: dy.offset as u32,
-        a_row: outputs as u32,
-        b_offset: x.offset as u32,
-        b_row: inputs as u32,
-        c_row: inputs as u32,
-        to: rows as u32,
-        accumulate: 1,
+        a_offset: dy.offset,
+        a_row: outputs,
+        b_offset: x.offset,
+        b_row: inputs,
+        c_row: inputs,
+        to: rows,
+        accumulate: true,
         ..Default::default()
     };
     layer::outer(plan, [dy.buffer, x.buffer, none], (&target, 0), &params);

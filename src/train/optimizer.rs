@@ -105,25 +105,21 @@ impl Optimizer {
         clip: Clip,
         trial: bool,
     ) {
-        let trial = trial.into();
-        let max_value = if let Clip::Value(most) = clip { most.to_bits() } else { 0 };
+        let max_value = if let Clip::Value(most) = clip { most } else { 0.0 };
         let row_lanes = row_lanes(count);
-        let count = count as u32;
         let (kernel, params) = match *self {
             Self::Sgd { momentum, nesterov, weight_decay } => {
-                let decay = weight_decay.to_bits();
-                let momentum = momentum.to_bits();
-                let nesterov = nesterov.into();
+                let decay = weight_decay;
                 (Kernel::Sgd, SgdParams { count, momentum, decay, nesterov, max_value, trial, row_lanes }.words())
             }
             Self::Adam { betas, epsilon, weight_decay } | Self::AdamW { betas, epsilon, weight_decay } => {
                 let params = AdamParams {
                     count,
-                    beta_1: betas[0].to_bits(),
-                    beta_2: betas[1].to_bits(),
-                    epsilon: epsilon.to_bits(),
-                    decay: weight_decay.to_bits(),
-                    decoupled: matches!(self, Self::AdamW { .. }).into(),
+                    beta_1: betas[0],
+                    beta_2: betas[1],
+                    epsilon,
+                    decay: weight_decay,
+                    decoupled: matches!(self, Self::AdamW { .. }),
                     max_value,
                     trial,
                     row_lanes,

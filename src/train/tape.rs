@@ -340,13 +340,13 @@ impl Tape {
         }
         let m = rest.iter().product::<usize>();
         let (count, losses, gradient) = self.loss_buffers(targets, m, 2, logits)?;
-        let row_groups = m.min(1 << 15) as u32;
+        let row_groups = m.min(1 << 15);
         let params = CrossEntropyParams {
-            m: m as u32,
-            columns: columns as u32,
-            logits_offset: logits.offset as u32,
-            target_offset: targets.offset as u32,
-            nan: f32::NAN.to_bits(),
+            m,
+            columns,
+            logits_offset: logits.offset,
+            target_offset: targets.offset,
+            nan: f32::NAN,
             row_groups,
             ..Default::default()
         };
@@ -386,10 +386,10 @@ impl Tape {
         let count = x.shape().iter().product::<usize>();
         let (valid, losses, gradient) = self.loss_buffers(targets, count, 3, x)?;
         let params = ElementLossParams {
-            count: count as u32,
-            binary: binary.into(),
-            x_offset: x.offset as u32,
-            target_offset: targets.offset as u32,
+            count,
+            binary,
+            x_offset: x.offset,
+            target_offset: targets.offset,
             row_lanes: layer::row_lanes(count),
             ..Default::default()
         };
@@ -521,15 +521,15 @@ pub(super) fn emit_sum(
     let none = plan.workspace("no divisor", 1);
     let variant = Variant::plain(Kernel::Reduce, FLAT, plan.device().panel());
     let params = ReduceParams {
-        count: count as u32,
-        block: count as u32,
+        count,
+        block: count,
         form,
-        values_offset: values.offset as u32,
-        out_offset: out.offset as u32,
+        values_offset: values.offset,
+        out_offset: out.offset,
         ..Default::default()
     };
     let emit = |plan: &mut PlanBuilder, values, params: ReduceParams, divisor: Option<BufferId>, out| {
-        let params = ReduceParams { divided: divisor.is_some().into(), nan: f32::NAN.to_bits(), ..params };
+        let params = ReduceParams { divided: divisor.is_some(), nan: f32::NAN, ..params };
         plan.draft.dispatch(variant.clone(), vec![values, divisor.unwrap_or(none), out], &params.words());
     };
     if count <= BLOCK {
@@ -540,7 +540,7 @@ pub(super) fn emit_sum(
     let block = BLOCK.max((count as f64).sqrt() as usize);
     let groups = count.div_ceil(block);
     let parts = plan.workspace("parts of a sum", groups);
-    emit(plan, values.buffer, ReduceParams { block: block as u32, out_offset: 0, ..params }, None, parts);
-    let last = ReduceParams { count: groups as u32, block: groups as u32, form: 0, values_offset: 0, ..params };
+    emit(plan, values.buffer, ReduceParams { block, out_offset: 0, ..params }, None, parts);
+    let last = ReduceParams { count: groups, block: groups, form: 0, values_offset: 0, ..params };
     emit(plan, parts, last, divisor, out.buffer);
 }

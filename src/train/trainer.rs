@@ -343,9 +343,9 @@ fn emit_optimizer(tape: &mut Tape, options: &TrainerOptions, trained: &[Trained]
         emit_sum(plan, At::start_of(part.buffer), part.words, 1, None, At { buffer: parts, offset: i });
     }
     emit_sum(plan, At::start_of(parts), count, 0, None, At::start_of(squares));
-    let max_norm = if let Clip::Norm(most) = options.clip { most.to_bits() } else { 0 };
+    let max_norm = if let Clip::Norm(most) = options.clip { most } else { 0.0 };
     let variant = Variant::plain(Kernel::Guard, ALONE, plan.device().panel());
-    let params = GuardParams { max_norm, wary: options.optimizer.is_wary().into(), ..Default::default() };
+    let params = GuardParams { max_norm, wary: options.optimizer.is_wary(), ..Default::default() };
     plan.draft.dispatch(variant, vec![hyper, loss, squares, status, control], &params.words());
     let mut updates = Vec::new();
     for (block, gradients) in trained.iter().zip(&gradients) {

@@ -22,13 +22,13 @@ pub(crate) fn apply(_: &Device) -> Vec<Case> {
 pub(crate) fn apply_case(function: Function, (rows, columns): (usize, usize)) -> Case {
     let mut numbers = Numbers::new(rows + columns);
     let params = ApplyParams {
-        rows: rows as u32,
-        columns: columns as u32,
+        rows,
+        columns,
         x_offset: 1,
-        x_row: 2 * columns as u32 + 1,
+        x_row: 2 * columns + 1,
         out_offset: 2,
-        out_row: columns as u32 + 3,
-        row_lanes: 2 * FLAT.lanes,
+        out_row: columns + 3,
+        row_lanes: 2 * FLAT.lanes as usize,
     };
     let variant = Variant::new(Of::Apply(function), FLAT, 4);
     Case {

@@ -21,8 +21,7 @@ pub(crate) fn argmax_case((m, columns): (usize, usize)) -> Case {
             }
         }
     }
-    let params =
-        ArgmaxParams { m: m as u32, columns: columns as u32, values_offset: 1, values_row: row as u32, out_offset: 1 };
+    let params = ArgmaxParams { m, columns, values_offset: 1, values_row: row, out_offset: 1 };
     Case {
         name: format!("argmax of {m}x{columns}"),
         variant: Variant::plain(Kernel::Argmax, FLAT, 4),

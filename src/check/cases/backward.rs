@@ -38,16 +38,16 @@ pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps
     let cell_width = form.cell.cell_numbers().max(1) * hidden;
     let params = BackwardParams {
         rows: rows.params(batch, state_row, reserve.width),
-        steps: steps as u32,
-        running: rows.running as u32,
-        d_in_row: state_row as u32,
-        d_in_stride: (source_width / 4) as u32,
-        d_out_stride: target_width as u32,
-        dh_stride: dh_width as u32,
-        dc_stride: cell_width as u32,
-        dy_stride: (DIRECTIONS * state) as u32,
+        steps,
+        running: rows.running,
+        d_in_row: state_row,
+        d_in_stride: source_width / 4,
+        d_out_stride: target_width,
+        dh_stride: dh_width,
+        dc_stride: cell_width,
+        dy_stride: DIRECTIONS * state,
         dy_offset: 2,
-        source: reserve.source as u32,
+        source: reserve.source,
         ..BackwardParams::of_phases(weights.phases)
     };
     let kept = kept(&mut numbers, &form, &reserve, [DIRECTIONS * rows.rows, hidden, state]);

@@ -3,7 +3,7 @@
 use crate::cpu::{halves, write_halves};
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Access, By, Cooperative, GemmParams, Kernel, Of, Reads, Variant, WINDOW, WINDOW_ALIGNMENT};
+use crate::kernels::{Access, By, Cooperative, GemmParams, Kernel, Of, Reads, Variant, WINDOW, WINDOW_ALIGNMENT, read};
 use crate::plan::{Draft, Plan, Program, Role};
 use crate::storage::Storage;
 
@@ -287,12 +287,12 @@ impl Case {
 
     /// C of `gemm` in rows of pairs, of which it writes whole ones; results may be rounded to one half or the next.
     pub(super) fn with_narrow_rows(&mut self) {
-        let p: GemmParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.params));
+        let p: GemmParams = read(&self.params);
         let [c_row, c_batch] = [p.c_row.next_multiple_of(2), (p.m * (p.c_row + 1) + 5).next_multiple_of(2)];
-        let mut c = vec![f32::NAN; (2 + p.batch * c_batch) as usize];
+        let mut c = vec![f32::NAN; 2 + p.batch * c_batch];
         if !p.n.is_multiple_of(2) {
             for (batch, row) in (0..p.batch).flat_map(|batch| (0..p.m).map(move |row| (batch, row))) {
-                c[(2 + batch * c_batch + row * c_row + p.n) as usize] = 0.0;
+                c[2 + batch * c_batch + row * c_row + p.n] = 0.0;
             }
         }
         self.buffers[3] = Words::Numbers(c);

@@ -18,14 +18,14 @@ pub(crate) fn cross_entropy_case((m, columns): (usize, usize)) -> Case {
         targets[2] = columns as u32;
     }
     let params = CrossEntropyParams {
-        m: m as u32,
-        columns: columns as u32,
+        m,
+        columns,
         logits_offset: 2,
         target_offset: 1,
         count_offset: 1,
         losses_offset: 3,
         gradient_offset: 1,
-        nan: f32::NAN.to_bits(),
+        nan: f32::NAN,
         row_groups: 8,
     };
     Case {

@@ -13,13 +13,13 @@ pub(crate) fn dropout(_: &Device) -> Vec<Case> {
 pub(crate) fn dropout_case(count: usize, p: f64) -> Case {
     let mut numbers = Numbers::new(count);
     let params = DropoutParams {
-        count: count as u32,
+        count,
         offset: 3,
         threshold: layer::threshold(p),
-        scale: ((1.0 / (1.0 - p)) as f32).to_bits(),
+        scale: ((1.0 / (1.0 - p)) as f32),
         stream: 7,
         seed_offset: 1,
-        row_lanes: 2 * FLAT.lanes,
+        row_lanes: 2 * FLAT.lanes as usize,
     };
     Case {
         name: format!("dropout of {count} with {p}"),

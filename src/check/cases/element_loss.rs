@@ -15,14 +15,14 @@ pub(crate) fn element_loss_case(count: usize, binary: bool) -> Case {
     let mut targets: Vec<f32> = numbers.uniform(2 + count, 0.5).into_iter().map(|target| target + 0.5).collect();
     targets.iter_mut().skip(3).step_by(4).for_each(|target| *target = f32::NAN);
     let params = ElementLossParams {
-        count: count as u32,
-        binary: binary.into(),
+        count,
+        binary,
         x_offset: 1,
         target_offset: 2,
         count_offset: 1,
         losses_offset: 3,
         gradient_offset: 1,
-        row_lanes: 2 * FLAT.lanes,
+        row_lanes: 2 * FLAT.lanes as usize,
     };
     Case {
         name: format!("element_loss of {count}, binary {binary}"),

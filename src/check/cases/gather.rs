@@ -8,11 +8,11 @@ use crate::kernels::{FLAT, GatherParams, Kernel, Variant};
 pub(crate) fn gather(_: &Device) -> Vec<Case> {
     let sizes = [(2, 1), (5, 3), (64, 65), (130, 29)];
     let forms = [(true, false), (false, false), (false, true)];
-    let case = |(size, form)| gather_case(size, form, 2 * FLAT.lanes);
+    let case = |(size, form)| gather_case(size, form, 2 * FLAT.lanes as usize);
     sizes.into_iter().flat_map(|size| forms.map(|form| (size, form))).map(case).collect()
 }
 
-pub(crate) fn gather_case((m, columns): (usize, usize), (indexed, accumulate): (bool, bool), row_lanes: u32) -> Case {
+pub(crate) fn gather_case((m, columns): (usize, usize), (indexed, accumulate): (bool, bool), row_lanes: usize) -> Case {
     let mut numbers = Numbers::new(m + columns);
     let table_rows = if indexed { 29 } else { m };
     // The last index is beyond the table.
@@ -20,17 +20,17 @@ pub(crate) fn gather_case((m, columns): (usize, usize), (indexed, accumulate): (
     index[m] = table_rows as u32;
     let (table_row, out_row) = (columns + 1, columns + 2);
     let params = GatherParams {
-        m: m as u32,
-        columns: columns as u32,
-        table_rows: table_rows as u32,
+        m,
+        columns,
+        table_rows,
         table_offset: 2,
-        table_row: table_row as u32,
-        indexed: indexed.into(),
+        table_row,
+        indexed,
         index_offset: 1,
         out_offset: 1,
-        out_row: out_row as u32,
-        nan: f32::NAN.to_bits(),
-        accumulate: accumulate.into(),
+        out_row,
+        nan: f32::NAN,
+        accumulate,
         row_lanes,
     };
     let words = 1 + m * out_row;

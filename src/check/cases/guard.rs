@@ -35,7 +35,7 @@ pub(crate) fn guard(_: &Device) -> Vec<Case> {
         variant: Variant::plain(Kernel::Guard, ALONE, 4),
         // A root and a quotient; status words are compared as numbers.
         tolerance: 16.0 * f64::from(f32::EPSILON),
-        params: GuardParams { max_norm: norm.to_bits(), loss_offset: 1, squares_offset: 1, wary: wary.into() }.words(),
+        params: GuardParams { max_norm: norm, loss_offset: 1, squares_offset: 1, wary }.words(),
         window: 0,
         buffers: vec![
             Words::Indices(vec![1, STEP, rate.to_bits(), 0, 0, unknown.into()]),

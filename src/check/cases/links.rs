@@ -13,7 +13,7 @@ pub(crate) fn links(_: &Device) -> Vec<Case> {
 pub(crate) fn links_case((m, symbols): (usize, usize)) -> Case {
     let mut numbers = Numbers::new(m + symbols);
     let start = usize::from(m > 1);
-    let params = LinksParams { start: start as u32, end: m as u32, index_offset: 2, row_lanes: FLAT.lanes };
+    let params = LinksParams { start, end: m, index_offset: 2, row_lanes: FLAT.lanes as usize };
     Case {
         name: format!("links of {m} among {symbols}"),
         variant: Variant::plain(Kernel::Links, FLAT, 4),

@@ -35,24 +35,24 @@ pub(crate) fn norm_params(form: &Form, keep: bool, panel: u32, [batch, units]: [
     let rows = Rows::new(batch, 1, DIRECTIONS);
     let gates = form.gates() * units;
     let stride = if keep { reserve.width } else { gates };
-    let vectors = |rows, columns| (Packed { rows, columns, panel: panel as usize }).vectors() as u32;
+    let vectors = |rows, columns| (Packed { rows, columns, panel: panel as usize }).vectors();
     let c = form.cell.cell_numbers();
     // Each number of them in turn.
     let biases = units % 3;
     let params = NormParams {
         rows: rows.params(batch, DIRECTIONS * batch, stride),
-        running: rows.running as u32,
+        running: rows.running,
         rank: 0,
-        h_stride: units.next_multiple_of(4) as u32,
-        c_stride: (c * units) as u32,
-        d_stride: (5 * gates + 2 * c * units + 3) as u32,
-        y_stride: (DIRECTIONS * units) as u32,
+        h_stride: units.next_multiple_of(4),
+        c_stride: c * units,
+        d_stride: 5 * gates + 2 * c * units + 3,
+        y_stride: DIRECTIONS * units,
         y_offset: 2,
-        source: reserve.source as u32,
-        normed: reserve.normed as u32,
-        scales: reserve.scales as u32,
-        units: units as u32,
-        biases: biases as u32,
+        source: reserve.source,
+        normed: reserve.normed,
+        scales: reserve.scales,
+        units,
+        biases,
         gates_gain: vectors(2 + biases, gates),
         units_gain: if c > 0 { vectors(1 + biases.min(1), units) } else { 0 },
     };
@@ -61,7 +61,7 @@ pub(crate) fn norm_params(form: &Form, keep: bool, panel: u32, [batch, units]: [
 
 /// γ and β.
 pub(crate) fn gains(numbers: &mut Numbers, p: &NormParams, panel: u32) -> Words {
-    Words::Numbers(numbers.uniform(DIRECTIONS * (p.gates_gain + p.units_gain) as usize * panel as usize, 1.0))
+    Words::Numbers(numbers.uniform(DIRECTIONS * (p.gates_gain + p.units_gain) * panel as usize, 1.0))
 }
 
 /// Errors of a sum of `units` numbers are divided by as many; what is multiplied with 1 / √(var + ε) may be small, but not one of
@@ -76,19 +76,19 @@ pub(crate) fn norm_case(variant: Variant, sizes: [usize; 2]) -> Case {
     let mut numbers = Numbers::new(batch * 1000 + units);
     let (p, rows) = norm_params(&form, variant.of.keep(), variant.reads.panel, sizes);
     let states = 2 * DIRECTIONS * batch;
-    let h = states * p.h_stride as usize;
+    let h = states * p.h_stride;
     Case {
         name: format!("{variant} of N {batch}, H {units}"),
         tolerance: norm_tolerance(units),
         params: p.words(),
         window: 0,
         buffers: vec![
-            Words::Numbers(numbers.uniform(DIRECTIONS * p.x_direction as usize, 1.0)),
+            Words::Numbers(numbers.uniform(DIRECTIONS * p.x_direction, 1.0)),
             gains(&mut numbers, &p, variant.reads.panel),
             Words::Indices(rows.map),
             Words::Numbers(numbers.uniform(DIRECTIONS * batch * form.gates() * units, 1.0)),
             Words::Numbers(numbers.uniform(h, 1.0)),
-            Words::Numbers(numbers.uniform((states * p.c_stride as usize).max(1), 1.0)),
+            Words::Numbers(numbers.uniform((states * p.c_stride).max(1), 1.0)),
             poison(2 + rows.rows * DIRECTIONS * units),
             poison(h),
         ],
@@ -103,9 +103,9 @@ pub(crate) fn norm_backward_case(variant: Variant, sizes: [usize; 2]) -> Case {
     let (p, rows) = norm_params(&form, true, variant.reads.panel, sizes);
     let states = 2 * DIRECTIONS * batch;
     // Gates from 0 to 1, normed numbers of either sign.
-    let mut reserve = numbers.uniform(DIRECTIONS * p.x_direction as usize, 1.0);
-    for row in reserve.chunks_exact_mut(p.x_stride as usize) {
-        row[..p.normed as usize].iter_mut().for_each(|k| *k = k.abs());
+    let mut reserve = numbers.uniform(DIRECTIONS * p.x_direction, 1.0);
+    for row in reserve.chunks_exact_mut(p.x_stride) {
+        row[..p.normed].iter_mut().for_each(|k| *k = k.abs());
     }
     Case {
         name: format!("{variant} of N {batch}, H {units}"),
@@ -117,9 +117,9 @@ pub(crate) fn norm_backward_case(variant: Variant, sizes: [usize; 2]) -> Case {
             gains(&mut numbers, &p, variant.reads.panel),
             Words::Indices(rows.map),
             Words::Numbers(numbers.uniform(DIRECTIONS * batch * units, 1.0)),
-            Words::Numbers(numbers.uniform(DIRECTIONS * batch * p.d_stride as usize, 1.0)),
-            Words::Numbers(numbers.uniform(states * p.h_stride as usize, 1.0)),
-            Words::Numbers(numbers.uniform((states * p.c_stride as usize).max(1), 1.0)),
+            Words::Numbers(numbers.uniform(DIRECTIONS * batch * p.d_stride, 1.0)),
+            Words::Numbers(numbers.uniform(states * p.h_stride, 1.0)),
+            Words::Numbers(numbers.uniform((states * p.c_stride).max(1), 1.0)),
             Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * units, 1.0)),
         ],
         variant,

@@ -9,7 +9,7 @@ pub(crate) fn pack(_: &Device) -> Vec<Case> {
     let sizes = [(1, 1), (3, 5), (64, 7), (65, 130)];
     let forms = [(4, false, true), (4, true, false), (1, true, true)];
     // Two rows of the grid at least for the larger ones.
-    let case = |(size, form)| pack_case(size, form, 4 * FLAT.lanes);
+    let case = |(size, form)| pack_case(size, form, 4 * FLAT.lanes as usize);
     let cases: Vec<_> = sizes.into_iter().flat_map(|size| forms.map(|form| (size, form))).map(case).collect();
     let halves: Vec<_> = cases.iter().filter(|case| case.params[3] == 4).map(|case| case.in_half(false)).collect();
     cases.into_iter().chain(halves).collect()
@@ -18,20 +18,20 @@ pub(crate) fn pack(_: &Device) -> Vec<Case> {
 pub(crate) fn pack_case(
     (rows, columns): (usize, usize),
     (width, transposed, biased): (usize, bool, bool),
-    row_lanes: u32,
+    row_lanes: usize,
 ) -> Case {
     let mut numbers = Numbers::new(rows + columns);
     let pitch = columns + 2;
     let words = (rows.div_ceil(width) + 1) * pitch * width;
     let params = PackParams {
-        rows: rows as u32,
-        columns: columns as u32,
-        pitch: pitch as u32,
-        width: width as u32,
+        rows,
+        columns,
+        pitch,
+        width,
         source_offset: 2,
-        source_row: if transposed { 1 } else { columns } as u32,
-        source_column: if transposed { rows } else { 1 } as u32,
-        biased: biased.into(),
+        source_row: if transposed { 1 } else { columns },
+        source_column: if transposed { rows } else { 1 },
+        biased,
         bias_offset: 1,
         packed_offset: 3,
         row_lanes,

@@ -50,17 +50,17 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
     let final_width = state.next_multiple_of(4);
     let params = RecurrenceParams {
         rows: rows.params(batch, state_row, stride),
-        steps: steps as u32,
-        running: rows.running as u32,
-        h_in_row: state_row as u32,
-        h_in_stride: (source_width / 4) as u32,
-        h_out_stride: target_width as u32,
-        final_stride: final_width as u32,
-        y_stride: (DIRECTIONS * state) as u32,
+        steps,
+        running: rows.running,
+        h_in_row: state_row,
+        h_in_stride: source_width / 4,
+        h_out_stride: target_width,
+        final_stride: final_width,
+        y_stride: DIRECTIONS * state,
         y_offset: 2,
-        aux_stride: (slots * hidden) as u32,
-        source: reserve.source as u32,
-        between: reserve.between as u32,
+        aux_stride: slots * hidden,
+        source: reserve.source,
+        between: reserve.between,
         ..RecurrenceParams::of_phases(weights.phases)
     };
     let tolerance = dot_tolerance(hidden) * steps as f64;
@@ -96,9 +96,9 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
 
 /// A `grid`'s exchange, of which no slot is filled yet, and the parameters of a dispatch that hands rows on through it.
 fn through_exchange(params: RecurrenceParams, width: usize, slots: usize) -> (RecurrenceParams, Words) {
-    let states = u64::from(params.directions) * u64::from(params.batch);
-    let words = exchange_words(states, slots as u64, width as u64, params.aux_stride.into());
-    (RecurrenceParams { h_out_stride: width as u32, ..params }, Words::Numbers(vec![0.0; words as usize]))
+    let states = (params.directions * params.batch) as u64;
+    let words = exchange_words(states, slots as u64, width as u64, params.aux_stride as u64);
+    (RecurrenceParams { h_out_stride: width, ..params }, Words::Numbers(vec![0.0; words as usize]))
 }
 
 /// Where final states go; with recurrent dropout, the h without its mask is there.

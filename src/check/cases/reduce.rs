@@ -20,14 +20,14 @@ pub(crate) fn reduce_case((count, block): (usize, usize), form: u32) -> Case {
     }
     let groups = count.div_ceil(block);
     let params = ReduceParams {
-        count: count as u32,
-        block: block as u32,
+        count,
+        block,
         form,
         values_offset: 2,
         out_offset: 1,
-        divided: u32::from(form == 0),
+        divided: form == 0,
         divisor_offset: 1,
-        nan: f32::NAN.to_bits(),
+        nan: f32::NAN,
     };
     Case {
         name: format!("reduce of {count} by {block}, form {form}"),

@@ -41,13 +41,13 @@ impl Rows {
     /// What kernels are told of them: rows of `stride` numbers, of a layer whose states begin at `state_row`.
     pub(super) fn params(&self, batch: usize, state_row: usize, stride: usize) -> RowParams {
         RowParams {
-            batch: batch as u32,
-            directions: DIRECTIONS as u32,
-            state_row: state_row as u32,
-            x_direction: (self.rows * stride) as u32,
-            x_stride: stride as u32,
-            map_direction: self.rows as u32,
-            order: self.order as u32,
+            batch,
+            directions: DIRECTIONS,
+            state_row,
+            x_direction: self.rows * stride,
+            x_stride: stride,
+            map_direction: self.rows,
+            order: self.order,
             ..RowParams::default()
         }
         .at(self.offsets, self.chunk())

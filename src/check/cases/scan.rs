@@ -70,16 +70,16 @@ pub(crate) fn scan_params(
 ) -> ScanParams {
     ScanParams {
         rows: rows.params(batch, DIRECTIONS * batch, stride),
-        steps: steps as u32,
-        running: rows.running as u32,
-        h_stride: units.next_multiple_of(4) as u32,
-        c_stride: (units * if form.cell.has_diagonal() { panel as usize } else { 1 }) as u32,
-        y_stride: (DIRECTIONS * units) as u32,
+        steps,
+        running: rows.running,
+        h_stride: units.next_multiple_of(4),
+        c_stride: units * if form.cell.has_diagonal() { panel as usize } else { 1 },
+        y_stride: DIRECTIONS * units,
         y_offset: 2,
-        source: layer::Columns::new(form, units, units).source as u32,
-        units: units as u32,
-        part: steps.div_ceil(parts) as u32,
-        parts: parts as u32,
+        source: layer::Columns::new(form, units, units).source,
+        units,
+        part: steps.div_ceil(parts),
+        parts,
         rank: 0,
     }
 }

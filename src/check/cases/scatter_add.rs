@@ -20,12 +20,12 @@ pub(crate) fn scatter_add_case((m, columns, table_rows): (usize, usize, usize)) 
     let links = (0..m).map(|i| next(i) | u32::from(has_earlier(i)) << 31).collect();
     let row = columns + 1;
     let params = ScatterAddParams {
-        start: start as u32,
-        end: m as u32,
-        columns: columns as u32,
-        table_rows: table_rows as u32,
+        start,
+        end: m,
+        columns,
+        table_rows,
         values_offset: 1,
-        values_row: row as u32,
+        values_row: row,
         index_offset: 2,
         table_offset: 3,
         row_groups: 16,

@@ -19,15 +19,15 @@ pub(crate) fn settle_case(stopped: u32, wide: bool) -> Case {
     let map = numbers.below(300, 50);
     let states = rows + state_row;
     let params = SettleParams {
-        rows: rows as u32,
-        state_row: state_row as u32,
-        h_width: h_width as u32,
-        width: width as u32,
-        h_at: h_at as u32,
-        aux_stride: aux_stride as u32,
-        aux_at: aux_at as u32,
-        map_words: map.len() as u32,
-        row_lanes: 2 * FLAT.lanes,
+        rows,
+        state_row,
+        h_width,
+        width,
+        h_at,
+        aux_stride,
+        aux_at,
+        map_words: map.len(),
+        row_lanes: 2 * FLAT.lanes as usize,
     };
     Case {
         name: format!("settle of a grid, stopped {stopped}, wide {wide}"),

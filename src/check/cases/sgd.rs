@@ -7,20 +7,21 @@ use crate::kernels::{FLAT, Kernel, SgdParams, Variant};
 use crate::layer;
 
 pub(crate) fn sgd(_: &Device) -> Vec<Case> {
-    let forms = [("plain", 0.0, 0.0, 0, 0.0), ("momentum", 0.9, 0.01, 0, 0.0), ("nesterov", 0.9, 0.0, 1, 0.3)];
+    let forms =
+        [("plain", 0.0, 0.0, false, 0.0), ("momentum", 0.9, 0.01, false, 0.0), ("nesterov", 0.9, 0.0, true, 0.3)];
     forms.into_iter().flat_map(|form| UPDATES.map(|update| sgd_case(form, update))).collect()
 }
 
 /// Name, momentum, decay, Nesterov's momentum, largest gradient.
-pub(crate) fn sgd_case((name, momentum, decay, nesterov, most): (&str, f32, f32, u32, f32), update: Update) -> Case {
+pub(crate) fn sgd_case((name, momentum, decay, nesterov, most): (&str, f32, f32, bool, f32), update: Update) -> Case {
     let params = SgdParams {
-        count: update.0 as u32,
-        momentum: momentum.to_bits(),
-        decay: decay.to_bits(),
+        count: update.0,
+        momentum,
+        decay,
         nesterov,
-        max_value: most.to_bits(),
-        trial: 0,
-        row_lanes: (2 * FLAT.lanes).max(layer::row_lanes(update.0) / 2),
+        max_value: most,
+        trial: false,
+        row_lanes: (2 * FLAT.lanes as usize).max(layer::row_lanes(update.0) / 2),
     };
     update_case(Variant::plain(Kernel::Sgd, FLAT, 4), &format!("sgd {name}"), 2, params.words(), update)
 }

@@ -152,8 +152,8 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::ElementLoss => vec![element_loss_case(1 << 17, true)],
         Kernel::Guard => guard(device).into_iter().take(1).collect(),
         // The weights of a character model.
-        Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, 0, 0.0), (1 << 19, 2, Taken::Yes))],
-        Kernel::Adam => vec![adam_case(("plain", 0.0, 0, 0.0), (1 << 19, 2, Taken::Yes))],
+        Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
+        Kernel::Adam => vec![adam_case(("plain", 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
         Kernel::SequenceBackward => {
             let tile = Tile { rows: 4, ..device::own_tiles(device, kernel)[0] };
             vec![backward_case(lstm(tile, 256), 8, 64, 64)]

@@ -58,24 +58,24 @@ pub(crate) fn wave_case(variant: Variant, batch: usize, hidden: usize, layers: s
     };
     let params = RecurrenceParams {
         rows: RowParams {
-            batch: batch as u32,
-            directions: count as u32,
-            x_stride: stride as u32,
-            order: rows.order as u32,
-            offsets: (rows.offsets + count - 1) as u32,
-            chunk: rows.chunk() as u32,
+            batch,
+            directions: count,
+            x_stride: stride,
+            order: rows.order,
+            offsets: rows.offsets + count - 1,
+            chunk: rows.chunk(),
             ..RowParams::default()
         },
         steps: 1,
-        running: rows.running as u32,
-        h_in_stride: (width / 4) as u32,
-        h_out_stride: width as u32,
-        final_stride: width as u32,
-        y_stride: (hidden + 3) as u32,
+        running: rows.running,
+        h_in_stride: width / 4,
+        h_out_stride: width,
+        final_stride: width,
+        y_stride: hidden + 3,
         y_offset: 2,
-        aux_stride: (slots * hidden) as u32,
-        layer: layers.start as u32,
-        last: LAYERS as u32 - 1,
+        aux_stride: slots * hidden,
+        layer: layers.start,
+        last: LAYERS - 1,
         ..RecurrenceParams::of_phases([sizes, PhaseParams::default()])
     };
     Case {
