@@ -45,7 +45,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> dc: array<f32>;      // [L·D·N, dc_stride]
 @group(0) @binding(7) var<storage, read> dy: array<f32>;            // [T·N, D·H]
 
-{% include "math.wgsl" %}{% if GENERAL %}
+{% include "math.wgsl" %}{% if ZONEOUT %}
+{% include "zoneout.wgsl" %}{% endif %}{% if GENERAL %}
 {% include "activations.wgsl" %}{% endif %}
 
 // A step's rows: the first of them, the first among those of the reserve, and how many sequences take part.
@@ -96,8 +97,8 @@ fn finish_{{ f }}(
 {%- endif %}
 {%- if ZONEOUT %}
     // The gradient of a kept value is the old one's, past the cell.
-    let zone = reserve[drawn];
-    let keeps = vec2<bool>(zone == 1.0 || zone == 3.0, zone >= 2.0);
+    let mask = reserve[drawn];
+    let keeps = vec2<bool>(keeps_h(mask), keeps_c(mask));
     let past = select(vec2<f32>(), vec2<f32>(d, d_c), keeps);
     d = select(d, 0.0, keeps.x);
     d_c = select(d_c, 0.0, keeps.y);

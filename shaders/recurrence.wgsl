@@ -8,8 +8,8 @@ ranks in order, and `map` says where each belongs in the caller's arrays.
 With KEEP, a row of `x` becomes the reserve of a row: what the backward pass needs takes the place of the gates' input
 part, and the vectors that were multiplied follow it.
 
-With ZONEOUT or DROPOUT, which have one phase, masks lie behind those: 1 where h keeps its old value, plus 2 where c does;
-or by what h is multiplied before R. Then what steps hand on is masked, and the h without its mask is in `h_final`. -#}
+With ZONEOUT or DROPOUT, which have one phase, masks lie behind those: what zoneout drew, as `zoneout.wgsl` reads it; or by
+what h is multiplied before R. Then what steps hand on is masked, and the h without its mask is in `h_final`. -#}
 {%- set MASKED = DROPOUT and KEEP -%}
 struct Params {
 {% include "rows.wgsl" %}
@@ -55,7 +55,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;        // [T·N, D·H]
 @group(0) @binding(7) var<storage, read_write> h_final: array<f32>;  // [L·D·N, final_stride]
 
-{% include "math.wgsl" %}{% if GENERAL %}
+{% include "math.wgsl" %}{% if ZONEOUT and KEEP %}
+{% include "zoneout.wgsl" %}{% endif %}{% if GENERAL %}
 {% include "activations.wgsl" %}{% endif %}
 
 // A step's rows: the first of them, and how many sequences take part in it and in the next step.
@@ -130,10 +131,10 @@ fn finish_{{ f }}(
 {%- endif %}
     {{ "var" if ZONEOUT else "let" }} value = {{ phase.name }}(g, r, {{ "unmasked" if MASKED and UNMASKED else "h" }}, {{ "seen, " if phase.peepholes }}&slots, &kept);
 {%- if ZONEOUT and KEEP %}
-    let zone = x[drawn];
-    value = select(value, h, zone == 1.0 || zone == 3.0);
+    let mask = x[drawn];
+    value = select(value, h, keeps_h(mask));
 {%- if phase.slots %}
-    slots[0] = select(slots[0], old, zone >= 2.0);
+    slots[0] = select(slots[0], old, keeps_c(mask));
 {%- endif %}
 {%- elif ZONEOUT %}
     value = {{ ZONEOUT[0][0] }} * h + {{ ZONEOUT[0][1] }} * value;

@@ -2,9 +2,10 @@
 
 use super::call::Call;
 use super::product::Matrix;
-use super::recurrence::{Part, is_kept};
+use super::recurrence::Part;
 use super::rows::SharedRows;
 use super::scratch::BackwardWorkspace;
+use super::zoneout;
 use crate::cells::derivative::BackwardRow;
 use crate::cells::forward::MAX_SLOTS;
 use crate::cells::{Equations, Noise, Phase, Width};
@@ -15,7 +16,7 @@ fn pass_by(past: &mut Vec<f32>, gradients: &mut [f32], drawn: &[f32], which: f32
     past.clear();
     past.resize(gradients.len(), 0.0);
     for ((past, gradient), &drawn) in past.iter_mut().zip(gradients).zip(drawn) {
-        if is_kept(drawn, which) {
+        if zoneout::is_kept(drawn, which) {
             *past = std::mem::take(gradient);
         }
     }
@@ -163,8 +164,8 @@ impl<'a> Backward<'a> {
             let zoned = self.noise.zoneout.is_some().then(|| &*column(drawn, width));
             if let Some(drawn) = zoned {
                 // The gradient of a kept value is the old one's, past the cell.
-                pass_by(&mut workspace.past[0], d, drawn, 1.0);
-                pass_by(&mut workspace.past[1], dc[0], drawn, 2.0);
+                pass_by(&mut workspace.past[0], d, drawn, zoneout::H);
+                pass_by(&mut workspace.past[1], dc[0], drawn, zoneout::C);
             }
             (cell.backward)(BackwardRow {
                 fields: std::array::from_fn(|f| {

@@ -40,6 +40,7 @@ pub(crate) mod threads;
 mod threefry;
 mod twins;
 pub(crate) mod wave;
+mod zoneout;
 
 pub(crate) use call::{Call, View, halves, write_halves};
 pub(crate) use scratch::Scratch;

@@ -4,6 +4,7 @@ use super::call::Call;
 use super::product::Matrix;
 use super::rows::SharedRows;
 use super::scratch::ForwardWorkspace;
+use super::zoneout;
 use crate::cells::forward::{MAX_SLOTS, PhaseRow};
 use crate::cells::{Equations, Noise, Phase, Probability};
 use crate::kernels::{Packed, PhaseParams, RecurrenceParams};
@@ -14,16 +15,11 @@ fn keep_old(new: &mut [f32], old: &[f32], drawn: Option<&[f32]>, which: f32, pro
     let z = probability.get() as f32;
     for (i, (new, &old)) in new.iter_mut().zip(old).enumerate() {
         *new = match drawn {
-            Some(drawn) if is_kept(drawn[i], which) => old,
+            Some(drawn) if zoneout::is_kept(drawn[i], which) => old,
             Some(_) => *new,
             None => z * old + (1.0 - z) * *new,
         };
     }
-}
-
-/// Whether zoneout keeps the old h, for 1, or c, for 2: what was drawn is the sum of those that it keeps.
-pub(super) fn is_kept(drawn: f32, which: f32) -> bool {
-    drawn == which || drawn == 3.0
 }
 
 /// A dispatch of `step` or `sequence`, unpacked from its call.
@@ -218,8 +214,8 @@ impl<'a> Recurrence<'a> {
                 // SAFETY: as above.
                 let c = unsafe { self.aux.row(c_at, c_len) };
                 let drawn = self.keep.then(|| &*column(drawn, width));
-                keep_old(&mut workspace.value, h, drawn, 1.0, probabilities[0]);
-                keep_old(c, &workspace.old, drawn, 2.0, probabilities[1]);
+                keep_old(&mut workspace.value, h, drawn, zoneout::H, probabilities[0]);
+                keep_old(c, &workspace.old, drawn, zoneout::C, probabilities[1]);
             }
             if self.keep && phase + 1 < self.phases.len() {
                 column(self.p.between, width).copy_from_slice(&workspace.value);

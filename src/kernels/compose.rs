@@ -37,6 +37,7 @@ const PARTIALS: &[(&str, &str)] = &[
     ("math.wgsl", include_str!("../../shaders/math.wgsl")),
     ("tile.wgsl", include_str!("../../shaders/tile.wgsl")),
     ("recurrence.wgsl", include_str!("../../shaders/recurrence.wgsl")),
+    ("zoneout.wgsl", include_str!("../../shaders/zoneout.wgsl")),
     ("threefry.wgsl", include_str!("../../shaders/threefry.wgsl")),
     ("backward.wgsl", include_str!("../../shaders/backward.wgsl")),
 ];
