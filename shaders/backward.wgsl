@@ -24,12 +24,12 @@ struct Params {
     units_0: u32,
     panels_0: u32,            // of the product that gives this phase's gradient
     weights_0: u32,           // in vectors
-    weights_direction_0: u32, // in vectors
+    weights_track_0: u32, // in vectors
     fields_0: u32,            // first column that this phase sees
     units_1: u32,
     panels_1: u32,
     weights_1: u32,
-    weights_direction_1: u32,
+    weights_track_1: u32,
     fields_1: u32,
 }
 {{ params }}
@@ -66,11 +66,11 @@ fn step_at(s: u32) -> Step {
 
 // Ends this phase's half for one unit of one sequence: r is the product. Gives its gates' gradients.
 fn finish_{{ f }}(
-    direction: u32, rank: u32, n: u32, unit: u32, step: Step, r: f32,
+    track: u32, rank: u32, n: u32, unit: u32, step: Step, r: f32,
 ) -> array<f32, {{ phase.gates }}> {
-    let row = direction * p.x_direction + (step.x_row + rank) * p.x_stride;
+    let row = track * p.x_track + (step.x_row + rank) * p.x_stride;
     let at = row + p.fields_{{ f }} + unit;
-    let state = p.state_row + direction * p.batch + n;
+    let state = p.state_row + track * p.batch + n;
     var k: array<f32, {{ phase.fields }}>;
 {%- for i in range(phase.fields) %}
     k[{{ i }}] = reserve[at{{ " + %su * p.units_%s" | format(i, f) if i else "" }}];
@@ -91,8 +91,8 @@ fn finish_{{ f }}(
 {%- if loop.last %}
     d += d_h;
     if (p.dy_stride != 0u) {
-        let y_row = map[step.row + direction * p.map_direction + rank];
-        d += dy[p.dy_offset + y_row * p.dy_stride + direction * p.units_{{ f }} + unit];
+        let y_row = map[step.row + track * p.map_track + rank];
+        d += dy[p.dy_offset + y_row * p.dy_stride + track * p.units_{{ f }} + unit];
     }
 {%- endif %}
 {%- if ZONEOUT %}

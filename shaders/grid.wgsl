@@ -1,6 +1,6 @@
 {%- from "groups.wgsl" import begin_group, group_id -%}
 {%- from "tile.wgsl" import unit_products -%}
-// Many time steps in one dispatch, spread over many workgroups: each takes LANES units of ROWS sequences of a direction.
+// Many time steps in one dispatch, spread over many workgroups: each takes LANES units of ROWS sequences of a track.
 //
 // Workgroups hand values on through atomics: a value is its own flag, stored once into a slot that was 0 before (+0.0 is
 // stored as -0.0), so that no order between two stores is needed. Nothing promises that workgroups run side by side: who
@@ -21,7 +21,7 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
 
 // A value of an exchange: of the state row in this layer, phase by phase.
 fn slot_of(phase: u32, row: u32, column: u32) -> u32 {
-    return HEAD + (phase * p.directions * p.batch + row) * p.h_out_stride + column;
+    return HEAD + (phase * p.tracks * p.batch + row) * p.h_out_stride + column;
 }
 
 fn publish(at: u32, value: f32) {
@@ -46,13 +46,13 @@ fn take(at: u32) -> f32 {
 }
 
 // The rows that a phase multiplies, brought together.
-fn stage(direction: u32, first: u32, lane: u32, running: u32, phase: u32, valid: u32) {
+fn stage(track: u32, first: u32, lane: u32, running: u32, phase: u32, valid: u32) {
     for (var i = lane; i < {{ ROWS }}u * WIDTH; i += {{ LANES }}u) {
         let rank = first + i / WIDTH;
         let k = i % WIDTH;
         var value = 0.0;
         if (rank < running && k < valid) {
-            let row = direction * p.batch + sequence_of(rank, running);
+            let row = track * p.batch + sequence_of(rank, running);
             if (phase == 0u) {
                 value = h_in[(p.h_in_row + row) * p.h_in_stride + k / 4u][k % 4u];
             } else {
@@ -67,7 +67,7 @@ fn stage(direction: u32, first: u32, lane: u32, running: u32, phase: u32, valid:
 }
 {% for phase in PHASES %}
 {%- set f = loop.index0 %}
-fn phase_{{ f }}(direction: u32, first: u32, unit: u32, step: Step, at: u32) {
+fn phase_{{ f }}(track: u32, first: u32, unit: u32, step: Step, at: u32) {
     let units = p.units_{{ f }};
     if (unit >= units) {
         return;
@@ -75,18 +75,18 @@ fn phase_{{ f }}(direction: u32, first: u32, unit: u32, step: Step, at: u32) {
     {{- unit_products(f, phase.gates, "rows", "0u") }}
     for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
         let n = sequence_of(first + r, step.running);
-        let value = finish_{{ f }}(direction, first + r, n, unit, step, rows[r * WIDTH + unit], sums[r]);
-        publish(slot_of(at, direction * p.batch + n, unit), value);
+        let value = finish_{{ f }}(track, first + r, n, unit, step, rows[r * WIDTH + unit], sums[r]);
+        publish(slot_of(at, track * p.batch + n, unit), value);
     }
 }
 {% endfor %}
 @compute @workgroup_size({{ LANES }})
 fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
-    {{- begin_group("p.batch", ROWS, "p.directions") }}
-    let direction = group.z;
+    {{- begin_group("p.batch", ROWS, "p.tracks") }}
+    let track = group.z;
     let first = group.y * {{ ROWS }}u;
     let unit = group.x * {{ LANES }}u + lane;
-    hold_slots(direction, first, unit);
+    hold_slots(track, first, unit);
     for (var s = 0u; s < p.steps; s++) {
         let step = step_at(s);
         if (step.running <= first) {
@@ -94,23 +94,23 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         }
 {%- for phase in PHASES %}
         let at_{{ loop.index0 }} = s * {{ PHASES | length }}u + {{ loop.index0 }}u;
-        stage(direction, first, lane, step.running, at_{{ loop.index0 }}, p.units_{{ (loop.index0 + PHASES | length - 1) % PHASES | length }});
+        stage(track, first, lane, step.running, at_{{ loop.index0 }}, p.units_{{ (loop.index0 + PHASES | length - 1) % PHASES | length }});
         workgroupBarrier();
         if (workgroupUniformLoad(&stopped) != 0u) {
             return;
         }
-        phase_{{ loop.index0 }}(direction, first, unit, step, at_{{ loop.index0 }});
+        phase_{{ loop.index0 }}(track, first, unit, step, at_{{ loop.index0 }});
         workgroupBarrier();
 {%- endfor %}
     }
 }
 
 // The slots that pass from step to step, of all sequences, copied to where they may change.
-fn hold_slots(direction: u32, first: u32, unit: u32) {
+fn hold_slots(track: u32, first: u32, unit: u32) {
 {%- for phase in PHASES if phase.slots %}
     if (unit < p.units_{{ loop.index0 }}) {
         for (var r = 0u; r < min({{ ROWS }}u, p.batch - first); r++) {
-            let row = direction * p.batch + sequence_of(first + r, p.batch);
+            let row = track * p.batch + sequence_of(first + r, p.batch);
             for (var i = 0u; i < {{ phase.slots }}u; i++) {
                 let column = i * p.units_{{ loop.index0 }} + unit;
                 let value = aux[(p.state_row + row) * p.aux_stride + column];

@@ -10,7 +10,7 @@ spread over two axes and numbered on from one to the other. -#}
 {%- endif -%}
 {%- endmacro -%}
 
-{#- Its rows, `side` of them, in y, and its direction or matrix in z. -#}
+{#- Its rows, `side` of them, in y, and its track or matrix in z. -#}
 {%- macro begin_group(rows, side, tracks) %}
 {%- if WRAPPED %}
     let number = workgroup.z * workgroups.y + workgroup.y;

@@ -5,19 +5,19 @@
 // Recurrent dropout: 1 / (1 - p) or 0; the counter is the unit's place among the layer's states, the same at all steps.
 
 struct Params {
-    rows: u32, // of a direction, at most
+    rows: u32, // of a track, at most
     units: u32,
-    directions: u32,
+    tracks: u32,
     out_offset: u32, // column of the masks
     out_row: u32,
-    out_direction: u32,
-    map_direction: u32,
+    out_track: u32,
+    map_track: u32,
     first: u32, // where `map` has the first row of these steps,
     end: u32,   // and the first one after them
     divisor: u32, // a row of the output divided by this,
     modulus: u32, // modulo this,
     counter_row: u32, // counts so much
-    counter_direction: u32,
+    counter_track: u32,
     threshold: u32, // of 2³²: how likely the first word adds
     weight: u32,    // these bits
     threshold_2: u32,
@@ -34,16 +34,16 @@ struct Params {
 @compute @workgroup_size({{ LANES }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let i = id.y * p.row_lanes + id.x;
-    let direction = id.z;
+    let track = id.z;
     let row = i / p.units;
     let unit = i % p.units;
     let first = map[p.first];
     if (row >= min(p.rows, map[p.end] - first)) {
         return;
     }
-    let image = map[direction * p.map_direction + first + row];
-    let counter = direction * p.counter_direction + image / p.divisor % p.modulus * p.counter_row + unit;
+    let image = map[track * p.map_track + first + row];
+    let counter = track * p.counter_track + image / p.divisor % p.modulus * p.counter_row + unit;
     let words = random(vec2<u32>(counter, p.stream), vec2<u32>(seed[0], seed[1]));
     let mask = select(0.0, bitcast<f32>(p.weight), words.x < p.threshold) + select(0.0, 2.0, words.y < p.threshold_2);
-    out[p.out_offset + direction * p.out_direction + row * p.out_row + unit] = mask;
+    out[p.out_offset + track * p.out_track + row * p.out_row + unit] = mask;
 }

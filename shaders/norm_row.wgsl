@@ -48,32 +48,32 @@ fn count() -> vec4<f32> {
 }
 
 // What a gate's normed number is multiplied with, and what is added then: W's, and R's. Biases come first in memory.
-fn gains_of_gate(direction: u32, at: u32) -> vec4<f32> {
-    var all = gains[direction * (p.gates_gain + p.units_gain) + at];
+fn gains_of_gate(track: u32, at: u32) -> vec4<f32> {
+    var all = gains[track * (p.gates_gain + p.units_gain) + at];
     return vec4<f32>(
         all[p.biases], select(0.0, all.x, p.biases > 0u), all[p.biases + 1u], select(0.0, all.y, p.biases > 1u),
     );
 }
 
 // The same of c.
-fn gains_of_c(direction: u32, at: u32) -> vec2<f32> {
-    let all = gains[direction * (p.gates_gain + p.units_gain) + p.gates_gain + at];
+fn gains_of_c(track: u32, at: u32) -> vec2<f32> {
+    let all = gains[track * (p.gates_gain + p.units_gain) + p.gates_gain + at];
     return vec2<f32>(all.x, select(0.0, all.y, p.biases > 0u));
 }
 {%- endmacro -%}
 
 {%- macro begin_row() %}
-    {{- begin_group("p.running", 1, "p.directions") }}
+    {{- begin_group("p.running", 1, "p.tracks") }}
     let rank = p.rank + group.y;
-    let direction = group.z;
+    let track = group.z;
     let first = map[p.offsets];
     let next = map[p.offsets + 1u];
     if (rank >= next - first) {
         return;
     }
-    let own = direction * p.batch + map[p.order + rank];
+    let own = track * p.batch + map[p.order + rank];
     let state = p.state_row + own;
-    let row = direction * p.x_direction + (first - map[p.chunk] + rank) * p.x_stride;
+    let row = track * p.x_track + (first - map[p.chunk] + rank) * p.x_stride;
 {%- endmacro -%}
 
 {#- Where a group's sum is: of W's products, or of R's. -#}

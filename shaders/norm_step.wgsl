@@ -1,6 +1,6 @@
 {%- from "groups.wgsl" import group_id -%}
 {%- from "norm_row.wgsl" import norm_params, begin_row, of -%}
-// A time step of a cell with layer norms (Ba et al. 2016), all directions, after the product with R: a workgroup has a row, so
+// A time step of a cell with layer norms (Ba et al. 2016), all tracks, after the product with R: a workgroup has a row, so
 // that sums over all of its units stay in its memory. W's products and R's are normed apart, then the gates follow, and of a
 // cell with c the norm of c'.
 {{ norm_params() }}
@@ -18,11 +18,11 @@
 {%- set phase = PHASES[0] %}
 {% include phase.file %}
 
-fn finish(direction: u32, rank: u32, first: u32, next: u32, state: u32, unit: u32, value: f32) {
+fn finish(track: u32, rank: u32, first: u32, next: u32, state: u32, unit: u32, value: f32) {
     h[state * p.h_stride + unit] = value;
     if (p.y_stride != 0u) {
-        let y_row = map[first + direction * p.map_direction + rank];
-        y[p.y_offset + y_row * p.y_stride + direction * p.units + unit] = value;
+        let y_row = map[first + track * p.map_track + rank];
+        y[p.y_offset + y_row * p.y_stride + track * p.units + unit] = value;
     }
     if (rank >= map[p.offsets + 2u] - next) {
         h_final[state * p.h_stride + unit] = value;
@@ -33,7 +33,7 @@ fn finish(direction: u32, rank: u32, first: u32, next: u32, state: u32, unit: u3
 fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
     {{- begin_row() }}
     let units = p.units;
-    let product = (direction * p.batch + rank) * GATES * units;
+    let product = (track * p.batch + rank) * GATES * units;
     var sum = vec4<f32>();
     for (var unit = lane; unit < units; unit += {{ LANES }}u) {
 {%- for g in range(NORM.gates) %}
@@ -60,7 +60,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         let at{{ i }} = {{ i }}u * units + unit;
         let w{{ i }} = (x[row + at{{ i }}] - mean{{ of(i, false) }}) * scale{{ of(i, false) }};
         let r{{ i }} = (products[product + at{{ i }}] - mean{{ of(i, true) }}) * scale{{ of(i, true) }};
-        let gain{{ i }} = gains_of_gate(direction, at{{ i }});
+        let gain{{ i }} = gains_of_gate(track, at{{ i }});
         g[{{ i }}] = fma(gain{{ i }}.x, w{{ i }}, gain{{ i }}.y);
         r[{{ i }}] = fma(gain{{ i }}.z, r{{ i }}, gain{{ i }}.w);
 {%- if KEEP %}
@@ -87,7 +87,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         // o, for what follows.
         x[row + 3u * units + unit] = kept[3];
 {%- else %}
-        finish(direction, rank, first, next, state, unit, value);
+        finish(track, rank, first, next, state, unit, value);
 {%- endif %}
     }
 {%- if NORM.has_c %}
@@ -103,9 +103,9 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
 {%- if KEEP %}
         x[row + p.normed + 2u * GATES * units + unit] = normed;
 {%- endif %}
-        let gain = gains_of_c(direction, unit);
+        let gain = gains_of_c(track, unit);
         let value = x[row + 3u * units + unit] * tanh_(fma(gain.x, normed, gain.y));
-        finish(direction, rank, first, next, state, unit, value);
+        finish(track, rank, first, next, state, unit, value);
     }
 {%- endif %}
 {%- if KEEP %}

@@ -20,11 +20,11 @@
 {% include phase.file %}
 
 // The gradient of a unit's h.
-fn gradient(direction: u32, rank: u32, first: u32, state: u32, unit: u32) -> f32 {
-    var value = products[(direction * p.batch + rank) * p.units + unit] + dh[state * p.h_stride + unit];
+fn gradient(track: u32, rank: u32, first: u32, state: u32, unit: u32) -> f32 {
+    var value = products[(track * p.batch + rank) * p.units + unit] + dh[state * p.h_stride + unit];
     if (p.y_stride != 0u) {
-        let y_row = map[first + direction * p.map_direction + rank];
-        value += dy[p.y_offset + y_row * p.y_stride + direction * p.units + unit];
+        let y_row = map[first + track * p.map_track + rank];
+        value += dy[p.y_offset + y_row * p.y_stride + track * p.units + unit];
     }
     return value;
 }
@@ -46,9 +46,9 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
     var c_sum = vec4<f32>();
     for (var unit = lane; unit < units; unit += {{ LANES }}u) {
         let a = reserve[c_normed + unit];
-        let gain_c = gains_of_c(direction, unit);
+        let gain_c = gains_of_c(track, unit);
         let t = tanh_(fma(gain_c.x, a, gain_c.y));
-        let d_t = gradient(direction, rank, first, state, unit) * reserve[row + 3u * units + unit] * (1.0 - t * t);
+        let d_t = gradient(track, rank, first, state, unit) * reserve[row + 3u * units + unit] * (1.0 - t * t);
         d[c_sums + unit] += d_t * a;
         d[c_sums + units + unit] += d_t;
         c_sum += gain_c.x * d_t * vec4<f32>(1.0, a, 0.0, 0.0);
@@ -58,7 +58,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
     var sum = vec4<f32>();
     var weighted = vec4<f32>();
     for (var unit = lane; unit < units; unit += {{ LANES }}u) {
-        let d_y = gradient(direction, rank, first, state, unit);
+        let d_y = gradient(track, rank, first, state, unit);
         var k: array<f32, {{ phase.fields }}>;
 {%- for i in range(phase.fields) %}
         k[{{ i }}] = reserve[row + {{ i }}u * units + unit];
@@ -67,7 +67,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         var d_c = 0.0;
 {%- if NORM.has_c %}
         let a = reserve[c_normed + unit];
-        let gain_c = gains_of_c(direction, unit);
+        let gain_c = gains_of_c(track, unit);
         let t = tanh_(fma(gain_c.x, a, gain_c.y));
         let o = k[3];
         d_c = dc[state * p.c_stride + unit] + c_scale * (gain_c.x * d_y * o * (1.0 - t * t) - c_mean.x - a * c_mean.y);
@@ -91,7 +91,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         d[sums + GATES * units + at{{ i }}] += k[{{ i }}];
         d[sums + 2u * GATES * units + at{{ i }}] += gates[{{ i }}] * r{{ i }};
         d[sums + 3u * GATES * units + at{{ i }}] += gates[{{ i }}];
-        let gain{{ i }} = gains_of_gate(direction, at{{ i }});
+        let gain{{ i }} = gains_of_gate(track, at{{ i }});
         let dw{{ i }} = gain{{ i }}.x * k[{{ i }}];
         let dr{{ i }} = gain{{ i }}.z * gates[{{ i }}];
         sum{{ of(i, false) }} += dw{{ i }};

@@ -1,4 +1,4 @@
-// packed[(q · pitch + j) · width + i] = source[k, j] with k = q · width + i: `width` rows of a column lie together, so
+// packed[(q · pitch + j) · panel + i] = source[k, j] with k = q · panel + i: `panel` rows of a column lie together, so
 // that a lane reads them as one vector. Rows beyond the last are 0; one more panel holds the bias in its first row.
 //
 // A lane writes one word: an element, or with HALF two, and then the bias's second number is what the first one lacks of it,
@@ -9,7 +9,7 @@ struct Params {
     rows: u32,
     columns: u32,
     pitch: u32, // columns from one panel to the next
-    width: u32,
+    panel: u32,
     source_offset: u32,
     source_row: u32,
     source_column: u32,
@@ -22,14 +22,14 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> source: array<f32>;       // [rows, columns], strided
 @group(0) @binding(1) var<storage, read> bias: array<f32>;         // [columns]
-@group(0) @binding(2) var<storage, read_write> packed: array<{{ "u32" if HALF else "f32" }}>; // [ceil(rows/width) + 1, pitch, width]; HALF: in halves
+@group(0) @binding(2) var<storage, read_write> packed: array<{{ "u32" if HALF else "f32" }}>; // [ceil(rows/panel) + 1, pitch, panel]; HALF: in halves
 {% if HALF %}
 {% include "half.wgsl" %}{% endif %}
 @compute @workgroup_size({{ LANES }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let at = id.y * p.row_lanes + id.x;
-    let panels = (p.rows + p.width - 1u) / p.width;
-    if (at >= (panels + 1u) * p.pitch * p.width{{ " / 2u" if HALF }}) {
+    let panels = (p.rows + p.panel - 1u) / p.panel;
+    if (at >= (panels + 1u) * p.pitch * p.panel{{ " / 2u" if HALF }}) {
         return;
     }
 {%- if HALF %}
@@ -40,10 +40,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 
 fn element(at: u32, panels: u32) -> f32 {
-    let i = at % p.width;
-    let j = at / p.width % p.pitch;
-    let q = at / p.width / p.pitch;
-    let k = q * p.width + i;
+    let i = at % p.panel;
+    let j = at / p.panel % p.pitch;
+    let q = at / p.panel / p.pitch;
+    let k = q * p.panel + i;
     var value = 0.0;
     if (k < p.rows && j < p.columns) {
         value = source[p.source_offset + k * p.source_row + j * p.source_column];

@@ -27,12 +27,12 @@ struct Params {
     units_0: u32,
     panels_0: u32,
     weights_0: u32,           // in vectors
-    weights_direction_0: u32, // in vectors
+    weights_track_0: u32, // in vectors
     gate_0: u32,              // first column of this phase in `x`
     units_1: u32,
     panels_1: u32,
     weights_1: u32,
-    weights_direction_1: u32,
+    weights_track_1: u32,
     gate_1: u32,
     layer: u32, // `wave`: the lowest of its layers,
     last: u32,  // and the topmost of the stack
@@ -83,7 +83,7 @@ fn step_at(s: u32) -> Step {
 
 // Ends a step for one unit of one sequence: gates, slots and, in the last phase, the outputs.
 fn finish_{{ f }}(
-    direction: u32, rank: u32, n: u32, unit: u32, step: Step, h: f32, r: array<f32, {{ phase.gates }}>,
+    track: u32, rank: u32, n: u32, unit: u32, step: Step, h: f32, r: array<f32, {{ phase.gates }}>,
 {%- if WAVE %}
     g: array<f32, {{ phase.gates }}>,
 {%- endif %}
@@ -93,7 +93,7 @@ fn finish_{{ f }}(
 {%- endif %}
     var kept: array<f32, {{ phase.kept or 1 }}>;
 {%- if (phase.input or KEEP) and not WAVE %}
-    let row = direction * p.x_direction + (step.x_row + rank) * p.x_stride;
+    let row = track * p.x_track + (step.x_row + rank) * p.x_stride;
 {%- endif %}
 {%- if phase.input and not WAVE %}
     let at = row + p.gate_{{ f }} + unit;
@@ -101,10 +101,10 @@ fn finish_{{ f }}(
     g[{{ i }}] = x_at(at{{ " + %su * p.units_%s" | format(i, f) if i else "" }});
 {%- endfor %}
 {%- endif %}
-    let state = p.state_row + direction * p.batch + n;
+    let state = p.state_row + track * p.batch + n;
     var slots: array<f32, {{ phase.slots or 1 }}>;
 {%- if phase.slots %}
-    let slot = {{ "held_at(direction * p.batch + n)" if EXCHANGE else "state * p.aux_stride" }} + unit;
+    let slot = {{ "held_at(track * p.batch + n)" if EXCHANGE else "state * p.aux_stride" }} + unit;
 {%- for i in range(phase.slots) %}
 {%- if EXCHANGE %}
     slots[{{ i }}] = bitcast<f32>(atomicLoad(&exchange[slot + {{ i }}u * p.units_{{ f }}]));
@@ -114,7 +114,7 @@ fn finish_{{ f }}(
 {%- endfor %}
 {%- endif %}
 {%- if phase.peepholes %}
-    let peepholes = p.weights_{{ f }} + p.directions * p.weights_direction_{{ f }} + direction * {{ phase.gates }}u * p.units_{{ f }} + unit;
+    let peepholes = p.weights_{{ f }} + p.tracks * p.weights_track_{{ f }} + track * {{ phase.gates }}u * p.units_{{ f }} + unit;
     let seen = array<f32, {{ phase.gates }}>(
 {%- for i in range(phase.gates) %}weights_bias(peepholes + {{ i }}u * p.units_{{ f }}), {% endfor -%}
     );
@@ -164,13 +164,13 @@ fn finish_{{ f }}(
 {%- endif %}
 {%- if is_last %}
 {%- if WAVE %}
-    if (p.y_stride != 0u && direction == p.last) {
+    if (p.y_stride != 0u && track == p.last) {
         y[p.y_offset + map[step.row + rank] * p.y_stride + unit] = value;
     }
 {%- else %}
     if (p.y_stride != 0u) {
-        let y_row = map[step.row + direction * p.map_direction + rank];
-        y[p.y_offset + y_row * p.y_stride + direction * p.units_{{ f }} + unit] = value;
+        let y_row = map[step.row + track * p.map_track + rank];
+        y[p.y_offset + y_row * p.y_stride + track * p.units_{{ f }} + unit] = value;
     }
 {%- endif %}
 {%- if MASKED %}

@@ -66,15 +66,15 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         x[at + p.source + unit] = s;
 {%- endif %}
 {%- if SCAN.diagonal %}
-        s = {{ SCAN.name }}_step(g[0], s, c[direction * p.c_stride + 4u * unit]);
+        s = {{ SCAN.name }}_step(g[0], s, c[track * p.c_stride + 4u * unit]);
         let h = s;
 {%- else %}
         s = fma(ab.x, s, ab.y);
         let h = {{ SCAN.name }}_output(g, s);
 {%- endif %}
         if (p.y_stride != 0u) {
-            let y_row = map[first + direction * p.map_direction + rank];
-            y[p.y_offset + y_row * p.y_stride + direction * p.units + unit] = h;
+            let y_row = map[first + track * p.map_track + rank];
+            y[p.y_offset + y_row * p.y_stride + track * p.units + unit] = h;
         }
         let ends = rank >= map[p.offsets + step + 2u] - next;
         if (ends) {

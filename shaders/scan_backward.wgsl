@@ -48,8 +48,8 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         let old = reserve[at + p.source + unit];
         var d_y = 0.0;
         if (p.y_stride != 0u) {
-            let y_row = map[first + direction * p.map_direction + rank];
-            d_y = dy[p.y_offset + y_row * p.y_stride + direction * p.units + unit];
+            let y_row = map[first + track * p.map_track + rank];
+            d_y = dy[p.y_offset + y_row * p.y_stride + track * p.units + unit];
         }
 {%- if SCAN.has_c %}
         // The gradient of the last h joins that of the last y.
@@ -66,7 +66,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         total = vec2<f32>(ab.x * total.x, ab.x * fma(d_y, o, total.y));
 {%- else %}
 {%- if SCAN.diagonal %}
-        let u = dc[direction * p.c_stride + 4u * unit];
+        let u = dc[track * p.c_stride + 4u * unit];
         let d = (d_s + d_y) * {{ SCAN.name }}_derivative({{ SCAN.name }}_step(g[0], old, u));
         g[0] = d;
         // What u's gradient is the sum of.

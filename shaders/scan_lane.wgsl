@@ -19,23 +19,23 @@ struct Params {
 {{ params }}
 {%- endmacro -%}
 
-{#- A lane has a unit of a sequence in a part of the steps of a direction. -#}
+{#- A lane has a unit of a sequence in a part of the steps of a track. -#}
 {%- macro begin_lane() %}
-    {{- begin_group("p.running", 1, "p.directions * p.parts") }}
+    {{- begin_group("p.running", 1, "p.tracks * p.parts") }}
     let unit = group.x * {{ LANES }}u + lane;
     if (unit >= p.units) {
         return;
     }
     let rank = p.rank + group.y;
-    let direction = group.z % p.directions;
-    let part = group.z / p.directions;
-    let row = direction * p.batch + map[p.order + rank];
-    let rows = p.directions * p.batch;
+    let track = group.z % p.tracks;
+    let part = group.z / p.tracks;
+    let row = track * p.batch + map[p.order + rank];
+    let rows = p.tracks * p.batch;
 {%- endmacro -%}
 
 {#- The gates' sums of a step, whose first row in the map is `first`. -#}
 {%- macro gates(number) %}
-        let at = direction * p.x_direction + (first - map[p.chunk] + rank) * p.x_stride;
+        let at = track * p.x_track + (first - map[p.chunk] + rank) * p.x_stride;
         var g: array<f32, {{ SCAN.gates }}>;
 {%- for i in range(SCAN.gates) %}
         g[{{ i }}] = {{ number | format("at + %su * p.units + unit" | format(i)) }};

@@ -1,6 +1,6 @@
 {%- from "groups.wgsl" import begin_group, group_id -%}
 {%- from "tile.wgsl" import begin_sums, collect_sums, unit_products -%}
-// Many time steps in one dispatch: a workgroup takes ROWS sequences of one direction, with their state in its memory.
+// Many time steps in one dispatch: a workgroup takes ROWS sequences of one track, with their state in its memory.
 //
 // With RESIDENT a lane has one unit, whose weights it keeps over all steps; SPREAD lanes share what they read of the state.
 //
@@ -18,7 +18,7 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
 {% for phase in PHASES if not RESIDENT %}
 {%- set f = loop.index0 %}
 fn phase_{{ f }}(
-    direction: u32, first: u32, lane: u32, step: Step, now: u32,
+    track: u32, first: u32, lane: u32, step: Step, now: u32,
 ) {
     let units = p.units_{{ f }};
     for (var unit = lane; unit < units; unit += {{ LANES }}u) {
@@ -26,7 +26,7 @@ fn phase_{{ f }}(
         for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
             let at = r * WIDTH + unit;
             state[(1u - now) * COPY + at] = finish_{{ f }}(
-                direction, first + r, sequence_of(first + r, step.running), unit, step, state[now * COPY + at], sums[r]);
+                track, first + r, sequence_of(first + r, step.running), unit, step, state[now * COPY + at], sums[r]);
         }
     }
 }
@@ -39,10 +39,10 @@ fn main(
     @builtin(subgroup_invocation_id) sublane: u32,
 {%- endif %}
 ) {
-    {{- begin_group("p.running", ROWS, "p.directions") }}
-    let direction = group.z;
+    {{- begin_group("p.running", ROWS, "p.tracks") }}
+    let track = group.z;
     let first = group.y * {{ ROWS }}u;
-    let state_row = p.state_row + direction * p.batch;
+    let state_row = p.state_row + track * p.batch;
     let started = step_at(0u).running;
     if (started <= first) {
         return;
@@ -52,7 +52,7 @@ fn main(
         let k = i % WIDTH;
         var value = 0.0;
         if (i < COPY && k < 4u * p.h_in_stride) {
-            value = h_in[(p.h_in_row + direction * p.batch + sequence_of(first + i / WIDTH, started)) * p.h_in_stride + k / 4u][k % 4u];
+            value = h_in[(p.h_in_row + track * p.batch + sequence_of(first + i / WIDTH, started)) * p.h_in_stride + k / 4u][k % 4u];
         }
         state[i] = value;
     }
@@ -62,7 +62,7 @@ fn main(
     let columns = {{ gates }}u * p.units_0;
     let unit = min(lane, p.units_0 - 1u);
 {%- for g in range(gates) %}
-    let start{{ g }} = p.weights_0 + direction * p.weights_direction_0 + {{ g }}u * p.units_0 + unit;
+    let start{{ g }} = p.weights_0 + track * p.weights_track_0 + {{ g }}u * p.units_0 + unit;
     let bias{{ g }} = weights_bias(start{{ g }} + p.panels_0 * columns);
 {%- for k in range(WIDTH // 4) %}
     let w{{ g }}_{{ k }} = select(vec4<f32>(), weights_at(start{{ g }} + min({{ k }}u, p.panels_0 - 1u) * columns), {{ k }}u < p.panels_0);
@@ -98,14 +98,14 @@ fn main(
             if (lane < p.units_0) {
                 let own = r * WIDTH + lane;
                 state[(1u - now) * COPY + own] = finish_0(
-                    direction, first + r, sequence_of(first + r, step.running), lane, step, state[at + own], sums[r]);
+                    track, first + r, sequence_of(first + r, step.running), lane, step, state[at + own], sums[r]);
             }
         }
         workgroupBarrier();
         now = 1u - now;
 {%- endif %}
 {%- for phase in PHASES if not RESIDENT %}
-        phase_{{ loop.index0 }}(direction, first, lane, step, now);
+        phase_{{ loop.index0 }}(track, first, lane, step, now);
         workgroupBarrier();
         now = 1u - now;
 {%- endfor %}

@@ -1,6 +1,6 @@
 {%- from "groups.wgsl" import begin_group, group_id -%}
 {%- from "tile.wgsl" import collect_sums, zero_sums -%}
-// Many time steps backwards in one dispatch: a workgroup takes ROWS sequences of one direction, with the gate gradients of
+// Many time steps backwards in one dispatch: a workgroup takes ROWS sequences of one track, with the gate gradients of
 // the step after in its memory.
 //
 // Two copies take turns, as in `sequence`. A sequence that has not begun has zeros there.
@@ -15,9 +15,9 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
 }
 {% for phase in PHASES %}
 {%- set f = loop.index0 %}
-fn phase_{{ f }}(direction: u32, first: u32, lane: u32, step: Step, now: u32) {
+fn phase_{{ f }}(track: u32, first: u32, lane: u32, step: Step, now: u32) {
     let units = p.units_{{ f }};
-    let base = p.weights_{{ f }} + direction * p.weights_direction_{{ f }};
+    let base = p.weights_{{ f }} + track * p.weights_track_{{ f }};
     for (var unit = lane; unit < units; unit += {{ LANES }}u) {
         {{- zero_sums(1) }}
         for (var k = 0u; k < p.panels_{{ f }}; k++) {
@@ -32,7 +32,7 @@ fn phase_{{ f }}(direction: u32, first: u32, lane: u32, step: Step, now: u32) {
         {{- collect_sums(1) }}
         for (var r = 0u; r < min({{ ROWS }}u, step.running - first); r++) {
             let gates = finish_{{ f }}(
-                direction, first + r, sequence_of(first + r, step.running), unit, step, sums[r][0]);
+                track, first + r, sequence_of(first + r, step.running), unit, step, sums[r][0]);
             let at = (1u - now) * COPY + r * WIDTH + unit;
 {%- for g in range(phase.gates) %}
             state[at + {{ g }}u * units] = gates[{{ g }}];
@@ -43,10 +43,10 @@ fn phase_{{ f }}(direction: u32, first: u32, lane: u32, step: Step, now: u32) {
 {% endfor %}
 @compute @workgroup_size({{ LANES }})
 fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
-    {{- begin_group("p.running", ROWS, "p.directions") }}
-    let direction = group.z;
+    {{- begin_group("p.running", ROWS, "p.tracks") }}
+    let track = group.z;
     let first = group.y * {{ ROWS }}u;
-    let state_row = p.state_row + direction * p.batch;
+    let state_row = p.state_row + track * p.batch;
     // The first step has the most sequences.
     let started = step_at(0u).running;
     if (started <= first) {
@@ -56,7 +56,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         let k = i % WIDTH;
         var value = 0.0;
         if (i < COPY && k < 4u * p.d_in_stride) {
-            value = d_in[(p.d_in_row + direction * p.batch + sequence_of(first + i / WIDTH, started)) * p.d_in_stride + k / 4u][k % 4u];
+            value = d_in[(p.d_in_row + track * p.batch + sequence_of(first + i / WIDTH, started)) * p.d_in_stride + k / 4u][k % 4u];
         }
         state[i] = value;
     }
@@ -68,7 +68,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
             continue;
         }
 {%- for phase in PHASES | reverse %}
-        phase_{{ loop.revindex0 }}(direction, first, lane, step, now);
+        phase_{{ loop.revindex0 }}(track, first, lane, step, now);
         workgroupBarrier();
         now = 1u - now;
 {%- endfor %}

@@ -1,10 +1,10 @@
 // After a `grid` that went through: its last states to where the next steps look for them, and no work for the dispatches
 // that stand by. After one that was stopped: all of it for them, by the true map.
 struct Params {
-    rows: u32, // of states: directions · batch
+    rows: u32, // of states: tracks · batch
     state_row: u32,
     h_width: u32,
-    width: u32, // of a row of the exchange
+    exchange_width: u32, // of a row of the exchange
     h_at: u32,  // first word of the last states in the exchange
     aux_stride: u32,
     aux_at: u32,
@@ -29,8 +29,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (stopped) {
         return;
     }
-    if (i < p.rows * p.width && i % p.width < p.h_width) {
-        h_out[(p.state_row + i / p.width) * p.h_width + i % p.width] = bitcast<f32>(exchange[p.h_at + i]);
+    if (i < p.rows * p.exchange_width && i % p.exchange_width < p.h_width) {
+        h_out[(p.state_row + i / p.exchange_width) * p.h_width + i % p.exchange_width] = bitcast<f32>(exchange[p.h_at + i]);
     }
     if (i < p.rows * p.aux_stride) {
         aux[p.state_row * p.aux_stride + i] = bitcast<f32>(exchange[p.aux_at + i]);

@@ -1,6 +1,6 @@
 {%- from "groups.wgsl" import begin_group, group_id -%}
 {%- from "tile.wgsl" import begin_part, begin_sums, invocation, part_memory, row_products -%}
-// One phase of one time step, all directions: h·Rᵀ + b, the gates, and the new state, in one dispatch.
+// One phase of one time step, all tracks: h·Rᵀ + b, the gates, and the new state, in one dispatch.
 //
 // A lane owns UNITS units, LANES apart, with all their gates, of ROWS sequences.
 {% include "recurrence.wgsl" %}
@@ -17,9 +17,9 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
 fn main({{ invocation() }}
 ) {
     {{- begin_part() }}
-    {{- begin_group("p.running", ROWS, "p.directions") }}
+    {{- begin_group("p.running", ROWS, "p.tracks") }}
     let step = step_at(0u);
-    let direction = group.z;
+    let track = group.z;
     let first = group.y * {{ ROWS }}u;
     if (first >= step.running) {
         return;
@@ -27,8 +27,8 @@ fn main({{ invocation() }}
     let units = p.units_{{ PHASE }};
     let panels = p.panels_{{ PHASE }};
     let columns = {{ phase.gates }}u * units;
-    let h_row = p.h_in_row + direction * p.batch;
-    let base = p.weights_{{ PHASE }} + direction * p.weights_direction_{{ PHASE }};
+    let h_row = p.h_in_row + track * p.batch;
+    let base = p.weights_{{ PHASE }} + track * p.weights_track_{{ PHASE }};
 {%- for u in range(UNITS) %}
     let unit{{ u }} = group.x * {{ LANES * UNITS }}u + {{ u * LANES }}u + lane;
 {%- for g in range(phase.gates) %}
@@ -43,20 +43,20 @@ fn main({{ invocation() }}
         let n = sequence_of(first + r, step.running);
 {%- for u in range(UNITS) %}
         if (unit{{ u }} < units) {
-            finish(direction, first + r, n, unit{{ u }}, step, array<f32, {{ phase.gates }}>(
+            finish(track, first + r, n, unit{{ u }}, step, array<f32, {{ phase.gates }}>(
 {%- for g in range(phase.gates) %}sums[r][{{ u * phase.gates + g }}], {% endfor %}));
         }
 {%- endfor %}
     }
 }
 {% endif %}
-fn finish(direction: u32, rank: u32, n: u32, unit: u32, step: Step, r: array<f32, {{ phase.gates }}>) {
-    let state = p.state_row + direction * p.batch + n;
+fn finish(track: u32, rank: u32, n: u32, unit: u32, step: Step, r: array<f32, {{ phase.gates }}>) {
+    let state = p.state_row + track * p.batch + n;
 {%- if phase.hidden or KEEP and PHASE == 0 %}
     let vector = min(unit / 4u, p.h_in_stride - 1u);
-    let h = h_in[(p.h_in_row + direction * p.batch + n) * p.h_in_stride + vector][unit % 4u];
+    let h = h_in[(p.h_in_row + track * p.batch + n) * p.h_in_stride + vector][unit % 4u];
 {%- else %}
     let h = 0.0;
 {%- endif %}
-    h_out[state * p.h_out_stride + unit] = finish_{{ PHASE }}(direction, rank, n, unit, step, h, r);
+    h_out[state * p.h_out_stride + unit] = finish_{{ PHASE }}(track, rank, n, unit, step, h, r);
 }

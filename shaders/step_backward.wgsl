@@ -1,6 +1,6 @@
 {%- from "groups.wgsl" import begin_group -%}
 {%- from "tile.wgsl" import begin_part, invocation, part_memory, row_products, zero_sums -%}
-// One phase of one time step backwards, all directions: the product with R (transposed) and the cell's derivative, in one
+// One phase of one time step backwards, all tracks: the product with R (transposed) and the cell's derivative, in one
 // dispatch.
 //
 // A lane owns UNITS units, LANES apart, of ROWS sequences.
@@ -16,17 +16,17 @@ fn sequence_of(rank: u32, running: u32) -> u32 {
 fn main({{ invocation() }}
 ) {
     {{- begin_part() }}
-    {{- begin_group("p.running", ROWS, "p.directions") }}
+    {{- begin_group("p.running", ROWS, "p.tracks") }}
     let step = step_at(0u);
-    let direction = group.z;
+    let track = group.z;
     let first = group.y * {{ ROWS }}u;
     if (first >= step.running) {
         return;
     }
     let units = p.units_{{ PHASE }};
-    let state_row = p.state_row + direction * p.batch;
-    let d_row = p.d_in_row + direction * p.batch;
-    let base = p.weights_{{ PHASE }} + direction * p.weights_direction_{{ PHASE }};
+    let state_row = p.state_row + track * p.batch;
+    let d_row = p.d_in_row + track * p.batch;
+    let base = p.weights_{{ PHASE }} + track * p.weights_track_{{ PHASE }};
 {%- for u in range(UNITS) %}
     let unit{{ u }} = group.x * {{ LANES * UNITS }}u + {{ u * LANES }}u + lane;
     let from{{ u }} = base + min(unit{{ u }}, units - 1u);
@@ -38,7 +38,7 @@ fn main({{ invocation() }}
         let out = (state_row + n) * p.d_out_stride;
 {%- for u in range(UNITS) %}
         if (unit{{ u }} < units) {
-            let gates = finish_{{ PHASE }}(direction, first + r, n, unit{{ u }}, step, sums[r][{{ u }}]);
+            let gates = finish_{{ PHASE }}(track, first + r, n, unit{{ u }}, step, sums[r][{{ u }}]);
 {%- for g in range(phase.gates) %}
             d_out[out + {{ g }}u * units + unit{{ u }}] = gates[{{ g }}];
 {%- endfor %}

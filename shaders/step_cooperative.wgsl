@@ -2,7 +2,7 @@
 {%- set COLUMNS = UNITS * phase.gates %}
 struct Operands {
     panels: u32,
-    direction: u32,
+    track: u32,
     running: u32,
     first: u32,   // rank of the workgroup
     unit: u32,    // of the workgroup
@@ -12,14 +12,14 @@ struct Operands {
 {% include "cooperative.wgsl" %}
 
 fn left_vector(by: Operands, row: u32, k: u32) -> vec4<f32> {
-    let state = p.h_in_row + by.direction * p.batch + sequence_of(by.first + row, by.running);
+    let state = p.h_in_row + by.track * p.batch + sequence_of(by.first + row, by.running);
     return h_in[state * p.h_in_stride + k];
 }
 
 // Columns lie gate by gate.
 fn column_of(by: Operands, column: u32) -> u32 {
     let units = p.units_{{ PHASE }};
-    let base = p.weights_{{ PHASE }} + by.direction * p.weights_direction_{{ PHASE }};
+    let base = p.weights_{{ PHASE }} + by.track * p.weights_track_{{ PHASE }};
     return base + column / {{ UNITS }}u * units + min(by.unit + column % {{ UNITS }}u, units - 1u);
 }
 
@@ -33,7 +33,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
 ) {
-    {{- begin_group("p.running", ROWS, "p.directions") }}
+    {{- begin_group("p.running", ROWS, "p.tracks") }}
     let step = step_at(0u);
     let first = group.y * {{ ROWS }}u;
     if (first >= step.running) {
@@ -51,7 +51,7 @@ fn main(
 {%- endfor %}
     for (var r = lane / {{ UNITS }}u; r < min({{ ROWS }}u, step.running - first); r += {{ LANES // UNITS }}u) {
         let n = sequence_of(first + r, step.running);
-        finish(by.direction, first + r, n, unit, step, array<f32, {{ phase.gates }}>(
+        finish(by.track, first + r, n, unit, step, array<f32, {{ phase.gates }}>(
 {%- for g in range(phase.gates) %}products[r * {{ COLUMNS }}u + {{ g * UNITS }}u + side] + bias{{ g }}, {% endfor %}));
     }
 }

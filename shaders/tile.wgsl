@@ -107,7 +107,7 @@ var<workgroup> parts: array<f32, {{ SPLIT * ROWS * columns * LANES }}>;
 {#- Sums s{row}_{gate} of a phase for one unit: rows in workgroup memory, from `offset` on, times the columns of its gates. -#}
 {%- macro unit_products(f, gates, memory, offset) %}
         let columns = {{ gates }}u * units;
-        let base = p.weights_{{ f }} + direction * p.weights_direction_{{ f }};
+        let base = p.weights_{{ f }} + track * p.weights_track_{{ f }};
 {%- for g in range(gates) %}
         let from{{ g }} = base + {{ g }}u * units + unit;
         let bias{{ g }} = weights_bias(from{{ g }} + p.panels_{{ f }} * columns);

@@ -1,10 +1,10 @@
 {%- from "groups.wgsl" import begin_group -%}
 {%- from "tile.wgsl" import begin_part, begin_sums, invocation, part_memory, row_products -%}
-// One wave through a stack of layers of one direction: each layer takes the step after which the layer below already is,
+// One wave through a stack of layers of one track: each layer takes the step after which the layer below already is,
 // all in one dispatch: layer l at step s - l. The lowest layer's input part was made before, the others' is made here.
 //
 // A lane owns UNITS units, LANES apart, with all their gates, of ROWS sequences of a layer. What in other kernels counts
-// directions counts layers here. The weights are those of the layers in turn, W before R; the lowest layer's are R alone.
+// tracks counts layers here. The weights are those of the layers in turn, W before R; the lowest layer's are R alone.
 {% include "recurrence.wgsl" %}
 {%- set phase = PHASES[0] %}
 {%- set columns = UNITS * phase.gates %}
@@ -37,7 +37,7 @@ fn products(base: u32, layer: u32, first: u32, running: u32, unit: u32, lane: u3
 fn main({{ invocation() }}
 ) {
     {{- begin_part() }}
-    {{- begin_group("p.running", ROWS, "p.directions") }}
+    {{- begin_group("p.running", ROWS, "p.tracks") }}
     let layer = p.layer + group.z;
     // Each layer is a step behind the one below.
     let step = step_at(p.layer - layer);
@@ -46,10 +46,10 @@ fn main({{ invocation() }}
         return;
     }
     let unit = group.x * {{ LANES * UNITS }}u + lane;
-    let base = p.weights_0 + 2u * layer * p.weights_direction_0;
+    let base = p.weights_0 + 2u * layer * p.weights_track_0;
     var inputs: Sums;
     if (layer > 0u) {
-        inputs = products(base - p.weights_direction_0, layer - 1u, first, step.running, unit, lane, part{{ ", sublane" if SPREAD }});
+        inputs = products(base - p.weights_track_0, layer - 1u, first, step.running, unit, lane, part{{ ", sublane" if SPREAD }});
     }
     var sums = products(base, layer, first, step.running, unit, lane, part{{ ", sublane" if SPREAD }});
     for (var r = part; r < min({{ ROWS }}u, step.running - first); r += {{ SPLIT }}u) {

@@ -42,7 +42,7 @@ pub(crate) struct Backward<'a> {
     dh: SharedRows<'a>,
     dc: SharedRows<'a>,
     dy: &'a [f32],
-    width: usize,
+    panel: usize,
     half: bool,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Backward<'a> {
             dh: SharedRows::new(call.write(5)),
             dc: SharedRows::new(call.write(6)),
             dy: call.read(7),
-            width: call.variant.reads.panel as usize,
+            panel: call.variant.reads.panel as usize,
             half: call.variant.reads.half,
         }
     }
@@ -107,9 +107,9 @@ impl<'a> Backward<'a> {
     }
 
     /// Row of the states of the sequence with this rank.
-    pub fn state(&self, direction: usize, rank: usize) -> usize {
+    pub fn state(&self, track: usize, rank: usize) -> usize {
         let n = self.map[self.p.order + rank] as usize;
-        self.p.state_row + direction * self.p.batch + n
+        self.p.state_row + track * self.p.batch + n
     }
 
     /// The product and the derivative, for some ranks and units. `source` gives the gate gradients that a rank's row
@@ -124,16 +124,16 @@ impl<'a> Backward<'a> {
         mut out: impl FnMut(usize, usize, usize, &[f32]),
     ) {
         let PhaseParams { units, column: fields, .. } = self.sizes[phase];
-        let Part { direction, ref ranks, units: ref some } = *part;
+        let Part { track, ref ranks, units: ref some } = *part;
         let cell = &self.phases[phase];
         let width = some.len();
         self.multiply(&mut workspace.products, phase, part, &source);
         workspace.gates.resize(cell.gates * width, 0.0);
         for (i, rank) in ranks.clone().enumerate() {
-            let state = self.state(direction, rank);
-            let row = direction * self.p.x_direction + (at.x_row + rank) * self.p.x_stride;
-            // SAFETY: state rows and map rows are different for different ranks and directions, and a unit of a rank and
-            // direction is worked on by one thread at a time.
+            let state = self.state(track, rank);
+            let row = track * self.p.x_track + (at.x_row + rank) * self.p.x_stride;
+            // SAFETY: state rows and map rows are different for different ranks and tracks, and a unit of a rank and
+            // track is worked on by one thread at a time.
             let column = |at: usize, len| unsafe { self.reserve.row(row + at + some.start, len) };
             let carried = |of: &SharedRows<'a>, at: usize, carries: bool| {
                 let at = if carries { at + some.start } else { 0 };
@@ -151,8 +151,8 @@ impl<'a> Backward<'a> {
             if phase + 1 == self.phases.len() {
                 d.iter_mut().zip(&*dh).for_each(|(d, dh)| *d += dh);
                 if self.p.dy_stride != 0 {
-                    let row = self.map[at.row + direction * self.p.map_direction + rank] as usize;
-                    let at = self.p.dy_offset + row * self.p.dy_stride + direction * units + some.start;
+                    let row = self.map[at.row + track * self.p.map_track + rank] as usize;
+                    let at = self.p.dy_offset + row * self.p.dy_stride + track * units + some.start;
                     d.iter_mut().zip(&self.dy[at..]).for_each(|(d, dy)| *d += dy);
                 }
             }
@@ -198,14 +198,14 @@ impl<'a> Backward<'a> {
         part: &Part,
         source: &impl Fn(usize, usize) -> &'s [f32],
     ) {
-        let PhaseParams { units, weights, weights_direction, .. } = self.sizes[phase];
+        let PhaseParams { units, weights, weights_track, .. } = self.sizes[phase];
         let k = self.k[phase];
-        let Part { direction, ref ranks, units: ref some } = *part;
+        let Part { track, ref ranks, units: ref some } = *part;
         let (count, width) = (ranks.len(), some.len());
-        let layout = Packed { rows: k, columns: units, panel: self.width };
-        let base = (weights + direction * weights_direction) * self.width;
+        let layout = Packed { rows: k, columns: units, panel: self.panel };
+        let base = (weights + track * weights_track) * self.panel;
         let matrix = Matrix::new(&self.weights[base..], layout, self.half).without_bias();
-        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
+        let row = |i: usize| source(i, self.state(track, ranks.start + i));
         products.resize(count * width, 0.0);
         let c = SharedRows::new(products);
         matrix.multiply(count, row, some.clone(), false, |i: usize, column: usize, len| {

@@ -14,7 +14,7 @@ const PARALLEL: usize = 1 << 18;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let p: GemmParams = call.params();
-    let width = call.variant.reads.panel as usize;
+    let panel = call.variant.reads.panel as usize;
     let (a, b, map) = (call.read(0), call.read(1), call.read_indices(2));
     let c = SharedRows::new(call.write(3));
     let (n, k, batches) = (p.n, p.k, p.batch);
@@ -24,10 +24,10 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let first = map[p.first] as usize;
         (p.m.min(map[p.end] as usize - first), p.map_offset + first)
     };
-    let layout = Packed { rows: k, columns: n, panel: width };
+    let layout = Packed { rows: k, columns: n, panel };
     let matrices: Vec<_> = (0..batches)
         .map(|batch| {
-            let at = (p.b_offset + batch * p.b_batch) * width;
+            let at = (p.b_offset + batch * p.b_batch) * panel;
             let matrix = Matrix::new(&b[at..], layout, call.variant.reads.half);
             if call.variant.of.unbiased() { matrix.without_bias() } else { matrix }
         })

@@ -15,17 +15,17 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let mut inner = Call { variant: call.variant, params: call.params, views, scratch: call.scratch };
     let recurrence = Recurrence::new(&mut inner);
     let p = recurrence.p;
-    let (states, stride) = ((p.directions * p.batch) as usize, 4 * p.h_in_stride as usize);
+    let (states, stride) = ((p.tracks * p.batch) as usize, 4 * p.h_in_stride as usize);
     let width = p.h_out_stride as usize;
     let slot = |phase: usize, row: usize| EXCHANGE_HEAD as usize + (phase * states + row) * width;
     let phases = recurrence.phases.len();
-    for direction in 0..p.directions as usize {
+    for track in 0..p.tracks as usize {
         for s in 0..p.steps as usize {
             let at = recurrence.step(s);
             for phase in 0..phases {
                 let index = s * phases + phase;
                 let row = |state: usize| state - p.state_row as usize;
-                let part = Part { direction, ranks: 0..at.running, units: 0..recurrence.sizes(phase).units };
+                let part = Part { track, ranks: 0..at.running, units: 0..recurrence.sizes(phase).units };
                 let mut values = Vec::new();
                 recurrence.phase(
                     &mut workspace,

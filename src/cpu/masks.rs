@@ -10,13 +10,13 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let out = call.write(2);
     let key = [seed[0], seed[1]];
     let first = map[p.first] as usize;
-    for direction in 0..p.directions {
+    for track in 0..p.tracks {
         for row in 0..p.rows.min(map[p.end] as usize - first) {
-            let image = map[direction * p.map_direction + first + row];
-            let counter = (direction as u32)
-                .wrapping_mul(p.counter_direction)
+            let image = map[track * p.map_track + first + row];
+            let counter = (track as u32)
+                .wrapping_mul(p.counter_track)
                 .wrapping_add((image / p.divisor % p.modulus).wrapping_mul(p.counter_row));
-            let at = p.out_offset + direction * p.out_direction + row * p.out_row;
+            let at = p.out_offset + track * p.out_track + row * p.out_row;
             for (unit, mask) in out[at..][..p.units].iter_mut().enumerate() {
                 let words = threefry([counter.wrapping_add(unit as u32), p.stream], key);
                 let drawn = |word: u32, threshold: u32, weight: f32| if word < threshold { weight } else { 0.0 };

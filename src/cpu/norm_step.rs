@@ -19,7 +19,7 @@ pub(crate) enum Gain {
     BiasC,
 }
 
-/// Those of each direction, unpacked.
+/// Those of each track, unpacked.
 pub(crate) struct Gains(Vec<[Vec<f32>; 6]>);
 
 impl Gains {
@@ -32,8 +32,8 @@ impl Gains {
             let number = |column| row.map_or(0.0, |row| words[at + layout.index(row, column)]);
             (0..columns).map(number).collect()
         };
-        let direction = |direction: usize| {
-            let at = direction * (gates + of_c);
+        let track = |track: usize| {
+            let at = track * (gates + of_c);
             // Biases come first, but for c.
             let gate = |row| rows(at, 2 + biases, norm.groups.len() * units, row);
             let c = |row| rows(at + gates, 1 + biases.min(1), if norm.has_c { units } else { 0 }, row);
@@ -47,11 +47,11 @@ impl Gains {
                 c((biases > 0).then_some(1)),
             ]
         };
-        Self((0..p.directions).map(direction).collect())
+        Self((0..p.tracks).map(track).collect())
     }
 
-    pub fn of(&self, direction: usize, kind: Gain) -> &[f32] {
-        &self.0[direction][kind as usize]
+    pub fn of(&self, track: usize, kind: Gain) -> &[f32] {
+        &self.0[track][kind as usize]
     }
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn group(norm: &Norm, group: usize, units: usize) -> std::ops::Range<
 
 /// A row of a step, as a workgroup has it.
 pub(crate) struct Row {
-    pub direction: usize,
+    pub track: usize,
     /// Its row among products, by rank.
     pub product: usize,
     /// Its row among the layer's states, and among all.
@@ -127,23 +127,23 @@ pub(crate) fn for_each_row(p: &NormParams, map: &[u32], work: impl Fn(Row) + Syn
     let [first, next, after] = [0, 1, 2].map(|i| at(p.offsets + i));
     let [units, batch] = [p.units, p.batch].map(|number| number);
     let ranks = p.rank..(p.rank + p.running).min(next - first);
-    let row = |direction: usize, rank: usize| {
-        let own = direction * batch + at(p.order + rank);
+    let row = |track: usize, rank: usize| {
+        let own = track * batch + at(p.order + rank);
         let x_row = first - at(p.chunk) + rank;
-        let y_row = if p.y_stride == 0 { 0 } else { at(first + direction * p.map_direction + rank) };
+        let y_row = if p.y_stride == 0 { 0 } else { at(first + track * p.map_track + rank) };
         Row {
-            direction,
-            product: direction * batch + rank,
+            track,
+            product: track * batch + rank,
             own,
             state: p.state_row + own,
-            x: direction * p.x_direction + x_row * p.x_stride,
-            y: p.y_offset + y_row * p.y_stride + direction * units,
+            x: track * p.x_track + x_row * p.x_stride,
+            y: p.y_offset + y_row * p.y_stride + track * units,
             ends: rank >= after - next,
         }
     };
-    let mut rows: Vec<_> = (0..p.directions)
-        .flat_map(|direction| ranks.clone().map(move |rank| (direction, rank)))
-        .map(|(direction, rank)| row(direction, rank))
+    let mut rows: Vec<_> = (0..p.tracks)
+        .flat_map(|track| ranks.clone().map(move |rank| (track, rank)))
+        .map(|(track, rank)| row(track, rank))
         .collect();
     threads::for_each(&mut rows, |_, row| work(Row { ..*row }));
 }
@@ -187,7 +187,7 @@ impl<'a> Forward<'a> {
         let p = &self.p;
         let units = p.units;
         let columns = self.phase.gates * units;
-        // SAFETY: rows of different sequences and directions are different, and each is one thread's; no part is kept.
+        // SAFETY: rows of different sequences and tracks are different, and each is one thread's; no part is kept.
         let part = |rows: &SharedRows<'a>, at: usize, len: usize| -> &'a mut [f32] { unsafe { rows.row(at, len) } };
         let mut g = part(&self.x, row.x, columns).to_vec();
         let mut r = self.products[row.product * columns..][..columns].to_vec();
@@ -204,7 +204,7 @@ impl<'a> Forward<'a> {
             part(&self.x, row.x + p.normed + columns, columns).copy_from_slice(&r);
         }
         for (kinds, normed) in [([Gain::W, Gain::BiasW], &mut g), ([Gain::R, Gain::BiasR], &mut r)] {
-            let [gain, bias] = kinds.map(|kind| self.gains.of(row.direction, kind));
+            let [gain, bias] = kinds.map(|kind| self.gains.of(row.track, kind));
             for ((a, gain), bias) in normed.iter_mut().zip(gain).zip(bias) {
                 *a = gain * *a + *bias;
             }
@@ -239,7 +239,7 @@ impl<'a> Forward<'a> {
             if self.keep {
                 part(&self.x, row.x + p.normed + 2 * columns, units).copy_from_slice(&normed);
             }
-            let [gain, bias] = [Gain::C, Gain::BiasC].map(|kind| self.gains.of(row.direction, kind));
+            let [gain, bias] = [Gain::C, Gain::BiasC].map(|kind| self.gains.of(row.track, kind));
             for (unit, value) in value.iter_mut().enumerate() {
                 *value = gain[unit] * normed[unit] + bias[unit];
             }

@@ -67,7 +67,7 @@ impl<'a> Backward<'a> {
         let p = &self.p;
         let units = p.units;
         let columns = self.phase.gates * units;
-        // SAFETY: rows of different sequences and directions are different, and each is one thread's; no part is kept.
+        // SAFETY: rows of different sequences and tracks are different, and each is one thread's; no part is kept.
         let part = |rows: &SharedRows<'a>, at: usize, len: usize| -> &'a mut [f32] { unsafe { rows.row(at, len) } };
         let field = |i: usize| part(&self.reserve, row.x + i * units, units);
         let scales = part(&self.reserve, row.x + p.scales, if self.norm.has_c { 5 } else { 4 });
@@ -88,7 +88,7 @@ impl<'a> Backward<'a> {
         let dc: &mut [f32] = if self.norm.has_c { part(&self.dc, row.state * p.c_stride, units) } else { &mut [] };
         if self.norm.has_c {
             let normed = part(&self.reserve, row.x + p.normed + 2 * columns, units);
-            let [gain, bias] = [Gain::C, Gain::BiasC].map(|kind| self.gains.of(row.direction, kind));
+            let [gain, bias] = [Gain::C, Gain::BiasC].map(|kind| self.gains.of(row.track, kind));
             let mut t: Vec<f32> = (0..units).map(|unit| gain[unit] * normed[unit] + bias[unit]).collect();
             tanh_all(&mut t);
             let o = field(3);
@@ -123,7 +123,7 @@ impl<'a> Backward<'a> {
         for (kind, first, d, normed, gains) in both {
             add_products(&mut gains[..columns], d, normed);
             add(&mut gains[columns..], d);
-            let gain = self.gains.of(row.direction, kind);
+            let gain = self.gains.of(row.track, kind);
             d.iter_mut().zip(gain).for_each(|(d, gain)| *d *= gain);
             for i in 0..2 {
                 let group = group(self.norm, i, units);

@@ -32,7 +32,7 @@ pub(crate) struct Recurrence<'a> {
     /// Whether h is masked before R, and whether gates see it without its mask.
     masked: bool,
     unmasked: bool,
-    /// Those of each direction, if there are any.
+    /// Those of each track, if there are any.
     peepholes: Vec<Vec<f32>>,
     keep: bool,
     half: bool,
@@ -49,7 +49,7 @@ pub(crate) struct Recurrence<'a> {
     aux: SharedRows<'a>,
     y: SharedRows<'a>,
     h_final: SharedRows<'a>,
-    width: usize,
+    panel: usize,
 }
 
 /// A step's place among the rows, and how many sequences take part.
@@ -63,9 +63,9 @@ pub(crate) struct StepRows {
     pub next_running: usize,
 }
 
-/// A part of a step: some ranks and units of one direction.
+/// A part of a step: some ranks and units of one track.
 pub(crate) struct Part {
-    pub direction: usize,
+    pub track: usize,
     pub ranks: Range<usize>,
     pub units: Range<usize>,
 }
@@ -98,11 +98,11 @@ impl<'a> Recurrence<'a> {
             aux: SharedRows::new(call.write(5)),
             y: SharedRows::new(call.write(6)),
             h_final: SharedRows::new(call.write(7)),
-            width: call.variant.reads.panel as usize,
+            panel: call.variant.reads.panel as usize,
         };
         if this.has_peepholes() {
             let columns = phases[0].gates * hidden;
-            this.peepholes = (0..p.directions).map(|direction| this.peepholes_of(direction, columns)).collect();
+            this.peepholes = (0..p.tracks).map(|track| this.peepholes_of(track, columns)).collect();
         }
         this
     }
@@ -133,17 +133,17 @@ impl<'a> Recurrence<'a> {
     }
 
     /// Row of the states of the sequence with this rank.
-    pub fn state(&self, direction: usize, rank: usize) -> usize {
+    pub fn state(&self, track: usize, rank: usize) -> usize {
         let n = self.map[self.p.order + rank] as usize;
-        self.p.state_row + direction * self.p.batch + n
+        self.p.state_row + track * self.p.batch + n
     }
 
-    /// The weights of a direction's peepholes: the biases of matrices without rows, which follow those of the first phase.
-    fn peepholes_of(&self, direction: usize, columns: usize) -> Vec<f32> {
-        let layout = Packed { rows: 0, columns, panel: self.width };
-        let PhaseParams { weights, weights_direction, .. } = self.sizes[0];
-        let first = weights + self.p.directions * weights_direction + direction * layout.vectors();
-        let matrix = Matrix::new(&self.weights[first * self.width..], layout, self.half);
+    /// The weights of a track's peepholes: the biases of matrices without rows, which follow those of the first phase.
+    fn peepholes_of(&self, track: usize, columns: usize) -> Vec<f32> {
+        let layout = Packed { rows: 0, columns, panel: self.panel };
+        let PhaseParams { weights, weights_track, .. } = self.sizes[0];
+        let first = weights + self.p.tracks * weights_track + track * layout.vectors();
+        let matrix = Matrix::new(&self.weights[first * self.panel..], layout, self.half);
         let mut peepholes = vec![0.0; columns];
         let rows = SharedRows::new(&mut peepholes);
         // SAFETY: one thread works on it, and keeps no part.
@@ -163,18 +163,18 @@ impl<'a> Recurrence<'a> {
         mut out: impl FnMut(usize, usize, &[f32]),
     ) {
         let PhaseParams { units, column: gate, .. } = self.sizes[phase];
-        let Part { direction, ref ranks, units: ref some } = *part;
+        let Part { track, ref ranks, units: ref some } = *part;
         let cell = &self.phases[phase];
         let width = some.len();
         let strides = self.multiply(&mut workspace.products, phase, part, &source);
         self.gather_peepholes(&mut workspace.peepholes, phase, part);
         workspace.value.resize(width, 0.0);
         for (i, rank) in ranks.clone().enumerate() {
-            let state = self.state(direction, rank);
+            let state = self.state(track, rank);
             let r = (&workspace.products[i * strides.row..], strides.gate);
-            let row = direction * self.p.x_direction + (at.x_row + rank) * self.p.x_stride;
-            // SAFETY: state rows and map rows are different for different ranks and directions, and a unit of a rank and
-            // direction is worked on by one thread at a time.
+            let row = track * self.p.x_track + (at.x_row + rank) * self.p.x_stride;
+            // SAFETY: state rows and map rows are different for different ranks and tracks, and a unit of a rank and
+            // track is worked on by one thread at a time.
             let column = |at: usize, len| unsafe { self.x.row(row + at + some.start, len) };
             let columns = cell.gates.max(if self.keep { cell.kept } else { 0 });
             let x = std::array::from_fn(|i| {
@@ -241,13 +241,13 @@ impl<'a> Recurrence<'a> {
         part: &Part,
         source: &impl Fn(usize, usize) -> &'s [f32],
     ) -> Strides {
-        let PhaseParams { units, weights, weights_direction, .. } = self.sizes[phase];
+        let PhaseParams { units, weights, weights_track, .. } = self.sizes[phase];
         let k = self.k[phase];
-        let Part { direction, ref ranks, units: ref some } = *part;
+        let Part { track, ref ranks, units: ref some } = *part;
         let gates = self.phases[phase].gates;
         let (count, width) = (ranks.len(), some.len());
-        let layout = Packed { rows: k, columns: gates * units, panel: self.width };
-        let base = (weights + direction * weights_direction) * self.width;
+        let layout = Packed { rows: k, columns: gates * units, panel: self.panel };
+        let base = (weights + track * weights_track) * self.panel;
         let matrix = Matrix::new(&self.weights[base..], layout, self.half);
         let whole = width == units;
         let (parts, strides) = if whole {
@@ -255,7 +255,7 @@ impl<'a> Recurrence<'a> {
         } else {
             (gates, Strides { gate: count * width, row: width })
         };
-        let row = |i: usize| source(i, self.state(direction, ranks.start + i));
+        let row = |i: usize| source(i, self.state(track, ranks.start + i));
         products.resize(count * gates * width, 0.0);
         for product in 0..parts {
             let first = product * units + some.start;
@@ -275,7 +275,7 @@ impl<'a> Recurrence<'a> {
         let seen = self.has_peepholes() && cell.input;
         gathered.resize(if seen { cell.gates * width } else { 0 }, 0.0);
         if seen {
-            let peepholes = &self.peepholes[part.direction];
+            let peepholes = &self.peepholes[part.track];
             for (gate, some) in gathered.chunks_exact_mut(width).enumerate() {
                 some.copy_from_slice(&peepholes[gate * units + part.units.start..][..width]);
             }
@@ -286,24 +286,24 @@ impl<'a> Recurrence<'a> {
     fn read_unmasked(&self, h: &mut Vec<f32>, state: usize, units: &Range<usize>) {
         let at = state * self.p.final_stride + units.start;
         h.clear();
-        // SAFETY: states are different for different ranks and directions, and a unit of one is worked on by one thread at a
+        // SAFETY: states are different for different ranks and tracks, and a unit of one is worked on by one thread at a
         // time.
         h.extend_from_slice(unsafe { self.h_final.read(at, units.len()) });
     }
 
     /// Copies a sequence's new h to the output and, after its last step, to its final state.
     fn hand_out(&self, part: &Part, at: StepRows, rank: usize, h: &[f32]) {
-        let Part { direction, units: ref some, .. } = *part;
+        let Part { track, units: ref some, .. } = *part;
         if self.p.y_stride != 0 {
-            let row = self.map[at.row + direction * self.p.map_direction + rank] as usize;
-            let column = direction * self.state_units + some.start;
-            // SAFETY: rows are different for different ranks and directions, and a unit of them is worked on by one thread
+            let row = self.map[at.row + track * self.p.map_track + rank] as usize;
+            let column = track * self.state_units + some.start;
+            // SAFETY: rows are different for different ranks and tracks, and a unit of them is worked on by one thread
             // at a time.
             let y = unsafe { self.y.row(self.p.y_offset + row * self.p.y_stride + column, h.len()) };
             y.copy_from_slice(h);
         }
         if rank >= at.next_running || self.masked {
-            let at = self.state(direction, rank) * self.p.final_stride + some.start;
+            let at = self.state(track, rank) * self.p.final_stride + some.start;
             // SAFETY: as above.
             unsafe { self.h_final.row(at, h.len()) }.copy_from_slice(h);
         }

@@ -8,7 +8,7 @@ use crate::cells::Scan;
 use crate::cells::linear::{Step, Work};
 use crate::kernels::{Part, ScanParams};
 
-/// The diagonal of R of a direction, out of a buffer with a number in so many words.
+/// The diagonal of R of a track, out of a buffer with a number in so many words.
 pub(crate) fn diagonal_of(cell: &Scan, from: &SharedRows<'_>, at: usize, units: usize, panel: u32) -> Vec<f32> {
     if !cell.diagonal {
         return Vec::new();
@@ -27,7 +27,7 @@ pub(crate) struct Carry<'a> {
 
 impl<'a> Carry<'a> {
     pub fn new(p: &ScanParams, words: &'a mut [f32]) -> Self {
-        let sizes = [p.parts, p.directions * p.batch, p.units].map(|size| size);
+        let sizes = [p.parts, p.tracks * p.batch, p.units].map(|size| size);
         Self { rows: SharedRows::new(words), sizes }
     }
 
@@ -109,7 +109,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
 
 /// All units of a sequence in a part of the steps.
 pub(crate) struct Lane {
-    pub direction: usize,
+    pub track: usize,
     pub part: usize,
     pub rank: usize,
 }
@@ -117,7 +117,7 @@ pub(crate) struct Lane {
 impl Lane {
     /// The row of its sequence among the states of a layer.
     pub fn row(&self, p: &ScanParams, map: &[u32]) -> usize {
-        self.direction * p.batch + map[p.order + self.rank] as usize
+        self.track * p.batch + map[p.order + self.rank] as usize
     }
 
     /// The steps of its part.
@@ -129,22 +129,22 @@ impl Lane {
     /// Where the gates' sums of the step with this first row begin.
     pub fn x_at(&self, p: &ScanParams, map: &[u32], first: usize) -> usize {
         let row = first - map[p.chunk] as usize + self.rank;
-        self.direction * p.x_direction + row * p.x_stride
+        self.track * p.x_track + row * p.x_stride
     }
 
     /// Where its y of that step begins.
     pub fn y_at(&self, p: &ScanParams, map: &[u32], first: usize) -> usize {
-        let row = map[first + self.direction * p.map_direction + self.rank] as usize;
-        p.y_offset + row * p.y_stride + self.direction * p.units
+        let row = map[first + self.track * p.map_track + self.rank] as usize;
+        p.y_offset + row * p.y_stride + self.track * p.units
     }
 }
 
-/// Works on sequences, directions and parts, shared out to threads.
+/// Works on sequences, tracks and parts, shared out to threads.
 pub(crate) fn for_each_lane(p: &ScanParams, work: impl Fn(Lane) + Sync + Send) {
-    let [directions, running, first] = [p.directions, p.running, p.rank].map(|number| number);
+    let [tracks, running, first] = [p.tracks, p.running, p.rank].map(|number| number);
     let mut lanes: Vec<_> = (0..p.parts)
-        .flat_map(|part| (0..directions).map(move |direction| (part, direction)))
-        .flat_map(|(part, direction)| (0..running).map(move |i| Lane { direction, part, rank: first + i }))
+        .flat_map(|part| (0..tracks).map(move |track| (part, track)))
+        .flat_map(|(part, track)| (0..running).map(move |i| Lane { track, part, rank: first + i }))
         .collect();
     threads::for_each(&mut lanes, |_, lane| work(Lane { ..*lane }));
 }
@@ -157,11 +157,11 @@ pub(crate) fn offsets(map: &[u32], at: usize) -> [usize; 3] {
 impl<'a> Forward<'a> {
     fn lane(&self, lane: &Lane) {
         let p = &self.p;
-        let &Lane { direction, part, rank } = lane;
+        let &Lane { track, part, rank } = lane;
         let units = p.units;
         let row = lane.row(p, self.map);
         let state = p.state_row + row;
-        // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; of those that parts
+        // SAFETY: rows of different sequences, tracks and parts are different, and each is one thread's; of those that parts
         // share, h, c and the final h, only the part writes in which the sequence or the dispatch ends, and none reads: see below.
         let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
         let mut s: Vec<f32> = if self.part == Part::Steps {
@@ -177,7 +177,7 @@ impl<'a> Forward<'a> {
             Part::Steps => (0..part).for_each(|before| self.carry.apply(before, row, &mut s)),
             _ => {}
         }
-        let u = diagonal_of(self.cell, &self.c, direction * p.c_stride, units, self.panel);
+        let u = diagonal_of(self.cell, &self.c, track * p.c_stride, units, self.panel);
         let (mut a, mut b, mut h) = (vec![1.0; units], vec![0.0; units], vec![0.0; units]);
         for step in lane.steps(p) {
             let [first, next, after] = offsets(self.map, p.offsets + step);

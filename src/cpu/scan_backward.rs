@@ -35,7 +35,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         dy: call.read(4),
         carry: Carry::new(&p, call.write(5)),
     };
-    let rows = RowParams { directions: p.directions, ..RowParams::default() };
+    let rows = RowParams { tracks: p.tracks, ..RowParams::default() };
     let lanes = ScanParams { rows, parts: p.parts, running: p.running, rank: p.rank, ..ScanParams::default() };
     for_each_lane(&lanes, |lane| backward.lane(&lane));
 }
@@ -43,11 +43,11 @@ pub(crate) fn run(call: &mut Call<'_>) {
 impl<'a> Backward<'a> {
     fn lane(&self, lane: &Lane) {
         let p = &self.p;
-        let &Lane { direction, part, rank } = lane;
+        let &Lane { track, part, rank } = lane;
         let units = p.units;
         let row = lane.row(p, self.map);
         let state = p.state_row + row;
-        // SAFETY: rows of different sequences, directions and parts are different, and each is one thread's; the gradient of a
+        // SAFETY: rows of different sequences, tracks and parts are different, and each is one thread's; the gradient of a
         // state is written by the first part alone, that of h by the one in which the sequence ends.
         let part_of = |rows: &SharedRows<'a>, at: usize| -> &'a mut [f32] { unsafe { rows.row(at, units) } };
         let dh_at = state * p.h_stride;
@@ -63,7 +63,7 @@ impl<'a> Backward<'a> {
             Part::Steps => (part + 1..p.parts).rev().for_each(|after| self.carry.apply(after, row, &mut d_s)),
             _ => {}
         }
-        let u = diagonal_of(self.cell, &self.dc, direction * p.c_stride, units, self.panel);
+        let u = diagonal_of(self.cell, &self.dc, track * p.c_stride, units, self.panel);
         let fields = self.cell.gates + usize::from(self.cell.diagonal);
         let (mut a, mut b, mut d_y) = (vec![1.0; units], vec![0.0; units], vec![0.0; units]);
         for step in lane.steps(p).rev() {

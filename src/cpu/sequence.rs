@@ -11,7 +11,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let started = recurrence.step(0).running;
     let rows = (call.variant.tile.rows as usize).max(1);
     let tiles = started.div_ceil(rows);
-    let tasks = recurrence.p.directions * tiles;
+    let tasks = recurrence.p.tracks * tiles;
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, ForwardWorkspace::default);
     }
@@ -21,8 +21,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
     call.scratch.threads = workspaces;
 }
 
-/// All steps of `count` sequences of one direction.
-fn tile(recurrence: &Recurrence<'_>, workspace: &mut ForwardWorkspace, direction: usize, first: usize, count: usize) {
+/// All steps of `count` sequences of one track.
+fn tile(recurrence: &Recurrence<'_>, workspace: &mut ForwardWorkspace, track: usize, first: usize, count: usize) {
     let p = &recurrence.p;
     let stride = 4 * p.h_in_stride;
     let width = stride.max(recurrence.sizes(0).units);
@@ -30,7 +30,7 @@ fn tile(recurrence: &Recurrence<'_>, workspace: &mut ForwardWorkspace, direction
     now.resize(count * width, 0.0);
     next.resize(count * width, 0.0);
     for i in 0..count {
-        let state = recurrence.state(direction, first + i);
+        let state = recurrence.state(track, first + i);
         now[i * width..][..stride].copy_from_slice(recurrence.multiplied(state, stride));
     }
     for s in 0..p.steps {
@@ -42,11 +42,7 @@ fn tile(recurrence: &Recurrence<'_>, workspace: &mut ForwardWorkspace, direction
             recurrence.phase(
                 workspace,
                 phase,
-                &Part {
-                    direction,
-                    ranks: first..at.running.min(first + count),
-                    units: 0..recurrence.sizes(phase).units,
-                },
+                &Part { track, ranks: first..at.running.min(first + count), units: 0..recurrence.sizes(phase).units },
                 at,
                 |i, _| &now[i * width..][..width],
                 |i, _, value| next[i * width..][..value.len()].copy_from_slice(value),
@@ -56,7 +52,7 @@ fn tile(recurrence: &Recurrence<'_>, workspace: &mut ForwardWorkspace, direction
     }
     let out = p.h_out_stride;
     for i in 0..count {
-        let state = recurrence.state(direction, first + i);
+        let state = recurrence.state(track, first + i);
         // SAFETY: states of different sequences are different rows, and each is one tile's.
         let h = unsafe { recurrence.h_out.row(state * out, out) };
         h.copy_from_slice(&now[i * width..][..out]);

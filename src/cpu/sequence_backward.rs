@@ -13,7 +13,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let started = backward.step(0).running;
     let rows = (call.variant.tile.rows as usize).max(1);
     let tiles = started.div_ceil(rows);
-    let tasks = backward.p.directions * tiles;
+    let tasks = backward.p.tracks * tiles;
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, BackwardWorkspace::default);
     }
@@ -23,8 +23,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
     call.scratch.backward = workspaces;
 }
 
-/// All steps of `count` sequences of one direction.
-fn tile(backward: &Backward<'_>, workspace: &mut BackwardWorkspace, direction: usize, first: usize, count: usize) {
+/// All steps of `count` sequences of one track.
+fn tile(backward: &Backward<'_>, workspace: &mut BackwardWorkspace, track: usize, first: usize, count: usize) {
     let p = &backward.p;
     let stride = 4 * p.d_in_stride;
     let width = (0..backward.phases.len()).map(|phase| backward.k[phase]).fold(stride, usize::max);
@@ -35,7 +35,7 @@ fn tile(backward: &Backward<'_>, workspace: &mut BackwardWorkspace, direction: u
         copy.resize(count * width, 0.0);
     }
     for i in 0..count {
-        let state = backward.state(direction, first + i);
+        let state = backward.state(track, first + i);
         now[i * width..][..stride].copy_from_slice(backward.multiplied(state, stride));
     }
     for s in (0..p.steps).rev() {
@@ -48,7 +48,7 @@ fn tile(backward: &Backward<'_>, workspace: &mut BackwardWorkspace, direction: u
             backward.phase(
                 workspace,
                 phase,
-                &Part { direction, ranks: first..at.running.min(first + count), units: 0..units },
+                &Part { track, ranks: first..at.running.min(first + count), units: 0..units },
                 at,
                 |i, _| &now[i * width..][..width],
                 |i, _, gate, gradients| next[i * width + gate * units..][..units].copy_from_slice(gradients),
@@ -58,7 +58,7 @@ fn tile(backward: &Backward<'_>, workspace: &mut BackwardWorkspace, direction: u
     }
     let out = p.d_out_stride;
     for i in 0..count {
-        let state = backward.state(direction, first + i);
+        let state = backward.state(track, first + i);
         // SAFETY: states of different sequences are different rows, and each is one tile's.
         let d = unsafe { backward.d_out.row(state * out, out) };
         d.copy_from_slice(&now[i * width..][..out]);

@@ -13,7 +13,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         return;
     }
     guarded[..words].fill(0.0);
-    let [rows, first, width] = [p.rows, p.state_row, p.width].map(|words| words);
+    let [rows, first, width] = [p.rows, p.state_row, p.exchange_width];
     let [h_width, aux_width] = [p.h_width, p.aux_stride].map(|words| words);
     for row in 0..rows {
         let h = &exchange[p.h_at + row * width..][..h_width];

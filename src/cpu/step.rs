@@ -1,4 +1,4 @@
-//! One phase of one time step, all directions.
+//! One phase of one time step, all tracks.
 
 use super::call::Call;
 use super::recurrence::{Part, Recurrence};
@@ -15,7 +15,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let mut workspaces = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
     let p = recurrence.p;
-    let directions = p.directions;
+    let tracks = p.tracks;
     let sizes = recurrence.sizes(phase);
     let at = recurrence.step(0);
     if at.running == 0 {
@@ -23,18 +23,18 @@ pub(crate) fn run(call: &mut Call<'_>) {
         return;
     }
     // Each thread takes some units of all sequences, so that all weights are read by one thread only.
-    let parallel = directions * at.running * recurrence.k[phase] * sizes.units >= PARALLEL;
-    let threads_each = if parallel { threads::count().div_ceil(directions) } else { 1 };
+    let parallel = tracks * at.running * recurrence.k[phase] * sizes.units >= PARALLEL;
+    let threads_each = if parallel { threads::count().div_ceil(tracks) } else { 1 };
     let width = sizes.units.div_ceil(threads_each).next_multiple_of(UNITS).min(sizes.units);
     let blocks = sizes.units.div_ceil(width);
-    let tasks = directions * blocks;
+    let tasks = tracks * blocks;
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, ForwardWorkspace::default);
     }
     let stride = 4 * p.h_in_stride;
     let work = |task: usize, workspace: &mut ForwardWorkspace| {
         let unit = task % blocks * width;
-        let part = Part { direction: task / blocks, ranks: 0..at.running, units: unit..sizes.units.min(unit + width) };
+        let part = Part { track: task / blocks, ranks: 0..at.running, units: unit..sizes.units.min(unit + width) };
         recurrence.phase(
             workspace,
             phase,

@@ -1,4 +1,4 @@
-//! One phase of one time step backwards, all directions.
+//! One phase of one time step backwards, all tracks.
 
 use super::backward::Backward;
 use super::call::Call;
@@ -12,24 +12,23 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let mut workspaces = std::mem::take(&mut call.scratch.backward);
     let backward = Backward::new(call);
     let p = backward.p;
-    let directions = p.directions;
+    let tracks = p.tracks;
     let sizes = backward.sizes(phase);
     let at = backward.step(0);
     if at.running > 0 {
         // Each thread takes some units of all sequences, so that all weights are read by one thread only.
-        let parallel = directions * at.running * backward.k[phase] * sizes.units >= PARALLEL;
-        let threads_each = if parallel { threads::count().div_ceil(directions) } else { 1 };
+        let parallel = tracks * at.running * backward.k[phase] * sizes.units >= PARALLEL;
+        let threads_each = if parallel { threads::count().div_ceil(tracks) } else { 1 };
         let width = sizes.units.div_ceil(threads_each).next_multiple_of(UNITS).min(sizes.units);
         let blocks = sizes.units.div_ceil(width);
-        let tasks = directions * blocks;
+        let tasks = tracks * blocks;
         if workspaces.len() < tasks {
             workspaces.resize_with(tasks, BackwardWorkspace::default);
         }
         let stride = 4 * p.d_in_stride;
         let work = |task: usize, workspace: &mut BackwardWorkspace| {
             let unit = task % blocks * width;
-            let part =
-                Part { direction: task / blocks, ranks: 0..at.running, units: unit..sizes.units.min(unit + width) };
+            let part = Part { track: task / blocks, ranks: 0..at.running, units: unit..sizes.units.min(unit + width) };
             backward.phase(
                 workspace,
                 phase,

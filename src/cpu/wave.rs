@@ -15,7 +15,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let gates = call.variant.phases()[0].gates * p.units_0;
     let stride = 4 * p.h_in_stride;
     let mut workspace = ForwardWorkspace::default();
-    for behind in 0..p.directions {
+    for behind in 0..p.tracks {
         let params = p.of_layer(behind);
         let layer = params.layer;
         // Layers above the lowest read rows of their own, which begin with their step: the lowest one's chunk may begin later.
@@ -34,7 +34,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let mut inputs = vec![0.0; if layer == 0 { 0 } else { running * gates }];
         if layer > 0 {
             let layout = Packed { rows: p.units_0, columns: gates, panel };
-            let base = (params.weights_0 - p.weights_direction_0) * panel;
+            let base = (params.weights_0 - p.weights_track_0) * panel;
             let below = p.h_in_row + (layer - 1) * p.batch;
             let row = |rank: usize| &h_in[(below + rank_row(rank)) * stride..][..stride];
             let c = SharedRows::new(&mut inputs);
@@ -55,7 +55,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let mut inner = Call { variant: call.variant, params: &words, views, scratch: &mut *call.scratch };
         let recurrence = Recurrence::new(&mut inner);
         let at = recurrence.step(0);
-        let part = Part { direction: 0, ranks: 0..at.running, units: 0..p.units_0 };
+        let part = Part { track: 0, ranks: 0..at.running, units: 0..p.units_0 };
         recurrence.phase(
             &mut workspace,
             0,

@@ -10,8 +10,8 @@ params_of_rows! {
     /// `step_backward` and `sequence_backward`.
     BackwardParams {
         steps, running, d_in_row, d_in_stride, d_out_stride, dh_stride, dc_stride, dy_stride, dy_offset, source,
-        units_0, panels_0, weights_0, weights_direction_0, fields_0, units_1, panels_1, weights_1,
-        weights_direction_1, fields_1,
+        units_0, panels_0, weights_0, weights_track_0, fields_0, units_1, panels_1, weights_1,
+        weights_track_1, fields_1,
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -
     let rows = StepRows::new(one_step, [p.offsets, p.chunk, p.steps], maxima);
     let steps = if one_step { 1 } else { u(p.steps) };
     words.map = (u(p.offsets) + steps + 1).max(u(p.chunk) + 1);
-    let last = u(p.directions).saturating_sub(1);
+    let last = u(p.tracks).saturating_sub(1);
     let states = u(p.state_row) + last * u(p.batch) + maxima(MAP, u(p.order), rows.running) + 1;
     let (sizes, units) = (p.phases(), p.units());
     let state_units = units[phases.len() - 1];
@@ -46,10 +46,9 @@ pub(super) fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -
     let mut columns = 0;
     let mut gates = 0;
     for (i, phase) in phases.iter().enumerate() {
-        let PhaseParams { panels, weights, weights_direction, column, .. } = sizes[i];
+        let PhaseParams { panels, weights, weights_track, column, .. } = sizes[i];
         let k = if variant.reads.panel == 1 { panels as u64 } else { 4 * panels as u64 };
-        let end =
-            weights as u64 + last * weights_direction as u64 + packed_vectors(k, units[i], u(variant.reads.panel));
+        let end = weights as u64 + last * weights_track as u64 + packed_vectors(k, units[i], u(variant.reads.panel));
         words.weights = words.weights.max(end * u(variant.reads.vector_words()));
         columns = columns.max(column as u64 + phase.fields as u64 * units[i]);
         if phase.hidden_backward || drawn > 1 {
@@ -66,7 +65,7 @@ pub(super) fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -
         }
     }
     let x_rows = rows.last_in_chunk();
-    words.reserve = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
+    words.reserve = last * u(p.x_track) + x_rows * u(p.x_stride) + columns;
     words.map = words.map.max(u(p.order) + rows.running);
     words.d_in = (states - u(p.state_row) + u(p.d_in_row)) * 4 * u(p.d_in_stride);
     words.d_out = (states - 1) * u(p.d_out_stride) + if one_step { gates } else { u(p.d_out_stride) };

@@ -18,7 +18,7 @@ kernel! {
 fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
     let recurrence::Reach { x, weights, map, h_in, y, h_final, .. } = recurrence::reach(variant, p, maxima);
     // All sequences' slots are held, of those too that have ended.
-    let all = u(p.directions) * u(p.batch);
+    let all = u(p.tracks) * u(p.batch);
     let phases = variant.phases().len() as u64;
     Reach {
         x,
@@ -35,7 +35,7 @@ fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
 /// Workgroups in x, y and z, before any are spread over two axes.
 fn grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
     let [rows, lanes] = [variant.tile.rows, variant.tile.lanes].map(u);
-    [u(p.units_0.max(p.units_1)).div_ceil(lanes), u(p.batch).div_ceil(rows), u(p.directions)]
+    [u(p.units_0.max(p.units_1)).div_ceil(lanes), u(p.batch).div_ceil(rows), u(p.tracks)]
 }
 
 fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
@@ -45,7 +45,7 @@ fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
 }
 
 fn flop(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> u64 {
-    recurrence::flop(variant, p.units(), p.directions, [p.offsets, p.steps], maxima)
+    recurrence::flop(variant, p.units(), p.tracks, [p.offsets, p.steps], maxima)
 }
 
 fn state_width(variant: &Variant, p: &RecurrenceParams) -> u64 {

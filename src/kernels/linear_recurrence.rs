@@ -31,11 +31,11 @@ pub(super) fn reach(variant: &Variant, p: &ScanParams, maxima: Maxima<'_>) -> Re
     let Some(cell) = variant.scan() else { return Reach::default() };
     let backward = variant.kernel() == Kernel::ScanBackward;
     let rows = StepRows::new(false, [p.offsets, p.chunk, p.steps], maxima);
-    let last = u(p.directions).saturating_sub(1);
+    let last = u(p.tracks).saturating_sub(1);
     let states = u(p.state_row) + last * u(p.batch) + maxima(MAP, u(p.order), rows.running) + 1;
     let units = u(p.units);
     let columns = if variant.of.keep() || backward { u(p.source) + units } else { cell.gates as u64 * units };
-    let x = last * u(p.x_direction) + rows.last_in_chunk() * u(p.x_stride) + columns;
+    let x = last * u(p.x_track) + rows.last_in_chunk() * u(p.x_stride) + columns;
     let map = (u(p.offsets) + u(p.steps) + 2).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
     let c = match cell {
         Scan { has_c: true, .. } => (states - 1) * u(p.c_stride) + units,
@@ -55,13 +55,13 @@ pub(super) fn reach(variant: &Variant, p: &ScanParams, maxima: Maxima<'_>) -> Re
 
 /// Words of what parts of a scan hand on: two numbers a part, and the states that it begins with.
 fn carry_words(variant: &Variant, p: &ScanParams) -> u64 {
-    let lanes = u(p.directions) * u(p.batch) * u(p.units);
+    let lanes = u(p.tracks) * u(p.batch) * u(p.units);
     if variant.of.part() == Part::Whole { 0 } else { (2 * u(p.parts) + 1) * lanes }
 }
 
 /// Workgroups in x, y and z.
 pub(super) fn grid(variant: &Variant, p: &ScanParams) -> [u64; 3] {
-    [u(p.units).div_ceil(u(variant.tile.lanes)), u(p.running), u(p.directions) * u(p.parts)]
+    [u(p.units).div_ceil(u(variant.tile.lanes)), u(p.running), u(p.tracks) * u(p.parts)]
 }
 
 /// Loop trips of an invocation.

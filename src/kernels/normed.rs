@@ -36,7 +36,7 @@ pub(super) fn reach(variant: &Variant, p: &NormParams, maxima: Maxima<'_>) -> Re
     let (Some(norm), [phase]) = (variant.norm(), variant.phases()) else { return Reach::default() };
     let backward = variant.kernel() == Kernel::NormStepBackward;
     let rows = StepRows::new(true, [p.offsets, p.chunk, 1], maxima);
-    let last = u(p.directions).saturating_sub(1);
+    let last = u(p.tracks).saturating_sub(1);
     let own = last * u(p.batch) + maxima(MAP, u(p.order), rows.running);
     let state = u(p.state_row) + own;
     let units = u(p.units);
@@ -55,7 +55,7 @@ pub(super) fn reach(variant: &Variant, p: &NormParams, maxima: Maxima<'_>) -> Re
     let map = (u(p.offsets) + 3).max(u(p.chunk) + 1).max(u(p.order) + rows.running);
     let (y, y_map) = rows.output(&p.rows, [p.y_offset, p.y_stride], units, maxima);
     Reach {
-        x: last * u(p.x_direction) + rows.last_in_chunk() * u(p.x_stride) + columns,
+        x: last * u(p.x_track) + rows.last_in_chunk() * u(p.x_stride) + columns,
         gains: (last * stride + gates_gain.max(u(p.gates_gain) + c_gain)) * u(variant.reads.panel),
         map: map.max(y_map),
         state_h: state * u(p.h_stride) + units,
@@ -70,7 +70,7 @@ pub(super) fn reach(variant: &Variant, p: &NormParams, maxima: Maxima<'_>) -> Re
 
 /// Workgroups in x, y and z: one for each row.
 pub(super) fn grid(_: &Variant, p: &NormParams) -> [u64; 3] {
-    [1, u(p.running), u(p.directions)]
+    [1, u(p.running), u(p.tracks)]
 }
 
 /// Loop trips of an invocation: three sums over lanes, and a loop over units before and after.

@@ -8,9 +8,9 @@ use super::variant::Variant;
 use super::words::{flat, u};
 
 params! {
-    /// Panels of `width` rows, then the bias.
+    /// Panels of `panel` rows, then the bias.
     PackParams {
-        rows, columns, pitch, width, source_offset, source_row, source_column, biased: bool, bias_offset, packed_offset,
+        rows, columns, pitch, panel, source_offset, source_row, source_column, biased: bool, bias_offset, packed_offset,
         row_lanes,
     }
 }
@@ -23,17 +23,17 @@ fn reach(variant: &Variant, p: &PackParams, _: Maxima<'_>) -> Reach {
     Reach {
         source: u(p.source_offset) + last + 1,
         bias: if p.biased { u(p.bias_offset) + columns } else { 0 },
-        packed: u(p.packed_offset) + packed_words(variant, rows, u(p.pitch).max(columns), u(p.width)),
+        packed: u(p.packed_offset) + packed_words(variant, rows, u(p.pitch).max(columns), u(p.panel)),
     }
 }
 
 /// Workgroups in x, y and z, before any are spread over two axes.
 fn grid(variant: &Variant, p: &PackParams) -> [u64; 3] {
-    flat(variant, packed_words(variant, u(p.rows), u(p.pitch), u(p.width)), p.row_lanes)
+    flat(variant, packed_words(variant, u(p.rows), u(p.pitch), u(p.panel)), p.row_lanes)
 }
 
 /// Words that it writes.
-fn packed_words(variant: &Variant, rows: u64, pitch: u64, width: u64) -> u64 {
-    let vector = if variant.reads.half && width > 1 { width / 2 } else { width };
-    (rows.div_ceil(width.max(1)) + 1) * pitch * vector
+fn packed_words(variant: &Variant, rows: u64, pitch: u64, panel: u64) -> u64 {
+    let vector = if variant.reads.half && panel > 1 { panel / 2 } else { panel };
+    (rows.div_ceil(panel.max(1)) + 1) * pitch * vector
 }

@@ -100,11 +100,11 @@ pub(super) use params;
 params! {
     /// Which rows a recurrent dispatch works on: the parameters that such kernels begin with, as in `rows.wgsl`.
     ///
-    /// `directions` are directions times heads; of a `wave`, layers. `state_row` is the first row of the layer's states.
-    /// `x_direction` is the words from one direction's rows to the next one's, `x_stride` those from row to row, and
-    /// `map_direction` those from one direction to the next in the map. The map has the sequence of each rank from `order` on, the
+    /// A track is a recurrence of its own: a direction of a head; in a `wave`, a layer. `state_row` is the first row of the layer's states.
+    /// `x_track` is the words from one track's rows to the next one's, `x_stride` those from row to row, and
+    /// `map_track` those from one track to the next in the map. The map has the sequence of each rank from `order` on, the
     /// first row of the dispatch's first step at `offsets`, and the first row that the memory of rows holds at `chunk`.
-    RowParams { batch, directions, state_row, x_direction, x_stride, map_direction, order, offsets, chunk }
+    RowParams { batch, tracks, state_row, x_track, x_stride, map_track, order, offsets, chunk }
 }
 
 impl RowParams {
@@ -136,11 +136,11 @@ macro_rules! params_of_rows {
         impl crate::kernels::params::Params for $name {
             const FIELDS: &'static [&'static str] = &[
                 "batch",
-                "directions",
+                "tracks",
                 "state_row",
-                "x_direction",
+                "x_track",
                 "x_stride",
-                "map_direction",
+                "map_track",
                 "order",
                 "offsets",
                 "chunk",
@@ -175,8 +175,8 @@ pub(crate) struct PhaseParams {
     pub panels: usize,
     /// Its first vector among the weights.
     pub weights: usize,
-    /// Vectors of a direction.
-    pub weights_direction: usize,
+    /// Vectors of a track.
+    pub weights_track: usize,
     /// Its first column in a row of the gates: `gate` forwards, `fields` backwards.
     pub column: usize,
 }
@@ -190,12 +190,12 @@ macro_rules! of_phases {
                     units_0: first.units,
                     panels_0: first.panels,
                     weights_0: first.weights,
-                    weights_direction_0: first.weights_direction,
+                    weights_track_0: first.weights_track,
                     $first: first.column,
                     units_1: second.units,
                     panels_1: second.panels,
                     weights_1: second.weights,
-                    weights_direction_1: second.weights_direction,
+                    weights_track_1: second.weights_track,
                     $second: second.column,
                     ..Self::default()
                 }
@@ -203,12 +203,12 @@ macro_rules! of_phases {
 
             /// What the phases were given.
             pub fn phases(&self) -> [crate::kernels::params::PhaseParams; 2] {
-                let phase = |[units, panels, weights, weights_direction, column]: [usize; 5]| {
-                    crate::kernels::params::PhaseParams { units, panels, weights, weights_direction, column }
+                let phase = |[units, panels, weights, weights_track, column]: [usize; 5]| {
+                    crate::kernels::params::PhaseParams { units, panels, weights, weights_track, column }
                 };
                 [
-                    phase([self.units_0, self.panels_0, self.weights_0, self.weights_direction_0, self.$first]),
-                    phase([self.units_1, self.panels_1, self.weights_1, self.weights_direction_1, self.$second]),
+                    phase([self.units_0, self.panels_0, self.weights_0, self.weights_track_0, self.$first]),
+                    phase([self.units_1, self.panels_1, self.weights_1, self.weights_track_1, self.$second]),
                 ]
             }
 

@@ -11,15 +11,15 @@ params_of_rows! {
     /// `step`, `sequence`, `grid` and `wave`.
     RecurrenceParams {
         steps, running, h_in_row, h_in_stride, h_out_stride, final_stride, y_stride, y_offset, aux_stride, source,
-        between, units_0, panels_0, weights_0, weights_direction_0, gate_0, units_1, panels_1, weights_1,
-        weights_direction_1, gate_1, layer, last,
+        between, units_0, panels_0, weights_0, weights_track_0, gate_0, units_1, panels_1, weights_1,
+        weights_track_1, gate_1, layer, last,
     }
 }
 
 of_phases!(RecurrenceParams, gate_0, gate_1);
 
 impl RecurrenceParams {
-    /// What a `wave` is for the layer that is `behind` steps behind its lowest one: a step of one direction, with weights,
+    /// What a `wave` is for the layer that is `behind` steps behind its lowest one: a step of one track, with weights,
     /// states and rows of its own. What overflows is beyond every buffer.
     pub fn of_layer(&self, behind: usize) -> Self {
         const BEYOND: usize = u32::MAX as usize;
@@ -27,14 +27,14 @@ impl RecurrenceParams {
         let after = |at: usize, count: usize, size: usize| at.saturating_add(count.saturating_mul(size)).min(BEYOND);
         Self {
             rows: RowParams {
-                directions: 1,
+                tracks: 1,
                 state_row: after(self.state_row, layer, self.batch),
                 offsets: self.offsets.checked_sub(behind).unwrap_or(BEYOND),
-                x_direction: 0,
+                x_track: 0,
                 ..self.rows
             },
             h_in_row: after(self.h_in_row, layer, self.batch),
-            weights_0: after(self.weights_0, layer.saturating_mul(2), self.weights_direction_0),
+            weights_0: after(self.weights_0, layer.saturating_mul(2), self.weights_track_0),
             y_stride: if layer == self.last { self.y_stride } else { 0 },
             layer,
             ..*self
@@ -63,7 +63,7 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
     let rows = StepRows::new(one_step, [p.offsets, p.chunk, p.steps], maxima);
     let steps = if one_step { 1 } else { u(p.steps) };
     words.map = (u(p.offsets) + steps + 2).max(u(p.chunk) + 1);
-    let last = u(p.directions).saturating_sub(1);
+    let last = u(p.tracks).saturating_sub(1);
     let states = u(p.state_row) + last * u(p.batch) + maxima(MAP, u(p.order), rows.running) + 1;
     let (sizes, units) = (p.phases(), p.units());
     let state_units = units[phases.len() - 1];
@@ -71,12 +71,12 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
     let drawn = 1 + variant.of.form().map_or(0, |form| form.drawn_columns()) as u64;
     let mut columns = 0;
     for (i, phase) in phases.iter().enumerate() {
-        let PhaseParams { panels, weights, weights_direction, column, .. } = sizes[i];
+        let PhaseParams { panels, weights, weights_track, column, .. } = sizes[i];
         let wide = phase.gates as u64 * units[i];
         let rows = if variant.reads.panel == 1 { panels as u64 } else { 4 * panels as u64 };
-        let end = weights as u64 + last * weights_direction as u64 + packed_vectors(rows, wide, u(variant.reads.panel));
+        let end = weights as u64 + last * weights_track as u64 + packed_vectors(rows, wide, u(variant.reads.panel));
         let peepholes = if variant.template_equations().peepholes && phase.input {
-            u(p.directions) * packed_vectors(0, wide, u(variant.reads.panel))
+            u(p.tracks) * packed_vectors(0, wide, u(variant.reads.panel))
         } else {
             0
         };
@@ -91,7 +91,7 @@ pub(super) fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>)
         words.aux = words.aux.max((states - 1) * u(p.aux_stride) + phase.slots as u64 * units[i]);
     }
     let x_rows = rows.last_in_chunk();
-    words.x = last * u(p.x_direction) + x_rows * u(p.x_stride) + columns;
+    words.x = last * u(p.x_track) + x_rows * u(p.x_stride) + columns;
     if variant.reads.narrow {
         words.x = words.x.div_ceil(2);
     }
@@ -119,7 +119,7 @@ pub(super) fn step_grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
     let Tile { rows, columns, lanes, .. } = variant.tile;
     // A lane of a cooperative product has no columns of its own.
     let across = if variant.of.units().is_some() { columns } else { lanes * columns };
-    [units.div_ceil(u(across)), u(p.running).div_ceil(u(rows)), u(p.directions)]
+    [units.div_ceil(u(across)), u(p.running).div_ceil(u(rows)), u(p.tracks)]
 }
 
 /// Floating-point operations of the products, forwards and backwards.
@@ -128,14 +128,14 @@ pub(super) fn step_grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
 pub(super) fn flop(
     variant: &Variant,
     units: [u64; 2],
-    directions: usize,
+    tracks: usize,
     [offsets, steps]: [usize; 2],
     maxima: Maxima<'_>,
 ) -> u64 {
     let phases = variant.phases();
     let product = |phase: usize| {
         let k = phases[phase].source.of(units[0], units[phases.len() - 1]);
-        2 * phases[phase].gates as u64 * units[phase] * k * u(directions)
+        2 * phases[phase].gates as u64 * units[phase] * k * u(tracks)
     };
     let rows = |steps: u64| maxima(MAP, u(offsets) + steps, 1).saturating_sub(maxima(MAP, u(offsets), 1));
     match variant.kernel() {

@@ -19,7 +19,7 @@ fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
 
 /// Workgroups in x, y and z, before any are spread over two axes.
 fn grid(variant: &Variant, p: &RecurrenceParams) -> [u64; 3] {
-    [1, u(p.running).div_ceil(u(variant.tile.rows)), u(p.directions)]
+    [1, u(p.running).div_ceil(u(variant.tile.rows)), u(p.tracks)]
 }
 
 fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
@@ -28,7 +28,7 @@ fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
 }
 
 fn flop(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> u64 {
-    recurrence::flop(variant, p.units(), p.directions, [p.offsets, p.steps], maxima)
+    recurrence::flop(variant, p.units(), p.tracks, [p.offsets, p.steps], maxima)
 }
 
 fn state_width(_: &Variant, p: &RecurrenceParams) -> u64 {

@@ -29,5 +29,5 @@ fn trips(variant: &Variant, p: &RecurrenceParams) -> u64 {
 }
 
 fn flop(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> u64 {
-    recurrence::flop(variant, p.units(), p.directions, [p.offsets, p.steps], maxima)
+    recurrence::flop(variant, p.units(), p.tracks, [p.offsets, p.steps], maxima)
 }

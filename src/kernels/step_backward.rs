@@ -22,7 +22,7 @@ fn reach(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -> Reach {
 fn grid(variant: &Variant, p: &BackwardParams) -> [u64; 3] {
     let units = p.units()[variant.of.phase() % 2];
     let [rows, across] = [variant.tile.rows, variant.tile.lanes * variant.tile.columns].map(u);
-    [units.div_ceil(across), u(p.running).div_ceil(rows), u(p.directions)]
+    [units.div_ceil(across), u(p.running).div_ceil(rows), u(p.tracks)]
 }
 
 fn trips(variant: &Variant, p: &BackwardParams) -> u64 {
@@ -30,5 +30,5 @@ fn trips(variant: &Variant, p: &BackwardParams) -> u64 {
 }
 
 fn flop(variant: &Variant, p: &BackwardParams, maxima: Maxima<'_>) -> u64 {
-    recurrence::flop(variant, p.units(), p.directions, [p.offsets, p.steps], maxima)
+    recurrence::flop(variant, p.units(), p.tracks, [p.offsets, p.steps], maxima)
 }

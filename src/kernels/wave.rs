@@ -14,7 +14,7 @@ kernel! {
 }
 
 fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
-    // Each layer is as a step of one direction, with weights, states and a step of its own.
+    // Each layer is as a step of one track, with weights, states and a step of its own.
     let of = variant.of.form().map_or(variant.of, |form| Of::Step {
         form,
         phase: 0,
@@ -23,7 +23,7 @@ fn reach(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> Reach {
     });
     let step = Variant { of, ..variant.clone() };
     let mut most = Reach::default();
-    for behind in 0..p.directions {
+    for behind in 0..p.tracks {
         let of_layer = p.of_layer(behind);
         let reach = recurrence::reach(&step, &of_layer, maxima);
         // Only the lowest one reads rows of the input part.
@@ -57,5 +57,5 @@ fn flop(variant: &Variant, p: &RecurrenceParams, maxima: Maxima<'_>) -> u64 {
     // The lowest layer multiplies R only.
     let products = |behind: usize| if p.layer + behind == 0 { 1 } else { 2 };
     let layer = |behind: usize| 2 * variant.phases()[0].gates as u64 * k * k * products(behind) * rows(behind);
-    (0..p.directions).map(layer).sum()
+    (0..p.tracks).map(layer).sum()
 }

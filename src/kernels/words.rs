@@ -88,15 +88,15 @@ impl StepRows {
         (self.in_chunk + self.count).saturating_sub(1)
     }
 
-    /// Words that are reached of the caller's array, whose rows have `units` numbers of each direction side by side, and of the
+    /// Words that are reached of the caller's array, whose rows have `units` numbers of each track side by side, and of the
     /// map that tells its rows: none of either where the array has no stride.
     pub fn output(&self, p: &RowParams, [offset, stride]: [usize; 2], units: u64, maxima: Maxima<'_>) -> (u64, u64) {
         if stride == 0 {
             return (0, 0);
         }
-        let last = u(p.directions).saturating_sub(1);
-        let first = |direction: u64| self.first + direction * u(p.map_direction);
-        let row = (0..=last).map(|direction| maxima(MAP, first(direction), self.count)).max().unwrap_or(0);
+        let last = u(p.tracks).saturating_sub(1);
+        let first = |track: u64| self.first + track * u(p.map_track);
+        let row = (0..=last).map(|track| maxima(MAP, first(track), self.count)).max().unwrap_or(0);
         (u(offset) + row * u(stride) + last * units + units, first(last) + self.count)
     }
 }

@@ -91,7 +91,7 @@ impl LayerBackward<'_> {
                 units,
                 panels: layout.panels(),
                 weights,
-                weights_direction: layout.vectors(),
+                weights_track: layout.vectors(),
                 column: pass.columns.fields[i],
             };
             weights += config.tracks() * layout.vectors();

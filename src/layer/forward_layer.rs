@@ -253,7 +253,7 @@ fn layer_params(pass: &Pass<'_>, layer: usize, buffers: &Buffers) -> RecurrenceP
             units: size(phase.units),
             panels: layout.panels(),
             weights,
-            weights_direction: layout.vectors(),
+            weights_track: layout.vectors(),
             column: pass.columns.gates[i],
         };
         weights += config.tracks() * layout.vectors();

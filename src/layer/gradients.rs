@@ -151,10 +151,10 @@ impl LayerBackward<'_> {
         let config = pass.config();
         let params = self.layer_params(plan);
         let width = pass.phase_gates(0).next_multiple_of(4);
-        let (weights, weights_direction) = if config.phases().len() > 1 {
-            (params.weights_1, params.weights_direction_1)
+        let (weights, weights_track) = if config.phases().len() > 1 {
+            (params.weights_1, params.weights_track_1)
         } else {
-            (params.weights_0, params.weights_direction_0)
+            (params.weights_0, params.weights_track_0)
         };
         let (row, h) = (self.layer * pass.layer_states(), pass.h_width());
         let params = GemmParams {
@@ -167,7 +167,7 @@ impl LayerBackward<'_> {
             a_column: 1,
             a_batch: pass.batch * width,
             b_offset: weights,
-            b_batch: weights_direction,
+            b_batch: weights_track,
             c_offset: row * h,
             c_row: h,
             c_batch: pass.batch * h,

@@ -33,7 +33,7 @@ pub(super) fn emit_grid(
         let words = exchange_words(states, slots, width as u64, params.aux_stride as u64);
         let exchange = plan.workspace("exchange between workgroups", words as usize);
         plan.draft.clear(exchange, 0, words);
-        let variant = layer.variant(Of::Grid { form: layer.form(), state_width: grid.width }, grid.tile, plan);
+        let variant = layer.variant(Of::Grid { form: layer.form(), state_width: grid.state_width }, grid.tile, plan);
         plan.draft.dispatch(variant, layer.bindings([h.now, exchange]), &params.words());
 
         let guarded = plan.guarded("map of what stands by", &layer.pass.rows.indices);
@@ -66,7 +66,7 @@ fn settle(
         rows,
         state_row: p.state_row,
         h_width: layer.pass.h_width(),
-        width: p.h_out_stride,
+        exchange_width: p.h_out_stride,
         h_at: slot(slots - 1),
         aux_stride: p.aux_stride,
         aux_at: slot(slots),

@@ -148,7 +148,7 @@ impl PackedMatrices {
                 rows: matrix.rows,
                 columns: matrix.columns,
                 pitch: layout.pitch(),
-                width: device.panel() as usize,
+                panel: device.panel() as usize,
                 source_offset,
                 source_row: matrix.row,
                 source_column: matrix.column,

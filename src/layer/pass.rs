@@ -32,11 +32,11 @@ impl<'a> Pass<'a> {
         RowParams {
             batch: self.batch,
             // D·S: directions and heads are alike.
-            directions: self.rnn.config().tracks(),
+            tracks: self.rnn.config().tracks(),
             state_row: layer * self.layer_states(),
-            x_direction: rows * stride,
+            x_track: rows * stride,
             x_stride: stride,
-            map_direction: self.rows.rows,
+            map_track: self.rows.rows,
             order: self.rows.order,
             ..RowParams::default()
         }

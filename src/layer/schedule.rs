@@ -151,7 +151,7 @@ pub(crate) fn split(device: &Device, variant: Variant, [units, panels, rows]: [u
 pub(crate) struct Sequence {
     pub tile: Tile,
     /// Width of a row of the state in workgroup memory.
-    pub width: u32,
+    pub state_width: u32,
     /// Whether lanes keep their weights.
     pub resident: bool,
 }
@@ -160,7 +160,7 @@ pub(crate) struct Sequence {
 pub(crate) fn sequence(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> Option<Sequence> {
     resident(device, config, [steps, batch]).or_else(|| {
         let (tile, width) = rows_tile(device, config, batch, state_width(config), sequence_of)?;
-        Some(Sequence { tile, width, resident: false })
+        Some(Sequence { tile, state_width: width, resident: false })
     })
 }
 
@@ -189,7 +189,7 @@ fn resident(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2]) -> 
         rows /= 2;
     }
     let tile = Tile { rows: rows as u32, columns: 1, lanes: width, spread: suits.spread };
-    chosen.then_some(Sequence { tile, width, resident: true })
+    chosen.then_some(Sequence { tile, state_width: width, resident: true })
 }
 
 /// How `sequence_backward` runs, which keeps gate gradients in workgroup memory; none where they don't fit.
@@ -199,7 +199,7 @@ pub(crate) fn sequence_backward(device: &Device, config: &RnnConfig, batch: usiz
     let (tile, width) = rows_tile(device, config, batch, width.unwrap_or(0), |form, state_width| {
         Of::SequenceBackward { form, state_width }
     })?;
-    Some(Sequence { tile, width, resident: false })
+    Some(Sequence { tile, state_width: width, resident: false })
 }
 
 /// `sequence`, for the sizes of its rows.
@@ -238,7 +238,7 @@ pub(crate) fn grid_tile(device: &Device, config: &RnnConfig, batch: usize) -> Op
         return None;
     }
     let (tile, sequence_width) = rows_tile(device, config, batch, state_width(config), sequence_of)?;
-    let rescue = Sequence { tile, width: sequence_width, resident: false };
+    let rescue = Sequence { tile, state_width: sequence_width, resident: false };
     let phases = config.phases().iter();
     let widths = phases.map(|phase| size(config, phase.units).max(size(config, phase.source)).next_multiple_of(4));
     let width = few_widths(widths.max()?);
@@ -251,14 +251,14 @@ pub(crate) fn grid_tile(device: &Device, config: &RnnConfig, batch: usize) -> Op
     }
     let (edges, step) = trips(config, tile, width, Kernel::Grid);
     let steps = usize::try_from(MAX_TRIPS.saturating_sub(edges) / step).ok()?;
-    (fits(&tile) && steps > 0).then_some(Grid { tile, width, steps, rescue })
+    (fits(&tile) && steps > 0).then_some(Grid { tile, state_width: width, steps, rescue })
 }
 
 /// How `grid` runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grid {
     pub tile: Tile,
-    pub width: u32,
+    pub state_width: u32,
     /// Most steps of a dispatch.
     pub steps: usize,
     /// Tile and width of the `sequence` that stands by.
@@ -280,12 +280,12 @@ fn few_widths(width: usize) -> u32 {
 
 /// Steps that one dispatch of `sequence` may take.
 pub(crate) fn sequence_steps(device: &Device, config: &RnnConfig, form: &Sequence) -> usize {
-    steps(device, config, form.tile, form.width, Kernel::Sequence)
+    steps(device, config, form.tile, form.state_width, Kernel::Sequence)
 }
 
 /// Steps that one dispatch of `sequence_backward` may take.
 pub(crate) fn sequence_backward_steps(device: &Device, config: &RnnConfig, form: &Sequence) -> usize {
-    steps(device, config, form.tile, form.width, Kernel::SequenceBackward)
+    steps(device, config, form.tile, form.state_width, Kernel::SequenceBackward)
 }
 
 /// Multiplications of a step of one sequence.

@@ -19,7 +19,7 @@ pub(super) fn emit_sequence(
     mut h: Turns,
 ) -> Turns {
     let most = schedule::sequence_steps(plan.device(), layer.pass.config(), form);
-    let Sequence { tile, width: state_width, resident } = *form;
+    let Sequence { tile, state_width, resident } = *form;
     let of = Of::Sequence { form: layer.form(), keep: layer.buffers.keep, state_width, resident };
     for at in steps.range.clone().step_by(most) {
         let variant = layer.variant(of, tile, plan);
@@ -46,7 +46,7 @@ pub(super) fn emit_sequence_backward(
     let mut end = steps.range.end;
     while end > steps.range.start {
         let start = steps.range.start.max(end.saturating_sub(most));
-        let of = Of::SequenceBackward { form: layer.form(), state_width: form.width };
+        let of = Of::SequenceBackward { form: layer.form(), state_width: form.state_width };
         let variant = layer.variant(of, form.tile, plan)?;
         let params = BackwardParams { steps: end - start, ..layer.params(params, steps.chunk, start) };
         layer.dispatch(plan, variant, [d.now, d.next], 0, &params)?;

@@ -9,7 +9,7 @@ use crate::storage::Storage;
 use crate::tensor::{Tensor, elements};
 use ndarray::{Array3, ArrayView3, Axis, s};
 
-/// The state of all layers and directions: [L·D, N, ·], layer by layer, forward before reverse. With S heads it is
+/// The state of all layers and tracks: [L·D, N, ·], layer by layer, forward before reverse. With S heads it is
 /// [L·D·S, N, ·], where the heads of a direction lie together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {

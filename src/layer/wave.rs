@@ -30,7 +30,7 @@ pub(super) fn emit_wavefront(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &
         let rows = StateRows::new(plan.device(), pass.states(), 0, base.h_out_stride);
         let params = RecurrenceParams {
             // The layers of a wave take the place of directions.
-            rows: RowParams { directions: last - first + 1, ..base.rows },
+            rows: RowParams { tracks: last - first + 1, ..base.rows },
             layer: first,
             last: layers - 1,
             // Sequences end but none begins.

@@ -3,7 +3,7 @@
 use super::case::{Case, Words, dot_tolerance};
 use super::numbers::{Numbers, poison};
 use super::recurrence::{Weights, draw, form_of, padded};
-use super::rows::{DIRECTIONS, Rows};
+use super::rows::{Rows, TRACKS};
 use crate::cells::{Cell, Form};
 use crate::kernels::{BackwardParams, Kernel, Packed, Variant};
 use crate::layer;
@@ -15,10 +15,10 @@ pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps
     let phases = variant.phases();
     let state = if form.projected { hidden.div_ceil(2) } else { hidden };
     let gates = |phase: usize| phases[phase].gates * phases[phase].units.of(hidden, state);
-    let state_row = DIRECTIONS * batch;
-    let states = state_row + DIRECTIONS * batch;
+    let state_row = TRACKS * batch;
+    let states = state_row + TRACKS * batch;
     let reserve = layer::Columns::new(&form, hidden, state);
-    let rows = Rows::new(batch, steps, DIRECTIONS);
+    let rows = Rows::new(batch, steps, TRACKS);
 
     let mut weights = Weights::default();
     for (i, phase) in phases.iter().enumerate() {
@@ -45,12 +45,12 @@ pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps
         d_out_stride: target_width,
         dh_stride: dh_width,
         dc_stride: cell_width,
-        dy_stride: DIRECTIONS * state,
+        dy_stride: TRACKS * state,
         dy_offset: 2,
         source: reserve.source,
         ..BackwardParams::of_phases(weights.phases)
     };
-    let kept = kept(&mut numbers, &form, &reserve, [DIRECTIONS * rows.rows, hidden, state]);
+    let kept = kept(&mut numbers, &form, &reserve, [TRACKS * rows.rows, hidden, state]);
     let terms = gates(0).max(gates(phases.len() - 1));
     Case {
         name: format!("{variant} of N {batch}, H {hidden}, T {steps}"),
@@ -67,7 +67,7 @@ pub(crate) fn backward_case(variant: Variant, batch: usize, hidden: usize, steps
             poison(states * target_width),
             Words::Numbers(numbers.uniform(states * dh_width, 1.0)),
             Words::Numbers(numbers.uniform(states * cell_width, 1.0)),
-            Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * state, 1.0)),
+            Words::Numbers(numbers.uniform(2 + rows.rows * TRACKS * state, 1.0)),
         ],
     }
 }

@@ -6,7 +6,7 @@ use super::recurrence::recurrence_case;
 use crate::device::Device;
 use crate::kernels::{Kernel, Of, Variant};
 
-/// Each cell with one workgroup a direction, and with two that have no values in common: those need no others.
+/// Each cell with one workgroup a track, and with two that have no values in common: those need no others.
 pub(crate) fn grid(device: &Device) -> Vec<Case> {
     let mut cases = Vec::new();
     for form in forms(Kernel::Grid) {

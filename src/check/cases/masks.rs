@@ -2,7 +2,7 @@
 
 use super::case::{Case, Words};
 use super::numbers::poison;
-use super::rows::{DIRECTIONS, EARLIER, Rows};
+use super::rows::{EARLIER, Rows, TRACKS};
 use crate::device::Device;
 use crate::kernels::{FLAT, Kernel, MasksParams, Variant};
 use crate::layer;
@@ -22,28 +22,27 @@ pub(crate) fn masks_case(
     (threshold, weight, threshold_2): (u32, f32, u32),
     dropped: bool,
 ) -> Case {
-    let rows = Rows::new(batch, steps, DIRECTIONS);
+    let rows = Rows::new(batch, steps, TRACKS);
     // The rows of the steps, which lie behind others.
     let count = rows.rows - EARLIER;
     let (out_offset, out_row) = (3, units + 5);
-    let out_direction = count * out_row + 2;
-    let [counter_row, counter_direction] =
-        if dropped { [units + 1, batch * (units + 1)] } else { [DIRECTIONS * units, units] };
+    let out_track = count * out_row + 2;
+    let [counter_row, counter_track] = if dropped { [units + 1, batch * (units + 1)] } else { [TRACKS * units, units] };
     let params = MasksParams {
         // More than there are.
         rows: count + 2,
         units,
-        directions: DIRECTIONS,
+        tracks: TRACKS,
         out_offset,
         out_row,
-        out_direction,
-        map_direction: rows.rows,
+        out_track,
+        map_track: rows.rows,
         first: rows.offsets,
         end: rows.offsets + steps,
         divisor: if dropped { 2 } else { 1 },
         modulus: if dropped { batch as u32 } else { u32::MAX },
         counter_row: counter_row as u32,
-        counter_direction: counter_direction as u32,
+        counter_track: counter_track as u32,
         threshold,
         weight,
         threshold_2,
@@ -60,7 +59,7 @@ pub(crate) fn masks_case(
         buffers: vec![
             Words::Indices(vec![11, 5]),
             Words::Indices(rows.map),
-            poison(out_offset + DIRECTIONS * out_direction + 2 * out_row),
+            poison(out_offset + TRACKS * out_track + 2 * out_row),
         ],
     }
 }

@@ -17,17 +17,17 @@ pub(crate) fn pack(_: &Device) -> Vec<Case> {
 
 pub(crate) fn pack_case(
     (rows, columns): (usize, usize),
-    (width, transposed, biased): (usize, bool, bool),
+    (panel, transposed, biased): (usize, bool, bool),
     row_lanes: usize,
 ) -> Case {
     let mut numbers = Numbers::new(rows + columns);
     let pitch = columns + 2;
-    let words = (rows.div_ceil(width) + 1) * pitch * width;
+    let words = (rows.div_ceil(panel) + 1) * pitch * panel;
     let params = PackParams {
         rows,
         columns,
         pitch,
-        width,
+        panel,
         source_offset: 2,
         source_row: if transposed { 1 } else { columns },
         source_column: if transposed { rows } else { 1 },
@@ -37,7 +37,7 @@ pub(crate) fn pack_case(
         row_lanes,
     };
     Case {
-        name: format!("pack of {rows}x{columns}, width {width}, transposed {transposed}, biased {biased}"),
+        name: format!("pack of {rows}x{columns}, width {panel}, transposed {transposed}, biased {biased}"),
         variant: Variant::plain(Kernel::Pack, FLAT, 4),
         // Copies.
         tolerance: 0.0,

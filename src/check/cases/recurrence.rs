@@ -2,7 +2,7 @@
 
 use super::case::{Case, Words, dot_tolerance};
 use super::numbers::{Numbers, packed, poison};
-use super::rows::{DIRECTIONS, Rows};
+use super::rows::{Rows, TRACKS};
 use crate::cells::{Cell, Form, Width};
 use crate::kernels::{Kernel, Packed, PhaseParams, RecurrenceParams, Variant, exchange_words};
 use crate::layer;
@@ -12,18 +12,18 @@ pub(crate) fn form_of(variant: &Variant) -> Form {
     variant.of.form().unwrap_or(Form::new(Cell::Lstm, false))
 }
 
-/// A layer's second of two directions' worth of states, sequences of falling lengths, all outputs wanted.
+/// A layer's second of two tracks' worth of states, sequences of falling lengths, all outputs wanted.
 pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, steps: usize) -> Case {
     let mut numbers = Numbers::new(batch * 1000 + hidden);
     let form = form_of(&variant);
     let phases = variant.phases();
     let state = if form.projected { hidden.div_ceil(2) } else { hidden };
     let size = |width: Width| width.of(hidden, state);
-    let state_row = DIRECTIONS * batch;
-    let states = state_row + DIRECTIONS * batch;
+    let state_row = TRACKS * batch;
+    let states = state_row + TRACKS * batch;
     let reserve = layer::Columns::new(&form, hidden, state);
     let stride = if variant.of.keep() { reserve.width } else { form.gates() * hidden };
-    let rows = Rows::new(batch, steps, DIRECTIONS);
+    let rows = Rows::new(batch, steps, TRACKS);
 
     let mut weights = Weights::default();
     for (i, phase) in phases.iter().enumerate() {
@@ -34,7 +34,7 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
         };
         weights.push(&mut numbers, layout, size(phase.units), reserve.gates[i]);
         if form.options.equations.peepholes && i == 0 {
-            weights.words.extend(packed(&mut numbers, Packed { rows: 0, ..layout }, DIRECTIONS));
+            weights.words.extend(packed(&mut numbers, Packed { rows: 0, ..layout }, TRACKS));
         }
     }
     let (source, target) = if variant.kernel() == Kernel::Step {
@@ -56,7 +56,7 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
         h_in_stride: source_width / 4,
         h_out_stride: target_width,
         final_stride: final_width,
-        y_stride: DIRECTIONS * state,
+        y_stride: TRACKS * state,
         y_offset: 2,
         aux_stride: slots * hidden,
         source: reserve.source,
@@ -64,7 +64,7 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
         ..RecurrenceParams::of_phases(weights.phases)
     };
     let tolerance = dot_tolerance(hidden) * steps as f64;
-    let mut x = numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0);
+    let mut x = numbers.uniform(TRACKS * rows.rows * stride, 1.0);
     if variant.of.keep() {
         draw(&mut x, &form, &reserve, state);
     }
@@ -88,7 +88,7 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
             Words::Numbers(h_in),
             out,
             Words::Numbers(slots_before(&mut numbers, &form, [states, slots, hidden])),
-            poison(2 + rows.rows * DIRECTIONS * state),
+            poison(2 + rows.rows * TRACKS * state),
             h_final,
         ],
     }
@@ -96,7 +96,7 @@ pub(crate) fn recurrence_case(variant: Variant, batch: usize, hidden: usize, ste
 
 /// A `grid`'s exchange, of which no slot is filled yet, and the parameters of a dispatch that hands rows on through it.
 fn through_exchange(params: RecurrenceParams, width: usize, slots: usize) -> (RecurrenceParams, Words) {
-    let states = (params.directions * params.batch) as u64;
+    let states = (params.tracks * params.batch) as u64;
     let words = exchange_words(states, slots as u64, width as u64, params.aux_stride as u64);
     (RecurrenceParams { h_out_stride: width, ..params }, Words::Numbers(vec![0.0; words as usize]))
 }
@@ -115,17 +115,17 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Adds the matrix of the next phase, of all directions.
+    /// Adds the matrix of the next phase, of all tracks.
     pub fn push(&mut self, numbers: &mut Numbers, layout: Packed, units: usize, column: usize) {
         self.phases[self.count] = PhaseParams {
             units,
             panels: layout.panels(),
             weights: self.words.len() / layout.panel,
-            weights_direction: layout.vectors(),
+            weights_track: layout.vectors(),
             column,
         };
         self.count += 1;
-        self.words.extend(packed(numbers, layout, DIRECTIONS));
+        self.words.extend(packed(numbers, layout, TRACKS));
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::kernels::RowParams;
 
-/// Rows of a batch of sequences of falling lengths in `directions` directions, with as many rows before them that belong to
+/// Rows of a batch of sequences of falling lengths in `tracks` tracks, with as many rows before them that belong to
 /// no one.
 pub(crate) struct Rows {
-    /// Rows of the caller's array, a direction after the other; the sequence of each rank; first rows of the steps.
+    /// Rows of the caller's array, a track after the other; the sequence of each rank; first rows of the steps.
     pub(super) map: Vec<u32>,
     pub(super) rows: usize,
     pub(super) order: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Rows {
 pub(crate) const EARLIER: usize = 2;
 
 impl Rows {
-    pub(super) fn new(batch: usize, steps: usize, directions: usize) -> Self {
+    pub(super) fn new(batch: usize, steps: usize, tracks: usize) -> Self {
         // Rank r runs for steps − r % 2 steps where there are several; in a single step two of three end.
         let lengths: Vec<usize> =
             (0..batch).map(|rank| if 2 * rank >= batch { steps.div_ceil(2) } else { steps }).collect();
@@ -29,8 +29,8 @@ impl Rows {
         let next_running = if steps == 1 { batch / 3 } else { 0 };
         offsets.push(rows + next_running);
         let mut map: Vec<usize> = (0..rows).collect();
-        for direction in 1..directions {
-            map.extend((0..rows).map(|row| (row + direction) % rows));
+        for track in 1..tracks {
+            map.extend((0..rows).map(|row| (row + track) % rows));
         }
         let (order, at) = (map.len(), map.len() + batch);
         map.extend((0..batch).rev().chain(offsets).chain([0]));
@@ -42,11 +42,11 @@ impl Rows {
     pub(super) fn params(&self, batch: usize, state_row: usize, stride: usize) -> RowParams {
         RowParams {
             batch,
-            directions: DIRECTIONS,
+            tracks: TRACKS,
             state_row,
-            x_direction: self.rows * stride,
+            x_track: self.rows * stride,
             x_stride: stride,
-            map_direction: self.rows,
+            map_track: self.rows,
             order: self.order,
             ..RowParams::default()
         }
@@ -59,4 +59,4 @@ impl Rows {
     }
 }
 
-pub(crate) const DIRECTIONS: usize = 2;
+pub(crate) const TRACKS: usize = 2;

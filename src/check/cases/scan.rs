@@ -4,7 +4,7 @@ use super::case::{Case, Words};
 use super::forms::forms;
 use super::numbers::{Numbers, poison};
 use super::recurrence::form_of;
-use super::rows::{DIRECTIONS, Rows};
+use super::rows::{Rows, TRACKS};
 use crate::cells::{Cell, Form};
 use crate::device::Device;
 use crate::kernels::{FLAT, Kernel, Of, Part, ScanParams, Variant};
@@ -55,7 +55,7 @@ pub(crate) fn scan_backward(_: &Device) -> Vec<Case> {
 pub(crate) fn second_state(form: &Form, states: usize, units: usize, panel: u32) -> usize {
     match form.cell {
         cell if cell.has_cell_state() => states * units,
-        cell if cell.has_diagonal() => DIRECTIONS * units * panel as usize,
+        cell if cell.has_diagonal() => TRACKS * units * panel as usize,
         _ => 1,
     }
 }
@@ -69,12 +69,12 @@ pub(crate) fn scan_params(
     [batch, units, steps, parts]: [usize; 4],
 ) -> ScanParams {
     ScanParams {
-        rows: rows.params(batch, DIRECTIONS * batch, stride),
+        rows: rows.params(batch, TRACKS * batch, stride),
         steps,
         running: rows.running,
         h_stride: units.next_multiple_of(4),
         c_stride: units * if form.cell.has_diagonal() { panel as usize } else { 1 },
-        y_stride: DIRECTIONS * units,
+        y_stride: TRACKS * units,
         y_offset: 2,
         source: layer::Columns::new(form, units, units).source,
         units,
@@ -86,7 +86,7 @@ pub(crate) fn scan_params(
 
 /// What parts hand on: written by totals, read by what follows them.
 pub(crate) fn scan_carry(numbers: &mut Numbers, part: Part, [batch, units, _, parts]: [usize; 4]) -> Words {
-    let words = (2 * parts + 1) * DIRECTIONS * batch * units;
+    let words = (2 * parts + 1) * TRACKS * batch * units;
     match part {
         Part::Whole => Words::Numbers(vec![0.0]),
         Part::Totals => poison(words),
@@ -99,8 +99,8 @@ pub(crate) fn scan_case(variant: Variant, sizes: [usize; 4]) -> Case {
     let mut numbers = Numbers::new(batch * 1000 + units);
     let form = form_of(&variant);
     let stride = if variant.of.keep() { layer::Columns::new(&form, units, units).width } else { form.gates() * units };
-    let rows = Rows::new(batch, steps, DIRECTIONS);
-    let states = 2 * DIRECTIONS * batch;
+    let rows = Rows::new(batch, steps, TRACKS);
+    let states = 2 * TRACKS * batch;
     let width = units.next_multiple_of(4);
     let totals = variant.of.part() == Part::Totals;
     // What is not written holds numbers.
@@ -113,12 +113,12 @@ pub(crate) fn scan_case(variant: Variant, sizes: [usize; 4]) -> Case {
         params: scan_params(&form, &rows, stride, variant.reads.panel, sizes).words(),
         window: 0,
         buffers: vec![
-            Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0)),
+            Words::Numbers(numbers.uniform(TRACKS * rows.rows * stride, 1.0)),
             Words::Numbers(numbers.uniform(states * width, 1.0)),
             Words::Indices(rows.map),
             out(states * width, !totals),
             Words::Numbers(numbers.uniform(second_state(&form, states, units, variant.reads.panel), 1.0)),
-            out(2 + rows.rows * DIRECTIONS * units, !totals),
+            out(2 + rows.rows * TRACKS * units, !totals),
             out(states * width, !totals),
             scan_carry(&mut numbers, variant.of.part(), sizes),
         ],
@@ -131,8 +131,8 @@ pub(crate) fn scan_backward_case(variant: Variant, sizes: [usize; 4]) -> Case {
     let mut numbers = Numbers::new(batch * 1000 + units);
     let form = form_of(&variant);
     let stride = layer::Columns::new(&form, units, units).width;
-    let rows = Rows::new(batch, steps, DIRECTIONS);
-    let states = 2 * DIRECTIONS * batch;
+    let rows = Rows::new(batch, steps, TRACKS);
+    let states = 2 * TRACKS * batch;
     Case {
         name: format!("{variant} of N {batch}, H {units}, T {steps} in {parts}"),
         // As forwards, with the gradients of all steps added up.
@@ -140,11 +140,11 @@ pub(crate) fn scan_backward_case(variant: Variant, sizes: [usize; 4]) -> Case {
         params: scan_params(&form, &rows, stride, variant.reads.panel, sizes).words(),
         window: 0,
         buffers: vec![
-            Words::Numbers(numbers.uniform(DIRECTIONS * rows.rows * stride, 1.0)),
+            Words::Numbers(numbers.uniform(TRACKS * rows.rows * stride, 1.0)),
             Words::Numbers(numbers.uniform(states * units.next_multiple_of(4), 1.0)),
             Words::Indices(rows.map),
             Words::Numbers(numbers.uniform(second_state(&form, states, units, variant.reads.panel), 1.0)),
-            Words::Numbers(numbers.uniform(2 + rows.rows * DIRECTIONS * units, 1.0)),
+            Words::Numbers(numbers.uniform(2 + rows.rows * TRACKS * units, 1.0)),
             scan_carry(&mut numbers, variant.of.part(), sizes),
         ],
         variant,

@@ -22,7 +22,7 @@ pub(crate) fn settle_case(stopped: u32, wide: bool) -> Case {
         rows,
         state_row,
         h_width,
-        width,
+        exchange_width: width,
         h_at,
         aux_stride,
         aux_at,

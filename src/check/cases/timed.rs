@@ -62,7 +62,7 @@ pub(crate) fn timed(
         Kernel::Gemm => gemm_case(tile, device.panel(), (rows, 1024, 256), GemmForm::Plain, 1),
         Kernel::Step => {
             let tile = Tile { columns: (tile.columns / 4).max(1), ..tile };
-            // The states of two layers and directions, which a window still holds.
+            // The states of two layers and tracks, which a window still holds.
             recurrence_case(variant(tile), 16, 192, 1)
         }
         Kernel::Sequence => recurrence_case(variant(tile), 8, 64, 64),

@@ -49,17 +49,12 @@ pub(crate) fn wave_case(variant: Variant, batch: usize, hidden: usize, layers: s
     }
     let slots = variant.phases()[0].slots;
     let stride = gates + 1;
-    let sizes = PhaseParams {
-        units: hidden,
-        panels: layout.panels(),
-        weights: 0,
-        weights_direction: layout.vectors(),
-        column: 1,
-    };
+    let sizes =
+        PhaseParams { units: hidden, panels: layout.panels(), weights: 0, weights_track: layout.vectors(), column: 1 };
     let params = RecurrenceParams {
         rows: RowParams {
             batch,
-            directions: count,
+            tracks: count,
             x_stride: stride,
             order: rows.order,
             offsets: rows.offsets + count - 1,
