@@ -30,6 +30,7 @@ const PARTIALS: [&str; 19] = [
     "recurrence",
     "backward",
     "threefry",
+    "zoneout",
 ];
 
 fn root() -> PathBuf {
