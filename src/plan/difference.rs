@@ -287,14 +287,15 @@ fn worst(expected: &Expected, got: &[f32]) -> Option<(usize, [f64; 2], f64)> {
 mod tests {
     use super::*;
     use crate::{
-        Cell, Direction, Linear, Output, PlanBuilder, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, Tensor,
-        read_together,
+        Cell, DeviceState, Direction, Linear, Output, PlanBuilder, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule,
+        Tensor, read_together,
     };
     use ndarray::{Array2, Array3};
 
     /// Two layers of two directions step by step, a linear layer, and the best class.
     struct Model {
         program: Program,
+        state: DeviceState,
         logits: Tensor,
         best: Tensor<u32>,
     }
@@ -313,12 +314,22 @@ mod tests {
             let mut plan = PlanBuilder::new(&device);
             let [x, out] = [plan.tensor(&x).unwrap(), plan.tensor(&logits).unwrap()];
             let state = rnn.device_state(3).unwrap();
-            let call = RnnCall::default().schedule(Schedule::Step).output(Output::Last);
+            let call = RnnCall::default().carry(true).schedule(Schedule::Step).output(Output::Last);
             let y = plan.rnn(&rnn, &x, &state, &call).unwrap();
             plan.linear_into(&linear, &y, &out).unwrap();
             let index = plan.tensor(&best).unwrap();
             plan.argmax(&out, &index).unwrap();
-            Self { program: plan.build().unwrap(), logits, best }
+            Self { program: plan.build().unwrap(), state, logits, best }
+        }
+
+        /// A state to start from, and no results.
+        fn reset(&self) {
+            let mut state = self.state.read().unwrap();
+            let h = state.h.indexed_iter_mut().map(|((l, n, j), h)| (l * 5 + n * 3 + j * 7, h));
+            h.for_each(|(i, h)| *h = (i % 13) as f32 / 6.7 - 0.9);
+            state.c.iter_mut().for_each(|c| c.fill(0.25));
+            self.state.write(&state).unwrap();
+            self.logits.write(Array2::zeros((3, 7)).view()).unwrap();
         }
 
         fn results(&self) -> (Vec<f32>, Vec<u32>) {
@@ -327,14 +338,15 @@ mod tests {
         }
     }
 
-    /// The plan with one dispatch spoilt: a product of fewer terms, or results that are all 0. None where it spoils nothing.
+    /// The plan with one dispatch spoilt: a product of fewer terms, the second direction's weights a column off, or results that
+    /// are all 0. None for a copy.
     fn spoilt(plan: &Plan, at: usize) -> Option<Plan> {
         let Command::Dispatch(dispatch) = &plan.commands()[at] else { return None };
         let row = plan.variants()[dispatch.variant].kernel.row();
         let mut spoilt = plan.clone();
-        if let Some(terms) = row.params.iter().position(|&name| name == "k" || name == "panels_0") {
+        if let Some(place) = row.params.iter().position(|&name| name == "k" || name == "weights_direction_0") {
             let mut params = plan.params(dispatch).to_vec();
-            params[terms] -= 1;
+            params[place] -= 1;
             let first = spoilt.params.len();
             spoilt.params.extend(params);
             let params = first..spoilt.params.len();
@@ -351,16 +363,20 @@ mod tests {
     fn a_fault_is_found_at_the_dispatch_that_has_it_and_the_run_is_finished() {
         let model = Model::new();
         let plan = model.program.plan();
+        model.reset();
         assert_eq!(model.program.first_difference().unwrap(), None);
         let expected = model.results();
         assert!(expected.0.iter().all(|logit| *logit != 0.0));
+        model.reset();
         model.program.run().unwrap();
         assert_eq!(model.results(), expected, "a compared run leaves what a run leaves");
         let mut kernels = Vec::new();
         for at in 0..plan.commands().len() {
             let Some(twins) = spoilt(plan, at) else { continue };
-            model.logits.write(Array2::zeros((3, 7)).view()).unwrap();
-            let found = block_on(model.program.compare(twins)).unwrap().unwrap_or_else(|| panic!("nothing at {at}"));
+            model.reset();
+            let found = block_on(model.program.compare(twins))
+                .unwrap()
+                .unwrap_or_else(|| panic!("nothing at {at}: {:?}\n{plan}", plan.commands()[at]));
             let Command::Dispatch(dispatch) = &plan.commands()[at] else { panic!("{at} is no dispatch") };
             let variant = &plan.variants()[dispatch.variant];
             assert_eq!((found.command, &found.kernel), (at, &variant.to_string()), "{found}");
