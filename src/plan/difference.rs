@@ -47,10 +47,12 @@ impl Program {
     /// Runs it once on its GPU, command by command, runs each command by its CPU twin on the same memory, and gives the
     /// first command whose results differ. `None`: none does. The program's memory is then as [`run`](Self::run) leaves it.
     ///
-    /// A twin always starts from what the device wrote before, so each dispatch is judged by itself. Numbers may differ by what
-    /// rounding explains: 16 times the largest change that the twin's results show when its inputs are rounded once more, and 64
-    /// units in the last place of the largest result, or of 1 where a kernel computes activations. Numbers in half precision may differ by one unit in
-    /// their last place. Integers and copies must be equal; NaN equals NaN.
+    /// A twin always starts from what the device wrote before, so each dispatch is judged by itself. Numbers may differ by
+    /// what rounding explains, because the two add up in different orders and their functions differ in the last digits: by 16
+    /// times the largest change that the twin's results show when its inputs are rounded once more, plus 64 ε (ε = 2⁻²³) times the
+    /// largest result. In place of a smaller largest result stands 1 where a kernel computes activations, and the largest gradient
+    /// that comes in where it goes backwards. Numbers in half precision may differ by 2⁻¹⁰ of the largest one. Integers and copies
+    /// must be equal; NaN equals NaN.
     ///
     /// The work of a `grid` that was stopped, because its workgroups do not run side by side, is not compared: the dispatches
     /// behind it do that work again.
@@ -287,8 +289,8 @@ fn worst(expected: &Expected, got: &[f32]) -> Option<(usize, [f64; 2], f64)> {
 mod tests {
     use super::*;
     use crate::{
-        Cell, DeviceState, Direction, Linear, Output, PlanBuilder, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule,
-        Tensor, read_together,
+        Cell, DeviceState, Direction, Linear, Output, PlanBuilder, Reserve, Reset, Rnn, RnnCall, RnnConfig, RnnWeights,
+        Schedule, Tensor, read_together,
     };
     use ndarray::{Array2, Array3};
 
@@ -389,6 +391,47 @@ mod tests {
         for (kernel, least) in [(Kernel::Step, 8), (Kernel::Gemm, 3), (Kernel::Argmax, 1)] {
             assert!(kernels.iter().filter(|other| **other == kernel).count() >= least, "{kernels:?}");
         }
+    }
+
+    /// Gradients near 10⁻⁴, and 1 % off in one step.
+    #[test]
+    fn a_small_fault_in_a_small_gradient_is_found() {
+        let device = Device::gpu().unwrap();
+        let config = RnnConfig::new(Cell::Gru(Reset::After), 5, 13);
+        let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 3).unwrap()).unwrap();
+        let call = RnnCall::default().schedule(Schedule::Step);
+        let reserve = Reserve::new(&rnn, 4, 3, &call).unwrap();
+        let tensor = |width: usize, scale: f32| {
+            let at = |(t, n, i)| scale * (((t * 7 + n * 5 + i * 3) % 11) as f32 / 5.3 - 1.0);
+            Tensor::from_array(&device, Array3::from_shape_fn((4, 3, width), at).view()).unwrap()
+        };
+        let mut plan = PlanBuilder::new(&device);
+        let tensors = [tensor(5, 1.0), tensor(13, 0.0), tensor(13, 1e-4), tensor(13, 1.01e-4)];
+        let [x, y, dy, other] = tensors.each_ref().map(|tensor| plan.tensor(tensor).unwrap());
+        let [state, gradient] = [(); 2].map(|()| rnn.device_state(3).unwrap());
+        plan.rnn_keeping(&rnn, &x, &state, &call, &y, &reserve).unwrap();
+        plan.rnn_backward(&rnn, &x, &call, &reserve, Some(&dy), &gradient, None).unwrap();
+        let program = plan.build().unwrap();
+        assert_eq!(program.first_difference().unwrap(), None);
+        let plan = program.plan();
+        let mut steps = 0;
+        for (at, command) in plan.commands().iter().enumerate() {
+            let Command::Dispatch(dispatch) = command else { continue };
+            if plan.variants()[dispatch.variant].kernel != Kernel::StepBackward {
+                continue;
+            }
+            let bindings = plan.bindings()[dispatch.bindings].iter();
+            let bindings = bindings.map(|id| if *id == dy.buffer { other.buffer } else { *id }).collect();
+            let mut twins = plan.clone();
+            twins.bindings.push(bindings);
+            let bindings = twins.bindings.len() - 1;
+            twins.commands[at] = Command::Dispatch(Dispatch { bindings, ..dispatch.clone() });
+            let found = block_on(program.compare(twins)).unwrap().unwrap_or_else(|| panic!("nothing at {at}"));
+            assert_eq!(found.command, at, "{found}");
+            assert!((found.device - found.twin).abs() < 2e-6, "{found}");
+            steps += 1;
+        }
+        assert_eq!(steps, 4);
     }
 
     #[test]
