@@ -203,8 +203,9 @@ impl Twins {
             self.rounded.run_command(&self.plan, command)?;
             rounded.push(bound.iter().map(|buffer| self.numbers(&self.rounded, buffer)).collect::<Vec<_>>());
         }
-        let largest = |is: &dyn Fn(&str) -> bool| {
-            let numbers = bound.iter().filter(|buffer| is(buffer.name)).flat_map(|buffer| &buffer.before);
+        let largest = |start: &str| {
+            let numbers =
+                bound.iter().filter(|buffer| buffer.name.starts_with(start)).flat_map(|buffer| &buffer.before);
             numbers.filter(|number| number.is_finite()).fold(0.0, |largest: f64, x| largest.max(f64::from(x.abs())))
         };
         let written = bound.iter().enumerate().filter(|(_, buffer)| buffer.is_written);
@@ -212,7 +213,7 @@ impl Twins {
             let (name, halved) = (buffer.name, buffer.halves);
             let before = if halved { halves(&buffer.before) } else { buffer.before.clone() };
             let rounded: Vec<_> = rounded.iter().map(|buffers| buffers[i].clone()).collect();
-            let within = within(variant.kernel, name, &largest);
+            let within = within(variant.kernel, name, largest);
             let tolerance = tolerance(&before, &self.numbers(&self.exact, buffer), &rounded, within, halved);
             let words = read_lock(self.exact.memory(buffer.id)).clone();
             let binding = Some((variant.kernel, name));

@@ -41,21 +41,21 @@ pub(super) fn round_again(words: &mut [f32], mut seed: u32, is_kept: impl Fn(usi
 }
 
 /// How large the numbers may be that a kernel rounds on its way, however small its results are. `largest` gives the largest
-/// of some inputs, by their bindings' names.
-pub(super) fn within(kernel: Kernel, binding: &str, largest: &dyn Fn(&dyn Fn(&str) -> bool) -> f64) -> f64 {
+/// number of the bindings whose names begin so.
+pub(super) fn within(kernel: Kernel, binding: &str, largest: impl Fn(&str) -> f64) -> f64 {
     match kernel {
         // Activations are near 1 where what they are multiplied with is small.
         Kernel::Apply | Kernel::Grid | Kernel::NormStep | Kernel::Scan => 1.0,
         Kernel::Sequence | Kernel::Step | Kernel::Wave => 1.0,
         // A probability minus 1, divided by the count.
         Kernel::CrossEntropy | Kernel::ElementLoss if binding == "gradient" => {
-            let count = largest(&|name| name == "count");
+            let count = largest("count");
             if count > 0.0 { 1.0 / count } else { 1.0 }
         }
         Kernel::CrossEntropy | Kernel::ElementLoss => 1.0,
         // The gradients that come in, for slopes of activations may cancel: their bindings are d, d_in, dh, dc and dy.
         Kernel::NormStepBackward | Kernel::ScanBackward | Kernel::SequenceBackward | Kernel::StepBackward => {
-            largest(&|name| name.starts_with('d'))
+            largest("d")
         }
         Kernel::Adam | Kernel::Argmax | Kernel::Dropout | Kernel::Gather | Kernel::Gemm | Kernel::Guard => 0.0,
         Kernel::Links | Kernel::Masks | Kernel::Outer | Kernel::Pack | Kernel::Reduce | Kernel::ScatterAdd => 0.0,
