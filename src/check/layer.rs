@@ -198,3 +198,44 @@ impl Rnn {
         last
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cell, RnnConfig, RnnWeights};
+
+    /// What a failed comparison asks for, which has nothing to find on a driver that is right.
+    #[test]
+    fn a_layer_and_its_gradients_have_no_dispatch_that_differs() {
+        let device = Device::gpu().unwrap();
+        let config = RnnConfig::new(Cell::Lstm, 4, 9);
+        let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 1).unwrap()).unwrap();
+        let x = Array3::from_shape_fn((3, 2, 4), |(t, n, i)| ((t * 7 + n * 5 + i * 3) % 11) as f32 / 5.3 - 1.0);
+        let dy = ArrayD::from_elem(vec![3, 2, 9], 0.5);
+        let state = State::zeros(&config, 2).unwrap();
+        let call = RnnCall::default();
+        assert_eq!(block_on(rnn.first_difference(x.view(), Some(&state), &call)).unwrap(), None);
+        assert_eq!(block_on(rnn.first_difference_of_gradients(x.view(), &call, dy.view())).unwrap(), None);
+    }
+
+    #[test]
+    fn a_report_names_the_first_of_the_differences_of_its_calls() {
+        let difference = |command| Difference {
+            command,
+            kernel: "step lstm".to_owned(),
+            buffer: "c".to_owned(),
+            element: 3,
+            device: 1.5,
+            twin: 1.0,
+            tolerance: 1e-6,
+        };
+        let mut report = LayerReport::default();
+        for first_difference in [None, Some(difference(7)), Some(difference(2))] {
+            report.add(LayerReport { comparisons: Vec::new(), first_difference });
+        }
+        assert_eq!(report.first_difference, Some(difference(7)));
+        let expected =
+            "first difference: command 7, step lstm: element 3 of 'c' is 1.5e0, its twin's is 1e0, tolerance 1.000e-6";
+        assert_eq!(report.to_string(), expected);
+    }
+}
