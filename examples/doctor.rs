@@ -115,6 +115,11 @@ fn examine_layer(name: &str, report: &LayerReport) -> bool {
     for failure in report.comparisons.iter().filter(|comparison| !comparison.passed()) {
         println!("  {failure}");
     }
+    match &report.first_difference {
+        Some(difference) => println!("  first difference: {difference}"),
+        None if report.passed() => {}
+        None => println!("  every dispatch equals its twin: the fault is in the plan"),
+    }
     report.passed()
 }
 

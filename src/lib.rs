@@ -58,7 +58,7 @@ pub use layer::{
     RnnTraining, Schedule, Session, SessionOptions, State, Stream,
 };
 pub use parameters::Parameters;
-pub use plan::{KernelTime, Plan, PlanBuilder, Profile, Program};
+pub use plan::{Difference, KernelTime, Plan, PlanBuilder, Profile, Program};
 pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
 #[cfg(feature = "train")]

@@ -114,7 +114,7 @@ impl Storage {
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
             format,
-            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::COPY_SRC,
             view_formats: &[],
         };
         gpu.guarded(&format!("allocating {name}"), || Some(Self::Texture(gpu.device.create_texture(&descriptor))))
@@ -233,6 +233,21 @@ impl Storage {
             }),
             _ => Err(Error::Plan("only buffers are copied in part".to_owned())),
         }
+    }
+
+    /// A buffer with a copy of a texture's words; other memory as it is.
+    pub fn readable(&self, device: &Device, name: &str) -> Result<Self> {
+        let (Self::Texture(texture), Some(gpu)) = (self, device.gpu_ref()) else { return Ok(self.clone()) };
+        let copy = Self::zeros(device, name, self.words())?;
+        if let Self::Gpu(buffer) = &copy {
+            gpu.guarded("reading a texture", || {
+                let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                let to = wgpu::TexelCopyBufferInfo { buffer, layout: texels_layout(texture) };
+                encoder.copy_texture_to_buffer(texture.as_image_copy(), to, texture.size());
+                gpu.queue.submit([encoder.finish()]);
+            })?;
+        }
+        Ok(copy)
     }
 
     /// The first `count` words.

@@ -55,11 +55,11 @@ pub async fn layer_async(device: &Device, config: &RnnConfig) -> Result<LayerRep
     }
     let rnn = Rnn::new(device, config, RnnWeights::init(config, 0)?)?;
     let x = input(config);
-    let mut comparisons = Vec::new();
+    let mut all = LayerReport::default();
     for call in calls() {
-        comparisons.extend(rnn.check_async(x.view(), None, &call).await?.comparisons);
+        all.add(rnn.check_async(x.view(), None, &call).await?);
     }
-    Ok(LayerReport { comparisons })
+    Ok(all)
 }
 
 /// Compares the gradients of a layer of this configuration with those of the CPU twins: three sequences of different
@@ -82,11 +82,11 @@ pub async fn gradients_async(device: &Device, config: &RnnConfig) -> Result<Laye
     }
     let rnn = Rnn::trainable(device, config, &RnnWeights::init(config, 0)?)?;
     let x = input(config);
-    let mut comparisons = Vec::new();
+    let mut all = LayerReport::default();
     for call in calls() {
-        comparisons.extend(rnn.check_gradients_async(x.view(), &call).await?.comparisons);
+        all.add(rnn.check_gradients_async(x.view(), &call).await?);
     }
-    Ok(LayerReport { comparisons })
+    Ok(all)
 }
 
 fn input(config: &RnnConfig) -> Array3<f32> {

@@ -4,15 +4,20 @@ use super::comparison::Comparison;
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::Result;
 use crate::layer::{Output, Rnn, RnnCall, RnnGradients, State};
+use crate::plan::Difference;
 use crate::reference;
 use ndarray::{Array2, Array3, ArrayD, ArrayView3, ArrayViewD, s};
 use std::fmt::{Display, Formatter};
 
 /// How the arrays of a layer compare with those expected: y, h and, where the cell has it, c; or all gradients.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct LayerReport {
     /// A comparison for each array.
     pub comparisons: Vec<Comparison>,
+    /// Where a comparison failed on a GPU: the first dispatch whose results are not those of its twin. `None` if there is none: then
+    /// the fault is not in a kernel or its driver, but in the plan.
+    pub first_difference: Option<Difference>,
 }
 
 impl LayerReport {
@@ -20,6 +25,12 @@ impl LayerReport {
     pub fn passed(&self) -> bool {
         !self.comparisons.is_empty()
             && self.comparisons.iter().all(|comparison| comparison.count > 0 && comparison.passed())
+    }
+
+    /// Adds another call's; the first difference stays.
+    pub(super) fn add(&mut self, other: Self) {
+        self.comparisons.extend(other.comparisons);
+        self.first_difference = self.first_difference.take().or(other.first_difference);
     }
 
     /// The one with the largest error relative to its tolerance.
@@ -30,8 +41,9 @@ impl LayerReport {
 
 impl Display for LayerReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let lines: Vec<_> = self.comparisons.iter().map(Comparison::to_string).collect();
-        f.write_str(&lines.join("\n"))
+        let lines = self.comparisons.iter().map(Comparison::to_string);
+        let difference = self.first_difference.iter().map(|difference| format!("first difference: {difference}"));
+        f.write_str(&lines.chain(difference).collect::<Vec<_>>().join("\n"))
     }
 }
 
@@ -101,7 +113,11 @@ impl Rnn {
         if let (Some(got), Some(single), Some(double)) = (&got.state.c, single.c, double.c) {
             comparisons.push(compare("c", got.view().into_dyn(), &single.into_dyn(), &double.into_dyn())?);
         }
-        Ok(LayerReport { comparisons })
+        let mut report = LayerReport { comparisons, first_difference: None };
+        if !report.passed() && !self.device().is_cpu() {
+            report.first_difference = self.first_difference(x, state, call).await?;
+        }
+        Ok(report)
     }
 
     /// Computes gradients on this layer's device and with the CPU twins, for the same random gradient of the output,
@@ -162,7 +178,11 @@ impl Rnn {
         };
         let all = arrays(&got).into_iter().zip(arrays(&expected)).zip(arrays(&rounded));
         let comparisons = all.map(compare).collect::<Result<_>>()?;
-        Ok(LayerReport { comparisons })
+        let mut report = LayerReport { comparisons, first_difference: None };
+        if !report.passed() && !self.device().is_cpu() {
+            report.first_difference = self.first_difference_of_gradients(x, &call, dy.view()).await?;
+        }
+        Ok(report)
     }
 
     /// The last layer's h of both directions side by side.
@@ -176,5 +196,46 @@ impl Rnn {
             last.slice_mut(part).assign(&h.slice(s![first + direction, .., ..]));
         }
         last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cell, RnnConfig, RnnWeights};
+
+    /// What a failed comparison asks for, which has nothing to find on a driver that is right.
+    #[test]
+    fn a_layer_and_its_gradients_have_no_dispatch_that_differs() {
+        let device = Device::gpu().unwrap();
+        let config = RnnConfig::new(Cell::Lstm, 4, 9);
+        let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 1).unwrap()).unwrap();
+        let x = Array3::from_shape_fn((3, 2, 4), |(t, n, i)| ((t * 7 + n * 5 + i * 3) % 11) as f32 / 5.3 - 1.0);
+        let dy = ArrayD::from_elem(vec![3, 2, 9], 0.5);
+        let state = State::zeros(&config, 2).unwrap();
+        let call = RnnCall::default();
+        assert_eq!(block_on(rnn.first_difference(x.view(), Some(&state), &call)).unwrap(), None);
+        assert_eq!(block_on(rnn.first_difference_of_gradients(x.view(), &call, dy.view())).unwrap(), None);
+    }
+
+    #[test]
+    fn a_report_names_the_first_of_the_differences_of_its_calls() {
+        let difference = |command| Difference {
+            command,
+            kernel: "step lstm".to_owned(),
+            buffer: "c".to_owned(),
+            element: 3,
+            device: 1.5,
+            twin: 1.0,
+            tolerance: 1e-6,
+        };
+        let mut report = LayerReport::default();
+        for first_difference in [None, Some(difference(7)), Some(difference(2))] {
+            report.add(LayerReport { comparisons: Vec::new(), first_difference });
+        }
+        assert_eq!(report.first_difference, Some(difference(7)));
+        let expected =
+            "first difference: command 7, step lstm: element 3 of 'c' is 1.5e0, its twin's is 1e0, tolerance 1.000e-6";
+        assert_eq!(report.to_string(), expected);
     }
 }

@@ -8,7 +8,7 @@ use super::state::{DeviceState, State};
 use super::stream::Stream;
 use crate::device::{block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
-use crate::plan::PlanBuilder;
+use crate::plan::{Difference, PlanBuilder};
 use crate::readback::read_together_async;
 use crate::tensor::Tensor;
 use ndarray::{ArrayD, ArrayView3};
@@ -87,6 +87,22 @@ impl Rnn {
         }
         sessions.push(session);
         Ok(output)
+    }
+
+    /// The first command of such a call whose results differ from its twin's, on a GPU.
+    pub(crate) async fn first_difference(
+        &self,
+        x: ArrayView3<'_, f32>,
+        state: Option<&State>,
+        call: &RnnCall,
+    ) -> Result<Option<Difference>> {
+        let call = call.of_host(state.is_some())?;
+        let session = self.session(SessionOptions::of_input(self.config(), x.shape(), call)?)?;
+        if let Some(state) = state {
+            session.state().write(state)?;
+        }
+        session.input().write(x)?;
+        session.first_difference_async().await
     }
 
     /// Makes a program for one shape. Its input, output and state stay on the device.

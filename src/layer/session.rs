@@ -7,7 +7,7 @@ use crate::config::RnnConfig;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
-use crate::plan::{Plan, Profile, Program};
+use crate::plan::{Difference, Plan, Profile, Program};
 use crate::tensor::Tensor;
 
 /// The shape of a session, and how its layer is called.
@@ -96,6 +96,22 @@ impl Session {
     /// As [`Program::profile`].
     pub fn profile(&self) -> Result<Profile> {
         self.program.profile()
+    }
+
+    /// Runs once and compares each command with its CPU twin.
+    ///
+    /// # Errors
+    /// As [`Program::first_difference`].
+    pub fn first_difference(&self) -> Result<Option<Difference>> {
+        self.program.first_difference()
+    }
+
+    /// The asynchronous form of [`Session::first_difference`].
+    ///
+    /// # Errors
+    /// As [`Program::first_difference`].
+    pub async fn first_difference_async(&self) -> Result<Option<Difference>> {
+        self.program.first_difference_async().await
     }
 
     /// Records one run into a command encoder of the caller.

@@ -10,7 +10,7 @@ use super::state::{DeviceState, State};
 use crate::device::{block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
 use crate::parameters::Gradients;
-use crate::plan::{Plan, PlanBuilder, Profile, Program};
+use crate::plan::{Difference, Plan, PlanBuilder, Profile, Program};
 use crate::readback::read_together_async;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;
@@ -162,6 +162,25 @@ impl RnnTraining {
         Ok([forward, self.backward.profile()?])
     }
 
+    /// Runs the forward and the backward pass once and compares each command with its CPU twin: the first difference in
+    /// either.
+    ///
+    /// # Errors
+    /// As [`Program::first_difference`].
+    pub fn first_difference(&self) -> Result<[Option<Difference>; 2]> {
+        block_on(self.first_difference_async())
+    }
+
+    /// The asynchronous form of [`RnnTraining::first_difference`].
+    ///
+    /// # Errors
+    /// As [`Program::first_difference`].
+    pub async fn first_difference_async(&self) -> Result<[Option<Difference>; 2]> {
+        let forward = self.forward.first_difference_async().await?;
+        self.kept.store(false, Ordering::Release);
+        Ok([forward, self.backward.first_difference_async().await?])
+    }
+
     /// How many bytes of device memory the forward pass keeps for the backward pass.
     pub fn reserve_bytes(&self) -> u64 {
         self.reserve.bytes()
@@ -239,6 +258,21 @@ impl Rnn {
             block_on(rnn.compute_gradients(x.view(), state.as_ref(), &call, dy.view(), state_gradient.as_ref()))
         })
         .await
+    }
+
+    /// The first command of such passes, from a state of zeros, whose results differ from its twin's, on a GPU.
+    pub(crate) async fn first_difference_of_gradients(
+        &self,
+        x: ArrayView3<'_, f32>,
+        call: &RnnCall,
+        dy: ArrayViewD<'_, f32>,
+    ) -> Result<Option<Difference>> {
+        let call = call.of_host(false)?;
+        let training = self.training(SessionOptions::of_input(self.config(), x.shape(), call)?, false)?;
+        training.input().write(x)?;
+        training.output_gradient().write(dy)?;
+        let [forward, backward] = training.first_difference_async().await?;
+        Ok(forward.or(backward))
     }
 
     async fn compute_gradients(

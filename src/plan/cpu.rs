@@ -101,9 +101,31 @@ impl Runner {
         Ok(seconds)
     }
 
+    /// Runs one command of the plan, on what its memory holds now.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_command(&self, plan: &Plan, command: &Command) -> Result<()> {
+        let mut held = self.hold(plan)?;
+        execute(plan, command, &mut held, &mut locked(&self.scratch), &mut |_, dispatch| dispatch());
+        Ok(())
+    }
+
+    /// The memory of a buffer.
+    pub fn memory(&self, buffer: BufferId) -> &Memory {
+        &self.memory[buffer.0]
+    }
+
     /// Runs each dispatch through `around`, which gets its variant.
     fn run_with(&self, plan: &Plan, mut around: impl FnMut(usize, &mut dyn FnMut())) -> Result<()> {
         let scratch = &mut *locked(&self.scratch);
+        let mut held = self.hold(plan)?;
+        plan.commands().iter().for_each(|command| execute(plan, command, &mut held, scratch, &mut around));
+        Ok(())
+    }
+
+    /// Locks all buffers.
+    fn hold(&self, plan: &Plan) -> Result<Vec<Held<'_>>> {
         let mut held: Vec<_> = self.memory.iter().map(|_| None).collect();
         for &(i, written) in &self.order {
             let memory = &self.memory[i];
@@ -112,28 +134,35 @@ impl Runner {
             }
             held[i] = Some(if written { Held::Write(write_lock(memory)) } else { Held::Read(read_lock(memory)) });
         }
-        let mut held: Vec<_> = held.into_iter().flatten().collect();
-        for command in plan.commands() {
-            match command {
-                Command::Dispatch(dispatch) => {
-                    around(dispatch.variant, &mut || run_dispatch(plan, dispatch, &mut held, scratch));
-                }
-                Command::Clear { buffer, offset, words } => {
-                    if let Some(memory) = held[buffer.0].written() {
-                        memory[*offset as usize..][..*words as usize].fill(0.0);
-                    }
-                }
-                Command::Copy { from, to, words } => {
-                    // A plan is refused where the two are one.
-                    if let Ok([from, to]) = held.get_disjoint_mut([from.0, to.0])
-                        && let Some(to) = to.written()
-                    {
-                        to[..*words as usize].copy_from_slice(&from.words()[..*words as usize]);
-                    }
-                }
+        Ok(held.into_iter().flatten().collect())
+    }
+}
+
+/// Runs a command; a dispatch through `around`, which gets its variant.
+fn execute(
+    plan: &Plan,
+    command: &Command,
+    held: &mut [Held<'_>],
+    scratch: &mut Scratch,
+    around: &mut dyn FnMut(usize, &mut dyn FnMut()),
+) {
+    match command {
+        Command::Dispatch(dispatch) => {
+            around(dispatch.variant, &mut || run_dispatch(plan, dispatch, held, scratch));
+        }
+        Command::Clear { buffer, offset, words } => {
+            if let Some(memory) = held[buffer.0].written() {
+                memory[*offset as usize..][..*words as usize].fill(0.0);
             }
         }
-        Ok(())
+        Command::Copy { from, to, words } => {
+            // A plan is refused where the two are one.
+            if let Ok([from, to]) = held.get_disjoint_mut([from.0, to.0])
+                && let Some(to) = to.written()
+            {
+                to[..*words as usize].copy_from_slice(&from.words()[..*words as usize]);
+            }
+        }
     }
 }
 

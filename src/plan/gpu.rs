@@ -25,7 +25,8 @@ fn submit_length(commands: &[Command]) -> usize {
 }
 
 pub(super) struct Recorder {
-    memory: Vec<Storage>,
+    /// The plan's buffers, in their order.
+    pub(super) memory: Vec<Storage>,
     pipelines: Vec<wgpu::ComputePipeline>,
     groups: HashMap<GroupKey, wgpu::BindGroup>,
     /// Where immediates can't be had: all parameters, and where each dispatch's begin.
@@ -46,14 +47,24 @@ impl Recorder {
     }
 
     pub fn submit(&self, gpu: &Gpu, plan: &Plan) -> Result<()> {
+        self.submit_commands(gpu, plan, plan.commands(), 0)
+    }
+
+    /// Submits commands of the plan that follow `dispatched` dispatches.
+    pub fn submit_commands(
+        &self,
+        gpu: &Gpu,
+        plan: &Plan,
+        mut commands: &[Command],
+        mut dispatched: usize,
+    ) -> Result<()> {
         gpu.guarded("running a plan", || {
-            let (mut start, mut dispatched) = (0, 0);
-            while start < plan.commands().len() {
-                let commands = &plan.commands()[start..][..submit_length(&plan.commands()[start..])];
+            while !commands.is_empty() {
+                let (these, others) = commands.split_at(submit_length(commands));
                 let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                self.record(plan, commands, dispatched, &mut encoder);
-                dispatched += commands.iter().filter(|command| matches!(command, Command::Dispatch(_))).count();
-                start += commands.len();
+                self.record(plan, these, dispatched, &mut encoder);
+                dispatched += these.iter().filter(|command| matches!(command, Command::Dispatch(_))).count();
+                commands = others;
                 gpu.queue.submit([encoder.finish()]);
             }
         })

@@ -12,12 +12,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// A [`Plan`] with its memory on a device. Pipelines, bind groups and workspaces are made once; then it can run any
 /// number of times.
 pub struct Program {
-    plan: Plan,
-    device: Device,
-    executor: Executor,
+    pub(super) plan: Plan,
+    pub(super) device: Device,
+    pub(super) executor: Executor,
 }
 
-enum Executor {
+pub(super) enum Executor {
     Gpu(gpu::Recorder),
     Cpu(cpu::Runner),
 }

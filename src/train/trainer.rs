@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
 use crate::layer::{At, DeviceState, Linear, Rnn};
 use crate::parameters::Parameters;
-use crate::plan::{Plan, PlanBuilder, Program};
+use crate::plan::{Difference, Plan, PlanBuilder, Program};
 use crate::storage::Storage;
 use crate::tensor::Tensor;
 
@@ -187,6 +187,33 @@ impl Trainer {
     /// or a new weight that is not finite is no error here: the step is not taken, nor any after it, and
     /// [`Trainer::progress`] reports it.
     pub fn step(&mut self) -> Result<()> {
+        self.begin_step()?;
+        self.program.run()?;
+        self.end_step();
+        Ok(())
+    }
+
+    /// Takes one step, as [`step`](Self::step) does, and compares each command with its CPU twin.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`] and [`Program::first_difference`].
+    pub fn first_difference(&mut self) -> Result<Option<Difference>> {
+        block_on(self.first_difference_async())
+    }
+
+    /// The asynchronous form of [`Trainer::first_difference`].
+    ///
+    /// # Errors
+    /// As [`Trainer::first_difference`].
+    pub async fn first_difference_async(&mut self) -> Result<Option<Difference>> {
+        self.begin_step()?;
+        let difference = self.program.first_difference_async().await?;
+        self.end_step();
+        Ok(difference)
+    }
+
+    /// Writes what differs from step to step.
+    fn begin_step(&self) -> Result<()> {
         if self.step >= LAST_STEP {
             return Err(Error::value("steps of a training", format!("at most {LAST_STEP}"), "one more"));
         }
@@ -197,13 +224,14 @@ impl Trainer {
         let mut moved = self.trained.iter().filter(|trained| !trained.frozen);
         let unknown = moved.any(|trained| trained.seen != trained.parameters.version());
         let hyper = [self.options.seed, step, rate.to_bits(), first.to_bits(), second.to_bits(), unknown.into()];
-        self.hyper.write(ndarray::ArrayView1::from(&hyper[..]))?;
-        self.program.run()?;
+        self.hyper.write(ndarray::ArrayView1::from(&hyper[..]))
+    }
+
+    fn end_step(&mut self) {
         for trained in self.trained.iter_mut().filter(|trained| !trained.frozen) {
             trained.seen = trained.parameters.change();
         }
-        self.step = step;
-        Ok(())
+        self.step += 1;
     }
 
     /// The number of steps that were asked for so far.

@@ -9,6 +9,7 @@ mod composition;
 mod cooperative;
 mod device;
 mod dialects;
+mod differences;
 mod extremes;
 mod forms;
 mod futures;

@@ -40,7 +40,8 @@ pub fn check_kernel(device: &Device, #[wasm_bindgen(unchecked_param_type = "stri
         Ok(promise(async move {
             let report = check::kernel_async(&device, kernel).await?;
             let left_out = report.left_out.iter().map(|(case, reason)| format!("{case}: {reason}")).collect();
-            Ok(row(report.kernel, report.cases, report.worst.as_ref(), &report.failures, left_out, report.passed()))
+            let failures = report.failures.iter().map(Comparison::to_string).collect();
+            Ok(row(report.kernel, report.cases, report.worst.as_ref(), failures, left_out, report.passed()))
         }))
     })
 }
@@ -72,15 +73,17 @@ fn named(layer: &JsValue) -> Result<(&'static str, RnnConfig)> {
 }
 
 fn layer_row(name: &str, report: &check::LayerReport) -> JsValue {
-    let failures: Vec<_> = report.comparisons.iter().filter(|comparison| !comparison.passed()).cloned().collect();
-    row(name, report.comparisons.len(), report.worst(), &failures, Vec::new(), report.passed())
+    let failed = report.comparisons.iter().filter(|comparison| !comparison.passed());
+    let difference = report.first_difference.iter().map(|difference| format!("first difference: {difference}"));
+    let failures = failed.map(Comparison::to_string).chain(difference).collect();
+    row(name, report.comparisons.len(), report.worst(), failures, Vec::new(), report.passed())
 }
 
 fn row(
     name: &str,
     cases: usize,
     worst: Option<&Comparison>,
-    failures: &[Comparison],
+    failures: Vec<String>,
     left_out: Vec<String>,
     passed: bool,
 ) -> JsValue {
@@ -91,7 +94,7 @@ fn row(
         ("maxError", worst.map_or(0.0, |worst| worst.max_abs).into()),
         ("tolerance", worst.map_or(0.0, |worst| worst.tolerance).into()),
         ("passed", passed.into()),
-        ("failures", texts(failures.iter().map(Comparison::to_string).collect())),
+        ("failures", texts(failures)),
         ("leftOut", texts(left_out)),
     ])
 }
