@@ -196,7 +196,7 @@ impl Twins {
                 let mut words = buffer.before.clone();
                 // One buffer may be bound as several things.
                 let same = || bound.iter().filter(|other| other.id == buffer.id);
-                let is_kept = |i| same().any(|other| other.halves || is_integer(variant.kernel, other.name, i));
+                let is_kept = |i| same().any(|other| other.halves || is_integer(variant.kernel(), other.name, i));
                 round_again(&mut words, seed, is_kept);
                 *write_lock(self.rounded.memory(buffer.id)) = words;
             }
@@ -213,17 +213,17 @@ impl Twins {
             let (name, halved) = (buffer.name, buffer.halves);
             let before = if halved { halves(&buffer.before) } else { buffer.before.clone() };
             let rounded: Vec<_> = rounded.iter().map(|buffers| buffers[i].clone()).collect();
-            let within = within(variant.kernel, name, largest);
+            let within = within(variant.kernel(), name, largest);
             let tolerance = tolerance(&before, &self.numbers(&self.exact, buffer), &rounded, within, halved);
             let words = read_lock(self.exact.memory(buffer.id)).clone();
-            let binding = Some((variant.kernel, name));
+            let binding = Some((variant.kernel(), name));
             Expected { id: buffer.id, binding, halves: halved, words, tolerance }
         });
         Ok(expected.collect())
     }
 
     fn bound(&self, dispatch: &Dispatch, variant: &Variant) -> Vec<Bound> {
-        let bindings = variant.kernel.row().bindings.iter().zip(&self.plan.bindings()[dispatch.bindings]).enumerate();
+        let bindings = variant.row().bindings.iter().zip(&self.plan.bindings()[dispatch.bindings]).enumerate();
         let bound = |(i, (&(name, access), &id))| Bound {
             name,
             id,
@@ -345,7 +345,7 @@ mod tests {
     /// are all 0. None for a copy.
     fn spoilt(plan: &Plan, at: usize) -> Option<Plan> {
         let Command::Dispatch(dispatch) = &plan.commands()[at] else { return None };
-        let row = plan.variants()[dispatch.variant].kernel.row();
+        let row = plan.variants()[dispatch.variant].kernel().row();
         let mut spoilt = plan.clone();
         if let Some(place) = row.params.iter().position(|&name| name == "k" || name == "weights_direction_0") {
             let mut params = plan.params(dispatch).to_vec();
@@ -387,7 +387,7 @@ mod tests {
             assert!(ids.iter().any(|id| plan.buffers()[id.0].name == found.buffer), "{found}");
             assert!((found.device - found.twin).abs() > found.tolerance, "{found}");
             assert_eq!(model.results(), expected, "the rest is run: {found}");
-            kernels.push(variant.kernel);
+            kernels.push(variant.kernel());
         }
         for (kernel, least) in [(Kernel::Step, 8), (Kernel::Gemm, 3), (Kernel::Argmax, 1)] {
             assert!(kernels.iter().filter(|other| **other == kernel).count() >= least, "{kernels:?}");
@@ -418,7 +418,7 @@ mod tests {
         let mut steps = 0;
         for (at, command) in plan.commands().iter().enumerate() {
             let Command::Dispatch(dispatch) = command else { continue };
-            if plan.variants()[dispatch.variant].kernel != Kernel::StepBackward {
+            if plan.variants()[dispatch.variant].kernel() != Kernel::StepBackward {
                 continue;
             }
             let bindings = plan.bindings()[dispatch.bindings].iter();
@@ -439,7 +439,7 @@ mod tests {
     fn a_dispatch_that_reads_another_buffer_is_found_and_integers_have_to_be_equal() {
         let model = Model::new();
         let plan = model.program.plan();
-        let is_reader = |command: &Command| matches!(command, Command::Dispatch(dispatch) if plan.variants()[dispatch.variant].kernel == Kernel::Argmax);
+        let is_reader = |command: &Command| matches!(command, Command::Dispatch(dispatch) if plan.variants()[dispatch.variant].kernel() == Kernel::Argmax);
         let at = plan.commands().iter().position(is_reader).unwrap();
         let mut twins = plan.clone();
         let Command::Dispatch(dispatch) = &plan.commands()[at] else { panic!("a dispatch") };

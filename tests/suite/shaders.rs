@@ -10,7 +10,7 @@ use wgrnn::cells::{Phase, Scan};
 use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, compose};
 
 /// What other shaders include, and the trial of workgroups.
-const PARTIALS: [&str; 19] = [
+const PARTIALS: [&str; 20] = [
     "rows",
     "overflow",
     "groups",
