@@ -41,6 +41,7 @@ pub enum Bias {
 /// How weights, and the input part of the gates between two kernels, are stored on the device. Sums, biases, states,
 /// inputs, outputs and gradients are 32-bit floats in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Precision {
     /// 32-bit floats.
     #[default]

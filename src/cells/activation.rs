@@ -35,6 +35,7 @@ impl std::fmt::Debug for Coefficient {
 /// A function of a gate's sum a, under the name that ONNX gives it. Elman cells can be trained with
 /// [`Tanh`](Self::Tanh), [`Relu`](Self::Relu) and [`Sigmoid`](Self::Sigmoid); with the others they run forward only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Activation {
     /// tanh(a).
     Tanh,

@@ -6,6 +6,7 @@ use std::fmt::{Display, Formatter};
 
 /// How an array differs from the one expected.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Comparison {
     /// What was compared.
     pub name: String,

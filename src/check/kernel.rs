@@ -8,6 +8,7 @@ use crate::kernels::Kernel;
 
 /// How a kernel compares with its CPU twin, over all its cases.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct KernelReport {
     /// The kernel's name.
     pub kernel: &'static str,

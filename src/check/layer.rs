@@ -10,6 +10,7 @@ use std::fmt::{Display, Formatter};
 
 /// How the arrays of a layer compare with those expected: y, h and, where the cell has it, c; or all gradients.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LayerReport {
     /// A comparison for each array.
     pub comparisons: Vec<Comparison>,

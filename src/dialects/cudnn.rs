@@ -12,6 +12,7 @@ use ndarray::{Array1, Array2, Axis, Slice};
 
 /// How the input enters the gates (`cudnnRNNInputMode_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum InputMode {
     /// Through a matrix for each gate (`CUDNN_LINEAR_INPUT`).
     Linear,
@@ -22,6 +23,7 @@ pub enum InputMode {
 
 /// Which biases there are (`cudnnRNNBiasMode_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum BiasMode {
     /// No biases (`CUDNN_RNN_NO_BIAS`).
     None,

@@ -143,6 +143,7 @@ pub fn activation(name: &str) -> Result<Activation> {
 
 /// How `Bidirectional` combines the outputs of its two directions (`merge_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Merge {
     /// Side by side: [N, T, 2·H].
     Concat,
@@ -167,6 +168,7 @@ pub enum Reads {
 
 /// The outputs of a layer.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Outputs {
     /// What Keras returns with `return_sequences`: [N, T, H], or [N, T, 2·H] for [`Merge::Concat`].
     pub sequences: Array3<f32>,

@@ -7,6 +7,7 @@ use ndarray::{Array, Array1, ArrayView, Axis, Dimension, RemoveAxis, Slice};
 
 /// A system whose weights can be converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum System {
     /// PyTorch, whose layout this library shares.
     PyTorch,

@@ -6,6 +6,7 @@ use crate::cells::{Activation, Equations, Form, Noise, Norm, Phase, Scan};
 
 /// What `apply` computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Function {
     /// An activation of each element.
     Activation(Activation),
@@ -15,6 +16,7 @@ pub enum Function {
 
 /// A kernel with everything that is fixed when its shader is composed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Variant {
     /// The kernel.
     pub kernel: Kernel,

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 
 /// Which part of the output a call gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Output {
     /// Every step: [T, N, D·S·H], or [N, T, D·S·H]; 0 beyond a sequence's length.
     #[default]

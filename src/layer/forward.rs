@@ -15,6 +15,7 @@ use ndarray::{ArrayD, ArrayView3};
 
 /// The result of a forward call.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RnnOutput {
     /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`](crate::Output::Last).
     pub y: ArrayD<f32>,

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 
 /// How many steps of each sequence of a batch are valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Lengths {
     /// All T steps of every sequence.
     #[default]

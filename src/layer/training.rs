@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The gradients of a layer, of everything that it computes from.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RnnGradients {
     /// The result of the forward pass.
     pub output: RnnOutput,

@@ -10,6 +10,7 @@ pub struct BufferId(pub(crate) usize);
 
 /// Where a buffer comes from.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Role {
     /// A tensor of the caller.
     External,
@@ -34,6 +35,7 @@ impl Role {
 
 /// A buffer of a plan: its name, its length, and where its memory comes from.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Buffer {
     /// The name used in messages and listings.
     pub name: String,
@@ -45,10 +47,12 @@ pub struct Buffer {
 
 /// One command of a plan.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Command {
     /// Run a kernel.
     Dispatch(Dispatch),
     /// Copy words from one buffer to another.
+    #[non_exhaustive]
     Copy {
         /// The buffer to read from.
         from: BufferId,
@@ -58,6 +62,7 @@ pub enum Command {
         words: u64,
     },
     /// Fill with zeros.
+    #[non_exhaustive]
     Clear {
         /// The buffer to clear.
         buffer: BufferId,

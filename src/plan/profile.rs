@@ -6,6 +6,7 @@ use std::fmt::{Display, Formatter};
 
 /// The time of each kernel in one run of a program, measured on the device: on a GPU by timestamp queries.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Profile {
     /// The kernels, in the order of [`Plan::variants`].
     pub kernels: Vec<KernelTime>,
@@ -13,6 +14,7 @@ pub struct Profile {
 
 /// One kernel variant's share of a run.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct KernelTime {
     /// The kernel with its tile.
     pub variant: Variant,

@@ -12,6 +12,7 @@ use ndarray::{Array1, Array3, ArrayView3, Axis, concatenate, s};
 
 /// The result of [`forward`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ReferenceOutput<F> {
     /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length.
     pub y: Array3<F>,

@@ -23,8 +23,10 @@ use std::sync::{Arc, Mutex};
 
 /// What a [`Model`] reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Input {
     /// Symbols, [T, N] or [N, T]. A trainable table has a vector for each.
+    #[non_exhaustive]
     Tokens {
         /// The number of symbols.
         symbols: usize,
@@ -33,6 +35,13 @@ pub enum Input {
     },
     /// Vectors of the recurrent layers' input size, [T, N, I] or [N, T, I].
     Features,
+}
+
+impl Input {
+    /// Symbols, with a trainable table whose initial numbers have this standard deviation; PyTorch's `Embedding` has 1.
+    pub const fn tokens(symbols: usize, deviation: f32) -> Self {
+        Self::Tokens { symbols, deviation }
+    }
 }
 
 /// The parts of a [`Model`].
@@ -56,7 +65,7 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// A model that reads symbols and gives a score for each symbol.
     pub const fn language(symbols: usize, rnn: RnnConfig) -> Self {
-        let input = Input::Tokens { symbols, deviation: 1.0 };
+        let input = Input::tokens(symbols, 1.0);
         Self { input, rnn, outputs: Some(symbols), tied: false, dropout: 0.0 }
     }
 

@@ -9,6 +9,7 @@ use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension};
 
 /// What a [`Model`](crate::Model) reads, on the host: views of `u32` are tokens, views of `f32` are features.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ModelInput<'a> {
     /// Symbols, [T, N] or [N, T].
     Tokens(ArrayViewD<'a, u32>),

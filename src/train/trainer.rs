@@ -57,6 +57,7 @@ impl TrainerOptions {
 
 /// How training goes, as [`Trainer::progress`] reports it.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Progress {
     /// The number of steps taken so far.
     pub steps: u32,

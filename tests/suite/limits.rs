@@ -4,7 +4,7 @@
 use crate::common::{Random, gpu, portable, rnn};
 use ndarray::{Array2, Array3};
 use std::collections::HashMap;
-use wgrnn::cells::{Equations, Form, Options};
+use wgrnn::cells::{Equations, Form};
 use wgrnn::kernels::{Dialect, Kernel, Tile, Variant, compose};
 use wgrnn::{
     Activation, Cell, Clip, Coefficient, Device, Direction, Error, Lengths, Linear, Model, ModelConfig, Optimizer,
@@ -122,29 +122,37 @@ fn weights_of_other_than_one_or_two_directions_have_no_file() {
 /// What no template can make, and what would be text without end.
 #[test]
 fn shaders_of_impossible_variants_are_errors() {
-    let dialect = Dialect { immediates: true, enable_subgroups: false };
-    let tile = Tile { rows: 4, columns: 2, lanes: 64, spread: 0 };
+    let dialect = Dialect::default().immediates(true);
+    let tile = Tile::new(4, 2, 64);
     let cell = Some(Form::new(Cell::Lstm, false));
     for kernel in Kernel::ALL {
-        let plain = Variant { cell, ..Variant::new(kernel, tile, 4) };
-        let form = |options| Some(Form { options, ..Form::new(Cell::Lstm, false) });
-        let equations = Equations { clip: Some(Coefficient::new(f32::NAN)), ..Equations::USUAL };
-        let not_finite = Options { equations, ..Options::USUAL };
+        let with = |change: fn(&mut Variant)| {
+            let mut variant = Variant::new(kernel, tile, 4);
+            variant.cell = cell;
+            change(&mut variant);
+            variant
+        };
         let spoilt = [
-            Variant { tile: Tile { rows: u32::MAX, ..tile }, ..plain.clone() },
-            Variant { tile: Tile { rows: 0, columns: 0, lanes: 0, spread: u32::MAX }, ..plain.clone() },
-            Variant { split: u32::MAX, ..plain.clone() },
-            Variant { width: u32::MAX, resident: true, ..plain.clone() },
-            Variant { resident: true, width: 64, ..plain.clone() },
-            Variant { panel: 0, ..plain.clone() },
-            Variant { cell: form(not_finite), ..plain.clone() },
+            with(|variant| variant.tile.rows = u32::MAX),
+            with(|variant| variant.tile = Tile::new(0, 0, 0)),
+            with(|variant| variant.tile.spread = u32::MAX),
+            with(|variant| variant.split = u32::MAX),
+            with(|variant| (variant.width, variant.resident) = (u32::MAX, true)),
+            with(|variant| (variant.width, variant.resident) = (64, true)),
+            with(|variant| variant.panel = 0),
+            with(|variant| {
+                let mut form = Form::new(Cell::Lstm, false);
+                form.options.equations.clip = Some(Coefficient::new(f32::NAN));
+                variant.cell = Some(form);
+            }),
         ];
         for variant in spoilt {
             assert!(compose(&variant, dialect).is_err(), "{variant}");
         }
         // Whether these can be is the kernel's matter: they come to text or to an error.
         for (phase, cell) in [(9, cell), (u32::MAX, cell), (0, None), (1, Some(Form::new(Cell::Sru, true)))] {
-            let variant = Variant { phase, cell, ..plain.clone() };
+            let mut variant = with(|_| {});
+            (variant.phase, variant.cell) = (phase, cell);
             let _ = (compose(&variant, dialect), variant.to_string());
         }
     }
@@ -164,7 +172,8 @@ fn a_dispatch_of_another_plan_has_no_parameters_here() {
 #[test]
 fn bounds_that_make_no_sense_do_not_panic() {
     for clip in [-1.0, f32::NAN, f32::INFINITY] {
-        let equations = Equations { clip: Some(Coefficient::new(clip)), ..Equations::USUAL };
+        let mut equations = Equations::USUAL;
+        equations.clip = Some(Coefficient::new(clip));
         assert!(equations.clipped(f32::NAN).is_nan());
         let _ = equations.clipped(0.5);
     }

@@ -26,7 +26,7 @@ fn lose(device: &Device) {
 /// Lost, with the reason.
 fn lost<T>(what: &str, result: Result<T, Error>) {
     match result {
-        Err(Error::DeviceLost { reason }) => assert!(reason.contains("destroyed"), "{what}: {reason}"),
+        Err(Error::DeviceLost { reason, .. }) => assert!(reason.contains("destroyed"), "{what}: {reason}"),
         Err(other) => panic!("{what}: {other}"),
         Ok(_) => panic!("{what} went well on a lost device"),
     }

@@ -11,8 +11,7 @@ use wgrnn::{
 
 /// Gradients that change nothing.
 fn options() -> TrainerOptions {
-    let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    TrainerOptions::new(optimizer).learning_rate(LearningRate::Constant(0.0))
+    TrainerOptions::new(Optimizer::sgd(0.0)).learning_rate(LearningRate::Constant(0.0))
 }
 
 fn matrix(seed: u32, rows: usize, columns: usize) -> Array2<f32> {

@@ -67,15 +67,16 @@ impl OptimizerCase {
         match &*self.kind {
             "sgd" => {
                 let (momentum, nesterov) = (self.momentum.unwrap_or(0.0), self.nesterov.unwrap_or(false));
-                Optimizer::Sgd { momentum, nesterov, weight_decay }
+                let optimizer = if nesterov { Optimizer::nesterov(momentum) } else { Optimizer::sgd(momentum) };
+                optimizer.weight_decay(weight_decay)
             }
             "adam" => {
                 let (betas, epsilon) = adam();
-                Optimizer::Adam { betas, epsilon, weight_decay }
+                Optimizer::adam(betas, epsilon).weight_decay(weight_decay)
             }
             "adamw" => {
                 let (betas, epsilon) = adam();
-                Optimizer::AdamW { betas, epsilon, weight_decay }
+                Optimizer::adam_w(betas, epsilon).weight_decay(weight_decay)
             }
             other => panic!("{}: unknown optimiser {other}", self.name),
         }
@@ -645,7 +646,7 @@ fn exploding(clip: Clip) -> (Vec<f32>, Option<Error>, Vec<ArrayD<f32>>) {
     let [x, t] = [&x, &target].map(|tensor| tape.input(tensor).unwrap());
     let y = model.forward(&mut tape, &x, &model.device_state(1).unwrap(), &RnnCall::default()).unwrap();
     tape.mean_squared_error(&y, &t).unwrap();
-    let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let optimizer = Optimizer::sgd(0.0);
     let options = TrainerOptions::new(optimizer).clip(clip).learning_rate(LearningRate::Constant(0.05));
     let mut trainer = Trainer::new(tape, options).unwrap();
     let mut norms = Vec::new();
@@ -664,7 +665,7 @@ fn exploding(clip: Clip) -> (Vec<f32>, Option<Error>, Vec<ArrayD<f32>>) {
 #[test]
 fn exploding_gradients_end_training_with_their_step_and_clipping_keeps_it_going() {
     let (norms, error, weights) = exploding(Clip::None);
-    let Some(Error::Diverged { step }) = error else { panic!("{error:?}, {norms:?}") };
+    let Some(Error::Diverged { step, .. }) = error else { panic!("{error:?}, {norms:?}") };
     assert_eq!(step as usize, norms.len() + 1);
     // The weights are those from before that step, finite.
     assert!(weights.iter().flatten().all(|weight| weight.is_finite()), "{weights:?}");
@@ -716,12 +717,12 @@ fn a_loss_that_is_nan_is_reported_with_its_step_and_not_trained_on() {
         }
         let error = char_lm.trainer.progress().unwrap_err();
         assert!(
-            matches!(error, Error::Diverged { step: 4 }) && error.to_string().contains("step 4"),
+            matches!(error, Error::Diverged { step: 4, .. }) && error.to_string().contains("step 4"),
             "{name}: {error}"
         );
         assert_eq!(char_lm.model.rnn().weights().unwrap(), before, "{name}");
         let path = tempfile::tempdir().unwrap().path().join("checkpoint.safetensors");
-        assert!(matches!(char_lm.trainer.save(&path, &HashMap::new()), Err(Error::Diverged { step: 4 })), "{name}");
+        assert!(matches!(char_lm.trainer.save(&path, &HashMap::new()), Err(Error::Diverged { step: 4, .. })), "{name}");
     }
 }
 
@@ -747,7 +748,7 @@ fn a_checkpoint_of_another_model_is_refused_and_nothing_changes() {
     lstm.losses(0..2);
     lstm.trainer.save(&path, &HashMap::new()).unwrap();
 
-    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+    let sgd = Optimizer::sgd(0.9);
     let wider = ModelConfig::language(7, RnnConfig::new(Cell::Lstm, 6, 11).layers(2));
     let others = [
         (new(&small(Cell::Gru(Reset::After), 0.0), options()), "weight_ih_l0"),
@@ -832,7 +833,7 @@ fn tapes_and_options_that_cannot_be_trained_are_refused() {
         refused(Tape::training(&device).unwrap(), options().learning_rate(learning_rate), part);
     }
     refused(Tape::training(&device).unwrap(), options().clip(Clip::Norm(0.0)), "clip");
-    let adam = Optimizer::Adam { betas: [0.9, 1.0], epsilon: 1e-8, weight_decay: 0.0 };
+    let adam = Optimizer::adam([0.9, 1.0], 1e-8);
     refused(Tape::training(&device).unwrap(), options().optimizer(adam), "beta 2");
     // Layers whose weights are fixed.
     let rnn = crate::common::rnn(&device, &RnnConfig::new(Cell::Lstm, 3, 4));
