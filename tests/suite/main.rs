@@ -35,6 +35,7 @@ mod shaders;
 mod snapshot;
 mod stream;
 mod structure;
+mod surface;
 mod tapes;
 mod training;
 mod wavefront;
