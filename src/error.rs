@@ -4,6 +4,16 @@ use std::path::PathBuf;
 
 /// What can go wrong. Every variant that speaks of a tensor names it, what was expected and what came. Variants may be added,
 /// and fields to those that name theirs: match these with `..`.
+///
+/// ```
+/// use wgrnn::{Cell, Device, Error, Rnn, RnnConfig, RnnWeights};
+/// let config = RnnConfig::new(Cell::Lstm, 3, 4);
+/// match Rnn::new(&Device::auto(), &config, RnnWeights::new(vec![])) {
+///     Ok(_) => unreachable!("there are no weights"),
+///     Err(Error::DeviceLost { reason, .. }) => println!("open the device again: {reason}"),
+///     Err(other) => println!("{other}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -4,6 +4,13 @@ use super::activation::{Activation, Coefficient};
 use crate::error::{Error, Result};
 
 /// Bounds of an LSTM's c (cuDNN's cell clip).
+///
+/// ```
+/// use wgrnn::{Cell, CellClip, RnnConfig};
+/// let clip = CellClip { low: (-3.0).into(), high: 3.0.into(), propagates_nan: true };
+/// let config = RnnConfig::new(Cell::Lstm, 16, 32).cell_clip(clip);
+/// # let _ = config;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CellClip {
     /// The smallest value that c may have.

@@ -66,6 +66,12 @@ pub struct Features {
 }
 
 /// An adapter: its name, class, limits and features.
+///
+/// ```no_run
+/// for (index, report) in wgrnn::adapters().iter().enumerate() {
+///     println!("{index}: {report}");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdapterReport {

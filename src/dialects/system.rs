@@ -6,6 +6,18 @@ use crate::error::{Error, Result};
 use ndarray::{Array, Array1, ArrayView, Axis, Dimension, RemoveAxis, Slice};
 
 /// A system whose weights can be converted.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Cell, dialects::System};
+/// // The rows i, o, f, g of an LSTM of one unit, as ONNX orders them.
+/// let rows = array![1., 2., 3., 4.];
+/// let own = System::Onnx.to_own(Cell::Lstm, rows.view())?;
+/// assert_eq!(own, array![1., 3., 4., 2.]); // i, f, g, o
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum System {

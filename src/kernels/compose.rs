@@ -154,6 +154,17 @@ fn check(variant: &Variant) -> Result<()> {
 
 /// Composes the WGSL text of a variant from its template and its cell.
 ///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::kernels::{Dialect, Kernel, compose};
+/// use wgrnn::Device;
+/// let case = &Kernel::Argmax.cases(&Device::cpu())[0];
+/// let wgsl = compose(case.variant(), Dialect::default())?;
+/// assert!(wgsl.contains("fn main"));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Plan`] where the variant is not one that its template can make, [`Error::Value`] where its cell or function can't
 /// be.

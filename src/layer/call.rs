@@ -19,6 +19,13 @@ pub enum Output {
 }
 
 /// How a layer is called.
+///
+/// ```
+/// use wgrnn::{Lengths, Output, RnnCall};
+/// // The last output of each of three sequences of 7, 5 and 2 steps.
+/// let call = RnnCall::default().lengths(Lengths::Fixed(vec![7, 5, 2])).output(Output::Last);
+/// # let _ = call;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct RnnCall {

@@ -94,6 +94,23 @@ pub struct Dispatch {
 
 /// A pass written down: buffers, and commands over them. Only a [`PlanBuilder`](crate::PlanBuilder) makes one, because what runs without
 /// bounds checks must not be changed after it was checked.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Cell, Device, Rnn, RnnConfig, RnnWeights, SessionOptions, plan::Command};
+/// let config = RnnConfig::new(Cell::Lstm, 4, 8);
+/// let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+/// let session = rnn.session(SessionOptions::new(5, 2))?;
+/// let plan = session.plan();
+/// println!("{plan}\n{} FLOP, {} bytes of its own", plan.flop(), plan.workspace_bytes());
+/// for command in plan.commands() {
+///     if let Command::Dispatch(dispatch) = command {
+///         println!("{} on {:?} workgroups", plan.variants()[dispatch.variant], dispatch.grid);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     pub(super) buffers: Vec<Buffer>,

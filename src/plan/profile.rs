@@ -5,6 +5,17 @@ use crate::kernels::Variant;
 use std::fmt::{Display, Formatter};
 
 /// The time of each kernel in one run of a program, measured on the device: on a GPU by timestamp queries.
+///
+/// ```no_run
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Cell, Device, Rnn, RnnConfig, RnnWeights, SessionOptions};
+/// let config = RnnConfig::new(Cell::Lstm, 64, 256);
+/// let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+/// let profile = rnn.session(SessionOptions::new(100, 8))?.profile()?;
+/// println!("{profile}\n{} s in all", profile.seconds());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Profile {

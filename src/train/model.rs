@@ -45,6 +45,15 @@ impl Input {
 }
 
 /// The parts of a [`Model`].
+///
+/// ```
+/// use wgrnn::{Cell, Input, ModelConfig, RnnConfig};
+/// // A classifier of texts: an embedding of 1000 symbols, a minGRU, 2 scores.
+/// let config = ModelConfig::features(RnnConfig::new(Cell::MinGru, 32, 64), 2)
+///     .input(Input::tokens(1000, 0.1))
+///     .dropout(0.3);
+/// # let _ = config;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ModelConfig {
@@ -501,6 +510,17 @@ impl std::fmt::Debug for Model {
 }
 
 /// Class targets on a device, which are checked before they are copied there.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Device, IGNORED, Targets};
+/// let targets = Targets::new(&Device::auto(), &[2, 2], 5)?; // [T, N], 5 classes
+/// targets.write(array![[0, 4], [1, IGNORED]].view())?;
+/// assert!(targets.write(array![[0, 4], [1, 5]].view()).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Targets {
     tensor: Tensor<u32>,

@@ -208,6 +208,14 @@ impl Clip {
 }
 
 /// The learning rate of each step. k counts steps from 0.
+///
+/// ```
+/// use wgrnn::{LearningRate, Optimizer, TrainerOptions};
+/// let cosine = LearningRate::Cosine { rate: 1e-3, least: 1e-5, warm_up: 100, steps: 10_000 };
+/// assert_eq!(cosine.at(99), 1e-3); // the end of the warm-up
+/// let options = TrainerOptions::new(Optimizer::ADAM).learning_rate(cosine);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum LearningRate {

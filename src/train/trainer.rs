@@ -15,6 +15,12 @@ use crate::storage::Storage;
 use crate::tensor::Tensor;
 
 /// How a model is trained.
+///
+/// ```
+/// use wgrnn::{Clip, LearningRate, Optimizer, TrainerOptions};
+/// let options = TrainerOptions::new(Optimizer::ADAM_W).learning_rate(LearningRate::Constant(3e-4)).clip(Clip::Norm(1.0));
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TrainerOptions {
@@ -90,6 +96,25 @@ pub(super) const LAST_STEP: u32 = u32::MAX - 1;
 
 /// A model's forward pass, backward pass and optimiser as one program on the device. Nothing comes back to the host
 /// until [`Trainer::progress`] asks for it, and nothing is allocated after the first step.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Device, Linear, Optimizer, Tape, Tensor, Trainer, TrainerOptions};
+/// let device = Device::auto();
+/// let linear = Linear::trainable(&device, array![[0.]].view(), None)?;
+/// let one = Tensor::from_array(&device, array![[1.]].view())?;
+/// let mut tape = Tape::training(&device)?;
+/// let (x, t) = (tape.input(&one)?, tape.input(&one)?);
+/// let y = tape.linear(&linear, &x)?;
+/// tape.mean_squared_error(&y, &t)?;
+/// let mut trainer = Trainer::new(tape, TrainerOptions::new(Optimizer::ADAM))?;
+/// (0..10).try_for_each(|_| trainer.step())?;
+/// let progress = trainer.progress()?;
+/// assert!(progress.steps == 10 && progress.last_loss < 1.0);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Trainer {
     pub(super) device: Device,
     pub(super) options: TrainerOptions,

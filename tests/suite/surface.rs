@@ -1,5 +1,6 @@
 //! The public surface: what other crates may match or build in full is a decision, written down in the documentation of `lib.rs`.
 
+use crate::structure::files;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,6 +111,48 @@ fn a_public_type_may_grow_or_has_a_reason_why_it_never_will() {
         .extend(closed.keys().map(|name| format!("src/lib.rs lists {name}, which is no public type with open fields")));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(count > 60, "only {count} types were found");
+}
+
+/// A name as JavaScript has it.
+fn camel(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap().to_owned();
+    words.fold(first, |all, word| all + &word[..1].to_uppercase() + &word[1..])
+}
+
+/// The table of functions in docs/names.md: they exist in the library and in the browser's package, by these names.
+#[test]
+fn functions_have_the_same_names_in_rust_javascript_and_python() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let document = fs::read_to_string(root.join("docs/names.md")).unwrap();
+    let table = document.split("## Functions").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<Vec<_>> = table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split('|').map(|cell| cell.trim().trim_matches('`')).filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    assert!(rows.len() > 40, "only {} rows were found", rows.len());
+    let sources = ["src", "web/src"].map(|folder| {
+        let texts = files(&root.join(folder)).into_iter().map(|path| fs::read_to_string(path).unwrap());
+        texts.collect::<Vec<_>>().join("\n")
+    });
+    for row in rows {
+        let (owner, name) = row[0].split_once("::").unwrap();
+        let expected = match name {
+            "new" => [format!("new {owner}"), owner.to_owned()],
+            _ => [format!("{owner}.{}", camel(name)), format!("{owner}.{name}")],
+        };
+        assert_eq!(row[1..], expected, "{}", row[0]);
+        for source in &sources {
+            let has = [" fn", " const fn"]
+                .iter()
+                .any(|kind| ["(", "<"].iter().any(|end| source.contains(&format!("pub{kind} {name}{end}"))));
+            assert!(has, "no function {name} for {}", row[0]);
+        }
+        if name.contains('_') {
+            assert!(sources[1].contains(&format!("js_name = {}", camel(name))), "{} is not exported", row[1]);
+        }
+    }
 }
 
 /// The functions above see what they are to see.

@@ -35,7 +35,8 @@ impl Model {
     }
 
     /// Takes its weights from a safetensors file, such as a checkpoint; after an error all is as it was.
-    pub fn load(
+    #[wasm_bindgen(js_name = loadSafetensors)]
+    pub fn load_safetensors(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
@@ -45,8 +46,8 @@ impl Model {
     }
 
     /// The same from a file that has more under the prefix; gives the names of what is left out.
-    #[wasm_bindgen(js_name = loadPartial, unchecked_return_type = "string[]")]
-    pub fn load_partial(
+    #[wasm_bindgen(js_name = loadSafetensorsPartial, unchecked_return_type = "string[]")]
+    pub fn load_safetensors_partial(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
@@ -295,8 +296,8 @@ impl Trainer {
     }
 
     /// A safetensors file to go on from: weights, what the optimiser keeps, carried state, step, and these notes.
-    #[wasm_bindgen(unchecked_return_type = "Promise<Uint8Array>")]
-    pub fn checkpoint(
+    #[wasm_bindgen(js_name = toSafetensors, unchecked_return_type = "Promise<Uint8Array>")]
+    pub fn to_safetensors(
         &self,
         #[wasm_bindgen(unchecked_optional_param_type = "Record<string, string>")] notes: &JsValue,
     ) -> Promise {
@@ -311,8 +312,8 @@ impl Trainer {
     }
 
     /// Goes on from a checkpoint of a model of this kind; gives its notes. After an error all is as it was.
-    #[wasm_bindgen(unchecked_return_type = "Record<string, string>")]
-    pub fn load(
+    #[wasm_bindgen(js_name = loadSafetensors, unchecked_return_type = "Record<string, string>")]
+    pub fn load_safetensors(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
     ) -> Result<JsValue> {
@@ -324,8 +325,8 @@ impl Trainer {
     }
 
     /// The notes of a checkpoint, which may say what model it is of.
-    #[wasm_bindgen(unchecked_return_type = "Record<string, string>")]
-    pub fn notes(
+    #[wasm_bindgen(js_name = notesOfSafetensors, unchecked_return_type = "Record<string, string>")]
+    pub fn notes_of_safetensors(
         #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
     ) -> Result<JsValue> {
         let bytes = arguments::bytes("bytes", bytes)?;
@@ -335,7 +336,7 @@ impl Trainer {
 
 /// The trainer, unless one of its promises is still waiting.
 fn free(trainer: &RefCell<wgrnn::Trainer>) -> Result<RefMut<'_, wgrnn::Trainer>> {
-    let busy = "the trainer is at work: await what progress or checkpoint promised first";
+    let busy = "the trainer is at work: await what progress or toSafetensors promised first";
     trainer.try_borrow_mut().map_err(|_| Fault::new(busy))
 }
 
