@@ -104,9 +104,9 @@ pub(super) fn in_order<D: Dimension + RemoveAxis>(
 /// The biases of a layer: beside W and beside R, [G·H] each.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Biases {
-    /// The bias beside W.
+    /// The bias beside W, [G·H].
     pub input: Option<Array1<f32>>,
-    /// The bias beside R.
+    /// The bias beside R, [G·H].
     pub recurrent: Option<Array1<f32>>,
 }
 

@@ -67,9 +67,9 @@ impl TrainerOptions {
 pub struct Progress {
     /// The number of steps taken so far.
     pub steps: u32,
-    /// The loss of the last step.
+    /// The loss of the last step, in nats for cross-entropies.
     pub last_loss: f32,
-    /// The mean loss of the steps since the last report.
+    /// The mean loss of the steps since the last report, in the same unit.
     pub mean_loss: f32,
     /// The norm of all gradients together in the last step, before clipping.
     pub gradient_norm: f32,

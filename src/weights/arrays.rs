@@ -85,6 +85,15 @@ impl LayerWeights {
 }
 
 /// The weights of a direction's layer norms, γ and β; the β of W's and R's are the biases `b_w` and `b_r`.
+///
+/// ```
+/// use ndarray::{Array1, Array2};
+/// use wgrnn::{LayerWeights, NormWeights};
+/// // An LSTM of 3 features and 2 units: 8 gates in all.
+/// let norm = NormWeights::new(Array1::ones(8), Array1::ones(8)).c(Array1::ones(2)).b_c(Array1::zeros(2));
+/// let layer = LayerWeights::new(Array2::zeros((8, 3)), Array2::zeros((8, 2))).norm(norm);
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NormWeights {
