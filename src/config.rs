@@ -40,7 +40,14 @@ pub enum Bias {
 
 /// How weights, and the input part of the gates between two kernels, are stored on the device. Sums, biases, states,
 /// inputs, outputs and gradients are 32-bit floats in either case.
+///
+/// ```
+/// use wgrnn::{Cell, Precision, RnnConfig};
+/// let config = RnnConfig::new(Cell::Lstm, 256, 512).precision(Precision::Half);
+/// # let _ = config;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Precision {
     /// 32-bit floats.
     #[default]

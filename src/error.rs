@@ -2,12 +2,24 @@
 
 use std::path::PathBuf;
 
-/// What can go wrong. Every variant that speaks of a tensor names it, what was expected and what came.
+/// What can go wrong. Every variant that speaks of a tensor names it, what was expected and what came. Variants may be added,
+/// and fields to those that name theirs: match these with `..`.
+///
+/// ```
+/// use wgrnn::{Cell, Device, Error, Rnn, RnnConfig, RnnWeights};
+/// let config = RnnConfig::new(Cell::Lstm, 3, 4);
+/// match Rnn::new(&Device::auto(), &config, RnnWeights::new(vec![])) {
+///     Ok(_) => unreachable!("there are no weights"),
+///     Err(Error::DeviceLost { reason, .. }) => println!("open the device again: {reason}"),
+///     Err(other) => println!("{other}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No adapter could be found, or none of that name.
     #[error("no GPU adapter {wanted}: {reason}")]
+    #[non_exhaustive]
     NoAdapter {
         /// What was asked for.
         wanted: String,
@@ -17,6 +29,7 @@ pub enum Error {
 
     /// The adapter was found, but refused to give a device.
     #[error("adapter '{adapter}' gave no device: {reason}")]
+    #[non_exhaustive]
     NoDevice {
         /// The adapter's name.
         adapter: String,
@@ -26,6 +39,7 @@ pub enum Error {
 
     /// The GPU driver or wgpu's validation reported an error.
     #[error("GPU error while {during}: {message}")]
+    #[non_exhaustive]
     Gpu {
         /// What was being done.
         during: String,
@@ -35,6 +49,7 @@ pub enum Error {
 
     /// A tensor's shape is not the one expected.
     #[error("{tensor}: expected shape {expected}, got {got}")]
+    #[non_exhaustive]
     Shape {
         /// The tensor.
         tensor: String,
@@ -46,6 +61,7 @@ pub enum Error {
 
     /// A number is outside of its range.
     #[error("{what}: expected {expected}, got {got}")]
+    #[non_exhaustive]
     Value {
         /// The quantity.
         what: String,
@@ -57,6 +73,7 @@ pub enum Error {
 
     /// A weight is not a finite number.
     #[error("{tensor}: element {index} is {value}, expected finite numbers")]
+    #[non_exhaustive]
     NotFinite {
         /// The tensor.
         tensor: String,
@@ -72,6 +89,7 @@ pub enum Error {
 
     /// An adapter's limit is too low: for the memory or the dispatch that is needed.
     #[error("{what} needs {needed}, but this adapter's limit {limit} is {allowed}{}", way_out(what, limit))]
+    #[non_exhaustive]
     Limit {
         /// What is too large.
         what: String,
@@ -85,6 +103,7 @@ pub enum Error {
 
     /// Something is asked for that this device, build or file format can't do.
     #[error("{what} is not supported: {reason}")]
+    #[non_exhaustive]
     Unsupported {
         /// What was asked for.
         what: String,
@@ -94,6 +113,7 @@ pub enum Error {
 
     /// The host has less memory than is needed.
     #[error("{what} needs {bytes} bytes of memory, which could not be allocated")]
+    #[non_exhaustive]
     OutOfMemory {
         /// What needs it.
         what: String,
@@ -103,6 +123,7 @@ pub enum Error {
 
     /// Things of two devices are used together: tensors, states, lengths, layers, buffers, encoders or queues.
     #[error("{tensor} belongs to another device: everything that is used together must be made on one device")]
+    #[non_exhaustive]
     OtherDevice {
         /// What belongs to another device.
         tensor: String,
@@ -113,6 +134,7 @@ pub enum Error {
         "the device was lost: {reason}; nothing on it can be used any more, so open a new device and make layers and \
          tensors on it"
     )]
+    #[non_exhaustive]
     DeviceLost {
         /// What the driver said.
         reason: String,
@@ -120,6 +142,7 @@ pub enum Error {
 
     /// A value of one plan is used in another.
     #[error("{value} belongs to another plan: a value can be used only in the plan or tape that made it")]
+    #[non_exhaustive]
     OtherPlan {
         /// The value, by its role and shape.
         value: String,
@@ -139,6 +162,7 @@ pub enum Error {
          large, or a target or an index out of range; that step was not taken, nor any after it, so that the weights are \
          those from before step {step}"
     )]
+    #[non_exhaustive]
     Diverged {
         /// The first such step, counted from 1.
         step: u32,
@@ -146,6 +170,7 @@ pub enum Error {
 
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
+    #[non_exhaustive]
     File {
         /// The file.
         path: PathBuf,
@@ -167,6 +192,7 @@ pub enum Error {
         "weights: tensors would be left out: {}; expected those of {expected}; load_partial leaves others out on purpose",
         list(tensors)
     )]
+    #[non_exhaustive]
     LeftOver {
         /// Their names.
         tensors: Vec<String>,
@@ -179,6 +205,7 @@ pub enum Error {
         "{tensor} holds no result: a panic broke off the program that was writing it; write it anew, or make the layer or \
          trainer anew, before it is used"
     )]
+    #[non_exhaustive]
     Spoilt {
         /// The tensor.
         tensor: String,

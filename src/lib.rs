@@ -14,6 +14,25 @@
 //!
 //! Types of wgpu 30 and ndarray 0.17 are part of the interface, and the crate re-exports both: `wgrnn::wgpu` and
 //! `wgrnn::ndarray` are the versions that fit. A new major version of either is a new major version of wgrnn.
+//!
+//! ## What may grow
+//!
+//! A minor version may add variants to enums, and fields to structs and to variants. Such types are `#[non_exhaustive]`: match
+//! enums with a wildcard arm and fields with `..`, and make structs with their functions, such as `RnnCall::default().carry(true)`.
+//! The types below are complete by their definition, so they can be matched and built in full. They change only with a new
+//! major version.
+//!
+//! | type | why it is complete |
+//! | --- | --- |
+//! | [`Bias`] | a gate has two products, and each may have a bias or not |
+//! | [`CellClip`] | the parameters of cuDNN's `cudnnRNNSetClip` |
+//! | [`Direction`] | a sequence can be read forward, backward, or both ways |
+//! | [`Reset`] | the gate acts on the state before its product with R, or on the product |
+//! | [`State`] | h, and in c all else that a cell carries from step to step |
+//! | [`dialects::Biases`] | one beside each of the two products |
+//! | [`dialects::cudnn::Weights`] | the arrays of cuDNN's weight space |
+//! | [`dialects::keras::Reads`] | forward, backward, or both ways |
+//! | [`dialects::keras::Weights`] | the arrays of Keras's `get_weights` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 // Training alone uses some of what lies below it.

@@ -61,6 +61,19 @@ pub(crate) fn upload(device: &Device, name: &str, arrays: &[(String, ArrayViewD<
 }
 
 /// The trainable arrays of a layer with their gradients, on its device. Clones are handles of the same memory.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Device, Linear};
+/// let linear = Linear::trainable(&Device::auto(), array![[1., 2.]].view(), None)?;
+/// let parameters = linear.parameters().expect("it can be trained");
+/// let (name, gradient) = parameters.gradients()?.swap_remove(0);
+/// assert_eq!((name.as_str(), gradient.shape()), ("weight", &[1, 2][..]));
+/// parameters.write(&[("weight".to_owned(), array![[3., 4.]].into_dyn())])?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Parameters(Arc<Block>);
 

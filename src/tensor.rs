@@ -20,6 +20,17 @@ mod sealed {
 }
 
 /// A row-major array on a device. Clones are handles of the same memory.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Device, Tensor};
+/// let tensor = Tensor::from_array(&Device::auto(), array![[1.0_f32, 2.0], [3.0, 4.0]].view())?;
+/// tensor.write(array![[5.0, 6.0], [7.0, 8.0]].view())?;
+/// assert_eq!(tensor.read()?, array![[5.0, 6.0], [7.0, 8.0]].into_dyn());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Tensor<T: Element = f32> {
     device: Device,

@@ -150,6 +150,7 @@ fn report(kind: Kind, all: &[shapes::Shape], arguments: &Arguments) -> Result<se
             Class::Software => shape.flop() > SOFTWARE_FLOP,
             Class::Cpu => shape.flop() > 10.0 * SOFTWARE_FLOP,
             Class::Integrated | Class::Discrete => false,
+            other => bail!("no limit is set for machines of class {other:?}"),
         };
         if !asked && (large || !arguments.shapes.is_empty()) {
             continue;

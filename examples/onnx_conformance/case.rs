@@ -77,7 +77,7 @@ fn run_set(device: &Device, model: &Model, node: &Node, set: &Path) -> Result<Ve
         match input(place) {
             None => Ok(None),
             Some(Tensor::Numbers(array)) => Ok(Some(array.view().into_dimensionality::<Ix3>()?)),
-            Some(Tensor::Integers(_)) => bail!("integers where numbers are expected"),
+            Some(other) => bail!("numbers are expected, got {other:?}"),
         }
     };
     let x = numbers(0)?.context("no X")?;

@@ -115,7 +115,7 @@ fn trainer(adam: bool) -> (Trainer, Tensor) {
         let y = tape.rnn(&rnn, &input, &state, &RnnCall::default().carry(true))?;
         let y = tape.linear(&head, &y)?;
         tape.mean_squared_error(&y, &targets)?;
-        let momentum = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+        let momentum = Optimizer::sgd(0.9);
         let mut trainer = Trainer::new(tape, TrainerOptions::new(if adam { Optimizer::ADAM } else { momentum }))?;
         trainer.keep_state("carried", &state);
         trainer.step()?;

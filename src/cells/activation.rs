@@ -34,7 +34,16 @@ impl std::fmt::Debug for Coefficient {
 
 /// A function of a gate's sum a, under the name that ONNX gives it. Elman cells can be trained with
 /// [`Tanh`](Self::Tanh), [`Relu`](Self::Relu) and [`Sigmoid`](Self::Sigmoid); with the others they run forward only.
+///
+/// ```
+/// use wgrnn::{Activation, Cell, RnnConfig};
+/// // An LSTM whose gates are max(0, min(1, 0.2·a + 0.5)), as older Keras has them.
+/// let gates = Activation::HardSigmoid { alpha: 0.2.into(), beta: 0.5.into() };
+/// let config = RnnConfig::new(Cell::Lstm, 16, 32).activations(gates, Activation::Tanh, Activation::Tanh);
+/// # let _ = config;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Activation {
     /// tanh(a).
     Tanh,

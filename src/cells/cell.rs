@@ -95,6 +95,13 @@ cells! {
     ///
     /// Rows of W, R and b hold the gates in PyTorch's order: i, f, g, o and r, z, n. [`RnnConfig`](crate::RnnConfig) has
     /// options that change a cell: activations, clips, coupled gates, peepholes and others.
+    ///
+    /// ```
+    /// use wgrnn::{Activation, Cell, Reset, RnnConfig};
+    /// let cells = [Cell::Lstm, Cell::Gru(Reset::After), Cell::Elman(Activation::Tanh)];
+    /// let configs = cells.map(|cell| RnnConfig::new(cell, 16, 32));
+    /// assert_eq!(configs.map(|config| config.cell().gates()), [4, 3, 1]);
+    /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub enum Cell {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 
 /// A cell with everything that determines its equations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Form {
     /// The cell.
     pub cell: Cell,

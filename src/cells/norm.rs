@@ -9,6 +9,7 @@ pub const EPSILON: f32 = 1e-5;
 
 /// Which sums of a cell a layer norm takes its statistics over.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Norm {
     /// For each gate the group, 0 or 1, whose mean and variance it shares.
     pub groups: &'static [usize],

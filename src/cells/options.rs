@@ -4,6 +4,13 @@ use super::activation::{Activation, Coefficient};
 use crate::error::{Error, Result};
 
 /// Bounds of an LSTM's c (cuDNN's cell clip).
+///
+/// ```
+/// use wgrnn::{Cell, CellClip, RnnConfig};
+/// let clip = CellClip { low: (-3.0).into(), high: 3.0.into(), propagates_nan: true };
+/// let config = RnnConfig::new(Cell::Lstm, 16, 32).cell_clip(clip);
+/// # let _ = config;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CellClip {
     /// The smallest value that c may have.
@@ -40,6 +47,7 @@ impl Probability {
 
 /// The equations of a cell where they can differ from the textbook's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Equations {
     /// The activations of the gates, of the candidate, and of c. An Elman cell has an activation of its own instead.
     pub activations: [Activation; 3],
@@ -110,6 +118,7 @@ impl Equations {
 
 /// What training draws at random within a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Noise {
     /// Probabilities with which a unit of h, and one of c, keeps its old value at a step of training.
     pub zoneout: Option<[Probability; 2]>,
@@ -124,6 +133,7 @@ impl Noise {
 
 /// What makes a cell differ from its usual form. [`RnnConfig`](crate::RnnConfig) has a method for each field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Options {
     /// The equations.
     pub equations: Equations,

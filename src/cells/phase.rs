@@ -5,6 +5,7 @@ use super::forward::{Gates, PhaseTwin, pointwise};
 
 /// How wide the vectors of a phase are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Width {
     /// H, hidden units.
     Hidden,

@@ -8,6 +8,7 @@ use super::scan::Scan;
 
 /// How a step's state follows from the one before.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Recurrence {
     /// R is a matrix.
     Matrix {
@@ -23,6 +24,7 @@ pub enum Recurrence {
 /// All that is known of a cell. Its file in `src/cells` has it, and the library reads there what it needs: which arrays a layer
 /// has, what its steps are, what can be asked for.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Spec {
     /// The name used in tables, messages and files, and by the JavaScript package.
     pub name: &'static str,

@@ -5,7 +5,19 @@ use ndarray::ArrayViewD;
 use std::fmt::{Display, Formatter};
 
 /// How an array differs from the one expected.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::check::Comparison;
+/// let (got, expected) = (array![1.0_f32, 2.5].into_dyn(), array![1.0_f64, 2.0].into_dyn());
+/// let comparison = Comparison::new("y", got.view(), expected.view(), 1e-6)?;
+/// assert_eq!((comparison.mismatches, comparison.at.as_slice(), comparison.max_abs), (1, &[1][..], 0.5));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Comparison {
     /// What was compared.
     pub name: String,

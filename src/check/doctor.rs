@@ -38,6 +38,15 @@ pub fn layers() -> Vec<(&'static str, RnnConfig)> {
 /// Compares a layer of this configuration with the textbook equations: three sequences of different lengths, by every
 /// schedule but `Grid`.
 ///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Cell, Device, RnnConfig, check};
+/// let report = check::layer(&Device::auto(), &RnnConfig::new(Cell::MinGru, 4, 8))?;
+/// assert!(report.passed(), "{report}");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// As [`Rnn::check`]; a difference is no error but a report that has not passed.
 pub fn layer(device: &Device, config: &RnnConfig) -> Result<LayerReport> {
@@ -64,6 +73,15 @@ pub async fn layer_async(device: &Device, config: &RnnConfig) -> Result<LayerRep
 
 /// Compares the gradients of a layer of this configuration with those of the CPU twins: three sequences of different
 /// lengths, by every schedule but `Grid`.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Cell, Device, RnnConfig, check};
+/// let report = check::gradients(&Device::auto(), &RnnConfig::new(Cell::MinGru, 4, 8))?;
+/// assert!(report.passed(), "{report}");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// As [`Rnn::check_gradients`]; a difference is no error but a report that has not passed.

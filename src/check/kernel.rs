@@ -8,6 +8,7 @@ use crate::kernels::Kernel;
 
 /// How a kernel compares with its CPU twin, over all its cases.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct KernelReport {
     /// The kernel's name.
     pub kernel: &'static str,
@@ -30,6 +31,16 @@ impl KernelReport {
 
 /// Runs all cases of a kernel on a device and with its CPU twin, and compares them. Outputs are filled with NaN
 /// beforehand, so that elements which the kernel does not write are noticed.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Device, check, kernels::Kernel};
+/// let device = Device::auto();
+/// let report = check::kernel(&device, Kernel::Argmax)?;
+/// assert!(report.passed(), "{:?}", report.failures);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Gpu`](crate::Error::Gpu) where the driver fails; a difference is no error but a report that has not passed.

@@ -12,6 +12,19 @@ use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 
 /// A GPU, or the CPU. Clones are cheap: they are handles of the same device and share its compiled kernels.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Device, Tensor};
+/// // A hardware GPU if there is one, else the CPU; `Device::gpu` and `Device::cpu` ask for either.
+/// let device = Device::auto();
+/// println!("{}", device.name());
+/// let same = device.clone();
+/// let tensor = Tensor::<f32>::zeros(&same, &[2, 3])?;
+/// assert_eq!(tensor.device().name(), device.name());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Device(Arc<Inner>);
 

@@ -4,6 +4,16 @@ use super::report::Class;
 use super::trials::Autotune;
 
 /// How to choose and use an adapter. Where a choice is left open the environment decides, then the adapter's class.
+///
+/// ```no_run
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Class, Device, GpuOptions};
+/// let options = GpuOptions::default().adapter("radeon").class(Class::Discrete);
+/// let device = Device::gpu_with(&options)?;
+/// # let _ = device;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct GpuOptions {

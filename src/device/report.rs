@@ -4,6 +4,7 @@ use std::fmt::{Display, Formatter};
 
 /// What kind of machine a device is. Tiles and schedules are chosen by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Class {
     /// This process's own cores.
     Cpu,
@@ -29,6 +30,7 @@ impl Class {
 
 /// The limits of an adapter that matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Most bytes of one binding of a buffer.
     pub binding_bytes: u64,
@@ -48,6 +50,7 @@ pub struct Limits {
 
 /// The optional features of an adapter that kernels use where they can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Features {
     /// Parameters of a dispatch without a buffer (push constants).
     pub immediates: bool,
@@ -63,7 +66,14 @@ pub struct Features {
 }
 
 /// An adapter: its name, class, limits and features.
+///
+/// ```no_run
+/// for (index, report) in wgrnn::adapters().iter().enumerate() {
+///     println!("{index}: {report}");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AdapterReport {
     /// The adapter's name.
     pub name: String,

@@ -43,6 +43,7 @@ impl Autotune {
 
 /// The result of [`Autotune`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TuningReport {
     /// The file that the result was read from; `None` if it was measured.
     pub read_from: Option<PathBuf>,
@@ -54,6 +55,7 @@ pub struct TuningReport {
 
 /// A candidate that was tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Trial {
     /// The kernel, its tile, and how it reads its operands.
     pub variant: String,

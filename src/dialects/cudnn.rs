@@ -12,6 +12,7 @@ use ndarray::{Array1, Array2, Axis, Slice};
 
 /// How the input enters the gates (`cudnnRNNInputMode_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum InputMode {
     /// Through a matrix for each gate (`CUDNN_LINEAR_INPUT`).
     Linear,
@@ -22,6 +23,7 @@ pub enum InputMode {
 
 /// Which biases there are (`cudnnRNNBiasMode_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum BiasMode {
     /// No biases (`CUDNN_RNN_NO_BIAS`).
     None,
@@ -34,6 +36,21 @@ pub enum BiasMode {
 }
 
 /// The weights of one direction of one layer, which cuDNN calls a pseudo-layer.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::dialects::cudnn::{BiasMode, InputMode, Weights};
+/// use wgrnn::{Cell, RnnConfig, RnnWeights};
+/// let config = RnnConfig::new(Cell::Lstm, 3, 4);
+/// let weights = RnnWeights::init(&config, 0)?;
+/// let own = &weights.layers()[0][0];
+/// let theirs = Weights::of_own(Cell::Lstm, own, InputMode::Linear, BiasMode::Double)?;
+/// assert_eq!((theirs.input.len(), theirs.recurrent[0].dim()), (4, (4, 4)));
+/// let (_, back) = theirs.to_own(Cell::Lstm, InputMode::Linear, BiasMode::Double)?;
+/// assert_eq!(&back, own);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     /// The input matrix of each gate, [H, I]; empty where the input is skipped.

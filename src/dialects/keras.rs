@@ -143,6 +143,7 @@ pub fn activation(name: &str) -> Result<Activation> {
 
 /// How `Bidirectional` combines the outputs of its two directions (`merge_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Merge {
     /// Side by side: [N, T, 2·H].
     Concat,
@@ -167,6 +168,7 @@ pub enum Reads {
 
 /// The outputs of a layer.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Outputs {
     /// What Keras returns with `return_sequences`: [N, T, H], or [N, T, 2·H] for [`Merge::Concat`].
     pub sequences: Array3<f32>,
@@ -177,6 +179,21 @@ pub struct Outputs {
 }
 
 /// A Keras layer on a device.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::{Array2, Array3};
+/// use wgrnn::dialects::keras::{Layer, Reads, Weights};
+/// use wgrnn::{Cell, Device, RnnConfig};
+/// // An LSTM of 3 features and 4 units, as `layer.get_weights()` gives it. The sizes come from the weights.
+/// let kernel = Array2::from_elem((3, 16), 0.1);
+/// let weights = Weights { kernel, recurrent_kernel: Array2::from_elem((4, 16), 0.1), bias: None };
+/// let layer = Layer::new(&Device::auto(), &RnnConfig::new(Cell::Lstm, 3, 4), &[weights], Reads::Forward)?;
+/// let outputs = layer.run(Array3::ones((2, 5, 3)).view(), None, None)?;
+/// assert_eq!((outputs.sequences.dim(), outputs.last.dim()), ((2, 5, 4), (2, 4)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Layer {
     rnn: Rnn,

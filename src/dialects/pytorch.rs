@@ -21,6 +21,7 @@ use std::path::Path;
 
 /// The kind of PyTorch module that a state dict belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Module {
     /// `RNN`, `LSTM` or `GRU`: `weight_ih_l0`, `weight_hh_l1_reverse`.
     Stack,

@@ -6,7 +6,20 @@ use crate::error::{Error, Result};
 use ndarray::{Array, Array1, ArrayView, Axis, Dimension, RemoveAxis, Slice};
 
 /// A system whose weights can be converted.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Cell, dialects::System};
+/// // The rows i, o, f, g of an LSTM of one unit, as ONNX orders them.
+/// let rows = array![1., 2., 3., 4.];
+/// let own = System::Onnx.to_own(Cell::Lstm, rows.view())?;
+/// assert_eq!(own, array![1., 3., 4., 2.]); // i, f, g, o
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum System {
     /// PyTorch, whose layout this library shares.
     PyTorch,
@@ -91,9 +104,9 @@ pub(super) fn in_order<D: Dimension + RemoveAxis>(
 /// The biases of a layer: beside W and beside R, [G·H] each.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Biases {
-    /// The bias beside W.
+    /// The bias beside W, [G·H].
     pub input: Option<Array1<f32>>,
-    /// The bias beside R.
+    /// The bias beside R, [G·H].
     pub recurrent: Option<Array1<f32>>,
 }
 

@@ -10,12 +10,27 @@ use minijinja::{Environment, Value, context};
 use std::sync::LazyLock;
 
 /// Which language features the text of a shader may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Dialect {
     /// Whether parameters are immediates. Otherwise they are a uniform buffer in group 1.
     pub immediates: bool,
     /// Whether the text begins with `enable subgroups;`, which browsers demand and wgpu's own compiler does not know.
     pub enable_subgroups: bool,
+}
+
+impl Dialect {
+    /// Sets whether parameters are immediates.
+    #[must_use]
+    pub const fn immediates(self, immediates: bool) -> Self {
+        Self { immediates, ..self }
+    }
+
+    /// Sets whether the text begins with `enable subgroups;`.
+    #[must_use]
+    pub const fn enable_subgroups(self, enable_subgroups: bool) -> Self {
+        Self { enable_subgroups, ..self }
+    }
 }
 
 /// Partial templates that shaders include.
@@ -128,6 +143,17 @@ fn check(variant: &Variant) -> Result<()> {
 }
 
 /// Composes the WGSL text of a variant from its template and its cell.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::kernels::{Dialect, Kernel, compose};
+/// use wgrnn::Device;
+/// let case = &Kernel::Argmax.cases(&Device::cpu())[0];
+/// let wgsl = compose(case.variant(), Dialect::default())?;
+/// assert!(wgsl.contains("fn main"));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Plan`] where the variant is not one that its template can make, [`Error::Value`] where its cell or function can't

@@ -64,6 +64,7 @@ macro_rules! for_each_kernel {
 
 /// How a kernel uses a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Access {
     /// Only reads it.
     Read,
@@ -79,6 +80,7 @@ macro_rules! list {
     ($($(#[$doc:meta])* $kernel:ident $name:ident)*) => {
         /// The kernels. Each is a shader in `shaders/` with a twin in `src/cpu/`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
         pub enum Kernel {
             $($(#[$doc])* $kernel,)*
         }

@@ -6,6 +6,7 @@ use crate::cells::{Activation, Form};
 
 /// What `apply` computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Function {
     /// An activation of each element.
     Activation(Activation),
@@ -15,6 +16,7 @@ pub enum Function {
 
 /// How the sums of `gemm` are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum By {
     /// Each lane reads its operands.
     Lanes,
@@ -26,6 +28,7 @@ pub enum By {
 
 /// How the sums of `step` are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Sums {
     /// This number of invocations share the sums of a lane, each with some of the terms; 1 if they are not shared.
     Split(u32),
@@ -35,6 +38,7 @@ pub enum Sums {
 
 /// Which part of a scan's work a dispatch does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Part {
     /// All of it: a lane takes all steps.
     Whole,
@@ -46,6 +50,7 @@ pub enum Part {
 
 /// A kernel with the options that it alone has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Of {
     /// A kernel without options.
     Plain(Kernel),

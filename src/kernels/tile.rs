@@ -13,6 +13,7 @@ pub(crate) enum Wraps {
 
 /// The part of an output that one invocation or workgroup takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Tile {
     /// Rows (`gemm`, `outer`), or sequences (`step`, `sequence` and their backward halves), of an invocation or a workgroup.
     pub rows: u32,
@@ -24,11 +25,19 @@ pub struct Tile {
     pub spread: u32,
 }
 
+impl Tile {
+    /// A tile whose lanes share nothing that they load.
+    pub const fn new(rows: u32, columns: u32, lanes: u32) -> Self {
+        Self { rows, columns, lanes, spread: 0 }
+    }
+}
+
 /// Workgroup memory of a staged `gemm`: two stages of two operands, a vector for each lane.
 pub(super) const STAGED_BYTES: u64 = 2 * 2 * 256 * 16;
 
 /// An adapter's units for products of small matrices, which the subgroups of a workgroup share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Cooperative {
     /// Rows and columns of the matrices that one multiplication takes: 8 or 16.
     pub edge: u32,
@@ -38,12 +47,12 @@ pub struct Cooperative {
 
 impl Cooperative {
     /// A workgroup of `gemm`: its rows, columns and lanes.
-    pub(crate) const GEMM: Tile = Tile { rows: 64, columns: 64, lanes: 256, spread: 0 };
+    pub(crate) const GEMM: Tile = Tile::new(64, 64, 256);
 
     /// A workgroup of `step` for so many sequences and gates: its rows, units and lanes.
     pub(crate) const fn step(batch: usize, gates: usize) -> Tile {
         let rows = if batch > 16 { 32 } else { 16 };
-        Tile { rows, columns: 64 / gates as u32 / 16 * 16, lanes: 8 * rows, spread: 0 }
+        Tile::new(rows, 64 / gates as u32 / 16 * 16, 8 * rows)
     }
 }
 
@@ -51,11 +60,10 @@ impl Cooperative {
 pub(crate) const COOPERATIVE_PITCH: u64 = 40;
 
 /// Tiles of a staged `gemm`: rows and columns of a lane, the larger one first.
-pub(crate) const STAGED: [Tile; 2] =
-    [Tile { rows: 8, columns: 8, lanes: 256, spread: 0 }, Tile { rows: 4, columns: 4, lanes: 256, spread: 0 }];
+pub(crate) const STAGED: [Tile; 2] = [Tile::new(8, 8, 256), Tile::new(4, 4, 256)];
 
 /// Kernels that work on single elements need no more than this.
-pub(crate) const FLAT: Tile = Tile { rows: 1, columns: 1, lanes: 64, spread: 0 };
+pub(crate) const FLAT: Tile = Tile::new(1, 1, 64);
 
 /// Nor one that decides by itself more than this.
 pub(crate) const ALONE: Tile = Tile { lanes: 1, ..FLAT };

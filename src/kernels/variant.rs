@@ -7,6 +7,7 @@ use crate::cells::{Equations, Noise, Norm, Phase, Scan};
 
 /// How a kernel reads its operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Reads {
     /// The number of rows of a packed matrix that lie together: 4 in shaders, 1 for the twins.
     pub panel: u32,
@@ -35,6 +36,7 @@ impl Reads {
 
 /// A kernel with everything that is fixed when its shader is composed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Variant {
     /// The kernel with its options.
     pub of: Of,

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 
 /// Which part of the output a call gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Output {
     /// Every step: [T, N, D·S·H], or [N, T, D·S·H]; 0 beyond a sequence's length.
     #[default]
@@ -18,6 +19,13 @@ pub enum Output {
 }
 
 /// How a layer is called.
+///
+/// ```
+/// use wgrnn::{Lengths, Output, RnnCall};
+/// // The last output of each of three sequences of 7, 5 and 2 steps.
+/// let call = RnnCall::default().lengths(Lengths::Fixed(vec![7, 5, 2])).output(Output::Last);
+/// # let _ = call;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct RnnCall {

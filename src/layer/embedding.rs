@@ -6,6 +6,21 @@ use crate::parameters::Parameters;
 use ndarray::ArrayView2;
 
 /// A table E, [symbols, features], that gives a vector for each symbol. Clones are handles of the same table.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::{Array2, array};
+/// use wgrnn::{Device, Embedding, Tape, Tensor};
+/// let device = Device::auto();
+/// let embedding = Embedding::trainable(&device, Array2::from_elem((5, 3), 0.1).view())?;
+/// let symbols = Tensor::from_array(&device, array![[0_u32, 4], [1, 1]].view())?; // [T, N]
+/// let mut tape = Tape::training(&device)?;
+/// let indices = tape.input(&symbols)?;
+/// let vectors = tape.embedding(&embedding, &indices)?;
+/// assert_eq!(vectors.shape(), [2, 2, 3]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Embedding {
     parameters: Parameters,

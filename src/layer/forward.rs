@@ -14,7 +14,21 @@ use crate::tensor::Tensor;
 use ndarray::{ArrayD, ArrayView3};
 
 /// The result of a forward call.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::Array3;
+/// use wgrnn::{Cell, Device, Rnn, RnnConfig, RnnWeights};
+/// let config = RnnConfig::new(Cell::Lstm, 4, 8).layers(2);
+/// let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+/// let output = rnn.forward(Array3::ones((5, 3, 4)).view())?; // [T, N, I]
+/// assert_eq!(output.y.shape(), [5, 3, 8]);
+/// assert_eq!(output.state.h.dim(), (2, 3, 8)); // [L·D, N, H]
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RnnOutput {
     /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`](crate::Output::Last).
     pub y: ArrayD<f32>,

@@ -12,6 +12,23 @@ use ndarray::{ArrayView1, ArrayView2};
 use std::sync::Arc;
 
 /// A dense layer y = x·Wᵀ + b, with W [outputs, inputs] as PyTorch stores it. Clones are handles of the same layer.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Device, Linear, PlanBuilder, Tensor};
+/// let device = Device::auto();
+/// let head = Linear::new(&device, array![[1., 2., 3.]].view(), Some(array![0.5].view()))?;
+/// let x = Tensor::from_array(&device, array![[1., 1., 1.], [0., 0., 1.]].view())?;
+/// let y = Tensor::<f32>::zeros(&device, &[2, 1])?;
+/// let mut plan = PlanBuilder::new(&device);
+/// let (input, output) = (plan.tensor(&x)?, plan.tensor(&y)?);
+/// plan.linear_into(&head, &input, &output)?;
+/// plan.build()?.run()?;
+/// assert_eq!(y.read()?, array![[6.5], [3.5]].into_dyn());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Linear {
     pub(crate) device: Device,

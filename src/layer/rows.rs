@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 
 /// How many steps of each sequence of a batch are valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Lengths {
     /// All T steps of every sequence.
     #[default]
@@ -49,6 +50,22 @@ impl Lengths {
 
 /// Lengths on a device, to be written between runs of a plan: see [`Rnn::batch_lengths`](crate::Rnn::batch_lengths).
 /// Clones are handles of the same memory.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Cell, Device, Lengths, Rnn, RnnCall, RnnConfig, RnnWeights, SessionOptions};
+/// let config = RnnConfig::new(Cell::Lstm, 4, 8);
+/// let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+/// let lengths = rnn.batch_lengths(6, 2)?;
+/// let call = RnnCall::default().lengths(Lengths::PerRun(lengths.clone()));
+/// let session = rnn.session(SessionOptions::new(6, 2).call(call))?;
+/// for batch in [[6, 3], [2, 5]] {
+///     lengths.write(&batch)?;
+///     session.run()?; // the same program for all lengths
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct BatchLengths(Arc<OnDevice>);
 

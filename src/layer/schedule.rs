@@ -13,6 +13,7 @@ use crate::kernels::{
 
 /// How the time steps of a layer become dispatches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Schedule {
     /// Chosen by the device and the sizes.
     #[default]

@@ -48,6 +48,21 @@ impl SessionOptions {
 }
 
 /// A layer's program for one shape. Input, output and state stay on the device between runs.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::Array3;
+/// use wgrnn::{Cell, Device, Rnn, RnnConfig, RnnWeights, SessionOptions};
+/// let config = RnnConfig::new(Cell::Lstm, 4, 8);
+/// let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+/// let session = rnn.session(SessionOptions::new(5, 2))?; // 5 steps of 2 sequences
+/// session.input().write(Array3::ones((5, 2, 4)).view())?;
+/// session.run()?;
+/// assert_eq!(session.output().read()?.shape(), [5, 2, 8]);
+/// println!("{}", session.plan());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Session {
     pub(super) options: SessionOptions,
     pub(super) input: Tensor,

@@ -11,6 +11,20 @@ use ndarray::{Array3, ArrayView3, Axis, s};
 
 /// The state of all layers and tracks: [L·D, N, ·], layer by layer, forward before reverse. With S heads it is
 /// [L·D·S, N, ·], where the heads of a direction lie together.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::Array3;
+/// use wgrnn::{Cell, Device, Rnn, RnnCall, RnnConfig, RnnWeights, State};
+/// let config = RnnConfig::new(Cell::Lstm, 4, 8);
+/// let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+/// let mut state = State::zeros(&config, 2)?; // of 2 sequences
+/// state.h.fill(0.5);
+/// let output = rnn.forward_with(Array3::ones((5, 2, 4)).view(), Some(&state), &RnnCall::default())?;
+/// assert_eq!(output.state.h.dim(), (1, 2, 8));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// The hidden state h: [L·D, N, H], or P in place of H with a projection.

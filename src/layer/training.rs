@@ -19,14 +19,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The gradients of a layer, of everything that it computes from.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RnnGradients {
     /// The result of the forward pass.
     pub output: RnnOutput,
-    /// The gradient of the input, in its shape; 0 beyond a sequence's length.
+    /// The gradient of the input, [T, N, I] or [N, T, I]; 0 beyond a sequence's length.
     pub x: Array3<f32>,
-    /// The gradient of the initial state.
+    /// The gradient of the initial state: h [L·D·S, N, ·] and, where the cell has it, c.
     pub state: State,
-    /// The gradients of all weights.
+    /// The gradients of all weights, in their shapes.
     pub weights: RnnWeights,
 }
 

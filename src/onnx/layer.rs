@@ -23,6 +23,7 @@ pub struct Layer {
 
 /// The outputs of a node.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Outputs {
     /// Y: [T, D, N, H], or [N, T, D, H] where batches come first; 0 beyond a sequence's length.
     pub y: Array4<f32>,

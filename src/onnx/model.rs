@@ -14,6 +14,22 @@ use std::path::Path;
 pub(super) const LISTED: usize = 20;
 
 /// An ONNX model: its graph, and the values that it holds, which its nodes share.
+///
+/// ```no_run
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::Array3;
+/// use wgrnn::{Device, onnx::{Inputs, Model}};
+/// let model = Model::load("model.onnx")?;
+/// for node in model.nodes() {
+///     let node = node?;
+///     println!("{} computes {}", node.name, node.operator.name());
+///     let layer = node.layer(&Device::auto(), &[])?;
+///     let x = Array3::ones((10, 1, layer.config().input_size())); // [T, N, I]
+///     println!("{}", layer.run(&Inputs::new(x.view()))?.y);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Model {
     values: Values,
     /// Names of inputs and outputs of the graph.

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 /// The operators that this library runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Operator {
     /// The operator `RNN`.
     Rnn,

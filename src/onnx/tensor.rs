@@ -16,6 +16,7 @@ const DIMENSIONS: usize = 64;
 
 /// A tensor of a model: 32-bit floats, whatever kind of float the file has, or integers.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Tensor {
     /// Floats: float32 as they are, float64 rounded, float16 and bfloat16 exactly.
     Numbers(ArrayD<f32>),

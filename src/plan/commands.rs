@@ -10,6 +10,7 @@ pub struct BufferId(pub(crate) usize);
 
 /// Where a buffer comes from.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Role {
     /// A tensor of the caller.
     External,
@@ -34,6 +35,7 @@ impl Role {
 
 /// A buffer of a plan: its name, its length, and where its memory comes from.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Buffer {
     /// The name used in messages and listings.
     pub name: String,
@@ -45,10 +47,12 @@ pub struct Buffer {
 
 /// One command of a plan.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Command {
     /// Run a kernel.
     Dispatch(Dispatch),
     /// Copy words from one buffer to another.
+    #[non_exhaustive]
     Copy {
         /// The buffer to read from.
         from: BufferId,
@@ -58,6 +62,7 @@ pub enum Command {
         words: u64,
     },
     /// Fill with zeros.
+    #[non_exhaustive]
     Clear {
         /// The buffer to clear.
         buffer: BufferId,
@@ -89,6 +94,23 @@ pub struct Dispatch {
 
 /// A pass written down: buffers, and commands over them. Only a [`PlanBuilder`](crate::PlanBuilder) makes one, because what runs without
 /// bounds checks must not be changed after it was checked.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Cell, Device, Rnn, RnnConfig, RnnWeights, SessionOptions, plan::Command};
+/// let config = RnnConfig::new(Cell::Lstm, 4, 8);
+/// let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+/// let session = rnn.session(SessionOptions::new(5, 2))?;
+/// let plan = session.plan();
+/// println!("{plan}\n{} FLOP, {} bytes of its own", plan.flop(), plan.workspace_bytes());
+/// for command in plan.commands() {
+///     if let Command::Dispatch(dispatch) = command {
+///         println!("{} on {:?} workgroups", plan.variants()[dispatch.variant], dispatch.grid);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     pub(super) buffers: Vec<Buffer>,

@@ -5,7 +5,19 @@ use crate::kernels::Variant;
 use std::fmt::{Display, Formatter};
 
 /// The time of each kernel in one run of a program, measured on the device: on a GPU by timestamp queries.
+///
+/// ```no_run
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Cell, Device, Rnn, RnnConfig, RnnWeights, SessionOptions};
+/// let config = RnnConfig::new(Cell::Lstm, 64, 256);
+/// let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
+/// let profile = rnn.session(SessionOptions::new(100, 8))?.profile()?;
+/// println!("{profile}\n{} s in all", profile.seconds());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Profile {
     /// The kernels, in the order of [`Plan::variants`].
     pub kernels: Vec<KernelTime>,
@@ -13,6 +25,7 @@ pub struct Profile {
 
 /// One kernel variant's share of a run.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct KernelTime {
     /// The kernel with its tile.
     pub variant: Variant,

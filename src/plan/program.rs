@@ -11,6 +11,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A [`Plan`] with its memory on a device. Pipelines, bind groups and workspaces are made once; then it can run any
 /// number of times.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Activation, Device, PlanBuilder, Tensor};
+/// let device = Device::auto();
+/// let x = Tensor::from_array(&device, array![-1.0_f32, 2.0].view())?;
+/// let y = Tensor::<f32>::zeros(&device, &[2])?;
+/// let mut plan = PlanBuilder::new(&device);
+/// let (input, output) = (plan.tensor(&x)?, plan.tensor(&y)?);
+/// let positive = plan.activate(&input, Activation::Relu)?;
+/// plan.copy(&positive, &output)?;
+/// let program = plan.build()?;
+/// program.run()?;
+/// x.write(array![3.0, -4.0].view())?;
+/// program.run()?; // again, on what the input holds now
+/// assert_eq!(y.read()?, array![3.0, 0.0].into_dyn());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Program {
     pub(super) plan: Plan,
     pub(super) device: Device,

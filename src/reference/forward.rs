@@ -12,6 +12,7 @@ use ndarray::{Array1, Array3, ArrayView3, Axis, concatenate, s};
 
 /// The result of [`forward`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ReferenceOutput<F> {
     /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length.
     pub y: Array3<F>,
@@ -28,6 +29,19 @@ fn mean<F: Real>(z: Probability, old: &Array1<F>, new: &Array1<F>) -> Array1<F> 
 }
 
 /// Runs a stack of layers over whole sequences. `x` is [T, N, I], or [N, T, I] where the configuration is batch-first.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::Array3;
+/// use wgrnn::{Cell, RnnConfig, RnnWeights, reference};
+/// let config = RnnConfig::new(Cell::Lstm, 3, 4);
+/// let weights = RnnWeights::init(&config, 0)?;
+/// let x = Array3::<f64>::ones((5, 2, 3)); // computed in float64
+/// let output = reference::forward(&config, &weights, x.view(), None, None)?;
+/// assert_eq!(output.y.dim(), (5, 2, 4));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// As [`Rnn::forward_with`](crate::Rnn::forward_with): shapes, lengths or a state that do not fit.

@@ -23,8 +23,10 @@ use std::sync::{Arc, Mutex};
 
 /// What a [`Model`] reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Input {
     /// Symbols, [T, N] or [N, T]. A trainable table has a vector for each.
+    #[non_exhaustive]
     Tokens {
         /// The number of symbols.
         symbols: usize,
@@ -35,7 +37,23 @@ pub enum Input {
     Features,
 }
 
+impl Input {
+    /// Symbols, with a trainable table whose initial numbers have this standard deviation; PyTorch's `Embedding` has 1.
+    pub const fn tokens(symbols: usize, deviation: f32) -> Self {
+        Self::Tokens { symbols, deviation }
+    }
+}
+
 /// The parts of a [`Model`].
+///
+/// ```
+/// use wgrnn::{Cell, Input, ModelConfig, RnnConfig};
+/// // A classifier of texts: an embedding of 1000 symbols, a minGRU, 2 scores.
+/// let config = ModelConfig::features(RnnConfig::new(Cell::MinGru, 32, 64), 2)
+///     .input(Input::tokens(1000, 0.1))
+///     .dropout(0.3);
+/// # let _ = config;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ModelConfig {
@@ -56,7 +74,7 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// A model that reads symbols and gives a score for each symbol.
     pub const fn language(symbols: usize, rnn: RnnConfig) -> Self {
-        let input = Input::Tokens { symbols, deviation: 1.0 };
+        let input = Input::tokens(symbols, 1.0);
         Self { input, rnn, outputs: Some(symbols), tied: false, dropout: 0.0 }
     }
 
@@ -492,6 +510,17 @@ impl std::fmt::Debug for Model {
 }
 
 /// Class targets on a device, which are checked before they are copied there.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Device, IGNORED, Targets};
+/// let targets = Targets::new(&Device::auto(), &[2, 2], 5)?; // [T, N], 5 classes
+/// targets.write(array![[0, 4], [1, IGNORED]].view())?;
+/// assert!(targets.write(array![[0, 4], [1, 5]].view()).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Targets {
     tensor: Tensor<u32>,

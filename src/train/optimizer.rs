@@ -5,11 +5,22 @@ use crate::kernels::{AdamParams, FLAT, Kernel, SgdParams, Variant};
 use crate::layer::row_lanes;
 use crate::plan::{BufferId, PlanBuilder};
 
-/// An optimiser; g is the gradient after clipping, t counts steps from 1.
+/// An optimiser; g is the gradient after clipping, t counts steps from 1. Its functions make one:
+///
+/// ```
+/// use wgrnn::{Optimizer, TrainerOptions};
+/// let momentum = Optimizer::sgd(0.9).weight_decay(1e-4);
+/// let adam_w = Optimizer::adam_w([0.9, 0.98], 1e-8).weight_decay(0.05);
+/// assert_eq!(Optimizer::ADAM, Optimizer::adam([0.9, 0.999], 1e-8));
+/// let options = TrainerOptions::new(adam_w);
+/// # let _ = (momentum, options);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Optimizer {
     /// Gradient descent. g += decay·w; b = momentum·b + g, where b starts as 0; w −= rate·b. With Nesterov's momentum,
     /// w −= rate·(g + momentum·b).
+    #[non_exhaustive]
     Sgd {
         /// How much of the direction of earlier steps is kept; 0 for plain gradient descent.
         momentum: f32,
@@ -20,6 +31,7 @@ pub enum Optimizer {
     },
     /// m = β₁·m + (1 − β₁)·g; v = β₂·v + (1 − β₂)·g²; w −= rate · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + ε)
     /// (Kingma and Ba 2015).
+    #[non_exhaustive]
     Adam {
         /// The decay rates β₁ and β₂ of the moments.
         betas: [f32; 2],
@@ -30,6 +42,7 @@ pub enum Optimizer {
     },
     /// Adam with decoupled weight decay: w −= rate·decay·w in place of the decay added to the gradient (Loshchilov and
     /// Hutter 2019).
+    #[non_exhaustive]
     AdamW {
         /// The decay rates β₁ and β₂ of the moments.
         betas: [f32; 2],
@@ -42,7 +55,40 @@ pub enum Optimizer {
 
 impl Optimizer {
     /// Adam with PyTorch's defaults: β 0.9 and 0.999, ε 10⁻⁸, no weight decay.
-    pub const ADAM: Self = Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0 };
+    pub const ADAM: Self = Self::adam([0.9, 0.999], 1e-8);
+
+    /// AdamW with PyTorch's defaults: β 0.9 and 0.999, ε 10⁻⁸, weight decay 0.01.
+    pub const ADAM_W: Self = Self::adam_w([0.9, 0.999], 1e-8);
+
+    /// Gradient descent with this momentum, or with none where it is 0. No weight decay.
+    pub const fn sgd(momentum: f32) -> Self {
+        Self::Sgd { momentum, nesterov: false, weight_decay: 0.0 }
+    }
+
+    /// Gradient descent with Nesterov's momentum. No weight decay.
+    pub const fn nesterov(momentum: f32) -> Self {
+        Self::Sgd { momentum, nesterov: true, weight_decay: 0.0 }
+    }
+
+    /// Adam with these decay rates β₁ and β₂, and ε. No weight decay.
+    pub const fn adam(betas: [f32; 2], epsilon: f32) -> Self {
+        Self::Adam { betas, epsilon, weight_decay: 0.0 }
+    }
+
+    /// AdamW with these decay rates β₁ and β₂, and ε. Its weight decay is 0.01, PyTorch's default.
+    pub const fn adam_w(betas: [f32; 2], epsilon: f32) -> Self {
+        Self::AdamW { betas, epsilon, weight_decay: 0.01 }
+    }
+
+    /// Sets the weight decay, which every optimiser has.
+    #[must_use]
+    pub const fn weight_decay(self, weight_decay: f32) -> Self {
+        match self {
+            Self::Sgd { momentum, nesterov, .. } => Self::Sgd { momentum, nesterov, weight_decay },
+            Self::Adam { betas, epsilon, .. } => Self::Adam { betas, epsilon, weight_decay },
+            Self::AdamW { betas, epsilon, .. } => Self::AdamW { betas, epsilon, weight_decay },
+        }
+    }
 
     /// Names of what it keeps for each weight.
     pub(crate) const fn moments(&self) -> &'static [&'static str] {
@@ -134,6 +180,7 @@ impl Optimizer {
 
 /// What is done to gradients that are too large, before the optimiser sees them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Clip {
     /// Nothing is clipped.
     #[default]
@@ -157,7 +204,16 @@ impl Clip {
 }
 
 /// The learning rate of each step. k counts steps from 0.
+///
+/// ```
+/// use wgrnn::{LearningRate, Optimizer, TrainerOptions};
+/// let cosine = LearningRate::Cosine { rate: 1e-3, least: 1e-5, warm_up: 100, steps: 10_000 };
+/// assert_eq!(cosine.at(99), 1e-3); // the end of the warm-up
+/// let options = TrainerOptions::new(Optimizer::ADAM).learning_rate(cosine);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum LearningRate {
     /// The same rate at every step.
     Constant(f64),

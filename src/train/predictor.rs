@@ -9,6 +9,7 @@ use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension};
 
 /// What a [`Model`](crate::Model) reads, on the host: views of `u32` are tokens, views of `f32` are features.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ModelInput<'a> {
     /// Symbols, [T, N] or [N, T].
     Tokens(ArrayViewD<'a, u32>),
@@ -69,6 +70,21 @@ impl InputTensor {
 
 /// A model's program for one shape, made by [`Model::predictor`](crate::Model::predictor): host arrays in, a host array out. The
 /// state stays on the device from call to call.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Cell, Device, Model, ModelConfig, RnnConfig, SessionOptions};
+/// let config = ModelConfig::language(5, RnnConfig::new(Cell::Lstm, 3, 4));
+/// let model = Model::new(&Device::auto(), &config, 0)?;
+/// let predictor = model.predictor(SessionOptions::new(1, 1))?; // one step of one sequence
+/// for token in [0, 3, 1] {
+///     let scores = predictor.predict(array![[token]].view())?; // goes on from the last state
+///     assert_eq!(scores.shape(), [1, 1, 5]);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Predictor {
     pub(super) options: SessionOptions,
     pub(super) input: InputTensor,

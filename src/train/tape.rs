@@ -469,6 +469,23 @@ impl Operation {
 }
 
 /// A program that computes a model's loss on data held out from training.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Device, Linear, Tape, Tensor};
+/// let device = Device::auto();
+/// let linear = Linear::trainable(&device, array![[2.]].view(), None)?;
+/// let x = Tensor::from_array(&device, array![[1.], [2.]].view())?;
+/// let t = Tensor::from_array(&device, array![[2.], [3.]].view())?;
+/// let mut tape = Tape::evaluating(&device)?;
+/// let (input, targets) = (tape.input(&x)?, tape.input(&t)?);
+/// let y = tape.linear(&linear, &input)?;
+/// tape.mean_squared_error(&y, &targets)?;
+/// assert_eq!(tape.evaluation()?.run()?, 0.5); // (0² + 1²) / 2
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Evaluation {
     loss: Tensor,

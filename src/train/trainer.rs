@@ -15,6 +15,12 @@ use crate::storage::Storage;
 use crate::tensor::Tensor;
 
 /// How a model is trained.
+///
+/// ```
+/// use wgrnn::{Clip, LearningRate, Optimizer, TrainerOptions};
+/// let options = TrainerOptions::new(Optimizer::ADAM_W).learning_rate(LearningRate::Constant(3e-4)).clip(Clip::Norm(1.0));
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TrainerOptions {
@@ -57,12 +63,13 @@ impl TrainerOptions {
 
 /// How training goes, as [`Trainer::progress`] reports it.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Progress {
     /// The number of steps taken so far.
     pub steps: u32,
-    /// The loss of the last step.
+    /// The loss of the last step, in nats for cross-entropies.
     pub last_loss: f32,
-    /// The mean loss of the steps since the last report.
+    /// The mean loss of the steps since the last report, in the same unit.
     pub mean_loss: f32,
     /// The norm of all gradients together in the last step, before clipping.
     pub gradient_norm: f32,
@@ -89,6 +96,25 @@ pub(super) const LAST_STEP: u32 = u32::MAX - 1;
 
 /// A model's forward pass, backward pass and optimiser as one program on the device. Nothing comes back to the host
 /// until [`Trainer::progress`] asks for it, and nothing is allocated after the first step.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::array;
+/// use wgrnn::{Device, Linear, Optimizer, Tape, Tensor, Trainer, TrainerOptions};
+/// let device = Device::auto();
+/// let linear = Linear::trainable(&device, array![[0.]].view(), None)?;
+/// let one = Tensor::from_array(&device, array![[1.]].view())?;
+/// let mut tape = Tape::training(&device)?;
+/// let (x, t) = (tape.input(&one)?, tape.input(&one)?);
+/// let y = tape.linear(&linear, &x)?;
+/// tape.mean_squared_error(&y, &t)?;
+/// let mut trainer = Trainer::new(tape, TrainerOptions::new(Optimizer::ADAM))?;
+/// (0..10).try_for_each(|_| trainer.step())?;
+/// let progress = trainer.progress()?;
+/// assert!(progress.steps == 10 && progress.last_loss < 1.0);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Trainer {
     pub(super) device: Device,
     pub(super) options: TrainerOptions,

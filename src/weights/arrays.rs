@@ -11,7 +11,22 @@ use std::collections::{HashMap, HashSet};
 
 /// The weights of one direction of one layer. Rows hold the gates in PyTorch's order: i, f, g, o of an LSTM, r, z, n of
 /// a GRU.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use ndarray::{Array1, array};
+/// use wgrnn::{Cell, Device, LayerWeights, Reset, Rnn, RnnConfig, RnnWeights};
+/// // A GRU of 2 features and 1 unit: its three gates are the rows of W and R.
+/// let (w, r) = (array![[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], array![[0.7], [0.8], [0.9]]);
+/// let layer = LayerWeights::new(w, r).b_w(Array1::zeros(3)).b_r(Array1::zeros(3));
+/// let config = RnnConfig::new(Cell::Gru(Reset::After), 2, 1);
+/// let rnn = Rnn::new(&Device::cpu(), &config, RnnWeights::new(vec![vec![layer]]))?;
+/// # let _ = rnn;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LayerWeights {
     /// W, [G·H, I], which PyTorch calls `weight_ih`.
     pub w: Array2<f32>,
@@ -31,8 +46,56 @@ pub struct LayerWeights {
     pub norm: Option<NormWeights>,
 }
 
+impl LayerWeights {
+    /// W [G·H, I] and R [G·H, H], or [G·H, P] with a projection; [H, 1] of an IndRNN, empty for cells without R. Methods add what
+    /// else a layer has.
+    pub const fn new(w: Array2<f32>, r: Array2<f32>) -> Self {
+        Self { w, r, b_w: None, b_r: None, w_hr: None, peepholes: None, norm: None }
+    }
+
+    /// Sets the bias beside W, [G·H].
+    #[must_use]
+    pub fn b_w(self, b_w: impl Into<Option<Array1<f32>>>) -> Self {
+        Self { b_w: b_w.into(), ..self }
+    }
+
+    /// Sets the bias beside R, [G·H].
+    #[must_use]
+    pub fn b_r(self, b_r: impl Into<Option<Array1<f32>>>) -> Self {
+        Self { b_r: b_r.into(), ..self }
+    }
+
+    /// Sets the projection, [P, H].
+    #[must_use]
+    pub fn w_hr(self, w_hr: impl Into<Option<Array2<f32>>>) -> Self {
+        Self { w_hr: w_hr.into(), ..self }
+    }
+
+    /// Sets the weights of peepholes, [G·H].
+    #[must_use]
+    pub fn peepholes(self, peepholes: impl Into<Option<Array1<f32>>>) -> Self {
+        Self { peepholes: peepholes.into(), ..self }
+    }
+
+    /// Sets the weights of the layer norms.
+    #[must_use]
+    pub fn norm(self, norm: impl Into<Option<NormWeights>>) -> Self {
+        Self { norm: norm.into(), ..self }
+    }
+}
+
 /// The weights of a direction's layer norms, γ and β; the β of W's and R's are the biases `b_w` and `b_r`.
+///
+/// ```
+/// use ndarray::{Array1, Array2};
+/// use wgrnn::{LayerWeights, NormWeights};
+/// // An LSTM of 3 features and 2 units: 8 gates in all.
+/// let norm = NormWeights::new(Array1::ones(8), Array1::ones(8)).c(Array1::ones(2)).b_c(Array1::zeros(2));
+/// let layer = LayerWeights::new(Array2::zeros((8, 3)), Array2::zeros((8, 2))).norm(norm);
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct NormWeights {
     /// γ of W·x, [G·H]: `norm_ih`.
     pub w: Array1<f32>,
@@ -44,7 +107,39 @@ pub struct NormWeights {
     pub b_c: Option<Array1<f32>>,
 }
 
+impl NormWeights {
+    /// γ of W·x and of R·h, [G·H] each.
+    pub const fn new(w: Array1<f32>, r: Array1<f32>) -> Self {
+        Self { w, r, c: None, b_c: None }
+    }
+
+    /// Sets γ of an LSTM's c', `[H]`.
+    #[must_use]
+    pub fn c(self, c: impl Into<Option<Array1<f32>>>) -> Self {
+        Self { c: c.into(), ..self }
+    }
+
+    /// Sets β of an LSTM's c', `[H]`.
+    #[must_use]
+    pub fn b_c(self, b_c: impl Into<Option<Array1<f32>>>) -> Self {
+        Self { b_c: b_c.into(), ..self }
+    }
+}
+
 /// The weights of a stack of layers.
+///
+/// ```
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::{Cell, RnnConfig, RnnWeights};
+/// let config = RnnConfig::new(Cell::Lstm, 3, 4).layers(2);
+/// let weights = RnnWeights::init(&config, 0)?;
+/// let (name, array) = weights.named().next().expect("weights");
+/// assert_eq!((name.as_str(), array.shape()), ("weight_ih_l0", &[16, 3][..]));
+/// let file = weights.to_safetensors("encoder.")?;
+/// assert_eq!(RnnWeights::from_safetensors(&file, &config, "encoder.")?, weights);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RnnWeights {
     layers: Vec<Vec<LayerWeights>>,

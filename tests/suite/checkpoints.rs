@@ -9,7 +9,7 @@ use wgrnn::{
     Reset, RnnCall, RnnConfig, RnnWeights, Tape, Tensor, Trainer, TrainerOptions,
 };
 
-const SGD: Optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+const SGD: Optimizer = Optimizer::sgd(0.9);
 
 fn options(optimizer: Optimizer, rate: f64) -> TrainerOptions {
     TrainerOptions::new(optimizer).learning_rate(LearningRate::Constant(rate))
@@ -382,14 +382,17 @@ impl One {
                 Err(error) => error,
             };
             let text = error.to_string();
-            assert!(matches!(error, Error::Diverged { step: found } if found == step), "{name}, {step}: {text}");
+            assert!(matches!(error, Error::Diverged { step: found, .. } if found == step), "{name}, {step}: {text}");
             assert!(text.contains("weights") && text.contains(&format!("step {step}")), "{name}: {text}");
             // Weights are those from before, now and after more steps.
             for _ in 0..2 {
                 assert_eq!(self.weights(), before, "{name}");
                 self.trainer.step().unwrap();
             }
-            assert!(matches!(self.trainer.progress(), Err(Error::Diverged { step: found }) if found == step), "{name}");
+            assert!(
+                matches!(self.trainer.progress(), Err(Error::Diverged { step: found, .. }) if found == step),
+                "{name}"
+            );
             return (step, before);
         }
         panic!("{name}: 20 steps without an error, weights {:?}", self.weights());
@@ -401,9 +404,9 @@ fn overflowing() -> Vec<(&'static str, TrainerOptions, u32)> {
     let exponential = |rate: f64, factor: f64, optimizer| {
         TrainerOptions::new(optimizer).learning_rate(LearningRate::Exponential { rate, factor })
     };
-    let plain = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    let epsilon = |epsilon| Optimizer::Adam { betas: [0.9, 0.999], epsilon, weight_decay: 0.0 };
-    let decoupled = |weight_decay| Optimizer::AdamW { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay };
+    let plain = Optimizer::sgd(0.0);
+    let epsilon = |epsilon| Optimizer::adam([0.9, 0.999], epsilon);
+    let decoupled = |weight_decay| Optimizer::ADAM_W.weight_decay(weight_decay);
     vec![
         // The second weight's gradient is 0: 0 / 0.
         ("Adam without epsilon", options(epsilon(0.0), 0.1), 1),
@@ -442,7 +445,7 @@ fn weights_that_would_not_be_finite_are_never_taken_and_the_error_names_their_st
 #[test]
 fn weights_written_from_outside_are_tried_before_they_are_changed() {
     for (name, device) in devices() {
-        let decay = Optimizer::AdamW { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 1.0 };
+        let decay = Optimizer::ADAM_W.weight_decay(1.0);
         let mut one = One::new(&device, options(decay, 3.0)).unwrap();
         one.trainer.step().unwrap();
         one.trainer.progress().unwrap();
@@ -460,7 +463,7 @@ fn weights_written_from_outside_are_tried_before_they_are_changed() {
 fn weights_that_grow_are_stopped_before_they_overflow() {
     for (name, device) in devices() {
         // w ← w − 1000·w = −999·w.
-        let decay = Optimizer::AdamW { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 1.0 };
+        let decay = Optimizer::ADAM_W.weight_decay(1.0);
         let mut one = One::new(&device, options(decay, 1000.0)).unwrap();
         one.x.write(array![[0.0_f32, 0.0]].view()).unwrap();
         let (step, weights) = one.diverges(name);
@@ -497,8 +500,8 @@ fn rates_and_options_that_are_not_finite_as_floats_are_refused() {
     for (value, betas) in
         [(f32::NAN, [0.9, 0.999]), (f32::INFINITY, [0.9, 0.999]), (0.0, [1.0, 0.9]), (0.0, [0.9, f32::NAN])]
     {
-        let adam = Optimizer::Adam { betas, epsilon: value, weight_decay: 0.0 };
-        let decaying = Optimizer::AdamW { betas, epsilon: 1e-8, weight_decay: value };
+        let adam = Optimizer::adam(betas, value);
+        let decaying = Optimizer::adam_w(betas, 1e-8).weight_decay(value);
         assert!(One::new(&device, options(adam, 0.1)).is_err() && One::new(&device, options(decaying, 0.1)).is_err());
     }
 }

@@ -153,15 +153,9 @@ fn arrays_that_are_not_a_keras_cells_are_refused() {
 fn numbered(cell: Cell, inputs: usize, units: usize, [first, second]: [bool; 2]) -> LayerWeights {
     let rows = cell.gates() * units;
     let bias = |has: bool, start: f32| has.then(|| Array1::from_shape_fn(rows, |i| start + i as f32));
-    LayerWeights {
-        w: ndarray::Array2::from_shape_fn((rows, inputs), |(i, j)| (i * inputs + j) as f32 / 100.0),
-        r: ndarray::Array2::from_shape_fn((rows, units), |(i, j)| -((i * units + j) as f32) / 100.0),
-        b_w: bias(first, 100.0),
-        b_r: bias(second, 200.0),
-        w_hr: None,
-        peepholes: None,
-        norm: None,
-    }
+    let w = ndarray::Array2::from_shape_fn((rows, inputs), |(i, j)| (i * inputs + j) as f32 / 100.0);
+    let r = ndarray::Array2::from_shape_fn((rows, units), |(i, j)| -((i * units + j) as f32) / 100.0);
+    LayerWeights::new(w, r).b_w(bias(first, 100.0)).b_r(bias(second, 200.0))
 }
 
 #[test]
@@ -229,7 +223,7 @@ fn cudnns_weights_that_a_mode_has_not_are_refused() {
     assert!(error.unwrap_err().to_string().contains("gru_reset_before"));
     // Biases of another length.
     for cell in [Cell::Lstm, Cell::Gru(Reset::After)] {
-        let uneven = LayerWeights { b_r: Some(Array1::zeros(4)), ..numbered(cell, 2, 3, [true, true]) };
+        let uneven = numbered(cell, 2, 3, [true, true]).b_r(Array1::zeros(4));
         assert!(cudnn::Weights::of_own(cell, &uneven, InputMode::Linear, BiasMode::Double).is_err());
         assert!(keras::Weights::of_own(cell, &uneven).unwrap_err().to_string().contains("b_r"));
     }
@@ -338,11 +332,11 @@ fn what_a_system_lacks_is_unsupported_by_name() {
         let text = error.to_string();
         assert!(text.starts_with(&format!("{what} is not supported: ")) && text.contains(why), "{text}");
     };
-    let own = LayerWeights { peepholes: Some(Array1::ones(9)), ..numbered(Cell::Lstm, 2, 3, [true, true]) };
+    let own = numbered(Cell::Lstm, 2, 3, [true, true]).peepholes(Array1::ones(9));
     refused(keras::Weights::of_own(Cell::Lstm, &own).unwrap_err(), "peepholes", "Keras has none");
     let theirs = |own: &LayerWeights, input, bias| cudnn::Weights::of_own(Cell::Lstm, own, input, bias).unwrap_err();
     refused(theirs(&own, InputMode::Linear, BiasMode::Double), "peepholes", "cuDNN has none");
-    let own = LayerWeights { peepholes: None, ..own };
+    let own = own.peepholes(None);
     refused(theirs(&own, InputMode::Skip, BiasMode::Double), "cuDNN's skipped input", "no identity");
     refused(theirs(&own, InputMode::Linear, BiasMode::None), "b_w in cuDNN's None", "not zero");
     let error = System::Cudnn.to_own(Cell::Gru(Reset::Before), own.w.view()).unwrap_err();
@@ -361,15 +355,7 @@ fn what_a_system_lacks_is_unsupported_by_name() {
 fn weights_without_elements_are_refused_whatever_sizes_they_claim() {
     let huge = 1 << 62;
     let cell = Cell::Gru(Reset::After);
-    let own = |w: [usize; 2], r: [usize; 2]| LayerWeights {
-        w: Array::zeros(w),
-        r: Array::zeros(r),
-        b_w: None,
-        b_r: None,
-        w_hr: None,
-        peepholes: None,
-        norm: None,
-    };
+    let own = |w: [usize; 2], r: [usize; 2]| LayerWeights::new(Array::zeros(w), Array::zeros(r));
     for [rows, columns] in [[huge, 0], [0, huge], [0, 0]] {
         let matrix = || Array::zeros([rows, columns]);
         let weights = keras::Weights { kernel: matrix(), recurrent_kernel: matrix(), bias: None };

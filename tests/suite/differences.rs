@@ -115,7 +115,7 @@ impl Training {
 
 #[test]
 fn steps_of_training_equal_their_twins_and_leave_what_a_step_leaves() {
-    let momentum = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.01 };
+    let momentum = Optimizer::nesterov(0.9).weight_decay(0.01);
     for optimizer in [Optimizer::ADAM, momentum] {
         let [mut compared, mut plain] = [(); 2].map(|()| Training::new(&gpu(), optimizer));
         for step in 1..=12 {

@@ -27,13 +27,33 @@ struct Way {
 
 const PLAIN: Way = Way { schedule: Schedule::Auto, keep_every: None, per_run: false };
 
-/// Names and arrays of everything that has a gradient.
+/// Everything that has a gradient, or the gradients in the places of what they are of.
+#[derive(Clone, Copy)]
+pub struct Arrays<'a> {
+    pub weights: &'a RnnWeights,
+    pub x: &'a Array3<f32>,
+    pub state: &'a State,
+}
+
+impl<'a> From<&'a RnnGradients> for Arrays<'a> {
+    fn from(gradients: &'a RnnGradients) -> Self {
+        Self { weights: &gradients.weights, x: &gradients.x, state: &gradients.state }
+    }
+}
+
+impl<'a> Arrays<'a> {
+    fn named(self) -> Vec<(String, ArrayViewD<'a, f32>)> {
+        let mut all: Vec<_> = self.weights.named().collect();
+        all.push(("input".to_owned(), self.x.view().into_dyn()));
+        all.push(("h0".to_owned(), self.state.h.view().into_dyn()));
+        all.extend(self.state.c.as_ref().map(|c| ("c0".to_owned(), c.view().into_dyn())));
+        all
+    }
+}
+
+/// Names and arrays of all gradients.
 fn all(gradients: &RnnGradients) -> Vec<(String, ArrayViewD<'_, f32>)> {
-    let mut all: Vec<_> = gradients.weights.named().collect();
-    all.push(("input".to_owned(), gradients.x.view().into_dyn()));
-    all.push(("h0".to_owned(), gradients.state.h.view().into_dyn()));
-    all.extend(gradients.state.c.as_ref().map(|c| ("c0".to_owned(), c.view().into_dyn())));
-    all
+    Arrays::from(gradients).named()
 }
 
 /// What is wrong with a golden case.
@@ -145,6 +165,7 @@ impl Loss {
         let dy = match call.output {
             Output::All => random.array([sizes[0], sizes[1], config.output_size()]).into_dyn(),
             Output::Last => random.array([1, *batch, config.output_size()]).slice_move(s![0, .., ..]).into_dyn(),
+            other => panic!("no gradient is drawn for {other:?}"),
         };
         Self {
             weights: weights(config, *seed),
@@ -183,6 +204,7 @@ impl Loss {
                 };
                 (0..tracks).map(part).sum()
             }
+            other => panic!("{other:?} has no loss here"),
         };
         let h = sum(got.h.view().into_dyn(), self.final_gradient.h.view().into_dyn());
         let c = got.c.as_ref().zip(self.final_gradient.c.as_ref());
@@ -225,20 +247,15 @@ impl std::fmt::Display for Slope {
 
 /// For each array that has a gradient.
 fn slopes(loss: &Loss, gradients: &RnnGradients, seed: u32) -> Vec<Slope> {
-    let inputs = RnnGradients {
-        weights: loss.weights.clone(),
-        x: loss.x.clone(),
-        state: loss.state.clone(),
-        output: gradients.output.clone(),
-    };
-    slopes_of(&loss.config, &inputs, gradients, seed, |weights, x, state| loss.value(weights, x, state))
+    let inputs = Arrays { weights: &loss.weights, x: &loss.x, state: &loss.state };
+    slopes_of(&loss.config, inputs, gradients.into(), seed, |weights, x, state| loss.value(weights, x, state))
 }
 
 /// The same of any loss of a layer with these inputs, in the places of their gradients.
 pub fn slopes_of(
     config: &RnnConfig,
-    inputs: &RnnGradients,
-    gradients: &RnnGradients,
+    inputs: Arrays<'_>,
+    gradients: Arrays<'_>,
     seed: u32,
     loss: impl Fn(&RnnWeights, &Array3<f32>, &State) -> f64,
 ) -> Vec<Slope> {
@@ -274,7 +291,7 @@ pub fn slopes_of(
         let difference = value(&ends[0]) - value(&ends[1]);
         Slope { name: name.clone(), product, difference, size: squares.sqrt() }
     };
-    all(inputs).into_iter().zip(all(gradients)).map(compare).collect()
+    inputs.named().into_iter().zip(gradients.named()).map(compare).collect()
 }
 
 /// relu has no derivative at 0, which a finite step may cross: PyTorch's numbers judge it.

@@ -37,15 +37,8 @@ fn joined(heads: &[LayerWeights], gates: usize) -> LayerWeights {
         let all: Array1<f32> = parts.flatten().collect();
         (!all.is_empty()).then_some(all)
     };
-    LayerWeights {
-        w: concatenate(Axis(0), &w).unwrap(),
-        r,
-        b_w: bias(|weights| &weights.b_w),
-        b_r: bias(|weights| &weights.b_r),
-        w_hr: None,
-        peepholes: None,
-        norm: None,
-    }
+    let w = concatenate(Axis(0), &w).unwrap();
+    LayerWeights::new(w, r).b_w(bias(|weights| &weights.b_w)).b_r(bias(|weights| &weights.b_r))
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use crate::common::{Random, gpu, portable, rnn};
 use ndarray::{Array2, Array3};
 use std::collections::HashMap;
-use wgrnn::cells::{Equations, Form, Options};
-use wgrnn::kernels::{By, Dialect, Function, Kernel, Of, Reads, Sums, Tile, Variant, compose};
+use wgrnn::cells::{Equations, Form};
+use wgrnn::kernels::{By, Dialect, Function, Kernel, Of, Sums, Tile, Variant, compose};
 use wgrnn::{
     Activation, Cell, Clip, Coefficient, Device, Direction, Error, Lengths, Linear, Model, ModelConfig, Optimizer,
     PlanBuilder, Reserve, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions, State, Tape, Targets,
@@ -122,11 +122,11 @@ fn weights_of_other_than_one_or_two_directions_have_no_file() {
 /// What no template can make, and what would be text without end.
 #[test]
 fn shaders_of_impossible_variants_are_errors() {
-    let dialect = Dialect { immediates: true, enable_subgroups: false };
-    let tile = Tile { rows: 4, columns: 2, lanes: 64, spread: 0 };
+    let dialect = Dialect::default().immediates(true);
+    let tile = Tile::new(4, 2, 64);
     let lstm = Form::new(Cell::Lstm, false);
-    let equations = Equations { clip: Some(Coefficient::new(f32::NAN)), ..Equations::USUAL };
-    let not_finite = Form { options: Options { equations, ..Options::USUAL }, ..lstm };
+    let mut not_finite = lstm;
+    not_finite.options.equations.clip = Some(Coefficient::new(f32::NAN));
     let sru = Form::new(Cell::Sru, false);
     let of = |kernel, form| match kernel {
         Kernel::Apply => Of::Apply(Function::Magnitude),
@@ -136,14 +136,20 @@ fn shaders_of_impossible_variants_are_errors() {
     };
     let refused = |variant: Variant| assert!(compose(&variant, dialect).is_err(), "{variant}");
     for kernel in Kernel::ALL {
-        let plain = Variant::new(of(kernel, lstm), tile, 4);
-        refused(Variant { tile: Tile { rows: u32::MAX, ..tile }, ..plain.clone() });
-        refused(Variant { tile: Tile { rows: 0, columns: 0, lanes: 0, spread: u32::MAX }, ..plain.clone() });
-        refused(Variant { reads: Reads { panel: 0, ..plain.reads }, ..plain.clone() });
-        if plain.of != Of::Plain(kernel) {
+        let plain = of(kernel, lstm);
+        let spoilt = |change: fn(&mut Variant)| {
+            let mut variant = Variant::new(plain, tile, 4);
+            change(&mut variant);
+            refused(variant);
+        };
+        spoilt(|variant| variant.tile.rows = u32::MAX);
+        spoilt(|variant| variant.tile = Tile::new(0, 0, 0));
+        spoilt(|variant| variant.tile.spread = u32::MAX);
+        spoilt(|variant| variant.reads.panel = 0);
+        if plain != Of::Plain(kernel) {
             refused(Variant::plain(kernel, tile, 4));
         }
-        if plain.of.form().is_some() {
+        if plain.form().is_some() {
             refused(Variant::new(of(kernel, not_finite), tile, 4));
         }
     }
@@ -183,7 +189,8 @@ fn a_dispatch_of_another_plan_has_no_parameters_here() {
 #[test]
 fn bounds_that_make_no_sense_do_not_panic() {
     for clip in [-1.0, f32::NAN, f32::INFINITY] {
-        let equations = Equations { clip: Some(Coefficient::new(clip)), ..Equations::USUAL };
+        let mut equations = Equations::USUAL;
+        equations.clip = Some(Coefficient::new(clip));
         assert!(equations.clipped(f32::NAN).is_nan());
         let _ = equations.clipped(0.5);
     }

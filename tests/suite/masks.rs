@@ -1,13 +1,13 @@
 //! Zoneout and recurrent dropout: against the textbook in float64 with masks drawn here once more.
 
 use crate::common::{Random, devices, gpu, rnn};
-use crate::gradients::slopes_of;
+use crate::gradients::{Arrays, slopes_of};
 use ndarray::{Array1, Array2, Array3, ArrayD, Ix3, arr1, s};
 use wgrnn::check::Comparison;
 use wgrnn::{
     Activation, Cell, CellClip, Device, Direction, Error, LearningRate, Lengths, Linear, Optimizer, PlanBuilder,
-    Precision, Reserve, Reset, Rnn, RnnCall, RnnConfig, RnnGradients, RnnOutput, RnnWeights, Schedule, SessionOptions,
-    State, Tape, Tensor, Trainer, TrainerOptions,
+    Precision, Reserve, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions, State, Tape, Tensor,
+    Trainer, TrainerOptions,
 };
 
 /// Threefry-2x32 with 20 rounds, from its paper.
@@ -189,7 +189,7 @@ impl Example {
     }
 
     /// Both passes of training.
-    fn train(&self, device: &Device, way: Way) -> RnnGradients {
+    fn train(&self, device: &Device, way: Way) -> Passes {
         let rnn = Rnn::trainable(device, &self.config, &self.weights).unwrap();
         let lengths = if way.per_run {
             let lengths = rnn.batch_lengths(STEPS, BATCH).unwrap();
@@ -214,16 +214,27 @@ impl Example {
         training.output_gradient().write(self.dy.view()).unwrap();
         training.state_gradient().write(&self.final_gradient).unwrap();
         training.forward().unwrap();
-        let output = RnnOutput { y: training.output().read().unwrap(), state: training.state().read().unwrap() };
+        let (y, state) = (training.output().read().unwrap(), training.state().read().unwrap());
         training.backward().unwrap();
         let gradients: Vec<(String, ArrayD<f32>)> = rnn.parameters().unwrap().gradients().unwrap();
-        RnnGradients {
-            output,
-            x: training.input_gradient().read().unwrap().into_dimensionality::<Ix3>().unwrap(),
-            state: training.state_gradient().read().unwrap(),
-            weights: RnnWeights::from_named(&self.config, &gradients).unwrap(),
+        Passes {
+            y,
+            state,
+            weights_gradient: RnnWeights::from_named(&self.config, &gradients).unwrap(),
+            x_gradient: training.input_gradient().read().unwrap().into_dimensionality::<Ix3>().unwrap(),
+            state_gradient: training.state_gradient().read().unwrap(),
         }
     }
+}
+
+/// What a forward pass and a backward pass give.
+#[derive(Debug, PartialEq)]
+struct Passes {
+    y: ArrayD<f32>,
+    state: State,
+    weights_gradient: RnnWeights,
+    x_gradient: Array3<f32>,
+    state_gradient: State,
 }
 
 /// How an example is run.
@@ -270,14 +281,14 @@ fn examples() -> Vec<Example> {
 }
 
 /// What differs from the textbook by more than rounding in sums of so few numbers near 1.
-fn differences(name: &str, got: &RnnOutput, expected: &Outcome) -> Vec<String> {
-    let (y, h, c) = expected;
+fn differences(name: &str, y: &ArrayD<f32>, state: &State, expected: &Outcome) -> Vec<String> {
+    let (expected_y, expected_h, expected_c) = expected;
     let compare = |part: &str, got: &ArrayD<f32>, expected: &Array3<f64>| {
         let name = format!("{name}, {part}");
         Comparison::new(name, got.view(), expected.view().into_dyn(), 32.0 * f64::from(f32::EPSILON)).unwrap()
     };
-    let mut all = vec![compare("y", &got.y, y), compare("h", &got.state.h.clone().into_dyn(), h)];
-    all.extend(got.state.c.as_ref().map(|got| compare("c", &got.clone().into_dyn(), c)));
+    let mut all = vec![compare("y", y, expected_y), compare("h", &state.h.clone().into_dyn(), expected_h)];
+    all.extend(state.c.as_ref().map(|c| compare("c", &c.clone().into_dyn(), expected_c)));
     all.iter().filter(|comparison| !comparison.passed()).map(ToString::to_string).collect()
 }
 
@@ -292,15 +303,12 @@ fn training_equals_the_textbook_with_the_same_masks_and_gradients_are_its_slopes
                 let initial = example.initial(way.carry);
                 let got = example.train(&device, way);
                 let expected = example.textbook(true, &example.weights, &example.x, &initial);
-                faults.extend(differences(&name, &got.output, &expected));
-                let inputs = RnnGradients {
-                    weights: example.weights.clone(),
-                    x: example.x.clone(),
-                    state: initial,
-                    output: got.output.clone(),
-                };
+                faults.extend(differences(&name, &got.y, &got.state, &expected));
+                let inputs = Arrays { weights: &example.weights, x: &example.x, state: &initial };
+                let gradients =
+                    Arrays { weights: &got.weights_gradient, x: &got.x_gradient, state: &got.state_gradient };
                 let loss = |weights: &RnnWeights, x: &Array3<f32>, state: &State| example.loss(weights, x, state);
-                let slopes = slopes_of(&example.config, &inputs, &got, 1, loss).into_iter();
+                let slopes = slopes_of(&example.config, inputs, gradients, 1, loss).into_iter();
                 faults.extend(
                     slopes.filter(|slope| !slope.is_right()).map(|slope| format!("{name}, gradient of {slope}")),
                 );
@@ -316,8 +324,8 @@ fn other_masks_are_not_the_textbooks() {
     for (i, example) in examples().into_iter().enumerate() {
         let expected = example.textbook(true, &example.weights, &example.x, &example.state);
         for key in [[8, 3], [7, 4]] {
-            let got = Example { key, ..examples().swap_remove(i) }.train(&Device::cpu(), WAYS[0]).output;
-            assert!(!differences("other", &got, &expected).is_empty(), "example {i} {key:?}");
+            let got = Example { key, ..examples().swap_remove(i) }.train(&Device::cpu(), WAYS[0]);
+            assert!(!differences("other", &got.y, &got.state, &expected).is_empty(), "example {i} {key:?}");
         }
         assert_eq!(example.train(&Device::cpu(), WAYS[0]), example.train(&Device::cpu(), WAYS[0]));
     }
@@ -342,7 +350,7 @@ fn inference_is_the_mean_of_zoneout() {
             for schedule in all[own].iter().copied() {
                 let call = RnnCall::default().lengths(lengths.clone()).schedule(schedule);
                 let got = layer.forward_with(example.x.view(), Some(&example.state), &call).unwrap();
-                let faults = differences(&format!("{name}, example {i} {schedule:?}"), &got, &expected);
+                let faults = differences(&format!("{name}, example {i} {schedule:?}"), &got.y, &got.state, &expected);
                 assert!(faults.is_empty(), "{}", faults.join("\n"));
                 // The reference says the same.
                 let report = layer.check(example.x.view(), Some(&example.state), &call).unwrap();

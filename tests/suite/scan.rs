@@ -111,15 +111,8 @@ fn three_steps_of_one_unit_are_as_the_papers_have_them() {
     ];
     for (cell, biases, step) in cases {
         let config = RnnConfig::new(cell, 1, 1);
-        let weights = LayerWeights {
-            w: Array2::zeros((biases.len(), 1)),
-            r: Array2::zeros((0, 0)),
-            b_w: Some(Array1::from(biases)),
-            b_r: None,
-            w_hr: None,
-            peepholes: None,
-            norm: None,
-        };
+        let weights = LayerWeights::new(Array2::zeros((biases.len(), 1)), Array2::zeros((0, 0)));
+        let weights = weights.b_w(Array1::from(biases));
         for device in [gpu(), Device::cpu()] {
             let rnn = Rnn::new(&device, &config, RnnWeights::new(vec![vec![weights.clone()]])).unwrap();
             let output = rnn.forward(Array3::zeros([3, 1, 1]).view()).unwrap();
@@ -154,12 +147,9 @@ fn an_ind_rnn_is_as_many_elman_cells() {
             };
             let gradient = of_ones(&config, &weights);
             for unit in 0..4 {
-                let alone = LayerWeights {
-                    w: own.w.slice(s![unit..unit + 1, ..]).to_owned(),
-                    r: own.r.slice(s![unit..unit + 1, ..]).to_owned(),
-                    b_w: own.b_w.as_ref().map(|b| b.slice(s![unit..unit + 1]).to_owned()),
-                    ..own.clone()
-                };
+                let [w, r] = [&own.w, &own.r].map(|matrix| matrix.slice(s![unit..unit + 1, ..]).to_owned());
+                let b_w = own.b_w.as_ref().map(|b| b.slice(s![unit..unit + 1]).to_owned());
+                let alone = LayerWeights::new(w, r).b_w(b_w);
                 let config = RnnConfig::new(Cell::Elman(activation), 3, 1).bias(Bias::One);
                 let alone = RnnWeights::new(vec![vec![alone]]);
                 let of_unit = of_ones(&config, &alone);
@@ -191,7 +181,8 @@ fn what_needs_r_is_refused_by_name() {
     refused(config().bias(Bias::Two), "no R");
     refused(config().projection(2), "projection");
     refused(config().clip(1.0), "clip");
-    let with_r = LayerWeights { r: array![[1.0]], ..RnnWeights::init(&config(), 0).unwrap().layers()[0][0].clone() };
+    let mut with_r = RnnWeights::init(&config(), 0).unwrap().layers()[0][0].clone();
+    with_r.r = array![[1.0]];
     let error = Rnn::new(&Device::cpu(), &config(), RnnWeights::new(vec![vec![with_r]])).unwrap_err().to_string();
     assert!(error.contains("weight_hh_l0"), "{error}");
 }

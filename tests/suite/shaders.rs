@@ -103,6 +103,7 @@ fn declared(variant: &Variant, access: Access) -> Declared {
         Access::Rows if variant.reads.uniform => Declared::Window,
         Access::Read | Access::Matrix | Access::Rows => Declared::Read,
         Access::Write => Declared::Write,
+        other => panic!("{other:?} has no declaration yet"),
     }
 }
 
@@ -171,7 +172,7 @@ fn reflect(variant: &Variant, dialect: Dialect, module: &Module) {
 fn every_variant_is_valid_and_declares_what_the_table_says() {
     for variant in variants() {
         for immediates in [true, false] {
-            let dialect = Dialect { immediates, enable_subgroups: false };
+            let dialect = Dialect::default().immediates(immediates);
             let text = compose(&variant, dialect).unwrap();
             let module = naga::front::wgsl::parse_str(&text)
                 .unwrap_or_else(|error| panic!("{variant}: {}", error.emit_to_string(&text)));
@@ -192,10 +193,10 @@ fn every_variant_is_valid_and_declares_what_the_table_says() {
 
 #[test]
 fn a_variant_whose_rows_do_not_fill_its_lanes_is_refused() {
-    let variant = variants().into_iter().find(|variant| variant.tile.spread > 0).unwrap();
-    let tile = wgrnn::kernels::Tile { rows: variant.tile.spread + 1, ..variant.tile };
-    let dialect = Dialect { immediates: false, enable_subgroups: true };
-    let text = compose(&Variant { tile, ..variant }, dialect).unwrap_err().to_string();
+    let mut variant = variants().into_iter().find(|variant| variant.tile.spread > 0).unwrap();
+    variant.tile.rows = variant.tile.spread + 1;
+    let dialect = Dialect::default().enable_subgroups(true);
+    let text = compose(&variant, dialect).unwrap_err().to_string();
     assert!(text.contains("rows"), "{text}");
 }
 
@@ -205,7 +206,7 @@ fn every_variant_is_valid_for_browsers() {
     let folder = tempfile::tempdir().unwrap();
     let mut faults = Vec::new();
     for (i, variant) in variants().iter().filter(|variant| variant.of.units().is_none()).enumerate() {
-        let text = compose(variant, Dialect { immediates: false, enable_subgroups: true }).unwrap();
+        let text = compose(variant, Dialect::default().enable_subgroups(true)).unwrap();
         assert_eq!(text.starts_with("enable subgroups;"), variant.tile.spread > 0, "{variant}");
         let path = folder.path().join(format!("{i}.wgsl"));
         std::fs::write(&path, text).unwrap();

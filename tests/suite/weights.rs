@@ -147,7 +147,7 @@ fn pytorchs_names_are_read_after_their_prefix() {
     let path = format!("{}/fixtures/pytorch_golden.safetensors", env!("CARGO_MANIFEST_DIR"));
     let config = RnnConfig::new(Cell::Elman(Activation::Tanh), 3, 16).bias(Bias::None);
     let weights = RnnWeights::load(&path, &config, "case_00/").unwrap();
-    let [LayerWeights { w, r, b_w: None, b_r: None, w_hr: None, peepholes: None, norm: None }] =
+    let [LayerWeights { w, r, b_w: None, b_r: None, w_hr: None, peepholes: None, norm: None, .. }] =
         &weights.layers()[0][..]
     else {
         panic!("{weights:?}")
@@ -161,15 +161,7 @@ fn pytorchs_names_are_read_after_their_prefix() {
 
 /// One unit of one feature: W, R and two biases, a number each.
 fn small() -> (RnnConfig, LayerWeights) {
-    let weights = LayerWeights {
-        w: array![[1.0]],
-        r: array![[2.0]],
-        b_w: Some(array![3.0]),
-        b_r: Some(array![4.0]),
-        w_hr: None,
-        peepholes: None,
-        norm: None,
-    };
+    let weights = LayerWeights::new(array![[1.0]], array![[2.0]]).b_w(array![3.0]).b_r(array![4.0]);
     (RnnConfig::new(Cell::Elman(Activation::Tanh), 1, 1), weights)
 }
 
@@ -197,15 +189,17 @@ fn tensors_that_do_not_fit_are_refused_by_name() {
         Error::MissingWeight(_),
         "weight_ih_l0_reverse"
     );
-    let lacking = LayerWeights { b_r: None, ..weights.clone() };
+    let lacking = weights.clone().b_r(None);
     refused!(file(lacking), config, Error::MissingWeight(_), "bias_hh_l0");
-    let wide = LayerWeights { w: array![[1.0, 2.0]], ..weights.clone() };
+    let mut wide = weights.clone();
+    wide.w = array![[1.0, 2.0]];
     refused!(file(wide), config, Error::Shape { .. }, "weight_ih_l0", "[1, 1]", "[1, 2]");
-    let turned = LayerWeights { r: array![[1.0], [2.0]], ..weights.clone() };
+    let mut turned = weights.clone();
+    turned.r = array![[1.0], [2.0]];
     refused!(file(turned), config, Error::Shape { .. }, "weight_hh_l0", "[1, 1]", "[2, 1]");
     refused!(file(weights.clone()), config.clone().bias(Bias::None), Error::Shape { .. }, "bias_ih_l0", "none");
     refused!(file(weights.clone()), config.clone().bias(Bias::One), Error::Shape { .. }, "bias_hh_l0", "none");
-    let projected = LayerWeights { w_hr: Some(array![[1.0]]), ..weights };
+    let projected = weights.w_hr(array![[1.0]]);
     refused!(file(projected), config, Error::Shape { .. }, "weight_hr_l0", "none");
 }
 
@@ -213,11 +207,12 @@ fn tensors_that_do_not_fit_are_refused_by_name() {
 fn weights_that_are_not_numbers_are_refused_by_name_and_place() {
     let (config, weights) = small();
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let spoilt = LayerWeights { b_r: Some(array![value]), ..weights.clone() };
+        let spoilt = weights.clone().b_r(array![value]);
         refused!(file(spoilt), config, Error::NotFinite { index: 0, .. }, "bias_hh_l0", "element 0", "finite");
     }
     let config = RnnConfig::new(Cell::Elman(Activation::Tanh), 2, 1);
-    let spoilt = LayerWeights { w: array![[1.0, f32::NAN]], ..weights };
+    let mut spoilt = weights;
+    spoilt.w = array![[1.0, f32::NAN]];
     refused!(file(spoilt), config, Error::NotFinite { index: 1, .. }, "weight_ih_l0", "element 1 is NaN");
 }
 

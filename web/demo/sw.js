@@ -21,6 +21,7 @@ const FILES = [
   "audio.js",
   "panels/check.js",
   "panels/train.js",
+  "panels/train-text.js",
   "panels/phonemes.js",
   "panels/speech.js",
   "../pkg/wgrnn.js",

@@ -55,11 +55,11 @@ export class Training {
   }
 
   load(bytes) {
-    this.#trainer.load(bytes);
+    this.#trainer.loadSafetensors(bytes);
   }
 
   checkpoint() {
-    return this.#trainer.checkpoint(toNotes(this.description));
+    return this.#trainer.toSafetensors(toNotes(this.description));
   }
 
   /** Takes a text to learn, all of whose characters the model must know. */

@@ -59,7 +59,7 @@ function replace(next) {
 }
 
 function fromCheckpoint(bytes, learningRate) {
-  const next = new Training(wgrnn, device, fromNotes(wgrnn.Trainer.notes(bytes)), learningRate);
+  const next = new Training(wgrnn, device, fromNotes(wgrnn.Trainer.notesOfSafetensors(bytes)), learningRate);
   try {
     next.load(bytes);
   } catch (error) {

@@ -65,7 +65,7 @@ const OPTIONS: [&str; 9] = [
 
 /// A text of the library's with the names that JavaScript has.
 fn translated(text: &str) -> String {
-    let partial = "fromSafetensorsPartial and loadPartial leave others";
+    let partial = "fromSafetensorsPartial and loadSafetensorsPartial leave others";
     let mut text = text.replace("load_partial leaves others", partial);
     for (rust, javascript) in QUANTITIES.into_iter().chain([("initial c", "state's c")]) {
         if let Some(rest) = text.strip_prefix(rust).filter(|rest| rest.starts_with(':')) {

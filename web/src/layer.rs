@@ -131,11 +131,11 @@ impl Rnn {
             let (rnn, call) = (Rc::clone(&self.0), options::call(call)?);
             Ok(promise(async move {
                 let all = rnn.gradients_async(x.view(), initial.as_ref(), &call, dy.view(), last.as_ref()).await?;
+                let output = object([("y", to_js(all.output.y.view())), ("state", state_to_js(&all.output.state))]);
                 Ok(object([
-                    ("y", to_js(all.output.y.view())),
-                    ("state", state_to_js(&all.output.state)),
+                    ("output", output),
                     ("x", to_js(all.x.view().into_dyn())),
-                    ("stateGradient", state_to_js(&all.state)),
+                    ("state", state_to_js(&all.state)),
                     ("weights", weights_to_js(&all.weights)),
                 ]))
             }))

@@ -372,13 +372,12 @@ fn optimizer(options: &Training) -> Result<Optimizer> {
     let of_adam = options.betas.is_some() || options.epsilon.is_some();
     match options.optimizer.unwrap_or(OptimizerName::Adam) {
         OptimizerName::Sgd if of_adam => Err(Fault::new("training: sgd has no betas and no epsilon")),
-        OptimizerName::Sgd => Ok(Optimizer::Sgd {
-            momentum: options.momentum.unwrap_or(0.0),
-            nesterov: options.nesterov.unwrap_or(false),
-            weight_decay,
-        }),
+        OptimizerName::Sgd => {
+            let of = if options.nesterov == Some(true) { Optimizer::nesterov } else { Optimizer::sgd };
+            Ok(of(options.momentum.unwrap_or(0.0)).weight_decay(weight_decay))
+        }
         _ if of_sgd => Err(Fault::new("training: only sgd has momentum and nesterov")),
-        OptimizerName::Adam => Ok(Optimizer::Adam { betas, epsilon, weight_decay }),
-        OptimizerName::AdamW => Ok(Optimizer::AdamW { betas, epsilon, weight_decay }),
+        OptimizerName::Adam => Ok(Optimizer::adam(betas, epsilon).weight_decay(weight_decay)),
+        OptimizerName::AdamW => Ok(Optimizer::adam_w(betas, epsilon).weight_decay(weight_decay)),
     }
 }

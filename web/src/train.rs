@@ -35,7 +35,8 @@ impl Model {
     }
 
     /// Takes its weights from a safetensors file, such as a checkpoint; after an error all is as it was.
-    pub fn load(
+    #[wasm_bindgen(js_name = loadSafetensors)]
+    pub fn load_safetensors(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
@@ -45,8 +46,8 @@ impl Model {
     }
 
     /// The same from a file that has more under the prefix; gives the names of what is left out.
-    #[wasm_bindgen(js_name = loadPartial, unchecked_return_type = "string[]")]
-    pub fn load_partial(
+    #[wasm_bindgen(js_name = loadSafetensorsPartial, unchecked_return_type = "string[]")]
+    pub fn load_safetensors_partial(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
@@ -60,7 +61,7 @@ impl Model {
     #[wasm_bindgen(unchecked_return_type = "Promise<NdArray>")]
     pub fn predict(&self, #[wasm_bindgen(unchecked_param_type = "Tokens | NdArray")] x: &JsValue) -> Promise {
         attempt(|| {
-            let (x, model) = (HostInput::new(symbols(&self.0), x)?, Rc::clone(&self.0));
+            let (x, model) = (HostInput::new(symbols(&self.0)?, x)?, Rc::clone(&self.0));
             Ok(promise(async move { Ok(to_js(model.predict_async(x.view()).await?.view())) }))
         })
     }
@@ -88,10 +89,11 @@ impl Model {
 }
 
 /// Symbols that a model reads; none where it reads vectors.
-fn symbols(model: &wgrnn::Model) -> Option<usize> {
+fn symbols(model: &wgrnn::Model) -> Result<Option<usize>> {
     match model.config().input {
-        Input::Tokens { symbols, .. } => Some(symbols),
-        Input::Features => None,
+        Input::Tokens { symbols, .. } => Ok(Some(symbols)),
+        Input::Features => Ok(None),
+        other => Err(Fault::new(format!("a model that reads {other:?} has no JavaScript form"))),
     }
 }
 
@@ -133,13 +135,13 @@ enum Source {
 }
 
 impl Source {
-    fn new(model: &wgrnn::Model, steps: usize, batch: usize) -> wgrnn::Result<Self> {
+    fn new(model: &wgrnn::Model, steps: usize, batch: usize) -> Result<Self> {
         let device = model.rnn().device();
         let config = &model.config().rnn;
         let [outer, inner] = if config.is_batch_first() { [batch, steps] } else { [steps, batch] };
-        Ok(match model.config().input {
-            Input::Tokens { symbols, .. } => Self::Tokens { tensor: Tensor::zeros(device, &[outer, inner])?, symbols },
-            Input::Features => Self::Features(Tensor::zeros(device, &[outer, inner, config.input_size()])?),
+        Ok(match symbols(model)? {
+            Some(symbols) => Self::Tokens { tensor: Tensor::zeros(device, &[outer, inner])?, symbols },
+            None => Self::Features(Tensor::zeros(device, &[outer, inner, config.input_size()])?),
         })
     }
 
@@ -187,13 +189,14 @@ pub struct Trainer {
 }
 
 /// The shape of a model's output for a call, as [`wgrnn::Model::forward`] gives it.
-fn output_shape(model: &wgrnn::Model, steps: usize, batch: usize, call: &RnnCall) -> Vec<usize> {
+fn output_shape(model: &wgrnn::Model, steps: usize, batch: usize, call: &RnnCall) -> Result<Vec<usize>> {
     let rnn = &model.config().rnn;
     let width = model.config().outputs.unwrap_or(rnn.output_size());
     match (call.output, rnn.is_batch_first()) {
-        (Output::Last, _) => vec![batch, width],
-        (Output::All, true) => vec![batch, steps, width],
-        (Output::All, false) => vec![steps, batch, width],
+        (Output::Last, _) => Ok(vec![batch, width]),
+        (Output::All, true) => Ok(vec![batch, steps, width]),
+        (Output::All, false) => Ok(vec![steps, batch, width]),
+        (other, _) => Err(Fault::new(format!("the output {other:?} has no JavaScript form"))),
     }
 }
 
@@ -209,7 +212,7 @@ impl Trainer {
         let model = &*model.0;
         let device = model.rnn().device();
         let source = Source::new(model, steps, batch)?;
-        let shape = output_shape(model, steps, batch, &call);
+        let shape = output_shape(model, steps, batch, &call)?;
         let goal = match loss {
             Loss::CrossEntropy => {
                 let (&classes, rest) = shape.split_last().unwrap_or((&0, &[]));
@@ -293,8 +296,8 @@ impl Trainer {
     }
 
     /// A safetensors file to go on from: weights, what the optimiser keeps, carried state, step, and these notes.
-    #[wasm_bindgen(unchecked_return_type = "Promise<Uint8Array>")]
-    pub fn checkpoint(
+    #[wasm_bindgen(js_name = toSafetensors, unchecked_return_type = "Promise<Uint8Array>")]
+    pub fn to_safetensors(
         &self,
         #[wasm_bindgen(unchecked_optional_param_type = "Record<string, string>")] notes: &JsValue,
     ) -> Promise {
@@ -309,8 +312,8 @@ impl Trainer {
     }
 
     /// Goes on from a checkpoint of a model of this kind; gives its notes. After an error all is as it was.
-    #[wasm_bindgen(unchecked_return_type = "Record<string, string>")]
-    pub fn load(
+    #[wasm_bindgen(js_name = loadSafetensors, unchecked_return_type = "Record<string, string>")]
+    pub fn load_safetensors(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
     ) -> Result<JsValue> {
@@ -322,8 +325,8 @@ impl Trainer {
     }
 
     /// The notes of a checkpoint, which may say what model it is of.
-    #[wasm_bindgen(unchecked_return_type = "Record<string, string>")]
-    pub fn notes(
+    #[wasm_bindgen(js_name = notesOfSafetensors, unchecked_return_type = "Record<string, string>")]
+    pub fn notes_of_safetensors(
         #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
     ) -> Result<JsValue> {
         let bytes = arguments::bytes("bytes", bytes)?;
@@ -333,7 +336,7 @@ impl Trainer {
 
 /// The trainer, unless one of its promises is still waiting.
 fn free(trainer: &RefCell<wgrnn::Trainer>) -> Result<RefMut<'_, wgrnn::Trainer>> {
-    let busy = "the trainer is at work: await what progress or checkpoint promised first";
+    let busy = "the trainer is at work: await what progress or toSafetensors promised first";
     trainer.try_borrow_mut().map_err(|_| Fault::new(busy))
 }
 
@@ -358,7 +361,7 @@ impl Predictor {
     ) -> Result<Self> {
         let (steps, batch, call) = options::shape("predictor", options, false)?;
         let predictor = Rc::new(model.0.predictor(SessionOptions::new(steps, batch).call(call))?);
-        Ok(Self { predictor, symbols: symbols(&model.0) })
+        Ok(Self { predictor, symbols: symbols(&model.0)? })
     }
 
     /// The model's outputs for these inputs.

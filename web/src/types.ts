@@ -93,12 +93,12 @@ export interface RnnCall {
 export interface RnnOutput { y: NdArray; state: State }
 
 export interface RnnGradients {
-  y: NdArray;
-  state: State;
+  /** What the forward pass gave. */
+  output: RnnOutput;
   /** Gradient of the input. */
   x: NdArray;
   /** Gradient of the initial state. */
-  stateGradient: State;
+  state: State;
   /** Gradients of the weights, by PyTorch's names. */
   weights: Map<string, NdArray>;
 }

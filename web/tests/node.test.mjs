@@ -107,7 +107,7 @@ test("a file with more than is loaded is refused, and its partial form says what
       refused = error.message;
     }
     const { weights, leftOut } = wgrnn.RnnWeights.fromSafetensorsPartial(two, config, "rnn.");
-    const model = new wgrnn.Model(wgrnn.Device.cpu(), { rnn: config }, 0).loadPartial(two, "");
+    const model = new wgrnn.Model(wgrnn.Device.cpu(), { rnn: config }, 0).loadSafetensorsPartial(two, "");
     console.log(JSON.stringify({ refused, leftOut, named: [...weights.named().keys()], model }));
   `);
   assert.match(refused, /weight_ih_l1.*fromSafetensorsPartial/);

@@ -20,7 +20,7 @@ const HIDDEN_WORDS: f64 = 0.1;
 
 pub fn model(device: &Device, symbols: usize, seed: u32) -> Result<Model> {
     let rnn = RnnConfig::new(Cell::Gru(Reset::After), WIDTH, WIDTH);
-    let config = ModelConfig::features(rnn, CLASSES).input(Input::Tokens { symbols, deviation: 0.1 }).dropout(DROPOUT);
+    let config = ModelConfig::features(rnn, CLASSES).input(Input::tokens(symbols, 0.1)).dropout(DROPOUT);
     Ok(Model::new(device, &config, seed)?)
 }
 

@@ -40,7 +40,7 @@ async function training({ shape, weights, tokens, targets, learningRate }, open)
   const device = await open(wgrnn);
   const { symbols, steps, batch, input, hidden } = shape;
   const model = new wgrnn.Model(device, { symbols, rnn: config(shape), outputs: symbols }, 0);
-  model.load(
+  model.loadSafetensors(
     toSafetensors({
       "embedding.weight": { data: weights.embedding, shape: [symbols, input] },
       ...lstmArrays(shape, weights.lstm, "rnn."),

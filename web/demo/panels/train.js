@@ -1,17 +1,10 @@
-// A character model: its text, its network, its training, and what it writes.
+// A character model: its network, its training, and what it writes. Its text is the matter of train-text.js.
 
 import { LossChart } from "../chart.js";
-import { byId, debounce, download, element, enable, kept, numberOf, onDrop, show, tell } from "../dom.js";
+import { byId, download, element, enable, kept, numberOf, show, tell } from "../dom.js";
 import { bytes, count, duration, fixed, plural, sentence } from "../format.js";
-import { needed } from "../text.js";
+import { trainingText } from "./train-text.js";
 
-/** A text longer than this is not put into the box: some browsers crawl then. */
-const MOST_IN_BOX = 1_000_000;
-/** What is beyond this is left out: 20 million numbers are 80 MB. */
-const MOST_CHARACTERS = 20_000_000;
-const LARGE = 5_000_000;
-/** So many different characters make scores that are large and slow. */
-const MANY_DIFFERENT = 2_000;
 const MOST_SAMPLES = 30;
 const MOST_FILE = 500e6;
 
@@ -29,11 +22,6 @@ export function trainPanel(devices) {
   let step = 0;
   /** A model that was reset or replaced, for "Undo". */
   let previous;
-  /** The text at hand: { name, text, characters, different } and whether the worker has it. */
-  let source;
-  let sampleText;
-  let ownFile;
-  let sent;
   let controller;
   let running;
   let speed;
@@ -108,105 +96,10 @@ export function trainPanel(devices) {
     keepSettings();
   }
 
-  // ---- The text ----
-
-  const ownChosen = () => control("text-own").checked;
-
-  async function fetchSample() {
-    const response = await fetch(new URL("../../models/text.txt", import.meta.url)).catch(() => undefined);
-    if (!response?.ok) throw new Error("The sample could not be fetched: take a text of your own");
-    return { name: "Three plays of Shakespeare", text: await response.text() };
-  }
-
-  async function textAtHand() {
-    if (ownChosen()) return ownFile ?? { name: "Your text", text: control("text").value };
-    sampleText ??= await fetchSample();
-    return sampleText;
-  }
-
-  /** Gives the worker the text, if it has another one; whether there is one to learn. */
-  async function readText() {
-    const problem = control("text");
-    try {
-      const at = await textAtHand();
-      if (at.text.trim() === "") {
-        control("text-summary").textContent = "";
-        tell(problem, "There is no text yet: paste one, or open a file");
-        return false;
-      }
-      if (sent !== at.text) {
-        const bound = at.text.length > MOST_CHARACTERS ? at.text.slice(0, MOST_CHARACTERS) : at.text;
-        source = { name: at.name, ...(await devices.call("text", { text: bound })) };
-        source.cut = bound.length < at.text.length;
-        sent = at.text;
-      }
-      summarise();
-      return checkLength();
-    } catch (error) {
-      tell(problem, sentence(error.message));
-      return false;
-    }
-  }
-
-  function summarise() {
-    const { characters, different, cut } = source;
-    const parts = [`${plural(characters, "character")}, ${count(different)} different; the last tenth is held out.`];
-    if (cut) parts.push(`Only the first ${count(MOST_CHARACTERS)} are used.`);
-    else if (characters > LARGE) parts.push("A large text: reading it takes a moment.");
-    if (different > MANY_DIFFERENT) parts.push("So many different characters make steps slow.");
-    control("text-summary").textContent = parts.join(" ");
-  }
-
-  function checkLength() {
-    const [batch, length] = [numberOf(control("batch")), numberOf(control("length"))];
-    if (batch === undefined || length === undefined || !source) return false;
-    const least = needed(batch, length);
-    const short = source.characters < least;
-    const need = `${count(batch)} streams of ${count(length)} need ${count(least)}`;
-    tell(
-      control("text"),
-      short
-        ? `Too short: ${plural(source.characters, "character")}, where ${need}. Take a smaller batch or length.`
-        : "",
-    );
-    return !short;
-  }
-
-  async function takeFile(file) {
-    if (file.size > 4 * MOST_CHARACTERS) {
-      tell(
-        control("text"),
-        `${file.name} has ${bytes(file.size)}: more than ${bytes(4 * MOST_CHARACTERS)} is too much for a page`,
-      );
-      return;
-    }
-    let text;
-    try {
-      text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-    } catch {
-      tell(control("text"), `${file.name} is no text in UTF-8`);
-      return;
-    }
-    control("text-own").checked = true;
-    const fits = text.length <= MOST_IN_BOX;
-    ownFile = fits ? undefined : { name: file.name, text };
-    if (fits) control("text").value = text;
-    showSource();
-  }
-
-  function showSource() {
-    control("own").hidden = !ownChosen();
-    control("text").hidden = ownFile !== undefined;
-    control("text-remove").hidden = !ownFile;
-    control("text-remove").textContent = ownFile ? `Remove ${ownFile.name}` : "";
-    keepSettings();
-    if (ownChosen() && !ownFile && control("text").value === "") {
-      tell(control("text"));
-      control("text-summary").textContent = "";
-    } else if (devices.current && !panel.hidden) {
-      readText();
-    }
-  }
+  const text = trainingText(devices, control, {
+    isShown: () => !panel.hidden,
+    onChange: () => keepSettings(),
+  });
 
   // ---- Settings ----
 
@@ -214,8 +107,7 @@ export function trainPanel(devices) {
 
   function keepSettings() {
     const values = Object.fromEntries(SETTINGS.map((name) => [name, control(name).value]));
-    const own = control("text").value;
-    kept.set("train", { ...values, own: own.length <= MOST_IN_BOX ? own : "", ownChosen: ownChosen() });
+    kept.set("train", { ...values, own: text.typed(), ownChosen: text.isOwn() });
   }
 
   function restoreSettings() {
@@ -270,15 +162,13 @@ export function trainPanel(devices) {
   let starting;
   const start = () => (starting ??= begin().finally(() => (starting = undefined)));
 
-  const toText = () => (ownChosen() ? control("text") : control("text-sample")).focus();
+  const toText = () => (text.isOwn() ? control("text") : control("text-sample")).focus();
 
   async function begin() {
     failure.textContent = "";
     remark("");
-    // The text is read now: read again later, it would take back what is said about it.
-    textChanged.cancel();
     keepSettings();
-    if (!(await readText())) {
+    if (!(await text.read())) {
       toText();
       return;
     }
@@ -547,24 +437,10 @@ export function trainPanel(devices) {
     if (file) await load(file);
   });
   control("form").addEventListener("submit", (event) => event.preventDefault());
-  for (const name of ["text-sample", "text-own"]) control(name).addEventListener("change", showSource);
-  const textChanged = debounce(400, () => showSource());
-  control("text").addEventListener("input", textChanged);
-  control("text-file").addEventListener("change", async ({ target }) => {
-    const [file] = target.files;
-    target.value = "";
-    if (file) await takeFile(file);
-  });
-  control("text-remove").addEventListener("click", () => {
-    ownFile = undefined;
-    showSource();
-    control("text").focus();
-  });
-  onDrop(control("text-fields"), (file) => !control("text-fields").disabled && takeFile(file));
   for (const name of ["hidden", "layers", "batch", "length"]) {
     control(name).addEventListener("change", () => {
       numberOf(control(name));
-      if (source) checkLength();
+      text.checkLength();
       keepSettings();
     });
   }
@@ -601,7 +477,7 @@ export function trainPanel(devices) {
   restoreSettings();
   // On a phone the network comes after what is more often looked at.
   if (matchMedia("(max-width: 719px)").matches) control("network").open = false;
-  showSource();
+  text.show();
   set();
   setState("empty");
 
@@ -610,7 +486,7 @@ export function trainPanel(devices) {
     /** Whether leaving would lose something. */
     unsaved: () => description !== undefined && step > savedStep,
     shown() {
-      if (devices.current && !["running", "stopping"].includes(state())) showSource();
+      if (devices.current && !["running", "stopping"].includes(state())) text.show();
     },
     async suspend() {
       goesOn = state() === "running";
@@ -627,8 +503,7 @@ export function trainPanel(devices) {
       return `The model is ${back}.`;
     },
     async opened() {
-      sent = undefined;
-      source = undefined;
+      text.forget();
       const [again, at] = [goesOn, safe];
       goesOn = false;
       if (!at) {
@@ -636,7 +511,7 @@ export function trainPanel(devices) {
         if (description) showModel();
         setState("empty");
         await set();
-        showSource();
+        text.show();
         return;
       }
       setState("busy");
@@ -654,7 +529,7 @@ export function trainPanel(devices) {
       }
       await set();
       if (again) await start();
-      else showSource();
+      else text.show();
     },
   };
 }

@@ -121,7 +121,7 @@ export async function errors() {
     target: () => trainer.step(tokens(1, 2), tokens(1, 9)),
     tokens: () => trainer.step(ones(2, 1), tokens(1, 2)),
     optimizer: () => new wgrnn.Trainer(model, { steps: 2, batch: 1, momentum: 0.5 }),
-    checkpoint: () => trainer.load(new Uint8Array(100)),
+    checkpoint: () => trainer.loadSafetensors(new Uint8Array(100)),
     temperature: () => wgrnn.choose(new Float32Array(3), -1, 0, 0.5),
     kernel: () => wgrnn.checkKernel(device, "gemn"),
     freed: () => {
@@ -160,7 +160,7 @@ export async function errors() {
     samples: () => vad.probabilities(undefined),
     rate: () => trainer.setLearningRate(undefined),
     rateRange: () => trainer.setLearningRate(-1),
-    notes: () => trainer.checkpoint({ step: 5 }),
+    notes: () => trainer.toSafetensors({ step: 5 }),
     flag: () => layer(device, { batchFirst: "yes" }),
     pair: () => layer(device, { zoneout: [0.5] }),
     lengthsType: () => rnn.forward(ones(2, 1, 3), { lengths: [1, -2] }),
@@ -226,7 +226,7 @@ export async function mappings(kind) {
     gradients: await counted(() => trained.gradients(ones(2, 1, 3), ones(2, 1, 5))),
     state: await counted(() => session.state()),
     session: await counted(() => session.read()),
-    checkpoint: await counted(() => trainer.checkpoint()),
+    checkpoint: await counted(() => trainer.toSafetensors()),
   };
   GPUBuffer.prototype.mapAsync = mapAsync;
   return counts;

@@ -80,7 +80,7 @@ export const gradients = (device) =>
     async (rnn, name, { array, call, x }, file) => {
       const stateGradient = { h: array("dhn"), c: array("dcn") };
       const all = await rnn.gradients(x, array("dy"), { ...call, stateGradient });
-      const got = new Map([...all.weights, ["input", all.x], ["h0", all.stateGradient.h], ["c0", all.stateGradient.c]]);
+      const got = new Map([...all.weights, ["input", all.x], ["h0", all.state.h], ["c0", all.state.c]]);
       const prefix = `${name}/grad/`;
       const expected = file.names.filter((full) => full.startsWith(prefix));
       return expected.map((full) => {

@@ -8,7 +8,7 @@ async function prepare(device) {
   const { N, T, features, hidden, symbols } = sizes;
   const config = { symbols, rnn: { cell: "lstm", inputSize: features, hiddenSize: hidden } };
   const model = new wgrnn.Model(await open(device), config, 0);
-  model.load(file.bytes, "weights/");
+  model.loadSafetensors(file.bytes, "weights/");
   const trainer = new wgrnn.Trainer(model, {
     steps: T, batch: N, carry: true, learningRate: sizes.rate, clipNorm: sizes.clip,
   });
@@ -46,10 +46,10 @@ export async function means(device, steps) {
 export async function resumed(device, before, after) {
   const first = await prepare(device);
   for (let k = 0; k < before; k++) first.step(k);
-  const bytes = await first.trainer.checkpoint({ text: "abc" });
+  const bytes = await first.trainer.toSafetensors({ text: "abc" });
   const second = await prepare(device);
   second.step(7);
-  const notes = second.trainer.load(bytes);
+  const notes = second.trainer.loadSafetensors(bytes);
   const got = [];
   const expected = [];
   for (let k = before; k < before + after; k++) {
@@ -61,11 +61,11 @@ export async function resumed(device, before, after) {
   const cut = bytes.slice(0, bytes.length - 5);
   let fault;
   try {
-    second.trainer.load(cut);
+    second.trainer.loadSafetensors(cut);
   } catch (error) {
     fault = error.message;
   }
-  return { got, expected, notes, ownNotes: wgrnn.Trainer.notes(bytes), steps: second.trainer.steps, fault };
+  return { got, expected, notes, ownNotes: wgrnn.Trainer.notesOfSafetensors(bytes), steps: second.trainer.steps, fault };
 }
 
 /** Whether a page's own tasks go on while it trains: the longest time between two of them, in ms. */

@@ -22,8 +22,8 @@ export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
   const trainer = new Trainer(model, { steps: 2, batch: 1, optimizer: "sgd", momentum: 0.9 });
   trainer.step(tokens, tokens);
   const { meanLoss } = await trainer.progress();
-  const file: Uint8Array = await trainer.checkpoint({ text: "abc" });
-  const notes: Record<string, string> = trainer.load(file);
+  const file: Uint8Array = await trainer.toSafetensors({ text: "abc" });
+  const notes: Record<string, string> = trainer.loadSafetensors(file);
   const scores = await new Predictor(model, { steps: 1, batch: 1, carry: true }).predict(tokens);
   const predicted: NdArray = await model.predict(tokens);
   const row: CheckRow = await checkKernel(device, "gemm");
