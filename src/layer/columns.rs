@@ -7,17 +7,19 @@ use crate::cells::{Form, Width};
 /// behind it what training draws and the h without its mask. A forward pass without training has the gates' columns only.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns {
-    /// First column of each phase.
+    /// The first column of each phase: [numbers kept, units of the phase].
     pub gates: [usize; 2],
-    /// First column that each phase's derivative sees.
+    /// The first column that each phase's derivative sees: [fields, units of the phase].
     pub fields: [usize; 2],
+    /// What the first phase gave to the second: [H], if there are two.
     pub between: usize,
-    /// The old h.
+    /// The old h: [P or H]; behind it [2 at most, P or H], what training draws and the h without its mask.
     pub source: usize,
-    /// Where there are layer norms: W's normed products, R's, and c'; and what they were multiplied with to be so.
+    /// Where there are layer norms: the normed products of W [G, H], of R [G, H], and the normed c [H].
     pub normed: usize,
+    /// Their factors 1/σ: [5].
     pub scales: usize,
-    /// All, as whole vectors.
+    /// The columns of a row, rounded up to whole vectors of four.
     pub width: usize,
 }
 

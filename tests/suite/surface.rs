@@ -48,7 +48,8 @@ fn is_open(lines: &[&str]) -> bool {
 fn exports(source: &Path) -> BTreeMap<PathBuf, Option<BTreeSet<String>>> {
     let folders = fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
     let mut found = BTreeMap::new();
-    for list in folders.map(|folder| folder.join("mod.rs")).chain([source.join("lib.rs")]) {
+    let lists = folders.map(|folder| folder.join("mod.rs")).filter(|list| list.exists());
+    for list in lists.chain([source.join("lib.rs")]) {
         let text = fs::read_to_string(&list).unwrap();
         let folder = list.parent().unwrap();
         let lines = text.lines().filter(|line| !["//", "#"].iter().any(|start| line.starts_with(start)));
