@@ -1,4 +1,7 @@
-//! A first layer: an LSTM over three sequences of different lengths, checked against the textbook on this machine's device.
+//! A first layer: an LSTM over three sequences of different lengths, compared with the textbook equations on this machine's
+//! device.
+//!
+//! `cargo run --release --example first_layer`
 
 use ndarray::Array3;
 use wgrnn::{Cell, Device, Lengths, Rnn, RnnCall, RnnConfig, RnnWeights};

@@ -1,4 +1,7 @@
-//! Your own wgpu device, buffers and command encoder: a GRU reads one buffer and writes another among your own commands.
+//! Your own wgpu device, buffers and command encoder: between your own commands, a GRU reads one of your buffers and writes
+//! another.
+//!
+//! `cargo run --release --example own_buffers`
 
 use wgrnn::wgpu::{self, BufferUsages as Usage};
 use wgrnn::{Cell, Device, Rnn, RnnCall, RnnConfig, RnnWeights, Session, SessionOptions, Tensor};
@@ -25,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     queue.write_buffer(&x, 0, bytemuck::cast_slice(&[0.5_f32; 20 * 8]));
     let mut encoder = gpu.create_command_encoder(&Default::default());
-    session.encode(&mut encoder)?; // between commands of your own
+    session.encode(&mut encoder)?; // your own commands may come before and after
     encoder.copy_buffer_to_buffer(&y, 0, &copy, 0, 4 * 20 * 16);
     queue.submit([encoder.finish()]);
     copy.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("the buffer can be mapped"));

@@ -1,4 +1,6 @@
-//! A training loop of your own: an LSTM learns to say what it saw three steps ago.
+//! A training loop of your own: an LSTM learns to output the input of three steps before.
+//!
+//! `cargo run --release --example own_training_loop`
 
 use ndarray::{Array2, Array3};
 use wgrnn::{
@@ -27,7 +29,7 @@ fn main() -> wgrnn::Result<()> {
         let seen = Array3::from_shape_fn((40, 16, 1), |(t, n, _)| ((t * t + 7 * n + 13 * step) as f32).sin());
         x.write(seen.view())?;
         y.write(Array3::from_shape_fn((40, 16, 1), |(t, n, _)| if t < 3 { 0.0 } else { seen[[t - 3, n, 0]] }).view())?;
-        trainer.step()?; // nothing comes back from the device but what is asked for
+        trainer.step()?; // the loss stays on the device until `progress` reads it
         if step % 50 == 49 {
             println!("step {:3}: mean squared error {:.4}", step + 1, trainer.progress()?.last_loss);
         }

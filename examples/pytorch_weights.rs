@@ -1,4 +1,5 @@
-//! PyTorch's weights: a state dict as safetensors goes in, and weights that PyTorch can load come out.
+//! PyTorch's weights: reads a state dict from a safetensors file and runs the layer. Without a file, it first writes one that
+//! PyTorch can load.
 //!
 //! In Python: `safetensors.torch.save_file(torch.nn.LSTM(8, 16, num_layers=2).state_dict(), "lstm.safetensors")`, then
 //! `cargo run --release --example pytorch_weights -- lstm.safetensors`.
@@ -18,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             path
         }
     };
-    let (config, weights) = pytorch::load(&path, Cell::Lstm, "")?; // the file tells the sizes
+    let (config, weights) = pytorch::load(&path, Cell::Lstm, "")?; // the sizes come from the file
     println!("{}: {} layers of {} units", path.display(), config.layer_count(), config.hidden_size());
     for (name, array) in weights.named() {
         println!("  {name:<16} {:?}", array.shape());

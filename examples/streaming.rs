@@ -1,5 +1,7 @@
-//! A server's streams: the sequences of several callers are slots of one batch, so that one dispatch serves all of them.
-//! cargo run --release --example streaming
+//! Streams of a server: each caller's sequence is a slot of one batch, so that one dispatch serves all callers.
+//!
+//! `cargo run --release --example streaming`
+
 use wgrnn::ndarray::{Array3, s};
 use wgrnn::{Cell, Device, Result, Rnn, RnnConfig, RnnWeights};
 
@@ -9,18 +11,18 @@ fn main() -> Result<()> {
     let config = RnnConfig::new(Cell::Lstm, 4, 8);
     let rnn = Rnn::new(&Device::auto(), &config, RnnWeights::init(&config, 0)?)?;
     let mut stream = rnn.stream(SLOTS)?;
-    // Whose sequence each slot has, and who has something to say in each turn.
+    // The caller of each slot, and the callers that send a step in each turn.
     let mut slots: [Option<&str>; SLOTS] = [None; SLOTS];
     for (turn, speaking) in [&["ann", "bob"][..], &["bob"], &["ann", "eve"], &["eve", "bob"]].iter().enumerate() {
         for name in *speaking {
             if !slots.contains(&Some(*name)) {
                 let Some(free) = slots.iter().position(Option::is_none) else { continue };
-                // A new sequence begins with zeros, whoever was here before.
+                // A new sequence begins with a state of zeros.
                 stream.state().reset_slot(free)?;
                 slots[free] = Some(*name);
             }
         }
-        // One step of those who speak; the others pause, and their states stay as they are.
+        // One step for those who speak. The others pause: their states stay as they are.
         let lengths = slots.map(|name| usize::from(name.is_some_and(|name| speaking.contains(&name))));
         let y = stream.push_with(Array3::ones((1, SLOTS, 4)).view(), &lengths)?;
         for (slot, name) in slots.iter().enumerate().filter(|(slot, _)| lengths[*slot] > 0) {
@@ -30,7 +32,7 @@ fn main() -> Result<()> {
                 y.slice(s![0, slot, ..2])
             );
         }
-        // Ann leaves: her state is kept on the host, and her slot is free.
+        // Ann leaves. Her state is kept on the host, and her slot becomes free.
         if turn == 2 {
             println!("kept: {:.3}", stream.state().read_slot(0)?.h);
             slots[0] = None;

@@ -2,37 +2,37 @@
 //!
 //! ## Cargo features
 //!
-//! All are on by default. Turn them off with `default-features = false` and name those that you need.
+//! All features are on by default. Turn them off with `default-features = false`, and name those that you need.
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `vulkan`, `metal`, `dx12` | wgpu's drivers for Linux, Android and Windows; macOS and iOS; Windows. Each is compiled only for systems that have it. Without one of them, the CPU device is all there is outside of a browser |
-//! | `train` | `Tape`, `Trainer`, `Model` and what belongs to them. Layers have their gradients without it |
+//! | `vulkan`, `metal`, `dx12` | wgpu's drivers for Linux, Android and Windows; macOS and iOS; Windows. Each is compiled only for systems that have it. With none of them, only the CPU device works outside of browsers |
+//! | `train` | `Tape`, `Trainer`, `Model` and their parts. `Rnn::gradients` and `Rnn::training` work without it |
 //! | `onnx` | the module `onnx` |
 //!
 //! ## Public dependencies
 //!
-//! Types of wgpu 30 and ndarray 0.17 are part of the interface, and the crate re-exports both: `wgrnn::wgpu` and
-//! `wgrnn::ndarray` are the versions that fit. A new major version of either is a new major version of wgrnn.
+//! Types of wgpu 30 and ndarray 0.17 are part of the interface. The crate re-exports the two in the right versions as
+//! `wgrnn::wgpu` and `wgrnn::ndarray`. A new major version of either leads to a new major version of wgrnn.
 //!
 //! ## What may grow
 //!
 //! A minor version may add variants to enums, and fields to structs and to variants. Such types are `#[non_exhaustive]`: match
 //! enums with a wildcard arm and fields with `..`, and make structs with their functions, such as `RnnCall::default().carry(true)`.
-//! The types below are complete by their definition, so they can be matched and built in full. They change only with a new
-//! major version.
+//! The types below are complete by definition, so you can match them without a wildcard and build them from their fields. They
+//! change only with a new major version.
 //!
 //! | type | why it is complete |
 //! | --- | --- |
 //! | [`Bias`] | a gate has two products, and each may have a bias or not |
-//! | [`CellClip`] | the parameters of cuDNN's `cudnnRNNSetClip` |
+//! | [`CellClip`] | it has the parameters of cuDNN's `cudnnRNNSetClip` |
 //! | [`Direction`] | a sequence can be read forward, backward, or both ways |
-//! | [`Reset`] | the gate acts on the state before its product with R, or on the product |
-//! | [`State`] | h, and in c all else that a cell carries from step to step |
-//! | [`dialects::Biases`] | one beside each of the two products |
-//! | [`dialects::cudnn::Weights`] | the arrays of cuDNN's weight space |
-//! | [`dialects::keras::Reads`] | forward, backward, or both ways |
-//! | [`dialects::keras::Weights`] | the arrays of Keras's `get_weights` |
+//! | [`Reset`] | the reset gate acts either on the state before its product with R, or on the product |
+//! | [`State`] | it has h, and c for everything else that a cell carries from step to step |
+//! | [`dialects::Biases`] | a gate has two products, and each may have a bias or not |
+//! | [`dialects::cudnn::Weights`] | it has the arrays of cuDNN's weight space |
+//! | [`dialects::keras::Reads`] | a sequence can be read forward, backward, or both ways |
+//! | [`dialects::keras::Weights`] | it has the arrays of Keras's `get_weights` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 // Training alone uses some of what lies below it.

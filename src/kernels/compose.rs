@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 pub struct Dialect {
     /// Whether parameters are immediates. Otherwise they are a uniform buffer in group 1.
     pub immediates: bool,
-    /// Whether the text begins with `enable subgroups;`, which browsers demand and wgpu's own compiler does not know.
+    /// Whether the text begins with `enable subgroups;`, which browsers require and wgpu's own compiler rejects.
     pub enable_subgroups: bool,
 }
 
@@ -156,8 +156,8 @@ fn check(variant: &Variant) -> Result<()> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Plan`] where the variant is not one that its template can make, [`Error::Value`] where its cell or function can't
-/// be.
+/// [`Error::Plan`] where the template cannot make this variant, [`Error::Value`] where its cell or function is
+/// impossible.
 pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
     check(variant)?;
     let fault = |error: &minijinja::Error| Error::Plan(format!("composing {variant}: {error:#}"));

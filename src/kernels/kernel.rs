@@ -52,11 +52,11 @@ macro_rules! for_each_kernel {
             Sgd sgd
             /// The optimisers Adam and AdamW.
             Adam adam
-            /// Many time steps, spread over many workgroups that hand values on to each other.
+            /// Many time steps, spread over many workgroups that exchange values.
             Grid grid
             /// One time step of each of several layers, each a step behind the one below.
             Wave wave
-            /// Follows a [`Kernel::Grid`]: takes its last states, or has `Sequence` do its work again.
+            /// Follows a [`Kernel::Grid`]: takes over its last states, or makes `Sequence` do its work again.
             Settle settle
         }
     };
@@ -66,13 +66,15 @@ macro_rules! for_each_kernel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
-    /// Only reads it.
+    /// The kernel only reads the buffer.
     Read,
-    /// Reads a packed matrix, from a texture in variants that do so.
+    /// The kernel reads a packed matrix from the buffer, or from a texture if [`Reads::texture`](super::Reads::texture)
+    /// is set.
     Matrix,
-    /// Reads the rows of a product, through a window of a uniform buffer in variants that do so.
+    /// The kernel reads the rows of a product, through a window of a uniform buffer if
+    /// [`Reads::uniform`](super::Reads::uniform) is set.
     Rows,
-    /// Writes it, and may read it too.
+    /// The kernel writes the buffer, and may read it too.
     Write,
 }
 

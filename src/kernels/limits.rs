@@ -1,9 +1,9 @@
 //! What all kernels and plans keep within: guarantees of WebGPU, and what drivers are known to bear.
 
-/// No kernel binds more storage buffers than WebGPU guarantees.
+/// The largest number of storage buffers that a kernel binds: the number that WebGPU guarantees.
 pub const MAX_BINDINGS: usize = 8;
 
-/// Words of the part of a buffer that is bound as a uniform buffer: what WebGPU guarantees.
+/// The length in words of the part of a buffer that is bound as a uniform buffer: the length that WebGPU guarantees.
 pub const WINDOW: u32 = 1 << 14;
 
 /// Windows begin at multiples of this number of words: 256 bytes, the largest alignment that WebGPU lets a device ask for.

@@ -40,11 +40,11 @@ pub enum Sums {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Part {
-    /// All of it: a lane takes all steps.
+    /// The whole scan: a lane takes all steps.
     Whole,
-    /// The steps are cut into parts: what each part makes of any state.
+    /// The totals: the steps are cut into parts, and for each part this computes its effect on an arbitrary state.
     Totals,
-    /// The steps of each part, after the totals of the parts before it.
+    /// The steps of each part, which start from the totals of the parts before it.
     Steps,
 }
 
@@ -54,7 +54,7 @@ pub enum Part {
 pub enum Of {
     /// A kernel without options.
     Plain(Kernel),
-    /// `apply`, with its function.
+    /// `apply`, with the function that it applies.
     Apply(Function),
     /// `gemm`.
     Gemm {
@@ -189,8 +189,9 @@ impl Of {
         matches!(self, Self::Plain(_)) != has_options
     }
 
-    /// A recurrent kernel for a cell in its form, with rows of `state_width` words in workgroup memory where it keeps any:
-    /// the first phase, all of a scan, nothing kept, no sums shared. Kernels without a cell are plain.
+    /// A recurrent kernel for a cell in its form, with rows of `state_width` words in workgroup memory if it keeps rows
+    /// there. It computes the first phase, or a whole scan, keeps nothing for the backward pass, and shares no sums. A
+    /// kernel without a cell becomes [`Of::Plain`].
     pub const fn recurrent(kernel: Kernel, form: Form, state_width: u32) -> Self {
         match kernel {
             Kernel::Step => Self::Step { form, phase: 0, keep: false, sums: Sums::Split(1) },
@@ -249,7 +250,7 @@ impl Of {
         }
     }
 
-    /// The index of the phase that it computes, where it computes one alone; else 0.
+    /// The index of the phase, if the kernel computes only one phase; otherwise 0.
     pub const fn phase(&self) -> usize {
         match self {
             Self::Step { phase, .. } | Self::StepBackward { phase, .. } => *phase,
@@ -257,7 +258,7 @@ impl Of {
         }
     }
 
-    /// The part of a scan's work; all of it elsewhere.
+    /// The part of a scan's work; [`Part::Whole`] for other kernels.
     pub const fn part(&self) -> Part {
         match self {
             Self::Scan { part, .. } | Self::ScanBackward { part, .. } => *part,
@@ -314,7 +315,7 @@ impl Of {
         }
     }
 
-    /// The words of a row in workgroup memory; 0 where there are none.
+    /// The words of a row in workgroup memory; 0 if the kernel keeps no rows there.
     pub const fn state_width(&self) -> u32 {
         match self {
             Self::Sequence { state_width, .. }

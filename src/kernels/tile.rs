@@ -15,13 +15,13 @@ pub(crate) enum Wraps {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tile {
-    /// Rows (`gemm`, `outer`), or sequences (`step`, `sequence` and their backward halves), of an invocation or a workgroup.
+    /// Rows (`gemm`, `outer`) or sequences (`step`, `sequence` and their backward kernels) of an invocation or a workgroup.
     pub rows: u32,
     /// Columns (`gemm`) or units (`step`) of an invocation. `outer` always takes four columns.
     pub columns: u32,
     /// Invocations of a workgroup.
     pub lanes: u32,
-    /// How many lanes of a subgroup share what they load; 0 if each loads all that it needs.
+    /// How many lanes of a subgroup share what they load; 0 if each lane loads everything that it needs.
     pub spread: u32,
 }
 
@@ -41,7 +41,7 @@ pub(super) const STAGED_BYTES: u64 = 2 * 2 * 256 * 16;
 pub struct Cooperative {
     /// Rows and columns of the matrices that one multiplication takes: 8 or 16.
     pub edge: u32,
-    /// How many subgroups a workgroup has at least.
+    /// The least number of subgroups of a workgroup.
     pub subgroups: u32,
 }
 

@@ -33,19 +33,19 @@ pub struct RnnCall {
     pub lengths: Lengths,
     /// Whether a run starts from the contents of the [`DeviceState`](crate::DeviceState). Otherwise it starts from
     /// zeros. [`Rnn::forward_with`](crate::Rnn::forward_with) and [`Rnn::gradients`](crate::Rnn::gradients) start from the
-    /// state that they are given, whatever this says; without one they start from zeros, and refuse `true`.
+    /// state that they are given, whatever this field says; without a state they start from zeros, and refuse `true`.
     pub carry: bool,
     /// Which part of the output is wanted.
     pub output: Output,
     /// How steps become dispatches.
     pub schedule: Schedule,
-    /// Bytes of memory for the input part of the gates, x·Wᵀ + b. It is computed for as many steps at a time as fit,
-    /// and for at least one.
+    /// Bytes of memory for the input part of the gates, x·Wᵀ + b. It is computed for as many steps at a time as fit
+    /// into this memory, and for at least one.
     pub input_part_bytes: usize,
     /// For training. `None` keeps everything that the backward pass needs. `Some(k)` keeps only the state before every
-    /// k-th step and computes the steps again, k at a time. With k near √T, what is kept of a layer grows with √T
-    /// instead of T, and the gradients are the same. What one layer hands to the next is always kept whole. If a buffer
-    /// of the adapter cannot hold what `None` needs, k is chosen as large as possible.
+    /// k-th step and computes the steps again, k at a time. With k near √T, the memory of a layer grows with √T instead
+    /// of T, and the gradients are the same. The outputs that a layer passes to the next one are always kept for all
+    /// steps. If a buffer of the adapter cannot hold what `None` needs, k is chosen as large as possible.
     pub keep_every: Option<usize>,
 }
 

@@ -32,7 +32,7 @@ impl Embedding {
     /// Copies a table [symbols, features] to the device. Its [`Parameters`] call it `weight`.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and what allocating memory may give.
+    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and the errors of allocating memory.
     pub fn trainable(device: &Device, table: ArrayView2<'_, f32>) -> Result<Self> {
         let (symbols, features) = table.dim();
         if symbols == 0 || features == 0 {

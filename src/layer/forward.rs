@@ -47,9 +47,9 @@ impl Rnn {
         self.forward_with(x, None, &RnnCall::default())
     }
 
-    /// Runs sequences with lengths, from an initial state, or with other settings of a [`RnnCall`]. Programs for the
-    /// last few shapes are kept and run again. Lengths are part of a shape, so a new list of them is a new program. Without a
-    /// state they start from zeros.
+    /// Runs sequences with lengths, from an initial state, or with other settings of an [`RnnCall`]. Without a state,
+    /// they start from zeros. The layer keeps its programs for the last few shapes and runs them again. Lengths are
+    /// part of a shape, so a new list of lengths needs a new program.
     ///
     /// # Errors
     /// As [`Rnn::forward`], and for lengths or a state that do not fit; [`Value`](Error::Value) for a call that
@@ -157,8 +157,8 @@ impl Session {
     /// Makes a session that works on tensors and a state of the caller.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where they don't fit, [`OtherDevice`](Error::OtherDevice), and what
-    /// [`PlanBuilder::build`](crate::PlanBuilder::build) gives.
+    /// [`Shape`](Error::Shape) where they don't fit, [`OtherDevice`](Error::OtherDevice), and the errors of
+    /// [`PlanBuilder::build`](crate::PlanBuilder::build).
     pub fn with_tensors(
         rnn: &Rnn,
         options: SessionOptions,

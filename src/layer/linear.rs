@@ -52,7 +52,7 @@ impl Linear {
     /// Makes a layer with fixed weights, which are copied to the device.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and what allocating memory may give.
+    /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), and the errors of allocating memory.
     pub fn new(device: &Device, weight: ArrayView2<'_, f32>, bias: Option<ArrayView1<'_, f32>>) -> Result<Self> {
         check(weight, bias)?;
         let count = weight.len() + bias.map_or(0, |bias| bias.len());
@@ -80,7 +80,7 @@ impl Linear {
     /// a score for each symbol.
     ///
     /// # Errors
-    /// What allocating memory may give.
+    /// The errors of allocating memory.
     pub fn tied(embedding: &super::embedding::Embedding) -> Result<Self> {
         let shape = (embedding.symbols(), embedding.features());
         Self::of_parameters(embedding.parameters().clone(), shape, false)
@@ -121,7 +121,8 @@ impl Linear {
         self.training.as_ref().map(|training| &training.parameters)
     }
 
-    /// Takes over what was written into its [`Parameters`]. Does nothing for a layer with fixed weights.
+    /// Makes the layer use the weights that were written into its [`Parameters`]. Does nothing for a layer with fixed
+    /// weights.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the driver fails.

@@ -58,9 +58,9 @@ impl PlanBuilder {
         Ok(())
     }
 
-    /// Runs the backward pass of a layer whose forward pass over `x` filled the reserve, which is used up. `state`
-    /// holds the gradient of the final state before, and that of the initial state after. Gradients of the weights are
-    /// added to those of the layer's [`Parameters`]; that of `x` is written to `dx`.
+    /// Runs the backward pass of a layer whose forward pass over `x` filled the reserve. It overwrites the reserve.
+    /// Before it, `state` holds the gradient of the final state; after it, that of the initial state. Gradients of the
+    /// weights are added to those of the layer's [`Parameters`]; that of `x` is written to `dx`.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where a gradient or the reserve does not fit, [`Value`](Error::Value) where the layer was

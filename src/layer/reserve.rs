@@ -17,7 +17,8 @@ use crate::plan::{BufferId, PlanBuilder};
 use crate::storage::Storage;
 use crate::tensor::{Tensor, elements};
 
-/// Memory on the device for what a forward pass keeps for the backward pass: of one stack of layers, shape and call.
+/// Memory on the device in which a forward pass keeps what the backward pass needs, for one stack of layers, shape and
+/// call.
 pub struct Reserve {
     config: RnnConfig,
     steps: usize,
@@ -50,7 +51,8 @@ impl Reserve {
     /// with [`RnnCall::keep_every`], in as few parts as possible.
     ///
     /// # Errors
-    /// [`Limit`](Error::Limit) where it allows none for the rows of one step, or for what one layer gives to the next.
+    /// [`Limit`](Error::Limit) where the adapter allows no buffer for the rows of one step, or for the output that one
+    /// layer passes to the next.
     pub fn new(rnn: &Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
         let config = rnn.config();
         let device = rnn.device();

@@ -55,7 +55,7 @@ impl Rnn {
     /// [`check`](crate::check) and for saving.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) for a configuration that can't be, [`Shape`](Error::Shape),
+    /// [`Value`](Error::Value) for an impossible configuration, [`Shape`](Error::Shape),
     /// [`NotFinite`](Error::NotFinite) and [`MissingWeight`](Error::MissingWeight) for weights that don't fit it,
     /// [`Limit`](Error::Limit) where the adapter allows less memory than they need.
     pub fn new(device: &Device, config: &RnnConfig, weights: RnnWeights) -> Result<Self> {
@@ -111,7 +111,8 @@ impl Rnn {
         }
     }
 
-    /// Takes over what was written into its [`Parameters`]. Does nothing for a layer with fixed weights.
+    /// Makes the layers use the weights that were written into their [`Parameters`]. Does nothing for layers with fixed
+    /// weights.
     ///
     /// # Errors
     /// [`Gpu`](Error::Gpu) where the driver fails.
@@ -142,10 +143,10 @@ impl Rnn {
         &self.0.device
     }
 
-    /// The weights: as they were given, or, of layers that are trained, as they are now on the device.
+    /// The weights: those that were given, or, for trainable layers, those on the device now.
     ///
     /// # Errors
-    /// [`Gpu`](Error::Gpu) where the device was lost, [`NotFinite`](Error::NotFinite) where training has spoilt them.
+    /// [`Gpu`](Error::Gpu) where the device was lost, [`NotFinite`](Error::NotFinite) where training has made them so.
     pub fn weights(&self) -> Result<Arc<RnnWeights>> {
         block_on(self.weights_async())
     }

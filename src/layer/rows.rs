@@ -23,11 +23,11 @@ pub enum Lengths {
     /// All T steps of every sequence.
     #[default]
     Full,
-    /// This many, from 1 to T for each sequence. They are part of a plan: another list makes another plan, and no work
-    /// is done for steps beyond a length.
+    /// These lengths, from 1 to T for each sequence. They are part of the plan, so another list needs another plan.
+    /// Steps beyond a length are not computed.
     Fixed(Vec<usize>),
-    /// The lengths that were written last before a run. The plan is made for the longest that may come, so training on
-    /// batches of many lengths runs one plan.
+    /// The lengths that were last written before a run. The plan is made for the longest allowed lengths, so one plan
+    /// serves training on batches of many lengths.
     PerRun(BatchLengths),
 }
 
@@ -103,8 +103,8 @@ impl BatchLengths {
     /// Writes the lengths for the runs that follow.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where there are not as many as sequences, [`Value`](Error::Value) where one is not from 1
-    /// to T, [`OutOfMemory`](Error::OutOfMemory).
+    /// [`Shape`](Error::Shape) unless there is a length for each sequence, [`Value`](Error::Value) where a length is
+    /// not from 1 to T, [`OutOfMemory`](Error::OutOfMemory).
     pub fn write(&self, lengths: &[usize]) -> Result<()> {
         let OnDevice { device, config, steps, least, lengths: known, rows } = &*self.0;
         let mut known = locked(known);

@@ -23,14 +23,14 @@ pub enum Schedule {
     /// Many steps in a dispatch, with the state in workgroup memory. Suits small H. On GPUs in software, for few
     /// sequences and H up to 256, lanes also keep the weights of their units over all steps.
     Sequence,
-    /// Many steps in a dispatch, spread over many workgroups that hand values on to each other. Suits few sequences and
-    /// large H. If workgroups do not run side by side, this is noticed, and the work is done again as by
-    /// [`Schedule::Sequence`]. `Auto` chooses it only where a trial at the first use has shown that they do. Only for
-    /// inference: passes that keep every step for training run step by step instead.
+    /// Many steps in a dispatch, spread over many workgroups that exchange values. Suits few sequences and large H. If
+    /// the workgroups do not run side by side, the kernel notices it, and the work is done again as by
+    /// [`Schedule::Sequence`]. `Auto` chooses it only where a trial at the first use has shown that workgroups run side
+    /// by side. It is only for inference: passes that keep every step for training run step by step instead.
     Grid,
     /// All layers of a stack side by side, each a step behind the one below. This takes T + L − 1 dispatches in place
     /// of T·L and no memory between the layers, but multiplies W step by step. Suits small layers on adapters that take
-    /// long to begin a dispatch. Only for inference, for stacks that read in one direction, and for cells with one
+    /// long to begin a dispatch. It is only for inference, for stacks that read in one direction, and for cells with one
     /// product a step; everything else runs step by step instead.
     Wavefront,
 }
@@ -337,8 +337,8 @@ fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u6
 
 impl Schedule {
     /// The schedule that this choice leads to on a device, for a layer and this many steps and sequences: `Step`,
-    /// `Sequence`, `Grid` or `Wavefront`. The first time that `Grid` comes into question, the device is tried for it.
-    /// Sizes that every call refuses lead to `Step`.
+    /// `Sequence`, `Grid` or `Wavefront`. The first time that `Grid` is a candidate, this runs the trial for it on the
+    /// device. For sizes that every call refuses, the result is `Step`.
     pub fn resolve(self, device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Self {
         if config.cell.scan().is_some() {
             return Self::Step;

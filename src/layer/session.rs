@@ -100,7 +100,7 @@ impl Session {
     /// Runs once. On a GPU the work is submitted; reading a tensor waits for it.
     ///
     /// # Errors
-    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver reports an error.
     pub fn run(&self) -> Result<()> {
         self.program.run()
     }

@@ -9,8 +9,8 @@ use crate::storage::Storage;
 use crate::tensor::{Tensor, elements};
 use ndarray::{Array3, ArrayView3, Axis, s};
 
-/// The state of all layers and tracks: [L·D, N, ·], layer by layer, forward before reverse. With S heads it is
-/// [L·D·S, N, ·], where the heads of a direction lie together.
+/// The state of all layers and directions: [L·D, N, ·], ordered by layer, then direction, forward before reverse. With
+/// S heads it is [L·D·S, N, ·], where the heads of a direction follow each other.
 ///
 /// ```
 /// # fn main() -> wgrnn::Result<()> {
@@ -38,7 +38,7 @@ impl State {
     /// A state of zeros, from which sequences without an initial state start.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) for a configuration that can't be, a batch of 0, or a state of 2³² numbers or more,
+    /// [`Value`](Error::Value) for an impossible configuration, a batch of 0, or a state of 2³² numbers or more,
     /// [`OutOfMemory`](Error::OutOfMemory).
     pub fn zeros(config: &RnnConfig, batch: usize) -> Result<Self> {
         config.validate()?;
@@ -119,7 +119,7 @@ impl DeviceState {
         Ok(Self { device: device.clone(), config: config.clone(), batch, h, c })
     }
 
-    /// The device it lives on.
+    /// The device that holds the state.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -137,12 +137,12 @@ impl DeviceState {
     }
 
     /// h as a tensor over the same memory, [L·D·S, N, H] (P with a projection) with the last axis rounded up to a multiple of 4.
-    /// The numbers beyond H are 0, and whoever writes h leaves them so.
+    /// The numbers beyond H are 0. If you write h, write zeros there too.
     pub fn h(&self) -> Tensor {
         Tensor::view(&self.device, &self.h, &self.shapes()[0])
     }
 
-    /// c as a tensor over the same memory, [L·D·S, N, H], or 3·H of an sLSTM; none where the cell has no c.
+    /// c as a tensor over the same memory, [L·D·S, N, H], or [L·D·S, N, 3·H] for an sLSTM; `None` where the cell has no c.
     pub fn c(&self) -> Option<Tensor> {
         self.c.as_ref().map(|c| Tensor::view(&self.device, c, &self.shapes()[1]))
     }

@@ -16,9 +16,9 @@ use std::sync::Arc;
 /// A stream of sequences whose state stays on the device from call to call. Each call may have any number of steps. A stream
 /// owns a handle of its layer, so that a server can keep it or send it to a thread.
 ///
-/// The outputs are those of one long call, equal bit by bit, because sums run in one order for any T. There are two exceptions,
-/// which are equal within rounding: [`cooperative_matrices`](crate::GpuOptions::cooperative_matrices), and cells without R on
-/// adapters that cut their steps into parts.
+/// The outputs equal those of one long call bit by bit, because sums run in one order for any T. In two cases they are
+/// equal only within rounding: [`cooperative_matrices`](crate::GpuOptions::cooperative_matrices), and cells without R
+/// on adapters that cut their steps into parts.
 ///
 /// ```
 /// # fn main() -> wgrnn::Result<()> {
@@ -66,9 +66,9 @@ impl Stream {
         self.advance(x, None).await
     }
 
-    /// The next steps of sequences of which each has a number of its own, from 0 to T: what `x` holds beyond it is not read,
-    /// and the output is 0 there. A sequence of length 0 pauses: its state stays as it is, bit by bit. One program serves all
-    /// lengths of one T.
+    /// Runs the next steps, where each sequence has its own number of steps, from 0 to T. Beyond this length, `x` is
+    /// not read and the output is 0. A sequence of length 0 pauses: its state stays as it is, bit by bit. One program
+    /// serves all lengths of one T.
     ///
     /// # Errors
     /// As [`Stream::push`]; [`Shape`](Error::Shape) and [`Value`](Error::Value) for lengths that do not fit `x`.

@@ -17,7 +17,7 @@ use crate::weights::RnnWeights;
 use ndarray::{Array3, ArrayView3, ArrayViewD};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The gradients of a layer, of everything that it computes from.
+/// The gradients of everything that a layer computes from.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RnnGradients {
@@ -137,7 +137,8 @@ impl RnnTraining {
         &self.input_gradient
     }
 
-    /// The gradient of the final state, to be written before a backward pass, which leaves that of the initial state here.
+    /// The gradient of the final state, to be written before a backward pass. The backward pass replaces it by the
+    /// gradient of the initial state.
     pub fn state_gradient(&self) -> &DeviceState {
         &self.state_gradient
     }
@@ -163,8 +164,8 @@ impl RnnTraining {
         Ok([forward, self.backward.profile()?])
     }
 
-    /// Runs the forward and the backward pass once and compares each command with its CPU twin: the first difference in
-    /// either.
+    /// Runs the forward and the backward pass once, compares each command with its CPU twin, and gives the first
+    /// difference in each pass.
     ///
     /// # Errors
     /// As [`Program::first_difference`].
@@ -190,14 +191,15 @@ impl RnnTraining {
     /// Computes output and final state, and keeps what the backward pass needs.
     ///
     /// # Errors
-    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver reports an error.
     pub fn forward(&self) -> Result<()> {
         self.forward.run()?;
         self.kept.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Computes all gradients of the last forward pass. What that pass kept is used up.
+    /// Computes all gradients of the last forward pass. It overwrites what that pass kept, so each backward pass needs a
+    /// forward pass of its own.
     ///
     /// # Errors
     /// [`NoForward`](Error::NoForward) where there was none since the last backward pass, [`Gpu`](Error::Gpu).
@@ -211,7 +213,7 @@ impl RnnTraining {
 
 impl Rnn {
     /// Makes forward and backward programs for one shape. Gradients of the weights are added to those that the
-    /// [`Parameters`](crate::Parameters) hold if `accumulate` is set, and written over them otherwise.
+    /// [`Parameters`](crate::Parameters) hold if `accumulate` is set, and overwrite them otherwise.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where the layer was not made by [`Rnn::trainable`]; as [`Rnn::forward_with`].
@@ -219,8 +221,8 @@ impl Rnn {
         RnnTraining::new(self, &options, accumulate)
     }
 
-    /// Computes the gradients of a call, for the gradient `dy` of the output, in its shape, and that of the final state
-    /// (`None`: zeros).
+    /// Computes the gradients of a call from the gradient `dy` of the output, in the output's shape, and the gradient
+    /// of the final state (`None`: zeros).
     ///
     /// # Errors
     /// As [`Rnn::training`], and where a gradient's shape does not fit.

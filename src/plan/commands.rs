@@ -20,9 +20,9 @@ pub enum Role {
     Constant(Vec<u32>),
     /// Indices that the caller writes before a run, each at most as large as the one here.
     Indices(Vec<u32>),
-    /// Either these indices or zeros, as a [`Kernel::Settle`] decides while the plan runs.
+    /// These indices, or zeros: a [`Kernel::Settle`] decides which while the plan runs.
     Guarded(Vec<u32>),
-    /// What a forward pass keeps for the backward pass; memory of the caller, too.
+    /// What a forward pass keeps for the backward pass. This memory, too, belongs to the caller.
     Reserve,
 }
 
@@ -80,7 +80,8 @@ pub struct Dispatch {
     pub variant: usize,
     /// Index into [`Plan::bindings`].
     pub bindings: usize,
-    /// Where the rows of a product are read through a uniform buffer: the first word of their window.
+    /// The first word of the window through which the rows of a product are read, where they are read through a uniform
+    /// buffer.
     pub window: u64,
     /// Which of the plan's parameters are its own.
     pub(crate) params: std::ops::Range<usize>,
@@ -88,12 +89,12 @@ pub struct Dispatch {
     pub grid: [u32; 3],
     /// Floating-point operations of its products.
     pub flop: u64,
-    /// Bytes that it has to move at least: every element that it reaches of its buffers, once.
+    /// The least number of bytes that it moves: each element that it reaches in its buffers counts once.
     pub bytes: u64,
 }
 
-/// A pass written down: buffers, and commands over them. Only a [`PlanBuilder`](crate::PlanBuilder) makes one, because what runs without
-/// bounds checks must not be changed after it was checked.
+/// A pass written down: buffers, and commands on them. Only a [`PlanBuilder`](crate::PlanBuilder) makes a plan. Shaders
+/// run without bounds checks, so a plan must not change after it was checked.
 ///
 /// ```
 /// # fn main() -> wgrnn::Result<()> {
@@ -126,17 +127,17 @@ impl Plan {
         &self.buffers
     }
 
-    /// The buffer that commands and bindings name; none for one of a longer plan.
+    /// The buffer that commands and bindings name by this id; `None` if this plan has no such buffer.
     pub fn buffer(&self, id: BufferId) -> Option<&Buffer> {
         self.buffers.get(id.0)
     }
 
-    /// Each kernel variant that occurs, once.
+    /// The kernel variants that occur, each once.
     pub fn variants(&self) -> &[Variant] {
         &self.variants
     }
 
-    /// Each list of bindings that occurs, once.
+    /// The lists of bindings that occur, each once.
     pub fn bindings(&self) -> &[Vec<BufferId>] {
         &self.bindings
     }
@@ -146,7 +147,7 @@ impl Plan {
         &self.commands
     }
 
-    /// The parameters of a dispatch of this plan; empty for a dispatch of a longer one.
+    /// The parameters of a dispatch of this plan; empty if the dispatch belongs to another plan that is longer.
     pub fn params(&self, dispatch: &Dispatch) -> &[u32] {
         self.params.get(dispatch.params.clone()).unwrap_or_default()
     }

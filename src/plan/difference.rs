@@ -13,7 +13,7 @@ use crate::storage::{Storage, read_lock, write_lock};
 use std::fmt::{Display, Formatter};
 use std::sync::{Arc, RwLock};
 
-/// The first command of a plan with a result on the device that its CPU twin does not have.
+/// The first command of a plan whose result on the device differs from that of its CPU twin.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Difference {
@@ -45,24 +45,26 @@ impl Display for Difference {
 
 impl Program {
     /// Runs it once on its GPU, command by command, runs each command by its CPU twin on the same memory, and gives the
-    /// first command whose results differ. `None`: none does. The program's memory is then as [`run`](Self::run) leaves it.
+    /// first command whose results differ, or `None` if all agree. The program's memory is then as [`run`](Self::run)
+    /// leaves it.
     ///
-    /// A twin always starts from what the device wrote before, so each dispatch is judged by itself. Numbers may differ by
-    /// what rounding explains, because the two add up in different orders and their functions differ in the last digits: by 16
-    /// times the largest change that the twin's results show when its inputs are rounded once more, plus 64 ε (ε = 2⁻²³) times the
-    /// largest result. In place of a smaller largest result stands 1 where a kernel computes activations, and the largest gradient
-    /// that comes in where it goes backwards. Numbers in half precision may differ by 2⁻¹⁰ of the largest one. Integers and copies
-    /// must be equal; NaN equals NaN.
+    /// A twin always starts from what the device wrote before, so each dispatch is judged by itself. Numbers may differ
+    /// by what rounding explains, because the two add up in different orders and their functions differ in the last
+    /// digits: by 16 times the largest change that the twin's results show when its inputs are rounded once more, plus
+    /// 64 ε (ε = 2⁻²³) times the largest result. If the largest result is smaller than 1, kernels that compute
+    /// activations use 1 in its place; backward kernels use the largest gradient that they read, if that is larger.
+    /// Numbers in half precision may differ by 2⁻¹⁰ of the largest one. Integers and copies must be equal; NaN equals
+    /// NaN.
     ///
-    /// The work of a `grid` that was stopped, because its workgroups do not run side by side, is not compared: the dispatches
-    /// behind it do that work again.
+    /// If a `grid` was stopped because its workgroups do not run side by side, its work is not compared: the dispatches
+    /// after it do that work again.
     ///
     /// It reads every buffer back after every command that writes it, runs each twin three times and needs the
     /// plan's memory three times on the host: make the program small.
     ///
     /// # Errors
     /// [`Unsupported`](Error::Unsupported) on the CPU device, which runs the twins themselves. [`Gpu`](Error::Gpu) where the driver
-    /// fails, or a caller's buffer cannot be copied from; the memory is then that of a run that was cut off.
+    /// fails, or a caller's buffer cannot be copied from; the memory is then as an interrupted run leaves it.
     ///
     /// # Examples
     /// ```no_run

@@ -29,13 +29,13 @@ pub struct Profile {
 pub struct KernelTime {
     /// The kernel with its tile.
     pub variant: Variant,
-    /// How many dispatches of it a run has.
+    /// The number of its dispatches in a run.
     pub dispatches: usize,
     /// Seconds of all its dispatches together.
     pub seconds: f64,
     /// Floating-point operations of the products in all its dispatches.
     pub flop: u64,
-    /// Bytes that all its dispatches have to move at least.
+    /// The least number of bytes that all its dispatches move.
     pub bytes: u64,
 }
 

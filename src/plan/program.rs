@@ -86,7 +86,7 @@ impl Program {
     /// Runs it once. On a GPU the work is submitted; reading a tensor waits for it.
     ///
     /// # Errors
-    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver reports an error.
     pub fn run(&self) -> Result<()> {
         match (&self.executor, self.device.gpu_ref()) {
             (Executor::Gpu(recorder), Some(gpu)) => recorder.submit(gpu, &self.plan),
@@ -113,8 +113,9 @@ impl Program {
     ///
     /// # Errors
     /// [`OtherDevice`](Error::OtherDevice) on the CPU and for an encoder of another wgpu instance,
-    /// [`DeviceLost`](Error::DeviceLost), [`Gpu`](Error::Gpu) where wgpu complains. wgpu does not tell which device of its
-    /// instance an encoder belongs to: that of another one is wgpu's validation error when the encoder is finished.
+    /// [`DeviceLost`](Error::DeviceLost), [`Gpu`](Error::Gpu) where wgpu reports an error. wgpu does not tell which
+    /// device of its instance an encoder belongs to: that of another one is wgpu's validation error when the encoder is
+    /// finished.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         match (&self.executor, self.device.gpu_ref()) {
             (Executor::Gpu(recorder), Some(gpu)) => {
