@@ -75,7 +75,7 @@ fn examine(device: &Device) -> Result<bool> {
     for cell in Cell::ALL {
         let chosen = [(32, 1), (128, 1), (512, 16)].map(|(hidden, batch)| {
             let config = RnnConfig::new(cell, hidden, hidden);
-            format!("{:?}", Schedule::Auto.resolve(device, &config, 100, batch)).to_lowercase()
+            Schedule::Auto.resolve(device, &config, 100, batch).name()
         });
         println!("{:<18} {:>16} {:>16} {:>16}", cell.name(), chosen[0], chosen[1], chosen[2]);
     }

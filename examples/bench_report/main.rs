@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use wgrnn::{Class, Device};
+use wgrnn::{Class, Device, Schedule};
 
 /// A GPU in software would take many seconds for more than this.
 const SOFTWARE_FLOP: f64 = 6e9;
@@ -41,7 +41,7 @@ struct Arguments {
     #[arg(long)]
     half: bool,
     /// How steps become dispatches: what suits the device by default.
-    #[arg(long, value_enum, default_value = "auto")]
+    #[arg(long, value_parser = schedule_of, default_value = "auto")]
     schedule: Schedule,
     /// Seconds for each measurement.
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
@@ -63,25 +63,10 @@ enum Kind {
     Cpu,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Schedule {
-    Auto,
-    Step,
-    Sequence,
-    Grid,
-    Wavefront,
-}
-
-impl Schedule {
-    const fn schedule(self) -> wgrnn::Schedule {
-        match self {
-            Self::Auto => wgrnn::Schedule::Auto,
-            Self::Step => wgrnn::Schedule::Step,
-            Self::Sequence => wgrnn::Schedule::Sequence,
-            Self::Grid => wgrnn::Schedule::Grid,
-            Self::Wavefront => wgrnn::Schedule::Wavefront,
-        }
-    }
+/// Reads the name of a schedule.
+fn schedule_of(name: &str) -> Result<Schedule, String> {
+    let found = Schedule::ALL.into_iter().find(|schedule| schedule.name() == name);
+    found.ok_or_else(|| format!("expected one of {}", Schedule::ALL.map(Schedule::name).join(", ")))
 }
 
 impl Kind {
@@ -95,7 +80,7 @@ impl Kind {
 
 /// How to measure, and for how long.
 struct Timing {
-    schedule: wgrnn::Schedule,
+    schedule: Schedule,
     seconds: f64,
     least: usize,
 }
@@ -129,7 +114,7 @@ fn main() -> Result<()> {
 
 fn report(kind: Kind, all: &[shapes::Shape], arguments: &Arguments) -> Result<serde_json::Value> {
     let device = kind.device()?;
-    let timing = Timing { schedule: arguments.schedule.schedule(), seconds: arguments.seconds, least: 3 };
+    let timing = Timing { schedule: arguments.schedule, seconds: arguments.seconds, least: 3 };
     let ceiling = ceiling::measure(&device)?;
     // The CPU device has none.
     let trip = match device.is_cpu() {

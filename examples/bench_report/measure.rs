@@ -79,8 +79,8 @@ fn kernels(profile: Option<&Profile>, ceiling: &Ceiling) -> Value {
 }
 
 /// `step`, `sequence` or `grid`.
-fn schedule(device: &Device, shape: &Shape, schedule: wgrnn::Schedule) -> String {
-    format!("{:?}", schedule.resolve(device, &shape.config(), shape.steps, shape.batch)).to_lowercase()
+fn schedule(device: &Device, shape: &Shape, schedule: wgrnn::Schedule) -> &'static str {
+    schedule.resolve(device, &shape.config(), shape.steps, shape.batch).name()
 }
 
 /// Of the runs of one thing.

@@ -11,28 +11,57 @@ use crate::kernels::{
     sequence_trips,
 };
 
-/// How the time steps of a layer become dispatches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Schedule {
-    /// Chosen by the device and the sizes.
-    #[default]
-    Auto,
-    /// A dispatch for each step (and for each phase of the cell).
-    Step,
-    /// Many steps in a dispatch, with the state in workgroup memory. Suits small H. On GPUs in software, for few
-    /// sequences and H up to 256, lanes also keep the weights of their units over all steps.
-    Sequence,
-    /// Many steps in a dispatch, spread over many workgroups that exchange values. Suits few sequences and large H. If
-    /// the workgroups do not run side by side, the kernel notices it, and the work is done again as by
-    /// [`Schedule::Sequence`]. `Auto` chooses it only where a trial at the first use has shown that workgroups run side
-    /// by side. It is only for inference: passes that keep every step for training run step by step instead.
-    Grid,
-    /// All layers of a stack side by side, each a step behind the one below. This takes T + L − 1 dispatches in place
-    /// of T·L and no memory between the layers, but multiplies W step by step. Suits small layers on adapters that take
-    /// long to begin a dispatch. It is only for inference, for stacks that read in one direction, and for cells with one
-    /// product a step; everything else runs step by step instead.
-    Wavefront,
+/// The enum, the list of its variants, and their names: a schedule is one line.
+macro_rules! schedules {
+    (
+        $(#[$doc:meta])*
+        pub enum Schedule {
+            $($(#[$own:meta])+ $schedule:ident => $name:literal,)+
+        }
+    ) => {
+        $(#[$doc])*
+        pub enum Schedule {
+            $($(#[$own])+ $schedule,)+
+        }
+
+        impl Schedule {
+            /// Every schedule: tests and `doctor` go through this list.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$schedule),+];
+
+            /// The name used in tables and in the JavaScript package.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$schedule => $name,)+
+                }
+            }
+        }
+    };
+}
+
+schedules! {
+    /// How the time steps of a layer become dispatches.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum Schedule {
+        /// Chosen by the device and the sizes.
+        #[default]
+        Auto => "auto",
+        /// A dispatch for each step (and for each phase of the cell).
+        Step => "step",
+        /// Many steps in a dispatch, with the state in workgroup memory. Suits small H. On GPUs in software, for few
+        /// sequences and H up to 256, lanes also keep the weights of their units over all steps.
+        Sequence => "sequence",
+        /// Many steps in a dispatch, spread over many workgroups that exchange values. Suits few sequences and large H. If
+        /// the workgroups do not run side by side, the kernel notices it, and the work is done again as by
+        /// [`Schedule::Sequence`]. `Auto` chooses it only where a trial at the first use has shown that workgroups run side
+        /// by side. It is only for inference: passes that keep every step for training run step by step instead.
+        Grid => "grid",
+        /// All layers of a stack side by side, each a step behind the one below. This takes T + L − 1 dispatches in place
+        /// of T·L and no memory between the layers, but multiplies W step by step. Suits small layers on adapters that take
+        /// long to begin a dispatch. It is only for inference, for stacks that read in one direction, and for cells with one
+        /// product a step; everything else runs step by step instead.
+        Wavefront => "wavefront",
+    }
 }
 
 /// The part of a tile that `rows` rows fill, and sharing of loads only where lanes for it are.
@@ -56,9 +85,9 @@ pub(crate) fn windows_suit(device: &Device, p: &GemmParams) -> bool {
     p.m <= rows || groups >= cores()
 }
 
-/// Those of this process, on which a GPU in software works.
+/// Cores of this process, on which a GPU in software works: as many as the CPU device has threads.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    threads::count()
 }
 
 /// Steps of a part of a scan over `steps` steps with so many lanes, and most parts of a dispatch: as many as keep the device
@@ -336,9 +365,9 @@ fn trips(config: &RnnConfig, tile: Tile, width: u32, kernel: Kernel) -> (u64, u6
 }
 
 impl Schedule {
-    /// The schedule that this choice leads to on a device, for a layer and this many steps and sequences: `Step`,
-    /// `Sequence`, `Grid` or `Wavefront`. The first time that `Grid` is a candidate, this runs the trial for it on the
-    /// device. For sizes that every call refuses, the result is `Step`.
+    /// The schedule that this choice leads to on a device, for a layer and this many steps and sequences: any but `Auto`.
+    /// The first time that `Grid` is a candidate, this runs the trial for it on the device. For sizes that every call
+    /// refuses, the result is `Step`.
     pub fn resolve(self, device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Self {
         if config.cell.scan().is_some() {
             return Self::Step;

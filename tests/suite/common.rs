@@ -4,7 +4,7 @@ use ndarray::{Array3, s};
 use rand_mt::Mt;
 use std::sync::LazyLock;
 use wgrnn::kernels::Kernel;
-use wgrnn::{Cell, Device, GpuOptions, Plan, Rnn, RnnConfig, RnnWeights, State};
+use wgrnn::{Cell, Device, GpuOptions, Plan, Rnn, RnnConfig, RnnWeights, Schedule, State};
 
 fn open(options: GpuOptions) -> Device {
     Device::gpu_with(&options).unwrap_or_else(|error| panic!("these tests need an adapter: {error}"))
@@ -31,6 +31,17 @@ pub fn checked() -> Device {
 /// Every device that results must be right on.
 pub fn devices() -> [(&'static str, Device); 3] {
     [("gpu", gpu()), ("portable gpu", portable()), ("cpu", Device::cpu())]
+}
+
+/// Every schedule that runs one layer after the other. Layers side by side have tests/suite/wavefront.rs.
+pub fn schedules() -> Vec<Schedule> {
+    let others = |schedule: &Schedule| !matches!(schedule, Schedule::Auto | Schedule::Wavefront);
+    Schedule::ALL.into_iter().filter(others).collect()
+}
+
+/// Those that suit every adapter: a grid needs workgroups that run side by side.
+pub fn common_schedules() -> Vec<Schedule> {
+    schedules().into_iter().filter(|&schedule| schedule != Schedule::Grid).collect()
 }
 
 /// Seeded numbers over ±1.

@@ -1,6 +1,6 @@
 //! Several layers in one plan, parts of tensors, and several threads on one layer.
 
-use crate::common::{Random, configs, devices, gpu, rnn};
+use crate::common::{Random, common_schedules, configs, devices, gpu, rnn};
 use ndarray::{Array4, ArrayD, Axis, s};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn a_layer_does_not_see_what_another_one_left_in_shared_memory() {
             let [first, second] = [7, 5].map(|hidden| rnn(&device, &RnnConfig::new(cell, 3, hidden)));
             let x = Random::new(3).array([4, 2, 3]);
             let inputs = [x.mapv(|_| f32::NAN), x.clone()].map(|x| Tensor::from_array(&device, x.view()).unwrap());
-            for schedule in [Schedule::Step, Schedule::Sequence] {
+            for schedule in common_schedules() {
                 let call = RnnCall::default().schedule(schedule);
                 let outputs = together(&device, &[&first, &second], &inputs, &call);
                 let alone = second.forward_with(x.view(), None, &call).unwrap();
@@ -79,7 +79,7 @@ fn the_input_part_in_chunks_gives_the_same() {
             let rnn = rnn(&device, &config);
             let mut random = Random::new(5);
             let (x, state) = (random.array([3, 9, 5]), random.state(&config, 3));
-            for schedule in [Schedule::Step, Schedule::Sequence] {
+            for schedule in common_schedules() {
                 // One step at a time, and about three.
                 for input_part_bytes in [1, 4 * 2 * 4 * 12 * 8] {
                     let lengths = Some(vec![4, 9, 7]);

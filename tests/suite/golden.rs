@@ -181,33 +181,15 @@ fn onnx(device: &Device, schedule: Schedule) {
 }
 
 #[test]
-fn the_gpu_gives_what_pytorch_gives() {
-    pytorch(&gpu(), Schedule::Auto);
-}
-
-#[test]
 fn the_cpu_gives_what_pytorch_gives() {
     pytorch(&Device::cpu(), Schedule::Auto);
 }
 
 #[test]
-fn stepping_gives_what_pytorch_gives() {
-    pytorch(&gpu(), Schedule::Step);
-}
-
-#[test]
-fn whole_sequences_give_what_pytorch_gives() {
-    pytorch(&gpu(), Schedule::Sequence);
-}
-
-#[test]
-fn a_wavefront_gives_what_pytorch_gives() {
-    pytorch(&gpu(), Schedule::Wavefront);
-}
-
-#[test]
-fn pytorch_on_a_grid() {
-    pytorch(&gpu(), Schedule::Grid);
+fn every_schedule_gives_what_pytorch_gives() {
+    for schedule in Schedule::ALL {
+        pytorch(&gpu(), schedule);
+    }
 }
 
 #[test]
@@ -275,15 +257,23 @@ fn cells_that_others_lack_give_what_their_papers_give() {
     }
 }
 
-/// By the name of its variant, in the table of equations.
+/// A row of the document and one of the table above `Cell`, and a place in README.md's list, which has hyphens.
 #[test]
 fn every_cell_is_documented() {
-    let text = include_str!("../../docs/cells.md");
+    let read = |path| std::fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let readme = read("README.md").replace('-', "").to_lowercase();
+    let list = readme.lines().find(|line| line.starts_with("| cells |")).unwrap();
+    let tables = ["docs/cells.md", "src/cells/cell.rs"].map(|path| (path, read(path)));
     for cell in Cell::ALL {
         let variant = format!("{cell:?}");
         let variant = variant.split('(').next().unwrap();
-        let is_row = |line: &str| line.starts_with('|') && line.contains(&format!("`{variant}"));
-        assert!(text.lines().any(is_row), "docs/cells.md has no row of `{variant}`");
+        for (path, text) in &tables {
+            let mut rows = text.lines().map(|line| line.trim_start().trim_start_matches("/// "));
+            let is_row = |line: &str| line.starts_with('|') && line.contains(&format!("`{variant}"));
+            assert!(rows.any(is_row), "{path} has no row of `{variant}`");
+        }
+        let is_named = list.split(|c: char| !c.is_alphanumeric()).any(|word| word == variant.to_lowercase());
+        assert!(is_named, "README.md's list of cells has no {variant}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Gradients of layers: PyTorch's numbers, finite differences of the textbook in float64, and what must not change them.
 
-use crate::common::{Random, devices, gpu, weights};
+use crate::common::{Random, common_schedules, devices, gpu, weights};
 use crate::golden::{Entry, Fixture, numbers};
 use crate::random_layers::{Drawn, drawn};
 use ndarray::{Array3, ArrayD, ArrayViewD, Ix3, Zip, s};
@@ -106,15 +106,13 @@ fn the_cpu_gives_pytorchs_gradients() {
     golden(&Device::cpu(), PLAIN, 1);
 }
 
+/// Those that are for inference only run step by step here.
 #[test]
-fn stepping_gives_pytorchs_gradients() {
-    golden(&gpu(), Way { schedule: Schedule::Step, ..PLAIN }, 3);
-    golden(&Device::cpu(), Way { schedule: Schedule::Step, ..PLAIN }, 1);
-}
-
-#[test]
-fn whole_sequences_give_pytorchs_gradients() {
-    golden(&gpu(), Way { schedule: Schedule::Sequence, ..PLAIN }, 3);
+fn every_schedule_gives_pytorchs_gradients() {
+    for schedule in common_schedules() {
+        golden(&gpu(), Way { schedule, ..PLAIN }, 3);
+        golden(&Device::cpu(), Way { schedule, ..PLAIN }, 1);
+    }
 }
 
 #[test]
@@ -129,7 +127,7 @@ fn steps_computed_again_give_pytorchs_gradients() {
 #[test]
 fn lengths_written_before_each_run_give_pytorchs_gradients() {
     for (name, device) in devices() {
-        for schedule in [Schedule::Step, Schedule::Sequence] {
+        for schedule in common_schedules() {
             golden(&device, Way { per_run: true, schedule, ..PLAIN }, if name == "cpu" { 1 } else { 3 });
         }
         golden(&device, Way { per_run: true, keep_every: Some(2), ..PLAIN }, if name == "cpu" { 1 } else { 5 });

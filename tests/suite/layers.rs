@@ -1,6 +1,6 @@
 //! What layers promise: the textbook's numbers, what lengths mean, and the same bits from run to run.
 
-use crate::common::{Random, configs, devices, gpu, rnn};
+use crate::common::{Random, common_schedules, configs, devices, gpu, rnn, schedules};
 use ndarray::{Array3, ArrayD, s};
 use wgrnn::check::Comparison;
 use wgrnn::{Device, Direction, Lengths, Output, RnnCall, RnnConfig, RnnOutput, Schedule, SessionOptions, State};
@@ -39,7 +39,7 @@ fn every_cell_equals_the_textbook_on_every_device_and_schedule() {
             let config = config.layers(2).direction(Direction::Bidirectional);
             let rnn = rnn(&device, &config);
             let (x, state) = inputs(&config);
-            for schedule in [Schedule::Step, Schedule::Sequence, Schedule::Grid] {
+            for schedule in schedules() {
                 let report = rnn.check(x.view(), Some(&state), &with_lengths(schedule)).unwrap();
                 assert!(report.passed(), "{name} {config:?} {schedule:?}\n{report}");
             }
@@ -52,7 +52,7 @@ fn each(direction: Direction, test: impl Fn(&str, &RnnConfig, &Device, Schedule)
     for (name, device) in [("gpu", gpu()), ("cpu", Device::cpu())] {
         for config in configs(5, 12) {
             let config = config.direction(direction);
-            for schedule in [Schedule::Step, Schedule::Sequence, Schedule::Grid] {
+            for schedule in schedules() {
                 test(&format!("{} {schedule:?} on {name}", config.cell().name()), &config, &device, schedule);
             }
         }
@@ -179,7 +179,7 @@ fn schedules_agree() {
             let rnn = rnn(&device, &config);
             let run = |schedule| rnn.forward_with(x.view(), Some(&state), &with_lengths(schedule)).unwrap();
             let step = run(Schedule::Step);
-            for other in [run(Schedule::Sequence), run(Schedule::Auto)] {
+            for other in [Schedule::Auto].into_iter().chain(common_schedules()).map(run) {
                 let name = format!("{} on {name}", config.cell().name());
                 close(&name, &other.y, &step.y);
                 close(&name, &other.state.h.into_dyn(), &step.state.h.clone().into_dyn());
@@ -190,7 +190,7 @@ fn schedules_agree() {
 
 #[test]
 fn the_cost_follows_the_valid_steps() {
-    for schedule in [Schedule::Step, Schedule::Sequence] {
+    for schedule in common_schedules() {
         for config in configs(5, 12) {
             let config = config.layers(2).direction(Direction::Bidirectional);
             let rnn = rnn(&gpu(), &config);

@@ -1,6 +1,6 @@
 //! Zoneout and recurrent dropout: against the textbook in float64 with masks drawn here once more.
 
-use crate::common::{Random, devices, gpu, rnn};
+use crate::common::{Random, devices, gpu, rnn, schedules};
 use crate::gradients::{Arrays, slopes_of};
 use ndarray::{Array1, Array2, Array3, ArrayD, Ix3, arr1, s};
 use wgrnn::check::Comparison;
@@ -339,15 +339,15 @@ fn inference_is_the_mean_of_zoneout() {
             let layer = rnn(&device, &example.config);
             let weights = RnnWeights::init(&example.config, 7).unwrap();
             let expected = example.textbook(false, &weights, &example.x, &example.state);
-            let all = [Schedule::Step, Schedule::Sequence, Schedule::Grid, Schedule::Wavefront];
+            let all = schedules();
             // All of them on the CPU, one in turn on each GPU; layers side by side where there are several forward ones.
             let own = match name {
-                _ if i == 3 => 3..4,
-                "cpu" => 0..3,
-                "gpu" => i % 3..i % 3 + 1,
-                _ => (i + 1) % 3..(i + 1) % 3 + 1,
+                _ if i == 3 => &[Schedule::Wavefront],
+                "cpu" => &all[..],
+                "gpu" => &all[i % all.len()..][..1],
+                _ => &all[(i + 1) % all.len()..][..1],
             };
-            for schedule in all[own].iter().copied() {
+            for &schedule in own {
                 let call = RnnCall::default().lengths(lengths.clone()).schedule(schedule);
                 let got = layer.forward_with(example.x.view(), Some(&example.state), &call).unwrap();
                 let faults = differences(&format!("{name}, example {i} {schedule:?}"), &got.y, &got.state, &expected);

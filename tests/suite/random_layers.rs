@@ -52,7 +52,8 @@ fn config(most: usize) -> impl Strategy<Value = RnnConfig> {
 /// Layers of up to `most` inputs and units.
 pub fn drawn(most: usize) -> impl Strategy<Value = Drawn> {
     let outputs = prop::sample::select(vec![Output::All, Output::Last]);
-    let schedules = prop::sample::select(vec![Schedule::Auto, Schedule::Step, Schedule::Sequence, Schedule::Wavefront]);
+    let schedules = Schedule::ALL.into_iter().filter(|&schedule| schedule != Schedule::Grid).collect::<Vec<_>>();
+    let schedules = prop::sample::select(schedules);
     (config(most), 1..=9_usize, 1..=20_usize, outputs, schedules, any::<bool>(), any::<u32>()).prop_flat_map(
         |(config, steps, batch, output, schedule, state, seed)| {
             prop::option::of(prop::collection::vec(1..=steps, batch)).prop_map(move |lengths| Drawn {

@@ -4,6 +4,7 @@ use crate::structure::files;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use wgrnn::Schedule;
 
 /// A public enum, or a public struct all of whose fields are public.
 #[derive(Debug, PartialEq)]
@@ -199,4 +200,35 @@ list! {
     let listed =
         closed("//! ## What may grow\n//! | type | why |\n//! | [`A`] | for a good reason |\n//! | [`b::B`] | |");
     assert_eq!(listed.into_iter().collect::<Vec<_>>(), [("A".to_owned(), true), ("b::B".to_owned(), false)]);
+}
+
+/// Where schedules are named outside of the library. The browser's package has no `Grid`, which needs a trial that a page
+/// cannot wait for.
+#[test]
+fn every_schedule_is_documented_and_has_its_name_in_javascript() {
+    let read = |path| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap();
+    let table = read("ARCHITECTURE.md");
+    let options = read("web/src/options.rs");
+    // The lines that list all of them.
+    let lists = |text: String| -> Vec<String> {
+        let is_list = |line: &&str| line.contains("schedule") && line.contains("\"step\"");
+        text.lines().filter(is_list).map(str::to_owned).collect()
+    };
+    let lists = ["web/src/types.ts", "web/tests/api.test.mjs"].map(|path| (path, lists(read(path))));
+    for schedule in Schedule::ALL {
+        assert_eq!(schedule.name(), format!("{schedule:?}").to_lowercase());
+        if schedule != Schedule::Auto {
+            assert!(table.contains(&format!("\n| `{schedule:?}` |")), "ARCHITECTURE.md has no row of `{schedule:?}`");
+        }
+        if schedule == Schedule::Grid {
+            continue;
+        }
+        let arm = format!("ScheduleName::{schedule:?} => Schedule::{schedule:?},");
+        assert!(options.contains(&arm), "web/src/options.rs has no {arm}");
+        let name = format!("\"{}\"", schedule.name());
+        for (path, lists) in &lists {
+            let all = !lists.is_empty() && lists.iter().all(|line| line.contains(&name));
+            assert!(all, "{path} has no {name} in a list of schedules");
+        }
+    }
 }
