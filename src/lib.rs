@@ -10,6 +10,20 @@
 //! | `train` | `Tape`, `Trainer`, `Model` and their parts. `Rnn::gradients` and `Rnn::training` work without it |
 //! | `onnx` | the module `onnx` |
 //!
+//! How many crates a build has (`cargo tree --package wgrnn`, on Linux), and the size of the example `first_layer`
+//! (`cargo build --release --package wgrnn --example first_layer`, x86-64, stripped):
+//!
+//! | features | crates | program |
+//! | --- | ---: | ---: |
+//! | none | 110 | 9.4 MB |
+//! | `train` | 110 | 9.4 MB |
+//! | `onnx` | 115 | 9.4 MB |
+//! | `vulkan` | 115 | 10.7 MB |
+//! | all, which are the default | 120 | 10.7 MB |
+//!
+//! The linker leaves out what a program does not use, so this program is no smaller without `train` and `onnx`. The compiled library
+//! is: 60 MB in place of 69 MB, with debug information.
+//!
 //! ## Public dependencies
 //!
 //! Types of wgpu 30 and ndarray 0.17 are part of the interface. The crate re-exports the two in the right versions as
