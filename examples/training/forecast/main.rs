@@ -14,7 +14,7 @@
 //!
 //! Mean absolute error after 300 steps on the CPU device with seeds 0, 1 and 2: 2.46, 2.51 and 2.55 °C; fed back: 2.56,
 //! 2.72 and 2.81 °C. The same hour yesterday: 3.69 °C; the last temperature: 3.51 °C. On two cores of an AMD EPYC that
-//! takes 3 s, fed back 8 s, and on a GPU in software (llvmpipe of Mesa 22.3) on the same cores, busy with other work too,
+//! takes 3 to 5 s, fed back 8 s, and on a GPU in software (llvmpipe of Mesa 22.3) on the same cores, busy with other work too,
 //! 2 minutes, with the same 2.46 °C.
 
 mod model;
