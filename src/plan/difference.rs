@@ -71,7 +71,7 @@ impl Program {
     /// # fn main() -> wgrnn::Result<()> {
     /// # use wgrnn::{Activation, Device, PlanBuilder, Tensor};
     /// # let device = Device::gpu()?;
-    /// # let x = Tensor::zeros(&device, &[4])?;
+    /// # let x = Tensor::<f32>::zeros(&device, &[4])?;
     /// let mut plan = PlanBuilder::new(&device);
     /// let value = plan.tensor(&x)?;
     /// plan.activate(&value, Activation::Tanh)?;
