@@ -1,6 +1,7 @@
 //! How far an array is from the one that was expected.
 
 use crate::error::{Error, Result};
+use crate::plan::distance;
 use ndarray::ArrayViewD;
 use std::fmt::{Display, Formatter};
 
@@ -67,13 +68,7 @@ impl Comparison {
         };
         for ((at, &got), &expected) in got.indexed_iter().zip(expected.iter()) {
             let got = f64::from(got);
-            let difference = if got == expected || got.is_nan() && expected.is_nan() {
-                0.0
-            } else if got.is_finite() && expected.is_finite() {
-                (got - expected).abs()
-            } else {
-                f64::INFINITY
-            };
+            let difference = distance(got, expected);
             if difference > tolerance {
                 this.mismatches += 1;
             }

@@ -15,16 +15,16 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let mut inner = Call { variant: call.variant, params: call.params, views, scratch: call.scratch };
     let recurrence = Recurrence::new(&mut inner);
     let p = recurrence.p;
-    let (states, stride) = ((p.tracks * p.batch) as usize, 4 * p.h_in_stride as usize);
-    let width = p.h_out_stride as usize;
+    let (states, stride) = (p.tracks * p.batch, 4 * p.h_in_stride);
+    let width = p.h_out_stride;
     let slot = |phase: usize, row: usize| EXCHANGE_HEAD as usize + (phase * states + row) * width;
     let phases = recurrence.phases.len();
-    for track in 0..p.tracks as usize {
-        for s in 0..p.steps as usize {
+    for track in 0..p.tracks {
+        for s in 0..p.steps {
             let at = recurrence.step(s);
             for phase in 0..phases {
                 let index = s * phases + phase;
-                let row = |state: usize| state - p.state_row as usize;
+                let row = |state: usize| state - p.state_row;
                 let part = Part { track, ranks: 0..at.running, units: 0..recurrence.sizes(phase).units };
                 let mut values = Vec::new();
                 recurrence.phase(
@@ -44,7 +44,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
             }
         }
     }
-    let held = states * p.aux_stride as usize;
-    let at = slot(p.steps as usize * phases, 0);
-    exchange[at..][..held].copy_from_slice(&aux[p.state_row as usize * p.aux_stride as usize..][..held]);
+    let held = states * p.aux_stride;
+    let at = slot(p.steps * phases, 0);
+    exchange[at..][..held].copy_from_slice(&aux[p.state_row * p.aux_stride..][..held]);
 }

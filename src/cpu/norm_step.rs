@@ -26,7 +26,7 @@ impl Gains {
     pub fn new(p: &NormParams, norm: &Norm, words: &[f32], panel: u32) -> Self {
         let panel = panel as usize;
         let [gates, of_c] = [p.gates_gain, p.units_gain].map(|vectors| vectors * panel);
-        let [units, biases] = [p.units, p.biases].map(|number| number);
+        let [units, biases] = [p.units, p.biases];
         let rows = |at: usize, rows: usize, columns: usize, row: Option<usize>| {
             let layout = Packed { rows, columns, panel };
             let number = |column| row.map_or(0.0, |row| words[at + layout.index(row, column)]);
@@ -125,7 +125,7 @@ pub(crate) struct Row {
 pub(crate) fn for_each_row(p: &NormParams, map: &[u32], work: impl Fn(Row) + Sync + Send) {
     let at = |at: usize| map[at] as usize;
     let [first, next, after] = [0, 1, 2].map(|i| at(p.offsets + i));
-    let [units, batch] = [p.units, p.batch].map(|number| number);
+    let [units, batch] = [p.units, p.batch];
     let ranks = p.rank..(p.rank + p.running).min(next - first);
     let row = |track: usize, rank: usize| {
         let own = track * batch + at(p.order + rank);

@@ -27,7 +27,7 @@ pub(crate) struct Carry<'a> {
 
 impl<'a> Carry<'a> {
     pub fn new(p: &ScanParams, words: &'a mut [f32]) -> Self {
-        let sizes = [p.parts, p.tracks * p.batch, p.units].map(|size| size);
+        let sizes = [p.parts, p.tracks * p.batch, p.units];
         Self { rows: SharedRows::new(words), sizes }
     }
 
@@ -141,7 +141,7 @@ impl Lane {
 
 /// Works on sequences, tracks and parts, shared out to threads.
 pub(crate) fn for_each_lane(p: &ScanParams, work: impl Fn(Lane) + Sync + Send) {
-    let [tracks, running, first] = [p.tracks, p.running, p.rank].map(|number| number);
+    let [tracks, running, first] = [p.tracks, p.running, p.rank];
     let mut lanes: Vec<_> = (0..p.parts)
         .flat_map(|part| (0..tracks).map(move |track| (part, track)))
         .flat_map(|(part, track)| (0..running).map(move |i| Lane { track, part, rank: first + i }))

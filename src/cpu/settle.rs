@@ -14,7 +14,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     }
     guarded[..words].fill(0.0);
     let [rows, first, width] = [p.rows, p.state_row, p.exchange_width];
-    let [h_width, aux_width] = [p.h_width, p.aux_stride].map(|words| words);
+    let [h_width, aux_width] = [p.h_width, p.aux_stride];
     for row in 0..rows {
         let h = &exchange[p.h_at + row * width..][..h_width];
         h_out[(first + row) * h_width..][..h_width].copy_from_slice(h);

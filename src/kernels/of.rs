@@ -164,29 +164,30 @@ impl Part {
 }
 
 impl Of {
-    /// Whether the kernel is the one that these are the options of: a kernel with options is not plain.
+    /// Whether these are the kernel's own options: a kernel that has some is not plain.
     pub(super) const fn fits(&self) -> bool {
         use Kernel::{
             Apply, Gemm, Grid, NormStep, NormStepBackward, Outer, Scan, ScanBackward, Sequence, SequenceBackward, Step,
             StepBackward, Wave,
         };
-        let has_options = matches!(
-            self.kernel(),
-            Apply
-                | Gemm
-                | Outer
-                | Step
-                | StepBackward
-                | Sequence
-                | SequenceBackward
-                | Grid
-                | Wave
-                | Scan
-                | ScanBackward
-                | NormStep
-                | NormStepBackward
-        );
-        matches!(self, Self::Plain(_)) != has_options
+        !matches!(
+            self,
+            Self::Plain(
+                Apply
+                    | Gemm
+                    | Outer
+                    | Step
+                    | StepBackward
+                    | Sequence
+                    | SequenceBackward
+                    | Grid
+                    | Wave
+                    | Scan
+                    | ScanBackward
+                    | NormStep
+                    | NormStepBackward
+            )
+        )
     }
 
     /// A recurrent kernel for a cell in its form, with rows of `state_width` words in workgroup memory if it keeps rows

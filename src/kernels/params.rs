@@ -221,3 +221,31 @@ macro_rules! of_phases {
 }
 
 pub(super) use of_phases;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    params! {
+        /// One of each type.
+        EachParams { size, bits: u32, number: f32, flag: bool }
+    }
+
+    #[test]
+    fn parameters_come_back_from_their_words_and_what_is_missing_is_zero() {
+        let params = EachParams { size: 7, bits: u32::MAX, number: -1.5, flag: true };
+        let words = params.words();
+        assert_eq!(words, [7, u32::MAX, (-1.5_f32).to_bits(), 1]);
+        let back = EachParams::of_words(&mut words.into_iter());
+        assert_eq!((back.size, back.bits, back.number, back.flag), (7, u32::MAX, -1.5, true));
+        assert_eq!(EachParams::of_words(&mut std::iter::once(3)).words(), [3, 0, 0, 0]);
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_size_beyond_a_word_becomes_the_largest_one_and_does_not_wrap() {
+        for size in [1 << 32, (1 << 32) + 5, usize::MAX] {
+            assert_eq!(EachParams { size, ..EachParams::default() }.words()[0], u32::MAX);
+        }
+    }
+}

@@ -113,8 +113,8 @@ pub(crate) fn gemm_tile(device: &Device, rows: usize) -> Tile {
 pub(crate) fn staged_tile(device: &Device, p: &GemmParams) -> Option<Tile> {
     let least = tuning(device).staged?;
     let limits = device.plan_limits();
-    let groups = |side: u32| [p.m, p.n].map(|size| size.div_ceil(side as usize)).map(|groups| groups as u64);
-    let groups = |side: u32| groups(side).iter().product::<u64>() * p.batch as u64;
+    let along = |size: usize, side: u32| size.div_ceil(side as usize) as u64;
+    let groups = |side: u32| along(p.m, side) * along(p.n, side) * p.batch as u64;
     let suits = |&(tile, least): &(Tile, u64)| {
         let of = Of::Gemm { by: By::Staged, vector: true, unbiased: false };
         let bytes = Variant::new(of, tile, 4).workgroup_bytes();

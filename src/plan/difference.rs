@@ -4,7 +4,7 @@ use super::commands::{BufferId, Command, Dispatch, Plan};
 use super::cpu::Runner;
 use super::gpu::Recorder;
 use super::program::{Executor, Program};
-use super::rounding::{is_integer, round_again, tolerance, within};
+use super::rounding::{distance, is_integer, round_again, tolerance, within};
 use crate::cpu::halves;
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
@@ -274,13 +274,7 @@ fn worst(expected: &Expected, got: &[f32]) -> Option<(usize, [f64; 2], f64)> {
         let is_integer = expected.binding.is_some_and(|(kernel, name)| is_integer(kernel, name, i));
         let [a, b] = if is_integer { [got, twin].map(|x| f64::from(x.to_bits())) } else { [got, twin].map(f64::from) };
         let tolerance = if is_integer { 0.0 } else { expected.tolerance };
-        let difference = if a == b || a.is_nan() && b.is_nan() {
-            0.0
-        } else if a.is_finite() && b.is_finite() {
-            (a - b).abs()
-        } else {
-            f64::INFINITY
-        };
+        let difference = distance(a, b);
         if difference > tolerance && difference > most {
             (worst, most) = (Some((i, [a, b], tolerance)), difference);
         }

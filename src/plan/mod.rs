@@ -25,5 +25,6 @@ pub(crate) use draft::Draft;
 pub(crate) use parts::Parts;
 pub use profile::{KernelTime, Profile};
 pub use program::Program;
+pub(crate) use rounding::distance;
 pub(crate) use trace::{Region, Trace};
 pub use value::Value;

@@ -16,6 +16,17 @@ const UNITS: f64 = 64.0;
 /// A half may be rounded to one neighbour or the other: they are so far apart, relative to their size.
 const HALF_EPSILON: f64 = 1.0 / 1024.0;
 
+/// How far apart two numbers are: 0 if they are equal or both NaN; infinite if they differ and one is not finite.
+pub(crate) fn distance(a: f64, b: f64) -> f64 {
+    if a == b || a.is_nan() && b.is_nan() {
+        0.0
+    } else if a.is_finite() && b.is_finite() {
+        (a - b).abs()
+    } else {
+        f64::INFINITY
+    }
+}
+
 /// Whether a word of a kernel's binding is an integer, or bits that are only copied: these have to be equal.
 pub(super) fn is_integer(kernel: Kernel, binding: &str, word: usize) -> bool {
     match binding {
