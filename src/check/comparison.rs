@@ -38,6 +38,10 @@ pub struct Comparison {
     pub expected: f64,
     /// The largest absolute difference that is allowed.
     pub tolerance: f64,
+    /// What is allowed beside it, as a part of the expected element: the last digits of numbers far above 1.
+    pub relative: f64,
+    /// The largest difference divided by what is allowed for its element; 0 if there is no difference.
+    pub severity: f64,
 }
 
 impl Comparison {
@@ -50,6 +54,20 @@ impl Comparison {
         got: ArrayViewD<'_, f32>,
         expected: ArrayViewD<'_, f64>,
         tolerance: f64,
+    ) -> Result<Self> {
+        Self::with_relative(name, got, expected, tolerance, 0.0)
+    }
+
+    /// Compares two arrays: |got − expected| ≤ `tolerance` + `relative` · |expected|, NaN where NaN is expected.
+    ///
+    /// # Errors
+    /// As [`Comparison::new`].
+    pub fn with_relative(
+        name: impl Into<String>,
+        got: ArrayViewD<'_, f32>,
+        expected: ArrayViewD<'_, f64>,
+        tolerance: f64,
+        relative: f64,
     ) -> Result<Self> {
         let name = name.into();
         if got.shape() != expected.shape() {
@@ -65,12 +83,19 @@ impl Comparison {
             got: got.first().map_or(0.0, |&got| f64::from(got)),
             expected: expected.first().copied().unwrap_or(0.0),
             tolerance,
+            relative,
+            severity: 0.0,
         };
         for ((at, &got), &expected) in got.indexed_iter().zip(expected.iter()) {
             let got = f64::from(got);
             let difference = distance(got, expected);
-            if difference > tolerance {
+            // An infinite number has no last digits.
+            let allowed = tolerance + if expected.is_finite() { relative * expected.abs() } else { 0.0 };
+            if difference > allowed {
                 this.mismatches += 1;
+            }
+            if difference > 0.0 {
+                this.severity = this.severity.max(difference / allowed);
             }
             if expected.abs() > tolerance {
                 this.max_rel = this.max_rel.max(difference / expected.abs());
@@ -83,11 +108,6 @@ impl Comparison {
         Ok(this)
     }
 
-    /// The largest absolute difference divided by the tolerance; 0 if there is no difference.
-    pub fn severity(&self) -> f64 {
-        if self.max_abs == 0.0 { 0.0 } else { self.max_abs / self.tolerance }
-    }
-
     /// Whether every element is within the tolerance.
     pub fn passed(&self) -> bool {
         self.mismatches == 0
@@ -96,9 +116,12 @@ impl Comparison {
 
 impl Display for Comparison {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let Self { name, count, mismatches, max_abs, max_rel, at, got, expected, tolerance } = self;
+        let Self { name, count, mismatches, max_abs, max_rel, at, got, expected, tolerance, relative, .. } = self;
         let verdict = if self.passed() { "ok" } else { "FAILED" };
         write!(f, "{name}: {verdict}, max error {max_abs:.3e} ({max_rel:.1e} relative), tolerance {tolerance:.3e}")?;
+        if *relative > 0.0 {
+            write!(f, " + {relative:.1e} of each element")?;
+        }
         if self.passed() {
             return Ok(());
         }

@@ -35,7 +35,7 @@ impl LayerReport {
 
     /// The one with the largest error relative to its tolerance.
     pub fn worst(&self) -> Option<&Comparison> {
-        self.comparisons.iter().max_by(|a, b| a.severity().total_cmp(&b.severity()))
+        self.comparisons.iter().max_by(|a, b| a.severity.total_cmp(&b.severity))
     }
 }
 

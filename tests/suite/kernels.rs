@@ -102,6 +102,23 @@ fn an_element_left_unwritten_or_written_out_of_turn_fails() {
     }
 }
 
+/// An ulp of 316 is 3e-5, which is wrong for a number near 1; and an infinity has no last digits.
+#[test]
+fn a_relative_tolerance_allows_the_last_digits_of_large_numbers_alone() {
+    let expected = array![316.227_78_f32, 1.0, f32::INFINITY].into_dyn();
+    let compare = |change: [f32; 3]| {
+        let got = &expected + &array![change[0], change[1], change[2]].into_dyn();
+        Comparison::with_relative("ulp", got.view(), expected.mapv(f64::from).view(), TOLERANCE, 1e-7).unwrap()
+    };
+    let ulp = 2.0_f32.powi(-15);
+    let right = compare([ulp, 0.5e-6, 0.0]);
+    assert!(right.passed() && (0.4..1.0).contains(&right.severity), "{right}");
+    for change in [[2.0 * ulp, 0.0, 0.0], [0.0, ulp, 0.0], [0.0, 0.0, f32::NEG_INFINITY]] {
+        let wrong = compare(change);
+        assert!(wrong.mismatches == 1 && wrong.severity > 1.0, "{wrong}");
+    }
+}
+
 #[test]
 fn the_first_and_the_last_element_are_compared() {
     let (got, expected) = pair();

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use wgrnn::cells::{Equations, Form};
 use wgrnn::kernels::{By, Dialect, Function, Kernel, Of, Sums, Tile, Variant, compose};
 use wgrnn::{
-    Activation, Cell, Clip, Coefficient, Device, Direction, Error, Lengths, Linear, Model, ModelConfig, Optimizer,
-    PlanBuilder, Reserve, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions, State, Tape, Targets,
-    Tensor, Trainer, TrainerOptions, check, reference, wgpu,
+    Activation, Cell, Class, Clip, Coefficient, Device, Direction, Error, Lengths, Linear, Model, ModelConfig,
+    Optimizer, PlanBuilder, Reserve, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule, SessionOptions, State, Tape,
+    Targets, Tensor, Trainer, TrainerOptions, check, reference, wgpu,
 };
 
 fn both() -> [Device; 2] {
@@ -248,8 +248,12 @@ fn kernels_with_workgroups_spread_over_two_axes_equal_their_twins() {
     }
 }
 
-/// Limits of a caller's device, far below those of any adapter.
+/// Limits of a caller's device, far below those of any adapter, with kernels that suit GPUs in software.
 fn small(change: impl Fn(&mut wgpu::Limits)) -> Device {
+    small_as(Class::Software, change)
+}
+
+fn small_as(class: Class, change: impl Fn(&mut wgpu::Limits)) -> Device {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
     let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(wgpu::Backends::PRIMARY));
@@ -258,13 +262,19 @@ fn small(change: impl Fn(&mut wgpu::Limits)) -> Device {
     change(&mut limits);
     let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
-    Device::from_wgpu(device, queue).unwrap()
+    Device::from_wgpu_as(device, queue, class).unwrap()
 }
 
-/// Each schedule, forward and backward, on a device that allows 16 workgroups along an axis.
+/// Each schedule, forward and backward, on a device that allows 16 workgroups along an axis: one of 8 rows a workgroup, and one of
+/// 1, which would need more than 16² of them for as many sequences.
 #[test]
 fn layers_of_more_workgroups_than_an_axis_may_have_are_right() {
-    let device = small(|limits| limits.max_compute_workgroups_per_dimension = 16);
+    more_workgroups_than_an_axis_may_have(Class::Software, 170);
+    more_workgroups_than_an_axis_may_have(Class::Discrete, 40);
+}
+
+fn more_workgroups_than_an_axis_may_have(class: Class, batch: usize) {
+    let device = small_as(class, |limits| limits.max_compute_workgroups_per_dimension = 16);
     let cells = [Cell::Lstm, Cell::Gru(Reset::Before), Cell::Sru, Cell::IndRnn(Activation::Tanh)];
     let configs = cells.map(|cell| RnnConfig::new(cell, 4, 6).layers(2).direction(Direction::Bidirectional));
     let others = [
@@ -272,9 +282,9 @@ fn layers_of_more_workgroups_than_an_axis_may_have_are_right() {
         RnnConfig::new(Cell::Elman(Activation::Tanh), 3, 5).heads(6),
         RnnConfig::new(Cell::Lstm, 3, 5).layer_norm(true),
     ];
-    let x = |config: &RnnConfig| Random::new(9).array([3, 170, config.input_size()]);
+    let x = |config: &RnnConfig| Random::new(9).array([3, batch, config.input_size()]);
     for config in configs.into_iter().chain(others) {
-        let lengths = (0..170).map(|n| 1 + n % 3).collect();
+        let lengths = (0..batch).map(|n| 1 + n % 3).collect();
         for schedule in [Schedule::Auto, Schedule::Step, Schedule::Sequence, Schedule::Wavefront] {
             let call = RnnCall::default().schedule(schedule).lengths(Lengths::Fixed(Clone::clone(&lengths)));
             let report = rnn(&device, &config).check(x(&config).view(), None, &call).unwrap();
