@@ -51,7 +51,7 @@ schedules! {
         /// Many steps in a dispatch, with the state in workgroup memory. Suits small H. On GPUs in software, for few
         /// sequences and H up to 256, lanes also keep the weights of their units over all steps.
         Sequence => "sequence",
-        /// Many steps in a dispatch, spread over many workgroups that exchange values. Suits few sequences and large H. If
+        /// Many steps in a dispatch, spread over many workgroups that exchange values. Suits a single sequence. If
         /// the workgroups do not run side by side, the kernel notices it, and the work is done again as by
         /// [`Schedule::Sequence`]. `Auto` chooses it only where a trial at the first use has shown that workgroups run side
         /// by side. It is only for inference: passes that keep every step for training run step by step instead.
@@ -384,7 +384,8 @@ impl Schedule {
         }
         let work = work(config);
         if !device.is_cpu()
-            && work >= tuning(device).grid_work
+            && batch * config.tracks() == 1
+            && work <= tuning(device).grid_work
             && let Some(grid) = grid_tile(device, config, batch)
             && grid.workgroups(config, batch) <= device.side_by_side()
         {

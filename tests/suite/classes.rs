@@ -3,8 +3,8 @@
 use crate::common::{Random, configs, rnn};
 use wgrnn::kernels::Kernel;
 use wgrnn::{
-    Cell, Class, Device, Direction, GpuOptions, Lengths, Precision, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule,
-    SessionOptions,
+    Activation, Cell, Class, Device, Direction, GpuOptions, Lengths, Precision, Reset, Rnn, RnnCall, RnnConfig,
+    RnnWeights, Schedule, SessionOptions,
 };
 
 const CLASSES: [Class; 3] = [Class::Software, Class::Integrated, Class::Discrete];
@@ -62,6 +62,24 @@ fn stacks_and_half_precision_are_right_in_every_class() {
         }
     }
 }
+
+/// As measured on an NVIDIA H200: see `benches/results/nvidia-h200`.
+#[test]
+fn a_discrete_adapter_runs_by_sequence_what_is_small_and_else_step_by_step() {
+    let device = device(Class::Discrete);
+    let chosen = |cell, hidden, layers, batch| {
+        Schedule::Auto.resolve(&device, &RnnConfig::new(cell, hidden, hidden).layers(layers), 100, batch)
+    };
+    for (cell, hidden, larger) in [(Cell::Lstm, 96, 128), (Cell::Gru(Reset::After), 96, 128), (TANH, 128, 256)] {
+        assert_eq!(chosen(cell, hidden, 1, 16), Schedule::Sequence, "{cell:?}");
+        assert_eq!(chosen(cell, larger, 1, 16), Schedule::Step, "{cell:?}");
+    }
+    assert_eq!(chosen(Cell::Lstm, 512, 1, 1), Schedule::Step);
+    assert_eq!(chosen(Cell::Lstm, 256, 3, 64), Schedule::Wavefront);
+    assert_eq!(chosen(Cell::Lstm, 512, 2, 64), Schedule::Step);
+}
+
+const TANH: Cell = Cell::Elman(Activation::Tanh);
 
 /// What the tests above are about is really there: sums are shared where lanes are few, and only there.
 #[test]

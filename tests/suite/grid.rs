@@ -62,7 +62,7 @@ fn the_trial_finds_that_an_adapter_in_software_has_no_workgroups_side_by_side() 
     if device.report().is_some_and(|report| report.class == Class::Software) {
         assert!(device.side_by_side() < 64, "{}", device.side_by_side());
     }
-    let config = RnnConfig::new(Cell::Lstm, 1024, 1024);
+    let config = RnnConfig::new(Cell::Lstm, 256, 256);
     let chosen = Schedule::Auto.resolve(&device, &config, 100, 1);
-    assert!(chosen == Schedule::Step || device.side_by_side() > 1, "{chosen:?}");
+    assert!(chosen != Schedule::Grid || device.side_by_side() >= 64, "{chosen:?}");
 }
