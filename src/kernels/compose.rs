@@ -1,7 +1,8 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
 use super::kernel::Kernel;
-use super::of::{Function, Of};
+use super::formula::MAX_INPUTS;
+use super::of::{Folding, Function, Of};
 use super::tile::Tile;
 use super::variant::Variant;
 use crate::cells::{Activation, CellClip, Coefficient, EPSILON, Equations, Noise, Phase, Probability, Scan};
@@ -41,6 +42,8 @@ const PARTIALS: &[(&str, &str)] = &[
     ("norm_row.wgsl", include_str!("../../shaders/norm_row.wgsl")),
     ("scan_lane.wgsl", include_str!("../../shaders/scan_lane.wgsl")),
     ("activations.wgsl", include_str!("../../shaders/activations.wgsl")),
+    ("formula.wgsl", include_str!("../../shaders/formula.wgsl")),
+    ("elements.wgsl", include_str!("../../shaders/elements.wgsl")),
     ("gate.wgsl", include_str!("../../shaders/gate.wgsl")),
     ("cooperative.wgsl", include_str!("../../shaders/cooperative.wgsl")),
     ("gemm_cooperative.wgsl", include_str!("../../shaders/gemm_cooperative.wgsl")),
@@ -138,6 +141,12 @@ fn check(variant: &Variant) -> Result<()> {
         Of::NormStep { .. } | Of::NormStepBackward { .. } if variant.norm().is_none() => fault("a cell"),
         _ if !of.fits() => fault("options: it has some of its own"),
         Of::Apply(Function::Activation(activation)) => activation.check(),
+        Of::Map { formula, .. } | Of::Fold { formula, .. } => {
+            if of.axes().0 > 16 {
+                return fault("axes");
+            }
+            formula.activations().try_for_each(Activation::check)
+        }
         _ => Ok(()),
     }
 }
@@ -203,6 +212,13 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
                 Of::Apply(Function::Activation(activation)) => Some(function(activation)),
                 _ => None,
             },
+            AXES => of.axes().0, FOLDED => of.axes().1, SHARED => of.shares_folds(),
+            MAX => matches!(of, Of::Fold { folding: Folding::Max, .. }),
+            INPUTS => of.formula().map_or(0, |(formula, _)| formula.inputs()),
+            READS => of.formula().map_or(vec![], |(formula, _)| (0..formula.inputs()).map(|k| formula.reads(k)).collect()),
+            INTEGERS => (0..MAX_INPUTS).map(|k| of.formula().is_some_and(|(_, integers)| integers >> k & 1 == 1)).collect::<Vec<_>>(),
+            TERMS => of.formula().map(|(formula, _)| formula.wgsl()),
+            RESULT => of.formula().map(|(formula, _)| format!("t{}", formula.terms().len() - 1)),
             PHASES => phases,
             SCAN => variant.scan().map(|scan| {
                 context! { name => scan.name, file => scan.name, gates => scan.gates, has_c => scan.has_c, diagonal => scan.diagonal }

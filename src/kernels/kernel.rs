@@ -12,6 +12,10 @@ macro_rules! for_each_kernel {
             Gather gather
             /// Applies a function to each element.
             Apply apply
+            /// Computes a function of the elements of several values.
+            Map map
+            /// Sums a function of the elements of several values along axes, or finds the largest.
+            Fold fold
             /// Finds the column of each row's largest element.
             Argmax argmax
             /// Many time steps of a cell without a matrix R.

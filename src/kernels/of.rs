@@ -1,5 +1,6 @@
 //! Kernels with the options that each of them alone has.
 
+use super::formula::Formula;
 use super::kernel::Kernel;
 use super::tile::Cooperative;
 use crate::cells::{Activation, Form};
@@ -48,6 +49,16 @@ pub enum Part {
     Steps,
 }
 
+/// What becomes of the terms of a `fold`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Folding {
+    /// Their sum.
+    Sum,
+    /// The largest one; NaN if one of them is.
+    Max,
+}
+
 /// A kernel with the options that it alone has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -56,6 +67,30 @@ pub enum Of {
     Plain(Kernel),
     /// `apply`, with the function that it applies.
     Apply(Function),
+    /// `map`.
+    Map {
+        /// What it computes of each element.
+        formula: Formula,
+        /// The number of axes.
+        axes: u32,
+        /// The values that hold integers: a bit for each.
+        integers: u32,
+    },
+    /// `fold`.
+    Fold {
+        /// What it computes of each element.
+        formula: Formula,
+        /// What becomes of these.
+        folding: Folding,
+        /// The number of axes of the result.
+        axes: u32,
+        /// The number of axes that are folded, which follow those of the result.
+        folded: u32,
+        /// The values that hold integers: a bit for each.
+        integers: u32,
+        /// Whether the lanes of a workgroup share a result.
+        shared: bool,
+    },
     /// `gemm`.
     Gemm {
         /// How sums are made.
@@ -167,13 +202,15 @@ impl Of {
     /// Whether these are the kernel's own options: a kernel that has some is not plain.
     pub(super) const fn fits(&self) -> bool {
         use Kernel::{
-            Apply, Gemm, Grid, NormStep, NormStepBackward, Outer, Scan, ScanBackward, Sequence, SequenceBackward, Step,
+            Apply, Fold, Gemm, Grid, Map, NormStep, NormStepBackward, Outer, Scan, ScanBackward, Sequence, SequenceBackward, Step,
             StepBackward, Wave,
         };
         !matches!(
             self,
             Self::Plain(
                 Apply
+                    | Fold
+                    | Map
                     | Gemm
                     | Outer
                     | Step
@@ -219,6 +256,8 @@ impl Of {
         match self {
             Self::Plain(kernel) => *kernel,
             Self::Apply(_) => Kernel::Apply,
+            Self::Map { .. } => Kernel::Map,
+            Self::Fold { .. } => Kernel::Fold,
             Self::Gemm { .. } => Kernel::Gemm,
             Self::Outer { .. } => Kernel::Outer,
             Self::Step { .. } => Kernel::Step,
@@ -247,8 +286,35 @@ impl Of {
             | Self::ScanBackward { form, .. }
             | Self::NormStep { form, .. }
             | Self::NormStepBackward { form } => Some(*form),
-            Self::Plain(_) | Self::Apply(_) | Self::Gemm { .. } | Self::Outer { .. } => None,
+            Self::Plain(_)
+            | Self::Apply(_)
+            | Self::Map { .. }
+            | Self::Fold { .. }
+            | Self::Gemm { .. }
+            | Self::Outer { .. } => None,
         }
+    }
+
+    /// The formula of `map` or `fold`, and the values of it that hold integers.
+    pub(crate) const fn formula(&self) -> Option<(Formula, u32)> {
+        match self {
+            Self::Map { formula, integers, .. } | Self::Fold { formula, integers, .. } => Some((*formula, *integers)),
+            _ => None,
+        }
+    }
+
+    /// All axes of `map` or `fold`, and how many of them are folded.
+    pub(crate) const fn axes(&self) -> (u32, u32) {
+        match self {
+            Self::Map { axes, .. } => (*axes, 0),
+            Self::Fold { axes, folded, .. } => (*axes + *folded, *folded),
+            _ => (0, 0),
+        }
+    }
+
+    /// Whether the lanes of a workgroup share a result of `fold`.
+    pub(crate) const fn shares_folds(&self) -> bool {
+        matches!(self, Self::Fold { shared: true, .. })
     }
 
     /// The index of the phase, if the kernel computes only one phase; otherwise 0.

@@ -1,7 +1,7 @@
 //! A kernel with all that is fixed when its shader is composed.
 
 use super::kernel::{Access, Kernel};
-use super::of::{By, Function, Of, Part, Sums};
+use super::of::{By, Folding, Function, Of, Part, Sums};
 use super::tile::{COOPERATIVE_PITCH, Cooperative, STAGED_BYTES, Tile};
 use crate::cells::{Equations, Noise, Norm, Phase, Scan};
 
@@ -74,6 +74,7 @@ impl Variant {
             _ if self.of.units().is_some() => 2 * COOPERATIVE_PITCH * (2 * rows + self.sums()) + 4 * rows * self.sums(),
             _ if self.of.split() > 1 => 4 * u64::from(self.of.split()) * rows * lanes * self.sums(),
             Of::NormStep { .. } | Of::NormStepBackward { .. } => 16 * lanes,
+            Of::Fold { shared: true, .. } => 4 * lanes,
             Of::Grid { state_width, .. } => 4 * rows * u64::from(state_width) + 16,
             _ => 2 * 4 * rows * u64::from(self.of.state_width()),
         }
@@ -241,6 +242,22 @@ impl std::fmt::Display for Variant {
         match self.of {
             Of::Apply(Function::Activation(activation)) => write!(f, " {activation}")?,
             Of::Apply(Function::Magnitude) => write!(f, " magnitude")?,
+            Of::Map { formula, axes, integers } => {
+                write!(f, " {formula}, axes {axes}")?;
+                if integers > 0 {
+                    write!(f, ", integers {integers:b}")?;
+                }
+            }
+            Of::Fold { formula, folding, axes, folded, integers, shared } => {
+                let name = if folding == Folding::Max { "largest" } else { "sum" };
+                write!(f, " {name} of {formula}, axes {axes} and {folded}")?;
+                if integers > 0 {
+                    write!(f, ", integers {integers:b}")?;
+                }
+                if shared {
+                    write!(f, ", shared")?;
+                }
+            }
             _ => {}
         }
         self.write_cell(f)?;

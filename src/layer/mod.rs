@@ -7,6 +7,7 @@ mod columns;
 mod copies;
 mod dropout;
 mod embedding;
+mod elements;
 mod emit;
 mod forward;
 mod forward_layer;

@@ -104,6 +104,14 @@ pub(crate) fn scan_parts(device: &Device, lanes: usize, steps: usize, most: usiz
 /// Most steps of a lane in a dispatch.
 const SCAN_STEPS: usize = 1 << 11;
 
+/// Whether the lanes of a workgroup share each result of `fold`: of this many results of so many terms, whose terms lie one after the
+/// other for some value or not. Lanes by themselves read neighbouring terms only where those do not.
+pub(crate) fn shares_folds(device: &Device, [count, terms]: [usize; 2], contiguous: bool) -> bool {
+    // Barriers are dear on GPUs in software.
+    let (few, long) = if tuning(device).fill == 0 { (16, 256) } else { (tuning(device).fill as usize, 32) };
+    !device.is_cpu() && terms >= long && (contiguous && tuning(device).fill > 0 || count < few && terms >= 8 * long)
+}
+
 /// The tile of a product with `rows` rows.
 pub(crate) fn gemm_tile(device: &Device, rows: usize) -> Tile {
     fit(device, tuning(device).gemm, rows)

@@ -68,7 +68,7 @@ impl PlanBuilder {
         let words = shape.iter().product::<usize>() as u64;
         let buffer = self.external(&format!("tensor {shape:?}"), &tensor.storage, words);
         let is_index = std::any::TypeId::of::<T>() == std::any::TypeId::of::<u32>();
-        Ok(Value { plan: self.id, buffer, offset: 0, shape, is_index })
+        Ok(Value::dense(self.id, buffer, shape, is_index))
     }
 
     /// Memory that is not the plan's own; the same memory is the same buffer.
@@ -136,7 +136,7 @@ impl PlanBuilder {
             return Err(Error::OtherDevice { tensor: "parameters".to_owned() });
         }
         let (buffer, _) = self.parts("parameters", parameters.values(), parameters.len()).at(0);
-        Ok(Value { plan: self.id, buffer, offset: 0, shape: shape.to_vec(), is_index: false })
+        Ok(Value::dense(self.id, buffer, shape.to_vec(), false))
     }
 
     /// Memory of the plan's that no other operation shares.
@@ -167,7 +167,7 @@ impl PlanBuilder {
     pub(crate) fn fresh(&mut self, name: &str, shape: &[usize]) -> Result<Value> {
         let words = elements(shape)? as u64;
         let buffer = self.draft.buffer(name, words, Role::Workspace);
-        Ok(Value { plan: self.id, buffer, offset: 0, shape: shape.to_vec(), is_index: false })
+        Ok(Value::dense(self.id, buffer, shape.to_vec(), false))
     }
 
     /// Whether a value is one of this plan.
@@ -181,8 +181,16 @@ impl PlanBuilder {
         Err(Error::OtherPlan { value: format!("{name} {:?}", value.shape) })
     }
 
-    /// Whether a value is one of this plan, and holds indices or numbers as it should.
+    /// Whether a value is one of this plan, holds indices or numbers as it should, and lies in one piece.
     pub(crate) fn expect(&self, value: &Value, name: &str, is_index: bool) -> Result<()> {
+        self.expect_view(value, name, is_index)?;
+        let expected = "elements one after the other, which PlanBuilder::contiguous or Tape::contiguous makes of a view";
+        let got = || format!("a view of shape {:?} and strides {:?}", value.shape, value.strides);
+        if value.is_dense() { Ok(()) } else { Err(Error::value(name, expected, got())) }
+    }
+
+    /// The same of a value that may be a view.
+    pub(crate) fn expect_view(&self, value: &Value, name: &str, is_index: bool) -> Result<()> {
         self.owns(value, name)?;
         let kind = |is_index| if is_index { "indices (u32)" } else { "numbers (f32)" };
         if value.is_index == is_index { Ok(()) } else { Err(Error::value(name, kind(is_index), kind(value.is_index))) }

@@ -28,3 +28,4 @@ pub use program::Program;
 pub(crate) use rounding::distance;
 pub(crate) use trace::{Region, Trace};
 pub use value::Value;
+pub(crate) use value::broadcast;

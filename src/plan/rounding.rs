@@ -30,7 +30,7 @@ pub(crate) fn distance(a: f64, b: f64) -> f64 {
 /// Whether a word of a kernel's binding is an integer, or bits that are only copied: these have to be equal.
 pub(super) fn is_integer(kernel: Kernel, binding: &str, word: usize) -> bool {
     match binding {
-        "map" | "index" | "links" | "seed" | "hyper" | "guarded" => true,
+        "places" | "map" | "index" | "links" | "seed" | "hyper" | "guarded" => true,
         "targets" => kernel == Kernel::CrossEntropy,
         "out" => matches!(kernel, Kernel::Links | Kernel::Argmax),
         // The guard writes the loss, the norm and the sum of losses there.
@@ -56,7 +56,7 @@ pub(super) fn round_again(words: &mut [f32], mut seed: u32, is_kept: impl Fn(usi
 pub(super) fn within(kernel: Kernel, binding: &str, largest: impl Fn(&str) -> f64) -> f64 {
     match kernel {
         // Activations are near 1 where what they are multiplied with is small.
-        Kernel::Apply | Kernel::Grid | Kernel::NormStep | Kernel::Scan => 1.0,
+        Kernel::Apply | Kernel::Grid | Kernel::Map | Kernel::NormStep | Kernel::Scan => 1.0,
         Kernel::Sequence | Kernel::Step | Kernel::Wave => 1.0,
         // A probability minus 1, divided by the count.
         Kernel::CrossEntropy | Kernel::ElementLoss if binding == "gradient" => {
@@ -71,6 +71,8 @@ pub(super) fn within(kernel: Kernel, binding: &str, largest: impl Fn(&str) -> f6
         Kernel::Adam | Kernel::Argmax | Kernel::Dropout | Kernel::Gather | Kernel::Gemm | Kernel::Guard => 0.0,
         Kernel::Links | Kernel::Masks | Kernel::Outer | Kernel::Pack | Kernel::Reduce | Kernel::ScatterAdd => 0.0,
         Kernel::Settle | Kernel::Sgd => 0.0,
+        // Terms may cancel.
+        Kernel::Fold => largest("x"),
     }
 }
 

@@ -21,7 +21,7 @@ impl Region {
 
 impl From<&Value> for Region {
     fn from(value: &Value) -> Self {
-        Self { buffer: value.buffer, range: value.offset..value.offset + value.len() }
+        Self { buffer: value.buffer, range: value.range() }
     }
 }
 

@@ -34,7 +34,7 @@ impl Gradients {
         let buffer = plan.own("gradient", words);
         self.values.push((value.buffer, buffer));
         // The first contribution is written over whatever there is, if it covers all.
-        let whole = value.offset == 0 && value.len() as u64 == words;
+        let whole = value.offset == 0 && value.len() as u64 == words && value.range().len() as u64 == words;
         if !whole {
             plan.draft.clear(buffer, 0, words);
         }
@@ -103,7 +103,7 @@ impl Tape {
             for Source { region, .. } in sources.iter().filter(|source| source.writer == writer) {
                 let part = |value: &Value| {
                     let offset = value.offset + region.range.start - of.offset;
-                    Value { offset, shape: vec![region.range.len()], ..value.clone() }
+                    Value { offset, shape: vec![region.range.len()], strides: vec![1], ..value.clone() }
                 };
                 let (of, target) = (part(of), part(target));
                 match gradients.of(&of) {

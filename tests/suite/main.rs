@@ -27,6 +27,7 @@ mod lost_devices;
 mod masks;
 mod model_gradients;
 mod norms;
+mod operations;
 mod other_devices;
 mod overwritten;
 mod places;

@@ -10,7 +10,9 @@ use wgrnn::cells::{Phase, Scan};
 use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, compose};
 
 /// What other shaders include, and the trial of workgroups.
-const PARTIALS: [&str; 20] = [
+const PARTIALS: [&str; 22] = [
+    "elements",
+    "formula",
     "rows",
     "overflow",
     "groups",

@@ -15,6 +15,7 @@ mod gemm;
 mod grid;
 mod guard;
 mod links;
+mod map;
 mod masks;
 mod norm;
 mod numbers;

@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::{
-    adam, apply, argmax, cross_entropy, dropout, element_loss, gather, gemm, grid, guard, links, masks, norm, outer,
+    adam, apply, argmax, cross_entropy, dropout, element_loss, gather, gemm, grid, guard, links, map, masks, norm, outer,
     pack, reduce, scan, scatter_add, sequence, sequence_backward, settle, sgd, step, step_backward, timed, wave,
 };
 use crate::device::Device;
@@ -16,6 +16,8 @@ impl Kernel {
             Self::Pack => pack::pack(device),
             Self::Gather => gather::gather(device),
             Self::Apply => apply::apply(device),
+            Self::Map => map::map(device),
+            Self::Fold => map::fold(device),
             Self::Argmax => argmax::argmax(device),
             Self::Step => step::step(device),
             Self::Sequence => sequence::sequence(device),

@@ -12,6 +12,7 @@ use super::forms::forms;
 use super::gather::gather_case;
 use super::guard::guard;
 use super::links::links_case;
+use super::map::{fold_case, map_case};
 use super::masks::masks_case;
 use super::norm::{norm_backward_case, norm_case};
 use super::outer::outer_case;
@@ -27,7 +28,7 @@ use super::update::Taken;
 use super::wave::wave_case;
 use crate::cells::{Activation, Cell, Form};
 use crate::device::{self, Device};
-use crate::kernels::{Access, FLAT, Function, Kernel, Of, Tile, Variant};
+use crate::kernels::{Access, FLAT, Folding, Formula, Function, Kernel, Of, Tile, Variant};
 use crate::layer;
 
 /// Cases large enough to time, with the tiles and the packing that the device uses.
@@ -142,6 +143,11 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
             let cells = forms(kernel).map(|form| of_form(form, tile, 0));
             cells.map(|variant| make(variant, [32, 256])).collect()
         }
+        Kernel::Map => Formula::new(|[a, b]| (a * b).tanh())
+            .into_iter()
+            .map(|formula| map_case(formula, &[256, 512], 0, false))
+            .collect(),
+        Kernel::Fold => vec![fold_case((Formula::identity(), Folding::Sum), (&[256, 512], 1), true, false)],
         Kernel::Apply => vec![apply_case(Function::Activation(Activation::Tanh), (256, 512))],
         Kernel::Dropout => vec![dropout_case(1 << 17, 0.5)],
         Kernel::Masks => vec![masks_case((32, 256, 64), (1 << 29, 1.0, 1 << 28), false)],

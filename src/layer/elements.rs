@@ -1,0 +1,307 @@
+//! Functions of the elements of values, and sums of them along axes, as commands of a plan.
+
+use super::pack::row_lanes;
+use super::schedule;
+use crate::error::{Error, Result};
+use crate::kernels::{
+    Expression, FLAT, FoldParams, Folding, Formula, MAX_INPUTS, MapParams, Of, Operand, Tile, Variant, layout_words,
+};
+use crate::plan::{BufferId, PlanBuilder, Value, broadcast};
+
+/// Where elements go, and whether they are added to what is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Into<'v> {
+    pub value: &'v Value,
+    pub accumulate: bool,
+}
+
+impl PlanBuilder {
+    /// Applies a function to every element of up to six values: `out[i] = f(x0[i], x1[i], ...)`. Shapes are broadcast as NumPy does it:
+    /// axes are counted from the last one, and those of size 1 are repeated. Indices count as numbers. Views are read where they
+    /// lie. [`Tape::map`](crate::Tape::map) has a backward pass too.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) where the shapes do not broadcast, [`Value`](Error::Value) where the function takes too many values
+    /// or has too many terms.
+    pub fn map<const N: usize>(
+        &mut self,
+        values: [&Value; N],
+        function: impl for<'t> FnOnce([Expression<'t>; N]) -> Expression<'t>,
+    ) -> Result<Value> {
+        let formula = Formula::new(function)?;
+        self.map_formula("map", formula, &values)
+    }
+
+    /// The same of a formula.
+    pub(crate) fn map_formula(&mut self, name: &'static str, formula: Formula, values: &[&Value]) -> Result<Value> {
+        for value in values {
+            self.owns(value, name)?;
+        }
+        let shape = broadcast(name, values)?;
+        check_coordinates(formula, &shape)?;
+        let out = self.fresh(name, &shape)?;
+        emit_map(self, formula, values, Into { value: &out, accumulate: false })?;
+        self.record(name, values, &[&out]);
+        Ok(out)
+    }
+
+    /// The same elements one after the other: the value itself where they lie so.
+    ///
+    /// # Errors
+    /// [`OtherPlan`](Error::OtherPlan), and [`Value`](Error::Value) for a view of indices.
+    pub fn contiguous(&mut self, value: &Value) -> Result<Value> {
+        self.owns(value, "value")?;
+        if value.is_dense() {
+            return Ok(value.clone());
+        }
+        self.expect_view(value, "view", false)?;
+        self.map_formula("contiguous", Formula::identity(), &[value])
+    }
+
+    /// Sums along axes, which the result lacks.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for an axis that the value lacks or that is named twice, and for indices.
+    pub fn sum(&mut self, x: &Value, axes: &[usize]) -> Result<Value> {
+        self.fold("sum", x, axes, Folding::Sum, Formula::identity())
+    }
+
+    /// Averages along axes, which the result lacks.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::sum`].
+    pub fn mean(&mut self, x: &Value, axes: &[usize]) -> Result<Value> {
+        let formula = mean_of(x, axes)?;
+        self.fold("mean", x, axes, Folding::Sum, formula)
+    }
+
+    /// Finds the largest element along axes, which the result lacks; NaN where there is one.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::sum`].
+    pub fn max(&mut self, x: &Value, axes: &[usize]) -> Result<Value> {
+        self.fold("max", x, axes, Folding::Max, Formula::identity())
+    }
+
+    pub(crate) fn fold(
+        &mut self,
+        name: &'static str,
+        x: &Value,
+        axes: &[usize],
+        folding: Folding,
+        formula: Formula,
+    ) -> Result<Value> {
+        self.expect_view(x, name, false)?;
+        check_axes(x, axes)?;
+        let kept: Vec<usize> = (0..x.shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| x.shape[axis]).collect();
+        let out = self.fresh(name, &kept)?;
+        emit_fold(self, (formula, folding), &[x], axes, &x.shape, Into { value: &out, accumulate: false })?;
+        self.record(name, &[x], &[&out]);
+        Ok(out)
+    }
+}
+
+/// x / n, where so many elements become one.
+pub(crate) fn mean_of(x: &Value, axes: &[usize]) -> Result<Formula> {
+    check_axes(x, axes)?;
+    let count: usize = axes.iter().map(|&axis| x.shape[axis]).product();
+    Formula::new(|[x]| x * (1.0 / count as f32))
+}
+
+/// Refuses axes that a value lacks, and one that is named twice.
+pub(crate) fn check_axes(x: &Value, axes: &[usize]) -> Result<()> {
+    for (i, axis) in axes.iter().enumerate() {
+        if *axis >= x.shape.len() || axes[..i].contains(axis) {
+            let expected = format!("axes of {:?}, none of them twice", x.shape);
+            return Err(Error::value("axes", expected, format!("{axes:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses coordinates along an axis that a result lacks.
+fn check_coordinates(formula: Formula, shape: &[usize]) -> Result<()> {
+    match formula.coordinates() {
+        Some(axis) if axis >= shape.len() => {
+            Err(Error::value("coordinate", format!("along one of the axes of {shape:?}"), format!("axis {axis}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `out[i] (+)= f(x0[i], ...)` over the shape of the result, to which the values are broadcast.
+///
+/// # Errors
+/// [`Value`](Error::Value) where the formula reads too many values.
+pub(crate) fn emit_map(plan: &mut PlanBuilder, formula: Formula, values: &[&Value], out: Into<'_>) -> Result<()> {
+    let shape = &out.value.shape;
+    let operands = Operands::new(formula, values, shape, operand(out.value, shape))?;
+    let Operands { formula, sizes, operands, buffers, integers } =
+        if formula.coordinates().is_some() { operands } else { operands.merged(shape.len()).0 };
+    let count = out.value.len();
+    if count == 0 {
+        return Ok(());
+    }
+    let params = MapParams {
+        count,
+        accumulate: out.accumulate,
+        nan: f32::NAN,
+        infinity: f32::INFINITY,
+        row_lanes: row_lanes(count),
+    };
+    let of = Of::Map { formula, axes: sizes.len() as u32, integers };
+    let variant = Variant::new(of, FLAT, plan.device().panel());
+    let bindings = bindings(plan, &sizes, &operands, &buffers, out.value.buffer);
+    plan.draft.dispatch(variant, bindings, &params.words());
+    Ok(())
+}
+
+/// `out[i] (+)= Σ f(x0, ...)` along axes of a shape to which the values are broadcast; the result has the other ones, or is
+/// broadcast to them.
+///
+/// # Errors
+/// As [`emit_map`].
+pub(crate) fn emit_fold(
+    plan: &mut PlanBuilder,
+    (formula, folding): (Formula, Folding),
+    values: &[&Value],
+    axes: &[usize],
+    shape: &[usize],
+    out: Into<'_>,
+) -> Result<()> {
+    let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
+    let kept_shape: Vec<usize> = kept.iter().map(|&axis| shape[axis]).collect();
+    let mut result = operand(out.value, &kept_shape);
+    result.strides.resize(shape.len(), 0);
+    // The folded axes last.
+    let order: Vec<usize> = kept.iter().chain(axes).copied().collect();
+    let sizes: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
+    let mut operands = Operands::new(formula, values, shape, result)?;
+    for operand in &mut operands.operands[1..] {
+        operand.strides = order.iter().map(|&axis| operand.strides[axis]).collect();
+    }
+    operands.sizes.clone_from(&sizes);
+    let (Operands { formula, sizes, operands, buffers, integers }, kept) =
+        if formula.coordinates().is_some() { (operands.with_axes(&order), kept.len()) } else { operands.merged(kept.len()) };
+    let [count, terms] = [&sizes[..kept], &sizes[kept..]].map(|sizes| sizes.iter().product::<usize>());
+    if count == 0 {
+        return Ok(());
+    }
+    let contiguous = operands[1..].iter().any(|operand| operand.strides.last() == Some(&1));
+    let shared = schedule::shares_folds(plan.device(), [count, terms], contiguous);
+    let folded = (sizes.len() - kept) as u32;
+    let of = Of::Fold { formula, folding, axes: kept as u32, folded, integers, shared };
+    let tile = if shared { Tile { lanes: 64, ..FLAT } } else { FLAT };
+    let variant = Variant::new(of, tile, plan.device().panel());
+    let lanes = if shared { tile.lanes as usize } else { 1 };
+    let bindings = bindings(plan, &sizes, &operands, &buffers, out.value.buffer);
+    let most = (plan.device().plan_limits().trips.saturating_sub(16) as usize).max(1).saturating_mul(lanes);
+    let mut start = 0_usize;
+    loop {
+        let end = terms.min(start.saturating_add(most));
+        let params = FoldParams {
+            count,
+            start,
+            end,
+            accumulate: out.accumulate || start > 0,
+            nan: f32::NAN,
+            infinity: f32::INFINITY,
+            row_lanes: row_lanes(count.saturating_mul(lanes)),
+        };
+        plan.draft.dispatch(variant.clone(), bindings.clone(), &params.words());
+        start = end;
+        if start >= terms {
+            return Ok(());
+        }
+    }
+}
+
+fn operand(value: &Value, shape: &[usize]) -> Operand {
+    Operand { offset: value.offset, strides: value.broadcast_strides(shape) }
+}
+
+/// What a dispatch is made of.
+struct Operands {
+    formula: Formula,
+    sizes: Vec<usize>,
+    /// The result's first.
+    operands: Vec<Operand>,
+    /// Of the values.
+    buffers: Vec<BufferId>,
+    integers: u32,
+}
+
+impl Operands {
+    /// Those of the values that the formula reads.
+    fn new(formula: Formula, values: &[&Value], shape: &[usize], result: Operand) -> Result<Self> {
+        let (formula, read) = formula.compact();
+        if read.len() > MAX_INPUTS {
+            return Err(Error::value("values that a function reads", format!("at most {MAX_INPUTS}"), read.len()));
+        }
+        let read = read.into_iter().map(|k| values[k]);
+        let mut this =
+            Self { formula, sizes: shape.to_vec(), operands: vec![result], buffers: Vec::new(), integers: 0 };
+        for (k, value) in read.enumerate() {
+            this.operands.push(operand(value, shape));
+            this.buffers.push(value.buffer);
+            this.integers |= u32::from(value.is_index) << k;
+        }
+        Ok(this)
+    }
+
+    /// The same with fewer axes where neighbours are one for all operands, and how many of them are among the first `kept`. At
+    /// least one on either side is left.
+    fn merged(self, kept: usize) -> (Self, usize) {
+        let total = self.sizes.len();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut left = 0;
+        for side in [0..kept, kept..total] {
+            let before = groups.len();
+            for axis in side.clone().filter(|&axis| self.sizes[axis] != 1) {
+                let joins = |group: &Vec<usize>| {
+                    let last = group[group.len() - 1];
+                    self.operands.iter().all(|operand| operand.strides[last] == operand.strides[axis] * self.sizes[axis])
+                };
+                match groups[before..].last_mut() {
+                    Some(group) if joins(group) => group.push(axis),
+                    _ => groups.push(vec![axis]),
+                }
+            }
+            // A side without axes has one of size 1; but there may be none that are folded.
+            if groups.len() == before && (groups.is_empty() || kept < total) {
+                groups.push(Vec::new());
+            }
+            if before == 0 {
+                left = groups.len();
+            }
+        }
+        let sizes = groups.iter().map(|group| group.iter().map(|&axis| self.sizes[axis]).product()).collect();
+        let operands = self.operands.iter().map(|operand| Operand {
+            offset: operand.offset,
+            strides: groups.iter().map(|group| group.last().map_or(0, |&axis| operand.strides[axis])).collect(),
+        });
+        let operands = operands.collect();
+        (Self { sizes, operands, ..self }, left)
+    }
+
+    /// The same, whose coordinates are still those along the axes before they were put in order.
+    fn with_axes(self, order: &[usize]) -> Self {
+        Self { formula: self.formula.with_axes(order), ..self }
+    }
+}
+
+/// The buffers of a dispatch: where values lie, the values, the result. The words of the layout stand for values that there are not.
+fn bindings(
+    plan: &mut PlanBuilder,
+    sizes: &[usize],
+    operands: &[Operand],
+    values: &[BufferId],
+    out: BufferId,
+) -> Vec<BufferId> {
+    let layout = plan.constant("places", &layout_words(sizes, operands));
+    let mut all = vec![layout];
+    all.extend(values);
+    all.resize(1 + MAX_INPUTS, layout);
+    all.push(out);
+    all
+}
