@@ -1,9 +1,10 @@
 //! Training steps on the device, one submit each.
 
+use super::losses::emit_sum;
 use super::names::is_reserved;
 use super::optimizer::{Clip, LearningRate, Optimizer};
 use super::paths::Paths;
-use super::tape::{Operation, Tape, emit_sum};
+use super::tape::{Operation, Tape};
 use crate::config::RnnConfig;
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
