@@ -12,7 +12,7 @@ mod predictor;
 mod tape;
 mod trainer;
 
-pub use losses::IGNORED;
+pub use losses::{CrossEntropy, IGNORED};
 pub use model::{Input, Model, ModelConfig, Targets};
 pub use optimizer::{Clip, LearningRate, Optimizer};
 pub use predictor::{ModelInput, Predictor};

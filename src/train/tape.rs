@@ -95,6 +95,8 @@ pub struct Tape {
     /// The sum of all losses.
     pub(super) loss: Tensor,
     pub(super) losses: usize,
+    /// What losses are multiplied by that are added now.
+    pub(super) weight: f32,
     streams: u32,
 }
 
@@ -125,6 +127,7 @@ impl Tape {
             hyper: Tensor::zeros(device, &[6])?,
             loss: Tensor::zeros(device, &[1])?,
             losses: 0,
+            weight: 1.0,
             streams: 0,
         })
     }
@@ -142,7 +145,7 @@ impl Tape {
     /// The plan, for operations that have no backward pass. They may compute what the host reads, or prepare inputs and
     /// targets. [`Trainer::new`](crate::Trainer::new) refuses them between trainable layers and a loss, where the
     /// gradient would be wrong: freeze these layers, or give the gradient by [`Tape::give_gradient`]. Only
-    /// [`argmax`](PlanBuilder::argmax), whose derivative is zero, may stand there.
+    /// [`argmax`](PlanBuilder::argmax) and [`sample`](PlanBuilder::sample), whose derivative is zero, may stand there.
     pub fn plan(&mut self) -> &mut PlanBuilder {
         &mut self.plan
     }
@@ -197,13 +200,17 @@ impl Tape {
     }
 
     /// Adds a gradient from outside to what comes from losses. It may be computed on the tape by any operation; no
-    /// gradient passes through that computation.
+    /// gradient passes through that computation. It adds nothing to the loss that is reported: [`Tape::give_loss`] does.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where its shape is another one, [`Value`](Error::Value) for indices,
-    /// [`Unsupported`](Error::Unsupported) where the tape is for evaluation.
+    /// [`Unsupported`](Error::Unsupported) where the tape is for evaluation, and within [`Tape::weighted`].
     pub fn give_gradient(&mut self, of: &Value, gradient: &Value) -> Result<()> {
         self.expect_training("a gradient given")?;
+        if self.weight != 1.0 {
+            let reason = "only losses are multiplied by a weight: multiply the gradient before it is given";
+            return Err(Error::unsupported("a gradient given within Tape::weighted", reason));
+        }
         self.plan.expect(of, "value whose gradient is given", false)?;
         self.plan.expect(gradient, "gradient given", false)?;
         if gradient.shape() != of.shape() {

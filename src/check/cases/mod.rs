@@ -24,6 +24,7 @@ mod product;
 mod recurrence;
 mod reduce;
 mod rows;
+mod sample;
 mod scan;
 mod scatter_add;
 mod sequence;

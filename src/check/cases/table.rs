@@ -3,7 +3,8 @@
 use super::case::Case;
 use super::{
     adam, apply, argmax, cross_entropy, dropout, element_loss, gather, gemm, grid, guard, links, masks, norm, outer,
-    pack, reduce, scan, scatter_add, sequence, sequence_backward, settle, sgd, step, step_backward, timed, wave,
+    pack, reduce, sample, scan, scatter_add, sequence, sequence_backward, settle, sgd, step, step_backward, timed,
+    wave,
 };
 use crate::device::Device;
 use crate::kernels::Kernel;
@@ -17,6 +18,7 @@ impl Kernel {
             Self::Gather => gather::gather(device),
             Self::Apply => apply::apply(device),
             Self::Argmax => argmax::argmax(device),
+            Self::Sample => sample::sample(device),
             Self::Step => step::step(device),
             Self::Sequence => sequence::sequence(device),
             Self::Scan => scan::scan(device),
