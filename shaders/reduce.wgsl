@@ -1,7 +1,7 @@
 {%- from "groups.wgsl" import begin_group_of, group_id -%}
-{#- The forms: 0 Σ x, 1 Σ x², 2 how many are not masked indices, 3 how many are not NaN. -#}
-// out[g] = Σ f(values[i]) over the g-th block of values, f one of x, x², 1 where an index is none of the masked ones, 1
-// where a number is not NaN; divided by another number where that is asked for (NaN where it is 0).
+{#- The forms: 0 Σ x, 1 Σ x², 2 how many are not masked indices, 3 how many are not NaN, 4 Σ x of those that are not NaN. -#}
+// out[g] = Σ f(values[i · stride]) over the g-th block of values, f one of x, x², 1 where an index is none of the masked ones,
+// 1 where a number is not NaN, x where it is not NaN; divided by another number where that is asked for (NaN where it is 0).
 //
 // A workgroup takes a block: sums run in one order.
 
@@ -9,6 +9,7 @@ struct Params {
     count: u32,
     block: u32,
     form: u32,
+    stride: u32, // words from one value to the next one
     values_offset: u32,
     out_offset: u32,
     divided: u32,
@@ -18,7 +19,7 @@ struct Params {
 {{ params }}
 {% include "math.wgsl" %}
 
-@group(0) @binding(0) var<storage, read> values: array<u32>;    // [count], bits
+@group(0) @binding(0) var<storage, read> values: array<u32>;    // [count], strided, bits
 @group(0) @binding(1) var<storage, read> divisor: array<f32>;   // [1]
 @group(0) @binding(2) var<storage, read_write> out: array<f32>; // [groups]
 
@@ -30,7 +31,8 @@ fn term(bits: u32) -> f32 {
         case 0u: { return x; }
         case 1u: { return x * x; }
         case 2u: { return select(1.0, 0.0, bits == 0xffffffffu); }
-        default: { return select(1.0, 0.0, is_nan(x)); }
+        case 3u: { return select(1.0, 0.0, is_nan(x)); }
+        default: { return select(x, 0.0, is_nan(x)); }
     }
 }
 
@@ -41,7 +43,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
     let end = min(start + p.block, p.count);
     var sum = 0.0;
     for (var i = start + lane; i < end; i += {{ LANES }}u) {
-        sum += term(values[p.values_offset + i]);
+        sum += term(values[p.values_offset + i * p.stride]);
     }
     sums[lane] = sum;
     workgroupBarrier();

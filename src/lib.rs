@@ -88,7 +88,7 @@ pub use device::{
 pub use error::{Error, Result};
 pub use layer::{
     BatchLengths, DeviceState, Embedding, Lengths, Linear, Output, Reserve, Rnn, RnnCall, RnnGradients, RnnOutput,
-    RnnTraining, Schedule, Session, SessionOptions, State, Stream,
+    RnnTraining, Sampling, Schedule, Session, SessionOptions, State, Stream,
 };
 pub use parameters::Parameters;
 pub use plan::{Difference, KernelTime, Plan, PlanBuilder, Profile, Program};
@@ -96,7 +96,7 @@ pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
 #[cfg(feature = "train")]
 pub use train::{
-    Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, ModelInput, Optimizer, Predictor, Progress,
-    Tape, Targets, Trainer, TrainerOptions,
+    Clip, CrossEntropy, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, ModelInput, Optimizer, Predictor,
+    Progress, Tape, Targets, Trainer, TrainerOptions,
 };
 pub use weights::{LayerWeights, NormWeights, RnnWeights};

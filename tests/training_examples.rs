@@ -7,7 +7,6 @@ mod common;
 #[path = "../examples/training/char_lm"]
 mod char_lm {
     use super::common;
-    pub mod choose;
     pub mod model;
     pub mod sample;
     pub mod text;

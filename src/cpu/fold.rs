@@ -35,7 +35,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
         if folding == Folding::Sum { sum as f32 } else { most }
     };
     let mut results = vec![0.0; p.count];
-    let part = if p.count * (p.end - p.start) < SHARED { p.count.max(1) } else { p.count.div_ceil(4 * threads::count()) };
+    let part =
+        if p.count * (p.end - p.start) < SHARED { p.count.max(1) } else { p.count.div_ceil(4 * threads::count()) };
     let mut parts: Vec<_> = results.chunks_mut(part).collect();
     threads::for_each(&mut parts, |number, results| {
         let mut evaluator = Evaluator::new(formula, integers, values.clone());

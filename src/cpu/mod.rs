@@ -29,6 +29,7 @@ pub(crate) mod product;
 pub(crate) mod recurrence;
 pub(crate) mod reduce;
 mod rows;
+pub(crate) mod sample;
 pub(crate) mod scan;
 pub(crate) mod scan_backward;
 pub(crate) mod scatter_add;

@@ -1,4 +1,4 @@
-//! out[g] = Σ f(values[i]) over the g-th block of values.
+//! out[g] = Σ f(values[i · stride]) over the g-th block of values.
 
 use super::call::Call;
 use crate::kernels::ReduceParams;
@@ -10,17 +10,24 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let p: ReduceParams = call.params();
     let (values, divisor) = (call.read(0), call.read(1));
     let out = call.write(2);
-    let values = &values[p.values_offset..][..p.count];
+    let values = &values[p.values_offset..][..p.count.saturating_sub(1) * p.stride + 1];
     let term = |x: f32| match p.form {
         0 => x,
         1 => x * x,
         2 => f32::from(x.to_bits() != u32::MAX),
-        _ => f32::from(!x.is_nan()),
+        3 => f32::from(!x.is_nan()),
+        _ if x.is_nan() => 0.0,
+        _ => x,
     };
-    for (block, out) in values.chunks(p.block).zip(&mut out[p.out_offset..]) {
+    for (block, out) in values.chunks(p.block * p.stride).zip(&mut out[p.out_offset..]) {
         let mut sums = [0.0; LANES];
-        for values in block.chunks(LANES) {
-            sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += term(x));
+        if p.stride == 1 {
+            for values in block.chunks(LANES) {
+                sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += term(x));
+            }
+        } else {
+            let values = block.iter().step_by(p.stride).enumerate();
+            values.for_each(|(i, &x)| sums[i % LANES] += term(x));
         }
         let mut half = LANES / 2;
         while half > 0 {

@@ -1,7 +1,7 @@
 //! Shaders from their templates: tiles unrolled, a cell's file put in.
 
-use super::kernel::Kernel;
 use super::formula::MAX_INPUTS;
+use super::kernel::Kernel;
 use super::of::{Folding, Function, Of};
 use super::tile::Tile;
 use super::variant::Variant;

@@ -9,16 +9,21 @@ use super::words::{row_trips, u};
 params! {
     /// Softmax cross-entropy of rows.
     CrossEntropyParams {
-        m, columns, logits_offset, target_offset, count_offset, losses_offset, gradient_offset, nan: f32, row_groups,
+        m, columns, logits_offset, target_offset, weights_offset, count_offset, losses_offset, gradient_offset,
+        weighted: bool, probabilities: bool, smoothing: f32, nan: f32, row_groups,
     }
 }
 
-kernel! { cross_entropy(CrossEntropyParams), [Read logits, Read targets, Read count, Write losses, Write gradient] }
+kernel! {
+    cross_entropy(CrossEntropyParams),
+    [Read logits, Read targets, Read weights, Read count, Write losses, Write gradient]
+}
 
 fn reach(_: &Variant, p: &CrossEntropyParams, _: Maxima<'_>) -> Reach {
     Reach {
         logits: u(p.logits_offset) + u(p.m) * u(p.columns),
-        targets: u(p.target_offset) + u(p.m),
+        targets: u(p.target_offset) + u(p.m) * if p.probabilities { u(p.columns) } else { 1 },
+        weights: if p.weighted { u(p.weights_offset) + u(p.columns) } else { 0 },
         count: u(p.count_offset) + 1,
         losses: u(p.losses_offset) + u(p.m),
         gradient: u(p.gradient_offset) + u(p.m) * u(p.columns),

@@ -1,16 +1,43 @@
-//! `element_loss`: squared error or binary cross-entropy of numbers, and its gradient.
+//! `element_loss`: losses of numbers, each by itself, and their gradient.
 
-use super::params::params;
+use super::params::{Word, params};
 use super::table::no_loops as trips;
 use super::table::no_products as flop;
 use super::table::{Maxima, kernel};
 use super::variant::Variant;
 use super::words::{flat, u};
 
+/// Which loss, in the order of its numbers in the shader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ElementLossForm {
+    #[default]
+    Squared,
+    Binary,
+    Absolute,
+    Huber,
+    /// The numbers are the losses.
+    Itself,
+}
+
+impl ElementLossForm {
+    pub const ALL: [Self; 5] = [Self::Squared, Self::Binary, Self::Absolute, Self::Huber, Self::Itself];
+}
+
+impl Word for ElementLossForm {
+    fn word(self) -> u32 {
+        self as u32
+    }
+
+    fn of_word(word: u32) -> Self {
+        Self::ALL.get(word as usize).copied().unwrap_or_default()
+    }
+}
+
 params! {
-    /// Squared error or binary cross-entropy.
+    /// A loss of each number.
     ElementLossParams {
-        count, binary: bool, x_offset, target_offset, count_offset, losses_offset, gradient_offset, row_lanes,
+        count, form: ElementLossForm, delta: f32, x_offset, target_offset, count_offset, losses_offset,
+        gradient_offset, row_lanes,
     }
 }
 

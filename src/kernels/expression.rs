@@ -69,7 +69,8 @@ impl Formula {
             return Err(Error::value("values that are mapped", format!("1 to {MAX_INPUTS}"), N));
         }
         let terms = RefCell::new(Terms::default());
-        let inputs = std::array::from_fn(|i| Expression { terms: &terms, at: terms.borrow_mut().push(Term::Input(i as u8)) });
+        let inputs =
+            std::array::from_fn(|i| Expression { terms: &terms, at: terms.borrow_mut().push(Term::Input(i as u8)) });
         let result = function(inputs);
         let at = if std::ptr::eq(result.terms, &terms) { result.at } else { 0 };
         let foreign = !std::ptr::eq(result.terms, &terms);

@@ -409,9 +409,9 @@ impl std::fmt::Display for Formula {
         let terms = self.terms();
         if terms.len() > SHORT {
             // Equal lengths are told apart by what they hold.
-            let hash = format!("{terms:?}").bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-                (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-            });
+            let hash = format!("{terms:?}")
+                .bytes()
+                .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
             return write!(f, "{} terms {hash:08x}", terms.len());
         }
         let mut texts: Vec<String> = Vec::new();

@@ -18,6 +18,8 @@ macro_rules! for_each_kernel {
             Fold fold
             /// Finds the column of each row's largest element.
             Argmax argmax
+            /// Draws a column of each row by its probability.
+            Sample sample
             /// Many time steps of a cell without a matrix R.
             Scan scan
             /// Many time steps of a cell without a matrix R, backwards.

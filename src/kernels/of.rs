@@ -202,8 +202,8 @@ impl Of {
     /// Whether these are the kernel's own options: a kernel that has some is not plain.
     pub(super) const fn fits(&self) -> bool {
         use Kernel::{
-            Apply, Fold, Gemm, Grid, Map, NormStep, NormStepBackward, Outer, Scan, ScanBackward, Sequence, SequenceBackward, Step,
-            StepBackward, Wave,
+            Apply, Fold, Gemm, Grid, Map, NormStep, NormStepBackward, Outer, Scan, ScanBackward, Sequence,
+            SequenceBackward, Step, StepBackward, Wave,
         };
         !matches!(
             self,

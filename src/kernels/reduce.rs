@@ -7,15 +7,15 @@ use super::variant::Variant;
 use super::words::u;
 
 params! {
-    /// out[g] = Σ f(values[i]) over blocks.
-    ReduceParams { count, block, form: u32, values_offset, out_offset, divided: bool, divisor_offset, nan: f32 }
+    /// out[g] = Σ f(values[i · stride]) over blocks.
+    ReduceParams { count, block, form: u32, stride, values_offset, out_offset, divided: bool, divisor_offset, nan: f32 }
 }
 
 kernel! { reduce(ReduceParams), [Read values, Read divisor, Write out], wraps Columns }
 
 fn reach(_: &Variant, p: &ReduceParams, _: Maxima<'_>) -> Reach {
     Reach {
-        values: u(p.values_offset) + u(p.count),
+        values: u(p.values_offset) + u(p.count).saturating_sub(1) * u(p.stride) + 1,
         divisor: if p.divided { u(p.divisor_offset) + 1 } else { 0 },
         out: u(p.out_offset) + u(p.count).div_ceil(u(p.block).max(1)),
     }

@@ -110,13 +110,19 @@ pub(crate) fn sequence_trips(tile: Tile, width: u32, phases: impl IntoIterator<I
     (edges, phases.sum::<u64>() + 1)
 }
 
-/// Loop trips over a row of `argmax` or `cross_entropy`.
+/// Loop trips over a row of `argmax`, `cross_entropy` or `sample`.
 pub(super) fn row_trips(kernel: Kernel, tile: Tile, columns: u64) -> u64 {
-    let loops = if kernel == Kernel::Argmax { 1 } else { 3 };
-    loops * columns.div_ceil(u(tile.lanes * tile.columns)) + 32
+    let loops = match kernel {
+        Kernel::Argmax => 1,
+        Kernel::CrossEntropy => 4,
+        // 32 bits of each of two thresholds, and what stands around these searches.
+        _ => 2 * 32 + 8,
+    };
+    // Most loops are followed by one that adds up what the lanes have.
+    loops * (columns.div_ceil(u(tile.lanes * tile.columns)) + 10) + 2 * u(tile.lanes)
 }
 
-/// The tile of `argmax` or `cross_entropy` over rows of this many columns: a lane takes as many columns a loop trip as keep its
+/// The tile of `argmax`, `cross_entropy` or `sample` over rows of this many columns: a lane takes as many columns a loop trip as keep its
 /// trips within a limit.
 pub(crate) fn row_tile(kernel: Kernel, columns: usize, trips: u64) -> Tile {
     let mut tiles = (0..=6).map(|power| Tile { columns: 1 << power, ..FLAT });

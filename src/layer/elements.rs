@@ -93,7 +93,8 @@ impl PlanBuilder {
     ) -> Result<Value> {
         self.expect_view(x, name, false)?;
         check_axes(x, axes)?;
-        let kept: Vec<usize> = (0..x.shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| x.shape[axis]).collect();
+        let kept: Vec<usize> =
+            (0..x.shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| x.shape[axis]).collect();
         let out = self.fresh(name, &kept)?;
         emit_fold(self, (formula, folding), &[x], axes, &x.shape, Into { value: &out, accumulate: false })?;
         self.record(name, &[x], &[&out]);
@@ -181,8 +182,11 @@ pub(crate) fn emit_fold(
         operand.strides = order.iter().map(|&axis| operand.strides[axis]).collect();
     }
     operands.sizes.clone_from(&sizes);
-    let (Operands { formula, sizes, operands, buffers, integers }, kept) =
-        if formula.coordinates().is_some() { (operands.with_axes(&order), kept.len()) } else { operands.merged(kept.len()) };
+    let (Operands { formula, sizes, operands, buffers, integers }, kept) = if formula.coordinates().is_some() {
+        (operands.with_axes(&order), kept.len())
+    } else {
+        operands.merged(kept.len())
+    };
     let [count, terms] = [&sizes[..kept], &sizes[kept..]].map(|sizes| sizes.iter().product::<usize>());
     if count == 0 {
         return Ok(());
@@ -260,7 +264,9 @@ impl Operands {
             for axis in side.clone().filter(|&axis| self.sizes[axis] != 1) {
                 let joins = |group: &Vec<usize>| {
                     let last = group[group.len() - 1];
-                    self.operands.iter().all(|operand| operand.strides[last] == operand.strides[axis] * self.sizes[axis])
+                    self.operands
+                        .iter()
+                        .all(|operand| operand.strides[last] == operand.strides[axis] * self.sizes[axis])
                 };
                 match groups[before..].last_mut() {
                     Some(group) if joins(group) => group.push(axis),

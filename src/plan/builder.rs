@@ -184,7 +184,8 @@ impl PlanBuilder {
     /// Whether a value is one of this plan, holds indices or numbers as it should, and lies in one piece.
     pub(crate) fn expect(&self, value: &Value, name: &str, is_index: bool) -> Result<()> {
         self.expect_view(value, name, is_index)?;
-        let expected = "elements one after the other, which PlanBuilder::contiguous or Tape::contiguous makes of a view";
+        let expected =
+            "elements one after the other, which PlanBuilder::contiguous or Tape::contiguous makes of a view";
         let got = || format!("a view of shape {:?} and strides {:?}", value.shape, value.strides);
         if value.is_dense() { Ok(()) } else { Err(Error::value(name, expected, got())) }
     }

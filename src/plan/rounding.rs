@@ -32,7 +32,7 @@ pub(super) fn is_integer(kernel: Kernel, binding: &str, word: usize) -> bool {
     match binding {
         "places" | "map" | "index" | "links" | "seed" | "hyper" | "guarded" => true,
         "targets" => kernel == Kernel::CrossEntropy,
-        "out" => matches!(kernel, Kernel::Links | Kernel::Argmax),
+        "out" => matches!(kernel, Kernel::Links | Kernel::Argmax | Kernel::Sample),
         // The guard writes the loss, the norm and the sum of losses there.
         "status" => kernel != Kernel::Guard || !(1..=3).contains(&word),
         "exchange" => (word as u64) < EXCHANGE_HEAD,
@@ -58,19 +58,21 @@ pub(super) fn within(kernel: Kernel, binding: &str, largest: impl Fn(&str) -> f6
         // Activations are near 1 where what they are multiplied with is small.
         Kernel::Apply | Kernel::Grid | Kernel::Map | Kernel::NormStep | Kernel::Scan => 1.0,
         Kernel::Sequence | Kernel::Step | Kernel::Wave => 1.0,
-        // A probability minus 1, divided by the count.
+        // A probability minus 1, times the weight of a class, divided by the count.
         Kernel::CrossEntropy | Kernel::ElementLoss if binding == "gradient" => {
+            let weight = if kernel == Kernel::CrossEntropy { largest("weights").max(1.0) } else { 1.0 };
             let count = largest("count");
-            if count > 0.0 { 1.0 / count } else { 1.0 }
+            if count > 0.0 { weight / count } else { weight }
         }
-        Kernel::CrossEntropy | Kernel::ElementLoss => 1.0,
+        Kernel::CrossEntropy => largest("weights").max(1.0),
+        Kernel::ElementLoss => 1.0,
         // The gradients that come in, for slopes of activations may cancel: their bindings are d, d_in, dh, dc and dy.
         Kernel::NormStepBackward | Kernel::ScanBackward | Kernel::SequenceBackward | Kernel::StepBackward => {
             largest("d")
         }
         Kernel::Adam | Kernel::Argmax | Kernel::Dropout | Kernel::Gather | Kernel::Gemm | Kernel::Guard => 0.0,
         Kernel::Links | Kernel::Masks | Kernel::Outer | Kernel::Pack | Kernel::Reduce | Kernel::ScatterAdd => 0.0,
-        Kernel::Settle | Kernel::Sgd => 0.0,
+        Kernel::Sample | Kernel::Settle | Kernel::Sgd => 0.0,
         // Terms may cancel.
         Kernel::Fold => largest("x"),
     }

@@ -95,7 +95,8 @@ impl Value {
     }
 
     fn axis(&self, axis: usize) -> Result<usize> {
-        let missing = || Error::value("axis", format!("one of the {} axes of {:?}", self.shape.len(), self.shape), axis);
+        let missing =
+            || Error::value("axis", format!("one of the {} axes of {:?}", self.shape.len(), self.shape), axis);
         self.shape.get(axis).copied().ok_or_else(missing)
     }
 
@@ -171,7 +172,8 @@ impl Value {
             return Ok(Self { shape: shape.to_vec(), strides: dense_strides(shape), ..self.clone() });
         }
         let strides = self.reshaped_strides(shape);
-        let expected = || format!("elements one after the other, which Tape::contiguous makes of a view of {:?}", self.shape);
+        let expected =
+            || format!("elements one after the other, which Tape::contiguous makes of a view of {:?}", self.shape);
         let strides = strides.ok_or_else(|| Error::shape("reshaped value", expected(), shape))?;
         Ok(Self { shape: shape.to_vec(), strides, ..self.clone() })
     }

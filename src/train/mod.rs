@@ -3,6 +3,7 @@
 
 mod backward;
 mod checkpoint;
+mod losses;
 mod model;
 mod names;
 mod optimizer;
@@ -11,8 +12,9 @@ mod predictor;
 mod tape;
 mod trainer;
 
+pub use losses::{CrossEntropy, IGNORED};
 pub use model::{Input, Model, ModelConfig, Targets};
 pub use optimizer::{Clip, LearningRate, Optimizer};
 pub use predictor::{ModelInput, Predictor};
-pub use tape::{Evaluation, IGNORED, Tape};
+pub use tape::{Evaluation, Tape};
 pub use trainer::{Progress, Trainer, TrainerOptions};

@@ -1,8 +1,9 @@
 //! Models put together: embedding, recurrent layers, head.
 
+use super::losses::IGNORED;
 use super::names::is_for_training;
 use super::predictor::{InputTensor, ModelInput, Predictor};
-use super::tape::{IGNORED, Tape};
+use super::tape::Tape;
 use super::trainer::Trainer;
 use crate::cells::Probability;
 use crate::config::RnnConfig;

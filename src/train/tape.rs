@@ -3,16 +3,12 @@
 use crate::cells::Probability;
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
-use crate::kernels::{CrossEntropyParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant, row_tile};
-use crate::layer::{self, At, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
+use crate::layer::{self, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
-use crate::plan::{BufferId, PlanBuilder, Program, Value};
+use crate::plan::{PlanBuilder, Program, Value};
 use crate::tensor::{Element, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// A target that counts for nothing: [`Tape::cross_entropy`] leaves its position out of the mean.
-pub const IGNORED: u32 = u32::MAX;
 
 /// Something that has a backward pass.
 pub(super) enum Operation {
@@ -98,14 +94,11 @@ pub struct Tape {
     pub(super) hyper: Tensor<u32>,
     /// The sum of all losses.
     pub(super) loss: Tensor,
-    losses: usize,
+    pub(super) losses: usize,
+    /// What losses are multiplied by that are added now.
+    pub(super) weight: f32,
     streams: u32,
 }
-
-/// Losses that a tape may have.
-const LOSSES: usize = 16;
-/// Numbers of one block of a long sum.
-const BLOCK: usize = 4096;
 
 impl Tape {
     /// Starts a tape for training.
@@ -134,6 +127,7 @@ impl Tape {
             hyper: Tensor::zeros(device, &[6])?,
             loss: Tensor::zeros(device, &[1])?,
             losses: 0,
+            weight: 1.0,
             streams: 0,
         })
     }
@@ -151,7 +145,7 @@ impl Tape {
     /// The plan, for operations that have no backward pass. They may compute what the host reads, or prepare inputs and
     /// targets. [`Trainer::new`](crate::Trainer::new) refuses them between trainable layers and a loss, where the
     /// gradient would be wrong: freeze these layers, or give the gradient by [`Tape::give_gradient`]. Only
-    /// [`argmax`](PlanBuilder::argmax), whose derivative is zero, may stand there.
+    /// [`argmax`](PlanBuilder::argmax) and [`sample`](PlanBuilder::sample), whose derivative is zero, may stand there.
     pub fn plan(&mut self) -> &mut PlanBuilder {
         &mut self.plan
     }
@@ -206,13 +200,17 @@ impl Tape {
     }
 
     /// Adds a gradient from outside to what comes from losses. It may be computed on the tape by any operation; no
-    /// gradient passes through that computation.
+    /// gradient passes through that computation. It adds nothing to the loss that is reported: [`Tape::give_loss`] does.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where its shape is another one, [`Value`](Error::Value) for indices,
-    /// [`Unsupported`](Error::Unsupported) where the tape is for evaluation.
+    /// [`Unsupported`](Error::Unsupported) where the tape is for evaluation, and within [`Tape::weighted`].
     pub fn give_gradient(&mut self, of: &Value, gradient: &Value) -> Result<()> {
         self.expect_training("a gradient given")?;
+        if self.weight != 1.0 {
+            let reason = "only losses are multiplied by a weight: multiply the gradient before it is given";
+            return Err(Error::unsupported("a gradient given within Tape::weighted", reason));
+        }
         self.plan.expect(of, "value whose gradient is given", false)?;
         self.plan.expect(gradient, "gradient given", false)?;
         if gradient.shape() != of.shape() {
@@ -232,7 +230,7 @@ impl Tape {
     }
 
     /// Remembers how the last operation of the plan is differentiated.
-    fn remember(&mut self, operation: Operation) {
+    pub(super) fn remember(&mut self, operation: Operation) {
         self.operations.insert(self.plan.traces.len().saturating_sub(1), operation);
     }
 
@@ -322,115 +320,6 @@ impl Tape {
         layer::emit_dropout(&mut self.plan, seed.buffer, &out, probability, stream);
         self.remember(Operation::Dropout { x: x.clone(), out: out.clone(), probability, stream });
         Ok(out)
-    }
-
-    /// Adds to the loss the mean over targets of −log softmax(logits) at the target. Logits are [..., C], targets
-    /// [...]; targets equal to [`IGNORED`] are left out. A target beyond C gives NaN, and so do targets that are all
-    /// ignored.
-    ///
-    /// # Errors
-    /// [`Shape`](Error::Shape) where the shapes do not fit each other, [`Value`](Error::Value) where the tape has 16 losses
-    /// already, or numbers come for indices.
-    pub fn cross_entropy(&mut self, logits: &Value, targets: &Value) -> Result<()> {
-        self.plan.expect(logits, "logits", false)?;
-        self.plan.expect(targets, "targets", true)?;
-        let (&columns, rest) = logits.shape().split_last().unwrap_or((&0, &[]));
-        if rest.is_empty() || targets.shape() != rest {
-            return Err(Error::shape("targets", rest, targets.shape()));
-        }
-        let m = rest.iter().product::<usize>();
-        let (count, losses, gradient) = self.loss_buffers(targets, m, 2, logits)?;
-        let row_groups = m.min(1 << 15);
-        let params = CrossEntropyParams {
-            m,
-            columns,
-            logits_offset: logits.offset,
-            target_offset: targets.offset,
-            nan: f32::NAN,
-            row_groups,
-            ..Default::default()
-        };
-        let bindings = vec![logits.buffer, targets.buffer, count, losses, gradient.buffer];
-        let tile = row_tile(Kernel::CrossEntropy, columns, self.plan.device().plan_limits().trips);
-        let variant = Variant { tile, ..self.variant(Kernel::CrossEntropy) };
-        self.plan.draft.dispatch(variant, bindings, &params.words());
-        self.plan.record("cross_entropy", &[logits], &[]).beside.push(targets.into());
-        self.add_loss(logits, losses, m, count, gradient)
-    }
-
-    /// Adds to the loss the mean of (x − t)² over targets t that are not NaN. It is NaN if all are.
-    ///
-    /// # Errors
-    /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) where the tape has 16 losses already, or
-    /// indices come for numbers.
-    pub fn mean_squared_error(&mut self, x: &Value, targets: &Value) -> Result<()> {
-        self.element_loss(x, targets, false)
-    }
-
-    /// Adds to the loss the mean of −t·log σ(x) − (1 − t)·log(1 − σ(x)) over targets t that are not NaN. It is NaN if
-    /// all are.
-    ///
-    /// # Errors
-    /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) where the tape has 16 losses already, or
-    /// indices come for numbers.
-    pub fn binary_cross_entropy(&mut self, x: &Value, targets: &Value) -> Result<()> {
-        self.element_loss(x, targets, true)
-    }
-
-    fn element_loss(&mut self, x: &Value, targets: &Value, binary: bool) -> Result<()> {
-        self.plan.expect(x, "input of a loss", false)?;
-        self.plan.expect(targets, "targets", false)?;
-        if targets.shape() != x.shape() {
-            return Err(Error::shape("targets", x.shape(), targets.shape()));
-        }
-        let count = x.shape().iter().product::<usize>();
-        let (valid, losses, gradient) = self.loss_buffers(targets, count, 3, x)?;
-        let params = ElementLossParams {
-            count,
-            binary,
-            x_offset: x.offset,
-            target_offset: targets.offset,
-            row_lanes: layer::row_lanes(count),
-            ..Default::default()
-        };
-        let bindings = vec![x.buffer, targets.buffer, valid, losses, gradient.buffer];
-        self.plan.draft.dispatch(self.variant(Kernel::ElementLoss), bindings, &params.words());
-        let name = if binary { "binary_cross_entropy" } else { "mean_squared_error" };
-        self.plan.record(name, &[x], &[]).beside.push(targets.into());
-        self.add_loss(x, losses, count, valid, gradient)
-    }
-
-    fn variant(&self, kernel: Kernel) -> Variant {
-        Variant::plain(kernel, FLAT, self.plan.device().panel())
-    }
-
-    /// The number of valid targets, by the form in which `reduce` counts them; memory for losses and for the gradient.
-    fn loss_buffers(
-        &mut self,
-        targets: &Value,
-        count: usize,
-        form: u32,
-        input: &Value,
-    ) -> Result<(BufferId, BufferId, Value)> {
-        if self.losses == LOSSES {
-            return Err(Error::value("losses of a tape", format!("at most {LOSSES}"), self.losses + 1));
-        }
-        let valid = self.plan.fresh("valid targets", &[1])?;
-        emit_sum(&mut self.plan, targets.into(), count, form, None, At::from(&valid));
-        let losses = self.plan.fresh("losses", &[count])?;
-        let gradient = self.plan.fresh("gradient of a loss", input.shape())?;
-        Ok((valid.buffer, losses.buffer, gradient))
-    }
-
-    fn add_loss(&mut self, of: &Value, losses: BufferId, count: usize, valid: BufferId, gradient: Value) -> Result<()> {
-        let all = self.plan.workspace("all losses", LOSSES);
-        let place = At { buffer: all, offset: self.losses };
-        emit_sum(&mut self.plan, At::start_of(losses), count, 0, Some(valid), place);
-        self.losses += 1;
-        let total = self.plan.tensor(&self.loss)?;
-        emit_sum(&mut self.plan, At::start_of(all), self.losses, 0, None, At::from(&total));
-        self.remember(Operation::Gradient { of: of.clone(), gradient, given: false });
-        Ok(())
     }
 
     /// Makes a program of a tape for evaluation.
@@ -524,40 +413,4 @@ impl Evaluation {
     pub fn program(&self) -> &Program {
         &self.program
     }
-}
-
-/// Σ of `count` numbers in one of `reduce`'s forms, divided by another where there is one; long ones in two stages.
-pub(super) fn emit_sum(
-    plan: &mut PlanBuilder,
-    values: At,
-    count: usize,
-    form: u32,
-    divisor: Option<BufferId>,
-    out: At,
-) {
-    let none = plan.workspace("no divisor", 1);
-    let variant = Variant::plain(Kernel::Reduce, FLAT, plan.device().panel());
-    let params = ReduceParams {
-        count,
-        block: count,
-        form,
-        values_offset: values.offset,
-        out_offset: out.offset,
-        ..Default::default()
-    };
-    let emit = |plan: &mut PlanBuilder, values, params: ReduceParams, divisor: Option<BufferId>, out| {
-        let params = ReduceParams { divided: divisor.is_some(), nan: f32::NAN, ..params };
-        plan.draft.dispatch(variant.clone(), vec![values, divisor.unwrap_or(none), out], &params.words());
-    };
-    if count <= BLOCK {
-        emit(plan, values.buffer, params, divisor, out.buffer);
-        return;
-    }
-    // As many blocks as numbers in each, for very long sums.
-    let block = BLOCK.max((count as f64).sqrt() as usize);
-    let groups = count.div_ceil(block);
-    let parts = plan.workspace("parts of a sum", groups);
-    emit(plan, values.buffer, ReduceParams { block, out_offset: 0, ..params }, None, parts);
-    let last = ReduceParams { count: groups, block: groups, form: 0, values_offset: 0, ..params };
-    emit(plan, parts, last, divisor, out.buffer);
 }

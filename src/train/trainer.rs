@@ -1,9 +1,10 @@
 //! Training steps on the device, one submit each.
 
+use super::losses::emit_sum;
 use super::names::is_reserved;
 use super::optimizer::{Clip, LearningRate, Optimizer};
 use super::paths::Paths;
-use super::tape::{Operation, Tape, emit_sum};
+use super::tape::{Operation, Tape};
 use crate::config::RnnConfig;
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
@@ -67,7 +68,8 @@ impl TrainerOptions {
 pub struct Progress {
     /// The number of steps taken so far.
     pub steps: u32,
-    /// The loss of the last step, in nats for cross-entropies.
+    /// The loss of the last step, in nats for cross-entropies: the sum of the tape's losses, each times its weight, and of
+    /// numbers given by [`Tape::give_loss`]. A gradient given by [`Tape::give_gradient`] adds nothing to it.
     pub last_loss: f32,
     /// The mean loss of the steps since the last report, in the same unit.
     pub mean_loss: f32,

@@ -22,7 +22,11 @@ fn counting(shape: &[usize]) -> ArrayD<f32> {
 }
 
 /// What a plan of operations gives.
-fn compute(device: &Device, inputs: &[&ArrayD<f32>], plan: impl Fn(&mut PlanBuilder, &[Value]) -> Value) -> ArrayD<f32> {
+fn compute(
+    device: &Device,
+    inputs: &[&ArrayD<f32>],
+    plan: impl Fn(&mut PlanBuilder, &[Value]) -> Value,
+) -> ArrayD<f32> {
     let mut builder = PlanBuilder::new(device);
     let tensors: Vec<_> = inputs.iter().map(|x| Tensor::from_array(device, x.view()).unwrap()).collect();
     let values: Vec<_> = tensors.iter().map(|tensor| builder.tensor(tensor).unwrap()).collect();
@@ -37,7 +41,8 @@ fn compute(device: &Device, inputs: &[&ArrayD<f32>], plan: impl Fn(&mut PlanBuil
 #[test]
 fn shapes_broadcast_as_those_of_ndarray() {
     for (name, device) in devices() {
-        for (a, b) in [([4, 3, 5].as_slice(), [3, 1].as_slice()), (&[1, 5], &[4, 1]), (&[6], &[1]), (&[2, 3], &[2, 3])] {
+        for (a, b) in [([4, 3, 5].as_slice(), [3, 1].as_slice()), (&[1, 5], &[4, 1]), (&[6], &[1]), (&[2, 3], &[2, 3])]
+        {
             let (a, b) = (counting(a), counting(b));
             let got = compute(&device, &[&a, &b], |plan, x| plan.map([&x[0], &x[1]], |[a, b]| a * b + 0.5).unwrap());
             assert_eq!(got, &a * &b + 0.5, "{name} {:?} {:?}", a.shape(), b.shape());

@@ -4,8 +4,8 @@ use crate::common::{gpu, portable, rnn};
 use ndarray::Array3;
 use std::sync::LazyLock;
 use wgrnn::{
-    Cell, Clip, Device, Embedding, Error, Lengths, Linear, Optimizer, PlanBuilder, Rnn, RnnCall, RnnConfig, RnnWeights,
-    Session, SessionOptions, Tape, Targets, Tensor, Trainer, TrainerOptions,
+    Cell, Clip, CrossEntropy, Device, Embedding, Error, Lengths, Linear, Optimizer, PlanBuilder, Rnn, RnnCall,
+    RnnConfig, RnnWeights, Sampling, Session, SessionOptions, Tape, Targets, Tensor, Trainer, TrainerOptions,
 };
 
 /// The error is that something lives elsewhere, and names it.
@@ -254,6 +254,8 @@ fn values_of_another_plan_are_refused() {
             refused(plan.magnitude(stranger).map(drop));
             refused(plan.argmax(&part, &best));
             refused(plan.argmax(&flat, index));
+            refused(plan.sample(&part, &best, &Sampling::greedy()));
+            refused(plan.sample(&flat, index, &Sampling::greedy()));
             refused(plan.rnn(&layer, stranger, &state, &call).map(drop));
             refused(plan.rnn_into(&layer, &x, &state, &call, stranger));
             let reserve = wgrnn::Reserve::new(&layer, 4, 2, &call).unwrap();
@@ -274,6 +276,11 @@ fn values_of_another_plan_are_refused() {
             refused(tape.dropout(stranger, 0.0).map(drop));
             refused(tape.mean_squared_error(&x, stranger));
             refused(tape.binary_cross_entropy(stranger, &x));
+            refused(tape.mean_absolute_error(&x, stranger));
+            refused(tape.huber(stranger, &x, 1.0));
+            refused(tape.cross_entropy_with(&x, stranger, &CrossEntropy::default()));
+            refused(tape.loss(stranger));
+            refused(tape.give_loss(stranger));
             refused(tape.cross_entropy(&x, index));
             refused(tape.cross_entropy(stranger, index));
         }

@@ -138,12 +138,13 @@ impl Case {
                 }
             }
             // Adding a number to all logits of a row changes nothing: a target is off.
-            Kernel::CrossEntropy => {
-                if let Words::Indices(targets) = &mut buffers[1] {
+            Kernel::CrossEntropy => match &mut buffers[1] {
+                Words::Indices(targets) => {
                     targets.iter_mut().for_each(|target| *target = if *target == 0 { u32::MAX } else { 0 });
                 }
-            }
-            Kernel::Argmax => {
+                probabilities => spoil(probabilities),
+            },
+            Kernel::Argmax | Kernel::Sample => {
                 if let Words::Numbers(values) = &mut buffers[0] {
                     values.reverse();
                 }

@@ -5,9 +5,7 @@ use super::numbers::{Numbers, poison};
 use crate::cells::{Activation, Form};
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{
-    FLAT, FoldParams, Folding, Formula, MAX_INPUTS, MapParams, Of, Operand, Variant, layout_words,
-};
+use crate::kernels::{FLAT, FoldParams, Folding, Formula, MAX_INPUTS, MapParams, Of, Operand, Variant, layout_words};
 
 /// Each function of numbers by itself, and some together.
 fn formulas() -> Vec<Formula> {
@@ -83,7 +81,11 @@ fn buffers(sizes: &[usize], operands: &[Operand], integers: u32, result: Words) 
     for k in 0..MAX_INPUTS {
         let count = operands.get(1 + k).map_or(1, |operand| words(sizes, operand));
         let integer = integers >> k & 1 == 1;
-        all.push(if integer { Words::Indices(numbers.below(count, 100)) } else { Words::Numbers(numbers.uniform(count, 2.0)) });
+        all.push(if integer {
+            Words::Indices(numbers.below(count, 100))
+        } else {
+            Words::Numbers(numbers.uniform(count, 2.0))
+        });
     }
     all.push(result);
     all
@@ -95,14 +97,16 @@ pub(crate) fn map(_: &Device) -> Vec<Case> {
         let sizes = if formula.coordinates().is_some() { sizes[2] } else { sizes[i % 3] };
         map_case(formula, sizes, 0, i % 2 == 1)
     });
-    let integers = Formula::new(|[a, b]| a.less(b * 20.0).choose(a, b)).map(|formula| map_case(formula, &[9, 4], 1, false));
+    let integers =
+        Formula::new(|[a, b]| a.less(b * 20.0).choose(a, b)).map(|formula| map_case(formula, &[9, 4], 1, false));
     cases.chain(integers).collect()
 }
 
 pub(crate) fn map_case(formula: Formula, sizes: &[usize], integers: u32, accumulate: bool) -> Case {
     let operands = operands(sizes, formula.inputs(), 0);
     let count = sizes.iter().product();
-    let params = MapParams { count, accumulate, nan: f32::NAN, infinity: f32::INFINITY, row_lanes: 2 * FLAT.lanes as usize };
+    let params =
+        MapParams { count, accumulate, nan: f32::NAN, infinity: f32::INFINITY, row_lanes: 2 * FLAT.lanes as usize };
     let result = words(sizes, &operands[0]);
     let result = if accumulate { Words::Numbers(Numbers::new(1).uniform(result, 1.0)) } else { poison(result) };
     let variant = Variant::new(Of::Map { formula, axes: sizes.len() as u32, integers }, FLAT, 4);
@@ -123,7 +127,8 @@ pub(crate) fn fold(_: &Device) -> Vec<Case> {
         let sizes: [(&[usize], usize); 4] = [(&[5, 7], 1), (&[130, 3], 1), (&[2, 3, 200], 2), (&[4, 2, 3, 5], 2)];
         sizes.into_iter().flat_map(move |(sizes, folded)| {
             [Folding::Sum, Folding::Max].into_iter().flat_map(move |folding| {
-                [false, true].map(|shared| fold_case((formula, folding), (sizes, folded), shared, folding == Folding::Max))
+                [false, true]
+                    .map(|shared| fold_case((formula, folding), (sizes, folded), shared, folding == Folding::Max))
             })
         })
     });
@@ -140,8 +145,7 @@ pub(crate) fn fold_case(
     let (kept, inner) = sizes.split_at(sizes.len() - folded);
     let [count, terms] = [kept, inner].map(|sizes| sizes.iter().product::<usize>());
     let (start, row_lanes) = (usize::from(accumulate), 2 * FLAT.lanes as usize);
-    let params =
-        FoldParams { count, start, end: terms, accumulate, nan: f32::NAN, infinity: f32::INFINITY, row_lanes };
+    let params = FoldParams { count, start, end: terms, accumulate, nan: f32::NAN, infinity: f32::INFINITY, row_lanes };
     let result = words(sizes, &operands[0]);
     let result = if accumulate { Words::Numbers(Numbers::new(1).uniform(result, 1.0)) } else { poison(result) };
     let [axes, folded] = [kept.len() as u32, folded as u32];

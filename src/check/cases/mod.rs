@@ -25,6 +25,7 @@ mod product;
 mod recurrence;
 mod reduce;
 mod rows;
+mod sample;
 mod scan;
 mod scatter_add;
 mod sequence;

@@ -2,8 +2,9 @@
 
 use super::case::Case;
 use super::{
-    adam, apply, argmax, cross_entropy, dropout, element_loss, gather, gemm, grid, guard, links, map, masks, norm, outer,
-    pack, reduce, scan, scatter_add, sequence, sequence_backward, settle, sgd, step, step_backward, timed, wave,
+    adam, apply, argmax, cross_entropy, dropout, element_loss, gather, gemm, grid, guard, links, map, masks, norm,
+    outer, pack, reduce, sample, scan, scatter_add, sequence, sequence_backward, settle, sgd, step, step_backward,
+    timed, wave,
 };
 use crate::device::Device;
 use crate::kernels::Kernel;
@@ -19,6 +20,7 @@ impl Kernel {
             Self::Map => map::map(device),
             Self::Fold => map::fold(device),
             Self::Argmax => argmax::argmax(device),
+            Self::Sample => sample::sample(device),
             Self::Step => step::step(device),
             Self::Sequence => sequence::sequence(device),
             Self::Scan => scan::scan(device),

@@ -5,7 +5,7 @@ use super::apply::apply_case;
 use super::argmax::argmax_case;
 use super::backward::backward_case;
 use super::case::Case;
-use super::cross_entropy::cross_entropy_case;
+use super::cross_entropy::{Kind, cross_entropy_case};
 use super::dropout::dropout_case;
 use super::element_loss::element_loss_case;
 use super::forms::forms;
@@ -20,6 +20,7 @@ use super::pack::pack_case;
 use super::product::{GemmForm, gemm_case};
 use super::recurrence::recurrence_case;
 use super::reduce::reduce_case;
+use super::sample::sample_case;
 use super::scan::{scan_backward_case, scan_case};
 use super::scatter_add::scatter_add_case;
 use super::settle::settle_case;
@@ -28,7 +29,7 @@ use super::update::Taken;
 use super::wave::wave_case;
 use crate::cells::{Activation, Cell, Form};
 use crate::device::{self, Device};
-use crate::kernels::{Access, FLAT, Folding, Formula, Function, Kernel, Of, Tile, Variant};
+use crate::kernels::{Access, ElementLossForm, FLAT, Folding, Formula, Function, Kernel, Of, Tile, Variant};
 use crate::layer;
 
 /// Cases large enough to time, with the tiles and the packing that the device uses.
@@ -107,6 +108,7 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Pack => vec![pack_case((256, 1024), (4, true, true), 1 << 15)],
         Kernel::Gather => vec![gather_case((2048, 256), (true, false), 1 << 15)],
         Kernel::Argmax => vec![argmax_case((64, 1000))],
+        Kernel::Sample => vec![sample_case((64, 1000), (40, 0.9))],
         Kernel::Step => {
             let tile = layer::step_tile(device, 4, 32);
             vec![recurrence_case(lstm(tile, 0), 32, 256, 1)]
@@ -153,9 +155,9 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Masks => vec![masks_case((32, 256, 64), (1 << 29, 1.0, 1 << 28), false)],
         Kernel::Links => vec![links_case((2048, 65))],
         Kernel::ScatterAdd => vec![scatter_add_case((2048, 128, 65))],
-        Kernel::Reduce => vec![reduce_case((1 << 18, 1 << 12), 1)],
-        Kernel::CrossEntropy => vec![cross_entropy_case((2048, 65))],
-        Kernel::ElementLoss => vec![element_loss_case(1 << 17, true)],
+        Kernel::Reduce => vec![reduce_case((1 << 18, 1 << 12), 1, 1)],
+        Kernel::CrossEntropy => vec![cross_entropy_case((2048, 65), Kind::Classes)],
+        Kernel::ElementLoss => vec![element_loss_case(1 << 17, ElementLossForm::Binary)],
         Kernel::Guard => guard(device).into_iter().take(1).collect(),
         // The weights of a character model.
         Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
