@@ -10,17 +10,20 @@ pub(crate) fn outer(device: &Device) -> Vec<Case> {
     let forms = [(false, false), (true, false), (false, true)];
     let case = |tile, size| forms.map(|form| outer_case(tile, 1, size, form, 2));
     let whole = device::tiles(device, Kernel::Outer).into_iter().flat_map(|tile| sizes.map(|size| case(tile, size)));
-    // A tile and less, stages and less, and no rows, of which parts have none either.
+    // A tile and less, stages and less, and no rows, which no map tells.
     let sizes = [(4, 4, 3), (68, 132, 37), (132, 68, 130), (64, 128, 0)];
-    let case = |tile, size, parts| forms.map(|form| outer_case(tile, parts, size, form, 2).staged());
+    let told = |rows: usize| forms.into_iter().filter(move |(mapped, _)| rows > 0 || !mapped);
+    let case = |tile, size: (usize, usize, usize), parts| {
+        told(size.2).map(move |form| outer_case(tile, parts, size, form, 2).staged())
+    };
     let staged = STAGED.into_iter().flat_map(|tile| sizes.map(|size| [1, 4].map(|parts| case(tile, size, parts))));
     let sizes = [(1, 64, 0), (1, 66, 50), (8, 64, 3), (33, 65, 64), (68, 132, 65)];
-    let [tile, row, _] = device::own_tiles(device, Kernel::Outer);
     let case = |size: (usize, usize, usize)| {
-        forms.map(|form| outer_case(if size.0 == 1 { row } else { tile }, 4, size, form, 2))
+        let tile = Tile::new(if size.0 == 1 { 1 } else { 8 }, 4, 64);
+        told(size.2).map(move |form| outer_case(tile, 4, size, form, 2))
     };
-    let parts = sizes.map(case);
-    whole.flatten().chain(staged.flatten().flatten()).chain(parts.into_iter().flatten()).collect()
+    let in_parts = sizes.into_iter().flat_map(case);
+    whole.flatten().chain(staged.flatten().flatten()).chain(in_parts).collect()
 }
 
 /// C [m, n] from `rows` rows, of which those from the second on are this dispatch's, or of each part of them a C; B's by a part of a map, or
