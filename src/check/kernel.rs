@@ -120,12 +120,13 @@ mod tests {
     fn a_device_that_is_wrong_in_one_input_fails_every_case() {
         let device = Device::cpu();
         for case in Kernel::ALL.iter().flat_map(|kernel| kernel.cases(&device)) {
-            // One column is the largest whatever is in it, one row is a list by itself; a step that is not taken heeds no gradient, and a loss that is
+            // One column is the largest whatever is in it, one row is a list by itself, and no rows add up to 0; a step that is not taken heeds no gradient, and a loss that is
             // not finite no change of it.
             let heedless = [
                 "argmax of 1x1",
                 "sample of 1x1",
                 "links of 1 among 1",
+                "from 0",
                 "Not",
                 "Tried",
                 "Untried",

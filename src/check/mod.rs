@@ -8,7 +8,7 @@ mod kernel;
 mod layer;
 
 pub use cases::Case;
-pub(crate) use cases::{cooperative_cases, timed, timed_half, timed_staged};
+pub(crate) use cases::{cooperative_cases, timed, timed_half, timed_staged, timed_staged_outer};
 pub use comparison::Comparison;
 pub use doctor::{gradients, gradients_async, layer, layer_async, layers};
 pub use kernel::{KernelReport, compare_case, kernel, kernel_async};

@@ -1,4 +1,4 @@
-//! C[b, i, j] (+)= Σr A[b, r, i] · B[b, row(r), j]
+//! C[b, i, j] (+)= Σr A[b, r, i] · B[b, row(r), j], or of each part of the rows a C.
 
 use super::call::Call;
 use super::rows::SharedRows;
@@ -21,8 +21,9 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let start = map[p.first] as usize;
         (p.to.min(map[p.end] as usize - start), p.map_offset + start)
     };
+    let parts = call.variant.of.parts() as usize;
+    let each = p.to.saturating_sub(p.start).div_ceil(parts);
     let start = p.start.min(rows);
-    let k = rows - start;
     // Rows of B brought together once, for all tiles.
     let mut gathered = std::mem::take(&mut call.scratch.gathered);
     gathered.clear();
@@ -36,28 +37,31 @@ pub(crate) fn run(call: &mut Call<'_>) {
         }
     }
     let tiles = m.div_ceil(ROWS);
-    let tasks = batches * tiles;
+    let tasks = parts * batches * tiles;
     let threads = threads::count().min(tasks);
     if call.scratch.products.len() < threads {
         call.scratch.products.resize_with(threads, Vec::new);
     }
     let tile = |task: usize, products: &mut Vec<f32>| {
-        let (batch, first) = (task / tiles, task % tiles * ROWS);
+        let (matrix, first) = (task / tiles, task % tiles * ROWS);
+        let (part, batch) = (matrix / batches, matrix % batches);
+        let begin = (start + part * each).min(rows);
+        let k = each.min(rows - begin);
         let count = ROWS.min(m - first);
         products.clear();
         products.resize(count * n, 0.0);
         if k > 0 {
-            let a_at = p.a_offset + batch * p.a_batch + start * p.a_row + first;
+            let a_at = p.a_offset + batch * p.a_batch + begin * p.a_row + first;
             let (b, b_row) = if p.mapped != 0 {
-                (&gathered[batch * k * n..], n)
+                (&gathered[(batch * (rows - start) + begin - start) * n..], n)
             } else {
-                let at = p.b_offset + batch * p.b_batch + start * p.b_row;
+                let at = p.b_offset + batch * p.b_batch + begin * p.b_row;
                 (&b[at..], p.b_row)
             };
             multiply(count, n, k, (&a[a_at..], 1, p.a_row), (b, b_row), products);
         }
         for (i, products) in products.chunks_exact(n).enumerate() {
-            let at = p.c_offset + batch * p.c_batch + (first + i) * p.c_row;
+            let at = p.c_offset + matrix * p.c_batch + (first + i) * p.c_row;
             // SAFETY: a row of C belongs to one tile.
             let c = unsafe { c.row(at, n) };
             if p.accumulate {

@@ -15,6 +15,9 @@ pub(crate) struct Tuning {
     /// Largest register tile of `outer`: rows, always by four columns. Where lanes share, as many do as
     /// there are vectors of rows.
     pub outer: Tile,
+    /// Lanes that the parts of a sum over rows by `outer` should come to together, which may then be staged too; 0 where sums are
+    /// not cut.
+    pub outer_lanes: usize,
     /// Largest register tile of `step`; its columns are sums: gates times units.
     pub step: Tile,
     /// Lanes of a workgroup of `sequence`, and most sequences it takes.
@@ -68,6 +71,7 @@ pub(super) const SOFTWARE: Tuning = Tuning {
     gemm: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
     staged: None,
     outer: Tile { rows: 16, columns: 4, lanes: 32, spread: 4 },
+    outer_lanes: 0,
     step: Tile { rows: 16, columns: 4, lanes: 32, spread: 8 },
     sequence: Tile { rows: 8, columns: 1, lanes: 64, spread: 0 },
     grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
@@ -98,6 +102,7 @@ pub(super) const INTEGRATED: Tuning = Tuning {
     gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
     staged: None,
     outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
+    outer_lanes: 0,
     step: Tile { rows: 4, columns: 4, lanes: 64, spread: 0 },
     sequence: Tile { rows: 4, columns: 1, lanes: 128, spread: 0 },
     grid: Tile { rows: 4, columns: 1, lanes: 64, spread: 0 },
@@ -119,6 +124,7 @@ pub(super) const DISCRETE: Tuning = Tuning {
     gemm: Tile { rows: 8, columns: 2, lanes: 64, spread: 0 },
     staged: Some(Tuning::STAGED),
     outer: Tile { rows: 8, columns: 4, lanes: 64, spread: 0 },
+    outer_lanes: 1 << 17,
     step: Tile { rows: 4, columns: 4, lanes: 32, spread: 0 },
     sequence: Tile { rows: 1, columns: 1, lanes: 256, spread: 0 },
     grid: Tile { rows: 4, columns: 1, lanes: 32, spread: 0 },

@@ -3,7 +3,7 @@
 use super::formula::MAX_INPUTS;
 use super::kernel::Kernel;
 use super::of::{Folding, Function, Of};
-use super::tile::Tile;
+use super::tile::{STAGED, Tile};
 use super::variant::Variant;
 use crate::cells::{Activation, CellClip, Coefficient, EPSILON, Equations, Noise, Phase, Probability, Scan};
 use crate::error::{Error, Result};
@@ -49,6 +49,7 @@ const PARTIALS: &[(&str, &str)] = &[
     ("gemm_cooperative.wgsl", include_str!("../../shaders/gemm_cooperative.wgsl")),
     ("step_cooperative.wgsl", include_str!("../../shaders/step_cooperative.wgsl")),
     ("gemm_staged.wgsl", include_str!("../../shaders/gemm_staged.wgsl")),
+    ("outer_staged.wgsl", include_str!("../../shaders/outer_staged.wgsl")),
     ("half.wgsl", include_str!("../../shaders/half.wgsl")),
     ("progress.wgsl", include_str!("../../shaders/progress.wgsl")),
     ("operands.wgsl", include_str!("../../shaders/operands.wgsl")),
@@ -121,8 +122,11 @@ fn check(variant: &Variant) -> Result<()> {
     }
     let of = variant.of;
     let units = of.units().is_none_or(|units| within(units.edge, 1, 64) && within(units.subgroups, 1, 1024));
-    let sizes =
-        within(of.split(), 1, 64) && within(of.state_width(), 0, 1 << 16) && within(variant.reads.panel, 1, 4) && units;
+    let sizes = within(of.split(), 1, 64)
+        && within(of.parts(), 1, 1 << 10)
+        && within(of.state_width(), 0, 1 << 16)
+        && within(variant.reads.panel, 1, 4)
+        && units;
     if !sizes {
         return fault("sizes");
     }
@@ -134,6 +138,7 @@ fn check(variant: &Variant) -> Result<()> {
     }
     let phases = variant.phases().len();
     match of {
+        Of::Outer { staged: true, vector, .. } if !vector || !STAGED.contains(&variant.tile) => fault("a tile"),
         Of::Step { phase, .. } | Of::StepBackward { phase, .. } if phase >= phases => fault("a phase"),
         Of::Sequence { .. } | Of::SequenceBackward { .. } | Of::Grid { .. } if phases == 0 => fault("a cell"),
         Of::Wave { .. } if phases != 1 => fault("a cell"),
@@ -200,7 +205,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             ROWS => tile.rows, COLUMNS => tile.columns, UNITS => tile.columns, LANES => tile.lanes,
             SPREAD => tile.spread, SPLIT => of.split(), VECTOR => of.vector(), RESIDENT => of.resident(),
             WIDTH => of.state_width(), PHASE => of.phase(), PART => of.part().name(), KEEP => of.keep(),
-            STAGED => of.staged(), UNBIASED => of.unbiased(), WRAPPED => variant.wrapped > 0,
+            STAGED => of.staged(), PARTS => of.parts(), UNBIASED => of.unbiased(), WRAPPED => variant.wrapped > 0,
             TEXTURE => reads.texture, HALF => reads.half, NARROW => reads.narrow, UNIFORM => reads.uniform,
             WINDOW => super::limits::WINDOW,
             TEXELS => super::limits::TEXELS, POLLS => super::limits::POLLS, HEAD => super::grid::EXCHANGE_HEAD,

@@ -85,7 +85,7 @@ pub(crate) use links::LinksParams;
 pub(crate) use map::MapParams;
 pub(crate) use masks::MasksParams;
 pub(crate) use normed::NormParams;
-pub(crate) use outer::OuterParams;
+pub(crate) use outer::{OuterParams, outer_rows};
 pub(crate) use pack::PackParams;
 pub(crate) use packed::{BLOCK, Packed};
 pub(crate) use params::{Params, PhaseParams, RowParams};

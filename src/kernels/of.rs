@@ -104,6 +104,11 @@ pub enum Of {
     Outer {
         /// Whether rows are read four elements at a time.
         vector: bool,
+        /// Whether a workgroup of 16 by 16 lanes first copies its operands into workgroup memory, by vectors.
+        staged: bool,
+        /// The number of parts that the rows are cut into, each with sums of its own, which are written as vectors where
+        /// rows are read so; 1 if they are not cut.
+        parts: u32,
     },
     /// `step`.
     Step {
@@ -251,6 +256,11 @@ impl Of {
         Self::Gemm { by: By::Lanes, vector, unbiased: false }
     }
 
+    /// `outer` by lanes over all rows.
+    pub(crate) const fn outer(vector: bool) -> Self {
+        Self::Outer { vector, staged: false, parts: 1 }
+    }
+
     /// The kernel.
     pub const fn kernel(&self) -> Kernel {
         match self {
@@ -346,12 +356,12 @@ impl Of {
 
     /// Whether the rows of a product are read four elements at a time.
     pub const fn vector(&self) -> bool {
-        matches!(self, Self::Gemm { vector: true, .. } | Self::Outer { vector: true })
+        matches!(self, Self::Gemm { vector: true, .. } | Self::Outer { vector: true, .. })
     }
 
     /// Whether operands are copied into workgroup memory first.
     pub const fn staged(&self) -> bool {
-        matches!(self, Self::Gemm { by: By::Staged, .. })
+        matches!(self, Self::Gemm { by: By::Staged, .. } | Self::Outer { staged: true, .. })
     }
 
     /// Whether the bias is left out.
@@ -378,6 +388,14 @@ impl Of {
             Self::Step { sums: Sums::Split(split), .. }
             | Self::StepBackward { split, .. }
             | Self::Wave { split, .. } => *split,
+            _ => 1,
+        }
+    }
+
+    /// The number of parts that the rows of `outer` are cut into; 1 for other kernels.
+    pub const fn parts(&self) -> u32 {
+        match self {
+            Self::Outer { parts, .. } => *parts,
             _ => 1,
         }
     }

@@ -70,7 +70,7 @@ impl Variant {
         let Tile { rows, lanes, .. } = self.tile;
         let [rows, lanes] = [rows, lanes].map(u64::from);
         match self.of {
-            Of::Gemm { by: By::Staged, .. } => STAGED_BYTES,
+            _ if self.of.staged() => STAGED_BYTES,
             _ if self.of.units().is_some() => 2 * COOPERATIVE_PITCH * (2 * rows + self.sums()) + 4 * rows * self.sums(),
             _ if self.of.split() > 1 => 4 * u64::from(self.of.split()) * rows * lanes * self.sums(),
             Of::NormStep { .. } | Of::NormStepBackward { .. } => 16 * lanes,
@@ -218,10 +218,10 @@ impl Variant {
     fn write_tile(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Tile { rows, columns, lanes, .. } = self.tile;
         match self.of {
+            _ if self.of.staged() => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
             Of::Outer { .. } => write!(f, " {rows}x4x{lanes}")?,
             Of::NormStep { .. } | Of::NormStepBackward { .. } => write!(f, " {lanes}")?,
             Of::Plain(Kernel::Argmax | Kernel::CrossEntropy) if columns > 1 => write!(f, " by {columns}")?,
-            Of::Gemm { by: By::Staged, .. } => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
             of => match of.units() {
                 Some(Cooperative { edge, .. }) => write!(f, " {rows}x{columns} cooperative by {edge}")?,
                 None if self.row().is_tiled => write!(f, " {rows}x{columns}x{lanes}")?,
@@ -229,7 +229,7 @@ impl Variant {
             },
         }
         match self.of {
-            Of::Gemm { vector: false, .. } | Of::Outer { vector: false } => write!(f, " by element"),
+            Of::Gemm { vector: false, .. } | Of::Outer { vector: false, .. } => write!(f, " by element"),
             of if of.state_width() > 0 => write!(f, " rows of {}", of.state_width()),
             _ => Ok(()),
         }
@@ -270,6 +270,9 @@ impl std::fmt::Display for Variant {
         }
         if self.of.split() > 1 {
             write!(f, " split {}", self.of.split())?;
+        }
+        if self.of.parts() > 1 {
+            write!(f, " in {} parts", self.of.parts())?;
         }
         let forms = [
             (self.of.resident(), "resident"),

@@ -1,9 +1,12 @@
 //! Gradients of matrices and biases: sums over rows of products, into the gradients of a block of parameters.
 
 use super::schedule;
-use crate::kernels::{Of, OuterParams, Tile, Variant};
+use crate::kernels::{OuterParams, Variant, outer_rows as rows_of};
 use crate::parameters::Parameters;
 use crate::plan::{BufferId, Parts, PlanBuilder};
+
+/// A row of A whose products are sums of rows of B.
+const ONE: &[u32] = &[1.0_f32.to_bits()];
 
 /// The gradients of a block of parameters.
 pub(crate) fn gradient_parts(plan: &mut PlanBuilder, parameters: &Parameters) -> Parts {
@@ -38,24 +41,48 @@ pub(crate) fn outer(
     }
 }
 
-/// The same in as many dispatches as their loops need; vectors where they are aligned.
-fn outer_rows(plan: &mut PlanBuilder, bindings: [BufferId; 4], params: &OuterParams) {
-    let p = params;
-    let tile = schedule::outer_tile(plan.device(), p.m);
-    let aligned = [p.n, p.b_offset, p.b_row, p.b_batch].iter().all(|words| words % 4 == 0);
-    let vector =
-        aligned && (tile.rows == 1 || [p.m, p.a_offset, p.a_row, p.a_batch].iter().all(|words| words % 4 == 0));
-    let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
-    let variant = Variant::new(Of::Outer { vector }, tile, plan.device().panel());
-    let most = plan.device().plan_limits().trips.saturating_sub(tile.rows.into());
+/// The same in as many dispatches as their loops need.
+fn outer_rows(plan: &mut PlanBuilder, bindings: [BufferId; 4], p: &OuterParams) {
+    let variant = schedule::outer(plan.device(), p);
+    let most = rows_of(&variant, plan.device().plan_limits().trips);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut start = 0;
-    while start < params.to {
-        let to = params.to.min(start.saturating_add(most));
-        let accumulate = params.accumulate || start > 0;
-        plan.draft.dispatch(variant.clone(), bindings.to_vec(), &OuterParams { start, to, accumulate, ..*p }.words());
+    while start < p.to {
+        let to = p.to.min(start.saturating_add(most));
+        let params = OuterParams { start, to, accumulate: p.accumulate || start > 0, ..*p };
+        if variant.of.parts() > 1 {
+            outer_parts(plan, variant.clone(), bindings, &params);
+        } else {
+            plan.draft.dispatch(variant.clone(), bindings.to_vec(), &params.words());
+        }
         start = to;
     }
+}
+
+/// A dispatch whose rows are cut into parts, and one that adds up what these come to, in order: a sum over parts as it is over rows.
+fn outer_parts(plan: &mut PlanBuilder, variant: Variant, [a, b, map, c]: [BufferId; 4], p: &OuterParams) {
+    let parts = variant.of.parts() as usize;
+    let words = p.m * p.n;
+    // Few sizes, few buffers.
+    let sums = plan.workspace("sums of parts of rows", (parts * p.batch * words).next_power_of_two());
+    let of_parts = OuterParams { c_offset: 0, c_row: p.n, c_batch: words, accumulate: false, ..*p };
+    plan.draft.dispatch(variant, vec![a, b, map, sums], &of_parts.words());
+    let one = plan.constant("one", ONE);
+    let params = OuterParams {
+        m: 1,
+        n: words,
+        batch: p.batch,
+        b_row: p.batch * words,
+        b_batch: words,
+        c_offset: p.c_offset,
+        c_row: words,
+        c_batch: p.c_batch,
+        to: parts,
+        accumulate: p.accumulate,
+        ..OuterParams::default()
+    };
+    let variant = schedule::outer_whole(plan.device(), &params);
+    plan.draft.dispatch(variant, vec![one, sums, map, c], &params.words());
 }
 
 /// Σ over rows of some columns, from the first one on so many, as the product with a one; `of` tells rows and target.
@@ -66,7 +93,7 @@ pub(crate) fn sum_rows(
     (column, width): (usize, usize),
     of: &OuterParams,
 ) {
-    let one = plan.constant("one", &[1.0_f32.to_bits()]);
+    let one = plan.constant("one", ONE);
     let params = OuterParams {
         m: 1,
         n: width,

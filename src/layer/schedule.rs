@@ -7,8 +7,8 @@ use crate::config::RnnConfig;
 use crate::cpu::threads;
 use crate::device::{Device, tuning};
 use crate::kernels::{
-    By, GemmParams, Kernel, MAX_TRIPS, Of, PhaseParams, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT, grid_trips,
-    sequence_trips,
+    By, GemmParams, Kernel, MAX_TRIPS, Of, OuterParams, PhaseParams, STAGED, Tile, Variant, WINDOW, WINDOW_ALIGNMENT,
+    grid_trips, sequence_trips, workgroups,
 };
 
 /// The enum, the list of its variants, and their names: a schedule is one line.
@@ -147,6 +147,68 @@ pub(crate) fn cooperative(device: &Device, variant: &Variant, [rows, terms]: [us
     fits.then_some(cooperative)
 }
 
+/// A part of the rows of a sum is this many at least: what it comes to is written and read again, which costs some tens of rows.
+const PART_ROWS: usize = 128;
+
+/// The variant for a gradient of a matrix: where lanes are few, its rows are cut into parts, and where it fills their tiles, its operands
+/// are staged in workgroup memory.
+pub(crate) fn outer(device: &Device, p: &OuterParams) -> Variant {
+    let whole = outer_whole(device, p);
+    let tuning = tuning(device);
+    if device.is_cpu() || tuning.outer_lanes == 0 {
+        return whole;
+    }
+    let limits = device.plan_limits();
+    let staged = STAGED.into_iter().filter(|_| tuning.staged.is_some() && whole.of.vector()).find_map(|tile| {
+        let variant = Variant { of: Of::Outer { vector: true, staged: true, parts: 1 }, tile, ..whole.clone() };
+        let allowed =
+            u64::from(tile.lanes) <= limits.invocations && variant.workgroup_bytes() <= limits.workgroup_bytes;
+        let variant = in_parts(device, variant, p);
+        // Half of a tile's side, and of the smaller tiles half of the lanes, may be idle.
+        let fills = p.m.min(p.n) >= 8 * tile.rows as usize;
+        let busy = tile == STAGED[1] || 2 * outer_lanes(&variant, p) >= tuning.outer_lanes;
+        (allowed && fills && busy).then_some(variant)
+    });
+    staged.unwrap_or_else(|| in_parts(device, whole, p))
+}
+
+/// The same over all rows at once, by lanes that read their operands: as vectors where these are aligned.
+pub(crate) fn outer_whole(device: &Device, p: &OuterParams) -> Variant {
+    let tile = outer_tile(device, p.m);
+    let aligned = [p.n, p.b_offset, p.b_row, p.b_batch].iter().all(|words| words % 4 == 0);
+    let vector =
+        aligned && (tile.rows == 1 || [p.m, p.a_offset, p.a_row, p.a_batch].iter().all(|words| words % 4 == 0));
+    let tile = if vector { tile } else { Tile { spread: 0, ..tile } };
+    Variant::new(Of::outer(vector), tile, device.panel())
+}
+
+/// Lanes of all workgroups.
+fn outer_lanes(variant: &Variant, p: &OuterParams) -> usize {
+    let groups = workgroups(variant, &p.words()).iter().product::<u64>();
+    usize::try_from(groups).unwrap_or(usize::MAX).saturating_mul(variant.tile.lanes as usize)
+}
+
+/// The variant with its rows cut into as many parts as come to the lanes that the table asks for: a power of two, for every number is a
+/// shader.
+fn in_parts(device: &Device, variant: Variant, p: &OuterParams) -> Variant {
+    let limits = device.plan_limits();
+    // A sum of rows alone is cut so that adding up the parts takes no longer than a part.
+    let least = if p.m == 1 { (PART_ROWS / 4).max(p.to.isqrt()) } else { PART_ROWS };
+    let wanted = tuning(device).outer_lanes.div_ceil(outer_lanes(&variant, p).max(1)).next_power_of_two();
+    let words = p.m * p.n;
+    // The parts are added up as rows: of one matrix, whose lanes fit on an axis.
+    let joins = (p.m == 1 || p.c_row == p.n) && words as u64 / 256 < limits.workgroups;
+    let most = (limits.binding_bytes / 4 / (2 * p.batch * words).max(1) as u64).min(MOST_PARTS);
+    let most = usize::try_from(most).unwrap_or(usize::MAX).min(p.to / least).min(wanted);
+    let (Of::Outer { vector, staged, .. }, true) = (variant.of, joins && p.to >= 2 * PART_ROWS && most > 1) else {
+        return variant;
+    };
+    Variant { of: Of::Outer { vector, staged, parts: 1 << most.ilog2() }, ..variant }
+}
+
+/// Parts of a sum, which is few rows to add up.
+const MOST_PARTS: u64 = 128;
+
 /// The tile of a gradient of a matrix with `rows` rows.
 pub(crate) fn outer_tile(device: &Device, rows: usize) -> Tile {
     let largest = tuning(device).outer;
@@ -158,10 +220,18 @@ pub(crate) fn outer_tile(device: &Device, rows: usize) -> Tile {
     Tile { rows, spread: if shares && rows > 4 { rows / 4 } else { 0 }, ..tile }
 }
 
-/// The tile of a step of a phase with `gates` gates.
-pub(crate) fn step_tile(device: &Device, gates: usize, batch: usize) -> Tile {
-    let tile = tuning(device).step;
-    fit(device, Tile { columns: (tile.columns / gates as u32).max(1), ..tile }, batch)
+/// The tile of a step of a phase with `gates` gates, for so many units, running sequences, and tracks: fewer columns where there would be too
+/// few lanes, even with their sums split.
+pub(crate) fn step_tile(device: &Device, gates: usize, [units, running, tracks]: [usize; 3]) -> Tile {
+    let tuning = tuning(device);
+    let tile = tuning.step;
+    let mut tile = fit(device, Tile { columns: (tile.columns / gates as u32).max(1), ..tile }, running);
+    let rows = (tracks * running).div_ceil(tile.rows as usize);
+    let lanes = |columns: u32| units.div_ceil(columns as usize) * rows * tuning.split as usize;
+    while !device.is_cpu() && tile.columns > 1 && lanes(tile.columns) < 2 * tuning.fill as usize {
+        tile.columns /= 2;
+    }
+    tile
 }
 
 /// The variant with its sums split, where there are too few lanes to keep a device busy: of `units` units and `panels` vectors

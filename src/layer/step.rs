@@ -27,7 +27,9 @@ fn emit_step(layer: &LayerForward<'_>, plan: &mut PlanBuilder, [chunk, at]: [usi
     let h_width = shared.h_out_stride;
     let between = config.hidden.next_multiple_of(4);
     for (i, phase) in phases.iter().enumerate() {
-        let tile = schedule::step_tile(plan.device(), phase.gates, pass.rows.running(at));
+        let units = phase.units.of(config.hidden, config.state_size());
+        let sizes = [units, pass.rows.running(at), config.tracks()];
+        let tile = schedule::step_tile(plan.device(), phase.gates, sizes);
         let of = Of::Step { form: layer.form(), phase: i, keep: layer.buffers.keep, sums: Sums::Split(1) };
         let variant = layer.variant(of, tile, plan);
         let (source, source_width) = if i == first { (h.now, h_width) } else { (layer.buffers.between, between) };
@@ -35,7 +37,6 @@ fn emit_step(layer: &LayerForward<'_>, plan: &mut PlanBuilder, [chunk, at]: [usi
         let params = RecurrenceParams { h_in_stride: source_width / 4, h_out_stride: target_width, ..shared };
         let rows = StateRows::new(plan.device(), pass.layer_states(), layer.layer, source_width);
         let variant = variant.reading(rows.uniform);
-        let units = phase.units.of(config.hidden, config.state_size());
         let running = config.tracks() * pass.rows.running(at);
         let by_units = schedule::cooperative(plan.device(), &variant, [pass.rows.running(at), source_width]);
         let sizes = [units, source_width / 4, running];
@@ -73,14 +74,14 @@ fn emit_step_backward(
     let phases = config.phases();
     let [width, between] = [0, phases.len() - 1].map(|i| pass.phase_gates(i).next_multiple_of(4));
     for i in (0..phases.len()).rev() {
-        let tile = schedule::step_tile(&device, 1, pass.rows.running(at));
+        let units = phases[i].units.of(config.hidden, config.state_size());
+        let tile = schedule::step_tile(&device, 1, [units, pass.rows.running(at), config.tracks()]);
         let of = Of::StepBackward { form: layer.form(), phase: i, split: 1 };
         let variant = layer.variant(of, tile, plan)?;
         let (source, source_width) = if i + 1 == phases.len() { (d.now, width) } else { (layer.between, between) };
         let (target, target_width) = if i == 0 { (d.next, width) } else { (layer.between, between) };
         let rows = StateRows::new(&device, pass.layer_states(), layer.layer, source_width);
         let variant = variant.reading(rows.uniform);
-        let units = phases[i].units.of(config.hidden, config.state_size());
         let running = config.tracks() * pass.rows.running(at);
         let variant = schedule::split(&device, variant, [units, source_width / 4, running]);
         let params = BackwardParams {

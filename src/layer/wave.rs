@@ -11,7 +11,8 @@ use crate::plan::PlanBuilder;
 pub(super) fn emit_wavefront(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &Buffers, input: At, y: Option<At>) {
     let config = pass.config();
     let layers = config.layers;
-    let tile = |running| schedule::step_tile(pass.rnn.device(), config.cell.gates(), running);
+    let tile =
+        |running, layers| schedule::step_tile(pass.rnn.device(), config.cell.gates(), [config.hidden, running, layers]);
     let steps = pass.rows.steps;
     // Layers begin with one or the other.
     plan.draft.copy(buffers.h.now, buffers.h.next, (pass.states() * pass.h_width()) as u64);
@@ -39,7 +40,7 @@ pub(super) fn emit_wavefront(plan: &mut PlanBuilder, pass: &Pass<'_>, buffers: &
             ..base
         };
         let of = Of::Wave { form: lowest.form(), split: 1 };
-        let variant = lowest.variant(of, tile(params.running), plan).reading(rows.uniform);
+        let variant = lowest.variant(of, tile(params.running, last - first + 1), plan).reading(rows.uniform);
         let states = (last - first + 1) * params.running;
         let sizes = [config.hidden, params.panels_0, states];
         let variant = schedule::split(plan.device(), variant, sizes);

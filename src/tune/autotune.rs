@@ -1,6 +1,6 @@
 //! Which tiles are fastest on this very adapter: measured once, kept on disk. What is not equal to its twin is not taken.
 
-use crate::check::{self, Case, cooperative_cases, timed, timed_half, timed_staged};
+use crate::check::{self, Case, cooperative_cases, timed, timed_half, timed_staged, timed_staged_outer};
 use crate::device::{AdapterReport, Autotune, Class, Device, Trial, Tuning, TuningReport, is_asked};
 use crate::error::{Error, Result};
 use crate::kernels::{Kernel, STAGED, Tile};
@@ -343,7 +343,9 @@ fn choose_staged(device: &Device, tuning: &mut Tuning, rows: usize, trials: &mut
         let plain = timed(Kernel::Gemm, device, tuning.gemm, form, rows);
         let both = [plain, timed_staged(device, form.0, rows, STAGED[0])];
         let other = timed_staged(device, form.0, rows, STAGED[1]);
-        let both = both.map(|case| Candidate { timed: vec![case], beside: vec![other.clone()] });
+        // What is staged with it: gradients of matrices.
+        let beside = STAGED.map(|tile| Some(timed_staged_outer(tile))).into_iter().chain([other]).collect::<Vec<_>>();
+        let both = both.map(|case| Candidate { timed: vec![case], beside: beside.clone() });
         let taken = pick(device, &both, trials);
         tuning.staged = (taken == Some(1)).then_some(tuning.staged.unwrap_or(Tuning::STAGED));
     }

@@ -94,3 +94,22 @@ fn a_discrete_adapter_shares_sums_of_few_lanes() {
     };
     assert_eq!((splits(1), splits(32), splits(1024)), (vec![8], vec![8], vec![1]));
 }
+
+/// Rows that are many enough to be cut into parts, of which some are shorter: of matrices that fill a tile and not, and of biases.
+#[test]
+fn a_discrete_adapter_adds_up_gradients_in_parts() {
+    let device = device(Class::Discrete);
+    let config = RnnConfig::new(Cell::Lstm, 8, 40).direction(Direction::Bidirectional);
+    let rnn = Rnn::trainable(&device, &config, &RnnWeights::init(&config, 7).unwrap()).unwrap();
+    let (steps, batch) = (8, 80);
+    let lengths = Lengths::Fixed((0..batch).map(|n| steps - n % 3).collect());
+    let call = RnnCall::default().schedule(Schedule::Step).lengths(lengths);
+    let training = rnn.training(SessionOptions::new(steps, batch).call(call.clone()), false).unwrap();
+    let names: Vec<_> =
+        training.plans().into_iter().flat_map(|plan| plan.variants()).map(ToString::to_string).collect();
+    for name in ["outer 64x64 staged in 4 parts", "outer 8x4x64 in 4 parts", "outer 1x4x64 in 16 parts"] {
+        assert!(names.iter().any(|other| other == name), "no {name} among {names:?}");
+    }
+    let report = rnn.check_gradients(Random::new(5).array([steps, batch, 8]).view(), &call).unwrap();
+    assert!(report.passed(), "{report}");
+}

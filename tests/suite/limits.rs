@@ -131,7 +131,7 @@ fn shaders_of_impossible_variants_are_errors() {
     let of = |kernel, form| match kernel {
         Kernel::Apply => Of::Apply(Function::Magnitude),
         Kernel::Gemm => Of::Gemm { by: By::Lanes, vector: true, unbiased: false },
-        Kernel::Outer => Of::Outer { vector: true },
+        Kernel::Outer => Of::Outer { vector: true, staged: false, parts: 1 },
         _ => Of::recurrent(kernel, form, 64),
     };
     let refused = |variant: Variant| assert!(compose(&variant, dialect).is_err(), "{variant}");
@@ -158,6 +158,9 @@ fn shaders_of_impossible_variants_are_errors() {
         Of::Step { form: lstm, phase: 9, keep: false, sums: Sums::Split(1) },
         Of::StepBackward { form: lstm, phase: usize::MAX, split: 1 },
         Of::StepBackward { form: lstm, phase: 0, split: 0 },
+        Of::Outer { vector: true, staged: false, parts: 0 },
+        Of::Outer { vector: true, staged: false, parts: u32::MAX },
+        Of::Outer { vector: true, staged: true, parts: 1 },
         Of::Wave { form: Form::new(Cell::Gru(Reset::Before), false), split: 1 },
         Of::Sequence { form: lstm, keep: false, state_width: u32::MAX, resident: true },
         Of::Sequence { form: lstm, keep: false, state_width: 64, resident: true },

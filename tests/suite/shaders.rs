@@ -10,7 +10,7 @@ use wgrnn::cells::{Phase, Scan};
 use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, compose};
 
 /// What other shaders include, and the trial of workgroups.
-const PARTIALS: [&str; 22] = [
+const PARTIALS: [&str; 23] = [
     "elements",
     "formula",
     "rows",
@@ -26,6 +26,7 @@ const PARTIALS: [&str; 22] = [
     "gemm_cooperative",
     "step_cooperative",
     "gemm_staged",
+    "outer_staged",
     "progress",
     "operands",
     "tile",

@@ -232,8 +232,10 @@ impl Case {
 
     /// The same through workgroup memory.
     pub(super) fn staged(mut self) -> Self {
-        if let Of::Gemm { by, .. } = &mut self.variant.of {
-            *by = By::Staged;
+        match &mut self.variant.of {
+            Of::Gemm { by, .. } => *by = By::Staged,
+            Of::Outer { staged, .. } => *staged = true,
+            _ => {}
         }
         self.name = format!("{}, staged", self.name);
         self

@@ -41,4 +41,4 @@ mod wave;
 
 pub use case::Case;
 pub(crate) use cooperative::cooperative_cases;
-pub(crate) use timed::{timed, timed_half, timed_staged};
+pub(crate) use timed::{timed, timed_half, timed_staged, timed_staged_outer};

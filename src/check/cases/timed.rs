@@ -29,7 +29,7 @@ use super::update::Taken;
 use super::wave::wave_case;
 use crate::cells::{Activation, Cell, Form};
 use crate::device::{self, Device};
-use crate::kernels::{Access, ElementLossForm, FLAT, Folding, Formula, Function, Kernel, Of, Tile, Variant};
+use crate::kernels::{Access, ElementLossForm, FLAT, Folding, Formula, Function, Kernel, Of, STAGED, Tile, Variant};
 use crate::layer;
 
 /// Cases large enough to time, with the tiles and the packing that the device uses.
@@ -68,7 +68,7 @@ pub(crate) fn timed(
             recurrence_case(variant(tile), 16, 192, 1)
         }
         Kernel::Sequence => recurrence_case(variant(tile), 8, 64, 64),
-        Kernel::Outer => outer_case(tile, (1024, 256, 256), (false, true), 1),
+        Kernel::Outer => outer_case(tile, 1, (1024, 256, 256), (false, true), 1),
         Kernel::Wave => {
             let tile = Tile { columns: (tile.columns / 4).max(1), ..tile };
             wave_case(variant(tile), 16, 65, 0..3)
@@ -91,6 +91,11 @@ pub(crate) fn timed_staged(device: &Device, texture: bool, rows: usize, tile: Ti
     if texture { case.read_by(true, false) } else { Some(case) }
 }
 
+/// Gradients of a matrix through workgroup memory.
+pub(crate) fn timed_staged_outer(tile: Tile) -> Case {
+    outer_case(tile, 4, (1024, 256, 512), (false, false), 1).staged()
+}
+
 /// The same products in half precision, and by this device's units for small matrices, if it has any.
 pub(crate) fn timed_half(kernel: Kernel, device: &Device, tile: Tile, texture: bool, rows: usize) -> [Option<Case>; 2] {
     let Some(case) = timed(kernel, device, tile, (texture, false), rows) else { return [None, None] };
@@ -110,7 +115,7 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Argmax => vec![argmax_case((64, 1000))],
         Kernel::Sample => vec![sample_case((64, 1000), (40, 0.9))],
         Kernel::Step => {
-            let tile = layer::step_tile(device, 4, 32);
+            let tile = layer::step_tile(device, 4, [256, 32, 1]);
             vec![recurrence_case(lstm(tile, 0), 32, 256, 1)]
         }
         Kernel::Sequence => {
@@ -123,15 +128,18 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         }
         Kernel::Settle => vec![settle_case(0, true)],
         Kernel::Wave => {
-            let tile = layer::step_tile(device, 4, 8);
+            let tile = layer::step_tile(device, 4, [256, 8, 3]);
             vec![wave_case(lstm(tile, 0), 8, 256, 0..3)]
         }
         Kernel::Outer => {
             // The gradient of R of a character model: 2,048 rows of gates, times those of the state.
-            vec![outer_case(layer::outer_tile(device, 1024), (1024, 256, 2048), (false, true), 1)]
+            let (sizes, form) = ((1024, 256, 2048), (false, true));
+            let plain = outer_case(layer::outer_tile(device, 1024), 1, sizes, form, 1);
+            let staged = STAGED.map(|tile| outer_case(tile, 16, sizes, form, 1).staged());
+            std::iter::once(plain).chain(staged).collect()
         }
         Kernel::StepBackward => {
-            let tile = layer::step_tile(device, 1, 32);
+            let tile = layer::step_tile(device, 1, [256, 32, 1]);
             vec![backward_case(lstm(tile, 0), 32, 256, 1)]
         }
         Kernel::Scan | Kernel::ScanBackward => {
