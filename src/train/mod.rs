@@ -3,6 +3,8 @@
 
 mod backward;
 mod checkpoint;
+mod ctc;
+mod ctc_targets;
 mod model;
 mod names;
 mod optimizer;
@@ -11,6 +13,8 @@ mod predictor;
 mod tape;
 mod trainer;
 
+pub use ctc::{CtcOptions, Reduction};
+pub use ctc_targets::CtcTargets;
 pub use model::{Input, Model, ModelConfig, Targets};
 pub use optimizer::{Clip, LearningRate, Optimizer};
 pub use predictor::{ModelInput, Predictor};

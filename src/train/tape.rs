@@ -400,12 +400,12 @@ impl Tape {
         self.add_loss(x, losses, count, valid, gradient)
     }
 
-    fn variant(&self, kernel: Kernel) -> Variant {
+    pub(super) fn variant(&self, kernel: Kernel) -> Variant {
         Variant::plain(kernel, FLAT, self.plan.device().panel())
     }
 
     /// The number of valid targets, by the form in which `reduce` counts them; memory for losses and for the gradient.
-    fn loss_buffers(
+    pub(super) fn loss_buffers(
         &mut self,
         targets: &Value,
         count: usize,
@@ -422,7 +422,14 @@ impl Tape {
         Ok((valid.buffer, losses.buffer, gradient))
     }
 
-    fn add_loss(&mut self, of: &Value, losses: BufferId, count: usize, valid: BufferId, gradient: Value) -> Result<()> {
+    pub(super) fn add_loss(
+        &mut self,
+        of: &Value,
+        losses: BufferId,
+        count: usize,
+        valid: BufferId,
+        gradient: Value,
+    ) -> Result<()> {
         let all = self.plan.workspace("all losses", LOSSES);
         let place = At { buffer: all, offset: self.losses };
         emit_sum(&mut self.plan, At::start_of(losses), count, 0, Some(valid), place);
