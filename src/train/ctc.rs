@@ -116,7 +116,7 @@ impl Tape {
     ///
     /// A [`Trainer`](crate::Trainer) does not take a step whose loss is infinite or NaN:
     /// [`progress`](crate::Trainer::progress) returns [`Diverged`](Error::Diverged). Log probabilities of alignments below −10²⁹
-    /// count as −∞.
+    /// count as −∞. A logit of −∞ is a probability of 0 with the gradient 0, where PyTorch's gradient is NaN.
     ///
     /// ```
     /// # fn main() -> wgrnn::Result<()> {
