@@ -13,8 +13,8 @@ use ndarray::{Array2, Array3};
 use std::time::SystemTime;
 use wgrnn::check::Comparison;
 use wgrnn::{
-    Cell, Class, Device, Model, ModelConfig, Optimizer, Rnn, RnnCall, RnnConfig, RnnTraining, RnnWeights,
-    SessionOptions, Tape, Targets, Tensor, Trainer, TrainerOptions,
+    Cell, Class, CtcOptions, CtcTargets, Device, Linear, Model, ModelConfig, Optimizer, Rnn, RnnCall, RnnConfig,
+    RnnTraining, RnnWeights, SessionOptions, Tape, Targets, Tensor, Trainer, TrainerOptions,
 };
 
 /// A GPU in software would take many seconds for more than this.
@@ -53,6 +53,7 @@ fn main() {
         lines.push((group_name, flop));
     }
     lines.push(training_step(&mut criterion, &devices));
+    lines.push(ctc(&mut criterion, &devices));
     criterion.final_summary();
     common::print_table("shape", start, &lines);
 }
@@ -124,4 +125,41 @@ fn training_step(criterion: &mut criterion::Criterion, devices: &[(&'static str,
     }
     group.finish();
     (name, flop)
+}
+
+/// The CTC loss of 32 utterances with its gradient by the logits: 500 steps, 80 classes, 60 labels. It multiplies no matrices.
+fn ctc(criterion: &mut criterion::Criterion, devices: &[(&'static str, Device); 2]) -> (String, u64) {
+    let shape @ [steps, batch, classes] = [500, 32, 80];
+    let (most, options) = (60, CtcOptions::default());
+    let name = "ctc loss forward and backward".to_owned();
+    let mut group = criterion.benchmark_group(&name);
+    for (device_name, device) in devices {
+        let numbers = Array3::from_shape_fn(shape, |(t, n, c)| ((t * 31 + n * 17 + c * 7) % 101) as f32 / 25.0 - 2.0);
+        let logits = Tensor::from_array(device, numbers.view()).expect("the logits fit");
+        let targets = CtcTargets::new(device, shape, most, &options).expect("the targets fit");
+        let labels = |n: usize| (0..most).map(|s| 1 + ((s * 13 + n * 7) % (classes - 1)) as u32).collect::<Vec<_>>();
+        let labels: Vec<_> = (0..batch).map(labels).collect();
+        targets.write(&labels, &vec![steps as u32; batch]).expect("the targets are right");
+        // A trainer trains something: one weight beside the loss.
+        let aside = Linear::trainable(device, Array2::zeros((1, 1)).view(), None).expect("the weight fits");
+        let one = Tensor::<f32>::zeros(device, &[1, 1]).expect("the input fits");
+        let mut tape = Tape::training(device).expect("the device is there");
+        let one = tape.input(&one).expect("the input is here");
+        let y = tape.linear(&aside, &one).expect("the layer fits");
+        tape.mean_squared_error(&y, &one).expect("the loss fits");
+        let x = tape.input(&logits).expect("the logits are here");
+        let [labels, lengths, counts] = [targets.labels(), targets.input_lengths(), targets.label_lengths()]
+            .map(|tensor| tape.input(tensor).expect("the targets are here"));
+        tape.ctc(&x, &labels, &lengths, &counts, &options).expect("the loss fits");
+        let mut trainer = Trainer::new(tape, TrainerOptions::new(Optimizer::ADAM)).expect("the tape is right");
+        group.throughput(Throughput::Elements((steps * batch) as u64));
+        group.bench_function(*device_name, |bencher| {
+            bencher.iter(|| {
+                trainer.step().expect("the step runs");
+                device.wait().expect("the device is there");
+            });
+        });
+    }
+    group.finish();
+    (name, 0)
 }

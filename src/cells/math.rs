@@ -91,6 +91,33 @@ pub(crate) fn exp<M: MulAdd>(x: f32) -> f32 {
     (M::mul_add(p * r, r, r) + 1.0) * power
 }
 
+/// log x for positive numbers that are normal and finite, to about 2 ulp: the exponent times log 2, and a polynomial of the
+/// rest (coefficients: Cephes logf).
+#[inline(always)]
+pub(crate) fn ln<M: MulAdd>(x: f32) -> f32 {
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    /// The bits of √½, where mantissas begin.
+    const ROOT: u32 = 0x3f35_04f3;
+    const COEFFICIENTS: [f32; 9] = [
+        7.037_683_6e-2,
+        -1.151_461e-1,
+        1.167_699_9e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_8e-1,
+        2.000_071_5e-1,
+        -2.499_999_4e-1,
+        3.333_333e-1,
+    ];
+    let exponent = x.to_bits().wrapping_sub(ROOT) as i32 >> 23;
+    let z = f32::from_bits(x.to_bits().wrapping_sub((exponent << 23) as u32)) - 1.0;
+    let n = exponent as f32;
+    let square = z * z;
+    let p = M::mul_add(polynomial::<M, 9>(z, COEFFICIENTS), square * z, n * LN2_LOW);
+    M::mul_add(n, LN2_HIGH, z + M::mul_add(square, -0.5, p))
+}
+
 /// 1 / (1 + e^-x); NaN for NaN.
 #[inline(always)]
 pub(crate) fn sigmoid<M: MulAdd>(x: f32) -> f32 {
@@ -131,6 +158,17 @@ mod tests {
     /// With each way to add to a product.
     fn both(of: [fn(f32) -> f32; 2], statement: impl Fn(fn(f32) -> f32)) {
         of.into_iter().for_each(statement);
+    }
+
+    #[test]
+    fn a_logarithm_is_within_two_ulp_of_the_larger_of_it_and_one() {
+        both([ln::<Fused>, ln::<Separate>], |ln| {
+            for x in arguments().filter(|x| x.is_normal() && *x > 0.0).chain([1.0, 3.0, 0.5, 0.707_106_8]) {
+                let exact = f64::from(x).ln();
+                let error = (f64::from(ln(x)) - exact).abs();
+                assert!(error <= 1.2e-7 * exact.abs().max(1.0), "ln({x}) is off by {error}");
+            }
+        });
     }
 
     #[test]

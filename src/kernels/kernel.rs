@@ -64,6 +64,14 @@ macro_rules! for_each_kernel {
             Wave wave
             /// Follows a [`Kernel::Grid`]: takes over its last states, or makes `Sequence` do its work again.
             Settle settle
+            /// The logarithm of the sum of each row's exponentials.
+            LogSumExp log_sum_exp
+            /// Checks the sequences of a CTC loss, and finds their equal labels.
+            CtcLabels ctc_labels
+            /// Sums over the alignments of a CTC loss, forwards and backwards.
+            CtcLattice ctc_lattice
+            /// The gradient of a CTC loss.
+            CtcGradient ctc_gradient
         }
     };
 }

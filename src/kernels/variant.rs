@@ -65,7 +65,7 @@ impl Variant {
     }
 
     /// Bytes of workgroup memory: two copies of a row's state in `sequence` and `sequence_backward`, one of the rows that
-    /// are multiplied, and a flag, in `grid`; sums where they are split; none elsewhere.
+    /// are multiplied, and a flag, in `grid`; sums where they are split, or over alignments; none elsewhere.
     pub(crate) fn workgroup_bytes(&self) -> u64 {
         let Tile { rows, lanes, .. } = self.tile;
         let [rows, lanes] = [rows, lanes].map(u64::from);
@@ -75,6 +75,8 @@ impl Variant {
             _ if self.of.split() > 1 => 4 * u64::from(self.of.split()) * rows * lanes * self.sums(),
             Of::NormStep { .. } | Of::NormStepBackward { .. } => 16 * lanes,
             Of::Fold { shared: true, .. } => 4 * lanes,
+            // The sums of two steps, and the largest ones.
+            Of::Plain(Kernel::CtcLattice) => 4 * lanes * (2 * u64::from(self.tile.columns) + 1),
             Of::Grid { state_width, .. } => 4 * rows * u64::from(state_width) + 16,
             _ => 2 * 4 * rows * u64::from(self.of.state_width()),
         }

@@ -31,6 +31,7 @@ pub(crate) fn distance(a: f64, b: f64) -> f64 {
 pub(super) fn is_integer(kernel: Kernel, binding: &str, word: usize) -> bool {
     match binding {
         "places" | "map" | "index" | "links" | "seed" | "hyper" | "guarded" => true,
+        "sequences" | "labels" | "input_lengths" | "label_lengths" => true,
         "targets" => kernel == Kernel::CrossEntropy,
         "out" => matches!(kernel, Kernel::Links | Kernel::Argmax | Kernel::Sample),
         // The guard writes the loss, the norm and the sum of losses there.
@@ -66,13 +67,16 @@ pub(super) fn within(kernel: Kernel, binding: &str, largest: impl Fn(&str) -> f6
         }
         Kernel::CrossEntropy => largest("weights").max(1.0),
         Kernel::ElementLoss => 1.0,
+        // Probabilities, one minus the other; and logarithms near 0 of sums near 1.
+        Kernel::CtcGradient => 1.0 / largest("valid").max(1.0),
+        Kernel::CtcLattice | Kernel::LogSumExp => 1.0,
         // The gradients that come in, for slopes of activations may cancel: their bindings are d, d_in, dh, dc and dy.
         Kernel::NormStepBackward | Kernel::ScanBackward | Kernel::SequenceBackward | Kernel::StepBackward => {
             largest("d")
         }
         Kernel::Adam | Kernel::Argmax | Kernel::Dropout | Kernel::Gather | Kernel::Gemm | Kernel::Guard => 0.0,
         Kernel::Links | Kernel::Masks | Kernel::Outer | Kernel::Pack | Kernel::Reduce | Kernel::ScatterAdd => 0.0,
-        Kernel::Sample | Kernel::Settle | Kernel::Sgd => 0.0,
+        Kernel::CtcLabels | Kernel::Sample | Kernel::Settle | Kernel::Sgd => 0.0,
         // Terms may cancel.
         Kernel::Fold => largest("x"),
     }

@@ -320,8 +320,13 @@ impl Tape {
         result
     }
 
-    fn variant(&self, kernel: Kernel) -> Variant {
+    pub(super) fn variant(&self, kernel: Kernel) -> Variant {
         Variant::plain(kernel, FLAT, self.plan.device().panel())
+    }
+
+    /// What a sum is divided by, so that it counts with the weight of the loss. One that counts for nothing is cleared later.
+    pub(super) fn inverse_weight(&self) -> f32 {
+        if self.weight == 0.0 { 1.0 } else { 1.0 / self.weight }
     }
 
     fn check_losses(&self) -> Result<()> {
@@ -345,7 +350,7 @@ impl Tape {
 
     /// What a loss and its gradient are divided by, from the number of valid targets, by the form in which `reduce` counts
     /// them; memory for losses and for the gradient.
-    fn loss_buffers(
+    pub(super) fn loss_buffers(
         &mut self,
         targets: &Value,
         count: usize,
@@ -359,7 +364,7 @@ impl Tape {
     }
 
     /// Adds Σ losses / divisor to the loss of the tape, and takes its gradient, which is already divided.
-    fn add_loss(
+    pub(super) fn add_loss(
         &mut self,
         of: &Value,
         losses: BufferId,

@@ -3,6 +3,8 @@
 
 mod backward;
 mod checkpoint;
+mod ctc;
+mod ctc_targets;
 mod losses;
 mod model;
 mod names;
@@ -12,6 +14,8 @@ mod predictor;
 mod tape;
 mod trainer;
 
+pub use ctc::{CtcOptions, Reduction};
+pub use ctc_targets::CtcTargets;
 pub use losses::{CrossEntropy, IGNORED};
 pub use model::{Input, Model, ModelConfig, Targets};
 pub use optimizer::{Clip, LearningRate, Optimizer};

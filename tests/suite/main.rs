@@ -7,6 +7,7 @@ mod classes;
 mod common;
 mod composition;
 mod cooperative;
+mod ctc;
 mod device;
 mod dialects;
 mod differences;

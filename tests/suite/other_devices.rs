@@ -4,8 +4,8 @@ use crate::common::{gpu, portable, rnn};
 use ndarray::Array3;
 use std::sync::LazyLock;
 use wgrnn::{
-    Cell, Clip, CrossEntropy, Device, Embedding, Error, Lengths, Linear, Optimizer, PlanBuilder, Rnn, RnnCall,
-    RnnConfig, RnnWeights, Sampling, Session, SessionOptions, Tape, Targets, Tensor, Trainer, TrainerOptions,
+    Cell, Clip, CrossEntropy, CtcOptions, Device, Embedding, Error, Lengths, Linear, Optimizer, PlanBuilder, Rnn,
+    RnnCall, RnnConfig, RnnWeights, Sampling, Session, SessionOptions, Tape, Targets, Tensor, Trainer, TrainerOptions,
 };
 
 /// The error is that something lives elsewhere, and names it.
@@ -283,6 +283,9 @@ fn values_of_another_plan_are_refused() {
             refused(tape.give_loss(stranger));
             refused(tape.cross_entropy(&x, index));
             refused(tape.cross_entropy(stranger, index));
+            let options = CtcOptions::default();
+            refused(tape.ctc(stranger, index, index, index, &options));
+            refused(tape.ctc(&x, index, index, index, &options));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::case::Case;
 use super::{
-    adam, apply, argmax, cross_entropy, dropout, element_loss, gather, gemm, grid, guard, links, map, masks, norm,
-    outer, pack, reduce, sample, scan, scatter_add, sequence, sequence_backward, settle, sgd, step, step_backward,
-    timed, wave,
+    adam, apply, argmax, cross_entropy, ctc, dropout, element_loss, gather, gemm, grid, guard, links, log_sum_exp, map,
+    masks, norm, outer, pack, reduce, sample, scan, scatter_add, sequence, sequence_backward, settle, sgd, step,
+    step_backward, timed, wave,
 };
 use crate::device::Device;
 use crate::kernels::Kernel;
@@ -43,6 +43,10 @@ impl Kernel {
             Self::Grid => grid::grid(device),
             Self::Settle => settle::settle(device),
             Self::Wave => wave::wave(device),
+            Self::LogSumExp => log_sum_exp::log_sum_exp(device),
+            Self::CtcLabels => ctc::ctc_labels(device),
+            Self::CtcLattice => ctc::ctc_lattice(device),
+            Self::CtcGradient => ctc::ctc_gradient(device),
         }
     }
 

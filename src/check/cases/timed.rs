@@ -6,12 +6,14 @@ use super::argmax::argmax_case;
 use super::backward::backward_case;
 use super::case::Case;
 use super::cross_entropy::{Kind, cross_entropy_case};
+use super::ctc::{TIMED, ctc_gradient_case, ctc_labels_case, ctc_lattice_case};
 use super::dropout::dropout_case;
 use super::element_loss::element_loss_case;
 use super::forms::forms;
 use super::gather::gather_case;
 use super::guard::guard;
 use super::links::links_case;
+use super::log_sum_exp::log_sum_exp_case;
 use super::map::{fold_case, map_case};
 use super::masks::masks_case;
 use super::norm::{norm_backward_case, norm_case};
@@ -166,6 +168,10 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Reduce => vec![reduce_case((1 << 18, 1 << 12), 1, 1)],
         Kernel::CrossEntropy => vec![cross_entropy_case((2048, 65), Kind::Classes)],
         Kernel::ElementLoss => vec![element_loss_case(1 << 17, ElementLossForm::Binary)],
+        Kernel::LogSumExp => vec![log_sum_exp_case((3200, 80))],
+        Kernel::CtcLabels => vec![ctc_labels_case(TIMED)],
+        Kernel::CtcLattice => vec![ctc_lattice_case(TIMED, 0..TIMED.steps, [true, true], 0)],
+        Kernel::CtcGradient => vec![ctc_gradient_case(TIMED, true, 0)],
         Kernel::Guard => guard(device).into_iter().take(1).collect(),
         // The weights of a character model.
         Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
