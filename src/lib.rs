@@ -96,7 +96,7 @@ pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
 #[cfg(feature = "train")]
 pub use train::{
-    Clip, CrossEntropy, CtcOptions, CtcTargets, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig,
-    ModelInput, Optimizer, Predictor, Progress, Reduction, Tape, Targets, Trainer, TrainerOptions,
+    Clip, CrossEntropy, CtcOptions, CtcTargets, Differentiable, Evaluation, IGNORED, Input, LearningRate, LossSlopes,
+    Model, ModelConfig, ModelInput, Optimizer, Predictor, Progress, Reduction, Tape, Targets, Trainer, TrainerOptions,
 };
 pub use weights::{LayerWeights, NormWeights, RnnWeights};

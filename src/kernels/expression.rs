@@ -82,6 +82,33 @@ impl Formula {
     }
 }
 
+impl Formula {
+    /// A function of this one's result and of `N` − 1 further values, which follow its own.
+    pub(crate) fn followed_by<const N: usize>(
+        self,
+        function: impl for<'t> FnOnce([Expression<'t>; N]) -> Expression<'t>,
+    ) -> Result<Self> {
+        let inputs = self.inputs() + N - 1;
+        let terms = RefCell::new(Terms::default());
+        let push = |term| terms.borrow_mut().push(term);
+        let mut places: Vec<u16> = Vec::new();
+        for &term in self.terms() {
+            places.push(push(term.moved(|at| places[usize::from(at)])));
+        }
+        let own = places.last().copied().unwrap_or(0);
+        let given = std::array::from_fn(|i| {
+            let at = if i == 0 { own } else { push(Term::Input((self.inputs() + i - 1) as u8)) };
+            Expression { terms: &terms, at }
+        });
+        let at = function(given).at;
+        let terms = terms.borrow();
+        match terms.fault {
+            None => Ok(Self::of_terms(inputs, &terms.list, at)),
+            Some(fault) => Err(Error::value("mapped function", "terms of its own elements, not too many", fault)),
+        }
+    }
+}
+
 const FOREIGN: &str = "an expression of another function";
 
 impl Expression<'_> {
@@ -179,7 +206,8 @@ impl Expression<'_> {
         self.binary(Binary::Equal, other)
     }
 
-    /// `one` where this is not 0, else `other`; what is not chosen may be NaN or infinite, and gets a derivative of 0.
+    /// `one` where this is not 0, else `other`. What is not chosen may be NaN or infinite, and the derivative by it is 0; but behind a
+    /// function whose slope is infinite there, 0 times that is NaN: choose the argument of such a function, not its result.
     #[must_use]
     pub fn choose(self, one: Self, other: Self) -> Self {
         if [one, other].iter().any(|other| !std::ptr::eq(self.terms, other.terms)) {

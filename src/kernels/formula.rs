@@ -85,7 +85,7 @@ static FORMULAS: LazyLock<Mutex<HashSet<&'static Code>>> = LazyLock::new(Mutex::
 
 impl Term {
     /// The same with places of other terms changed.
-    fn moved(self, place: impl Fn(u16) -> u16) -> Self {
+    pub(super) fn moved(self, place: impl Fn(u16) -> u16) -> Self {
         match self {
             Self::Input(_) | Self::Coordinate(_) | Self::Constant(_) => self,
             Self::Unary(function, a) => Self::Unary(function, place(a)),

@@ -46,6 +46,7 @@ pub use call::{Output, RnnCall};
 pub(crate) use columns::Columns;
 pub(crate) use copies::copy_value;
 pub(crate) use dropout::{emit_dropout, threshold};
+pub(crate) use elements::{Into, emit_fold, emit_map, mean_of};
 pub use embedding::Embedding;
 pub use forward::RnnOutput;
 pub use linear::Linear;

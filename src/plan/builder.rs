@@ -139,6 +139,21 @@ impl PlanBuilder {
         Ok(Value::dense(self.id, buffer, shape.to_vec(), false))
     }
 
+    /// One of its arrays, from this one of its numbers on.
+    pub(crate) fn parameters_at(&mut self, parameters: &Parameters, offset: usize, shape: &[usize]) -> Result<Value> {
+        if !parameters.device().is(&self.device) {
+            return Err(Error::OtherDevice { tensor: "parameters".to_owned() });
+        }
+        let (buffer, offset) = self.parts("parameters", parameters.values(), parameters.len()).at(offset);
+        Ok(Value { offset, ..Value::dense(self.id, buffer, shape.to_vec(), false) })
+    }
+
+    /// An index known now, as a value that is broadcast.
+    pub(crate) fn constant_value(&mut self, name: &str, index: usize) -> Value {
+        let buffer = self.constant(name, &[u32::try_from(index).unwrap_or(u32::MAX)]);
+        Value::dense(self.id, buffer, vec![1], true)
+    }
+
     /// Memory of the plan's that no other operation shares.
     pub(crate) fn own(&mut self, name: &str, words: u64) -> BufferId {
         self.draft.buffer(name, words, Role::Workspace)

@@ -210,6 +210,15 @@ impl Value {
         Some(strides)
     }
 
+    /// The same with axes of size 1 before its own, so that it has this many.
+    pub(crate) fn aligned(&self, axes: usize) -> Result<Self> {
+        let mut value = self.clone();
+        while value.shape.len() < axes {
+            value = value.insert_axis(0)?;
+        }
+        Ok(value)
+    }
+
     /// The strides with which it is read as an array of another shape: 0 along the axes that it lacks or that are 1 long.
     pub(crate) fn broadcast_strides(&self, shape: &[usize]) -> Vec<usize> {
         let missing = shape.len().saturating_sub(self.shape.len());

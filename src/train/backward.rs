@@ -1,79 +1,16 @@
 //! The backward pass of a tape.
 
+use super::differentiable::differentiate;
+use super::gradient_sums::Gradients;
 use super::paths::{Paths, Source};
 use super::tape::{Operation, Recurrence, Tape, Wanted};
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, GemmParams, Kernel, LinksParams, OuterParams, ScatterAddParams, Variant};
-use crate::layer::{self, DeviceState, Flow, Linear};
-use crate::plan::{BufferId, PlanBuilder, Region, Value};
+use crate::layer::{self, Flow, Linear};
+use crate::plan::{BufferId, PlanBuilder, Value};
 
 /// Rows that one dispatch of `scatter_add` takes: its loops run over them.
 const SCATTER_ROWS: usize = 8192;
-
-/// Gradients as they come together.
-#[derive(Default)]
-struct Gradients {
-    /// Of buffers, and where they are gathered.
-    values: Vec<(BufferId, BufferId)>,
-    /// Of states.
-    states: Vec<(DeviceState, DeviceState)>,
-}
-
-impl Gradients {
-    fn of(&self, value: &Value) -> Option<Value> {
-        let gradient = self.values.iter().find(|gradient| gradient.0 == value.buffer)?.1;
-        Some(Value { buffer: gradient, ..value.clone() })
-    }
-
-    /// Where a contribution to a value's gradient goes, and whether it is added to what is there.
-    fn target(&mut self, plan: &mut PlanBuilder, value: &Value) -> (Value, bool) {
-        if let Some(known) = self.of(value) {
-            return (known, true);
-        }
-        let words = plan.plan().buffers()[value.buffer.0].words;
-        let buffer = plan.own("gradient", words);
-        self.values.push((value.buffer, buffer));
-        // The first contribution is written over whatever there is, if it covers all.
-        let whole = value.offset == 0 && value.len() as u64 == words && value.range().len() as u64 == words;
-        if !whole {
-            plan.draft.clear(buffer, 0, words);
-        }
-        (Value { buffer, ..value.clone() }, !whole)
-    }
-
-    /// The gradient of a state, zeros at first.
-    fn state(&mut self, plan: &mut PlanBuilder, state: &DeviceState) -> Result<DeviceState> {
-        if let Some((_, gradient)) = self.states.iter().find(|known| known.0.h.is(&state.h)) {
-            return Ok(gradient.clone());
-        }
-        let gradient = DeviceState::new(state.device(), &state.config, state.batch)?;
-        clear_state(plan, &gradient);
-        self.states.push((state.clone(), gradient.clone()));
-        Ok(gradient)
-    }
-
-    /// Forgets the gradient of what an operation wrote over: whoever used that memory before has no part in it.
-    fn clear(&self, plan: &mut PlanBuilder, region: &Region) {
-        if let Some((_, gradient)) = self.values.iter().find(|gradient| gradient.0 == region.buffer) {
-            plan.draft.clear(*gradient, region.range.start as u64, region.range.len() as u64);
-        }
-        for (state, gradient) in &self.states {
-            if plan.external("h", &state.h, state.words().0) == region.buffer {
-                clear_state(plan, gradient);
-            }
-        }
-    }
-}
-
-fn clear_state(plan: &mut PlanBuilder, state: &DeviceState) {
-    let (h, c) = state.words();
-    let buffer = plan.external("gradient of h", &state.h, h);
-    plan.draft.clear(buffer, 0, h);
-    if let Some(storage) = &state.c {
-        let buffer = plan.external("gradient of c", storage, c);
-        plan.draft.clear(buffer, 0, c);
-    }
-}
 
 impl Tape {
     /// Appends the backward pass: parameters' gradients are written over those of the last run.
@@ -141,6 +78,19 @@ impl Tape {
                     linear_backward(plan, linear, x, &dy, dx.as_ref(), trains)?;
                 }
             }
+            Operation::Applied(applied) => {
+                if let Some(dy) = dy {
+                    let needed: Vec<bool> = applied.inputs.iter().map(needed).collect();
+                    differentiate(plan, applied, &dy, &needed, gradients)?;
+                }
+            }
+            Operation::Parameters { parameters, offset, out } => {
+                if let Some(dy) = dy.filter(|_| trains) {
+                    let (buffer, at) = layer::gradient_parts(plan, parameters).at(*offset);
+                    let target = Value { buffer, offset: at, ..out.clone() };
+                    layer::copy_value(plan, &dy, &target, true);
+                }
+            }
             Operation::Rnn(recurrence) => {
                 let Recurrence { rnn, x, state, call, reserve, .. } = &**recurrence;
                 let is_known = gradients.states.iter().any(|known| known.0.h.is(&state.h));
@@ -163,6 +113,8 @@ impl Operation {
     fn out(&self) -> Option<&Value> {
         match self {
             Self::Embedding { out, .. } | Self::Linear { out, .. } | Self::Dropout { out, .. } => Some(out),
+            Self::Applied(applied) => Some(&applied.out),
+            Self::Parameters { out, .. } => Some(out),
             Self::Rnn(recurrence) => Some(&recurrence.out),
             Self::Gradient { .. } => None,
         }

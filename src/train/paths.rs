@@ -249,13 +249,14 @@ impl Paths {
             trace.writes.iter().for_each(|region| writes.entry(region.buffer).or_default().push((i, region)));
         }
         for (&i, operation) in tape.operations.iter().filter(|(i, _)| self.active[**i]) {
-            let Some((what, value)) = kept(tape, operation) else { continue };
-            let region = Region::from(value);
-            let mut others = writes.get(&region.buffer).into_iter().flatten();
-            if let Some((by, _)) = others.find(|(by, other)| *by > i && other.overlaps(&region)) {
-                let expected = "to stay as it is, for the backward pass reads it again";
-                let got = format!("{} over it: let that write to other memory", name(tape, *by));
-                return Err(Error::value(format!("{what} of {}", name(tape, i)), expected, got));
+            for (what, value) in kept(tape, operation) {
+                let region = Region::from(value);
+                let mut others = writes.get(&region.buffer).into_iter().flatten();
+                if let Some((by, _)) = others.find(|(by, other)| *by > i && other.overlaps(&region)) {
+                    let expected = "to stay as it is, for the backward pass reads it again";
+                    let got = format!("{} over it: let that write to other memory", name(tape, *by));
+                    return Err(Error::value(format!("{what} of {}", name(tape, i)), expected, got));
+                }
             }
         }
         Ok(())
@@ -335,17 +336,21 @@ impl Paths {
 }
 
 /// What the backward pass of an operation reads of its inputs.
-fn kept<'v>(tape: &Tape, operation: &'v Operation) -> Option<(&'static str, &'v Value)> {
+fn kept<'v>(tape: &Tape, operation: &'v Operation) -> Vec<(&'static str, &'v Value)> {
     let frozen = operation.parameters().is_none_or(|parameters| tape.is_frozen(parameters));
     match operation {
-        Operation::Embedding { indices, .. } if !frozen => Some(("the indices", indices)),
-        Operation::Linear { x, .. } if !frozen => Some(("the input", x)),
+        Operation::Embedding { indices, .. } if !frozen => vec![("the indices", indices)],
+        Operation::Linear { x, .. } if !frozen => vec![("the input", x)],
         // Steps that are computed again read it too.
         Operation::Rnn(recurrence) if !frozen || recurrence.call.keep_every.is_some() => {
-            Some(("the input", &recurrence.x))
+            vec![("the input", &recurrence.x)]
         }
-        Operation::Gradient { gradient, given: true, .. } => Some(("the gradient", gradient)),
-        _ => None,
+        Operation::Gradient { gradient, given: true, .. } => vec![("the gradient", gradient)],
+        Operation::Applied(applied) => {
+            let inputs = applied.inputs.iter().filter(|_| applied.operation.reads_inputs());
+            inputs.map(|input| ("an input", input)).chain([("the result", &applied.out)]).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

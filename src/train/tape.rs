@@ -1,5 +1,6 @@
 //! A plan whose operations are remembered, so that their backward passes can follow.
 
+use super::differentiable::Applied;
 use crate::cells::Probability;
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
@@ -23,6 +24,13 @@ pub(super) enum Operation {
         out: Value,
     },
     Rnn(Box<Recurrence>),
+    Applied(Box<Applied>),
+    /// An array of a block of parameters as a value, from this one of its numbers on.
+    Parameters {
+        parameters: Parameters,
+        offset: usize,
+        out: Value,
+    },
     Dropout {
         x: Value,
         out: Value,
@@ -257,6 +265,7 @@ impl Tape {
     /// # Errors
     /// [`Shape`](Error::Shape) where that axis is not W's.
     pub fn linear(&mut self, linear: &Linear, x: &Value) -> Result<Value> {
+        let x = &self.contiguous(x)?;
         let out = self.plan.linear(linear, x)?;
         self.remember(Operation::Linear { linear: linear.clone(), x: x.clone(), out: out.clone() });
         Ok(out)
@@ -267,6 +276,7 @@ impl Tape {
     /// # Errors
     /// As [`Tape::linear`], and where `out` has another shape.
     pub fn linear_into(&mut self, linear: &Linear, x: &Value, out: &Value) -> Result<()> {
+        let x = &self.contiguous(x)?;
         self.plan.linear_into(linear, x, out)?;
         self.remember(Operation::Linear { linear: linear.clone(), x: x.clone(), out: out.clone() });
         Ok(())
@@ -280,6 +290,7 @@ impl Tape {
     /// # Errors
     /// As [`PlanBuilder::rnn`]; [`Value`](Error::Value) where the layer was not made by [`Rnn::trainable`].
     pub fn rnn(&mut self, rnn: &Rnn, x: &Value, state: &DeviceState, call: &RnnCall) -> Result<Value> {
+        let x = &self.contiguous(x)?;
         if !self.training {
             return self.plan.rnn(rnn, x, state, call);
         }
@@ -306,7 +317,8 @@ impl Tape {
     /// [`Value`](Error::Value) for a probability that is not from 0 to less than 1, or for indices.
     pub fn dropout(&mut self, x: &Value, probability: f64) -> Result<Value> {
         Probability::new(probability).check("dropout probability")?;
-        self.plan.expect(x, "input of dropout", false)?;
+        self.plan.expect_view(x, "input of dropout", false)?;
+        let x = &self.contiguous(x)?;
         if !self.training || probability == 0.0 {
             return Ok(x.clone());
         }
@@ -352,7 +364,8 @@ impl Operation {
             Self::Embedding { embedding, .. } => Some(embedding.parameters()),
             Self::Linear { linear, .. } => linear.parameters(),
             Self::Rnn(recurrence) => recurrence.rnn.parameters(),
-            Self::Dropout { .. } | Self::Gradient { .. } => None,
+            Self::Parameters { parameters, .. } => Some(parameters),
+            Self::Applied(_) | Self::Dropout { .. } | Self::Gradient { .. } => None,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Operations on values: functions of elements, sums along axes, views, products; with their gradients.
 
-use crate::common::{devices, gpu};
+use crate::common::{Random, devices, gpu};
 use ndarray::{Array, ArrayD, Axis, IxDyn, array};
 use wgrnn::check;
 use wgrnn::kernels::Kernel;
 use wgrnn::plan::Value;
-use wgrnn::{Device, PlanBuilder, Tensor};
+use wgrnn::{
+    Activation, Device, Error, LearningRate, Optimizer, Parameters, PlanBuilder, Tape, Tensor, Trainer, TrainerOptions,
+};
 
 #[test]
 fn functions_and_sums_of_elements_equal_their_twins() {
@@ -83,4 +85,256 @@ fn axes_are_summed_averaged_and_searched() {
         let all = compute(&device, &[&x], |plan, x| plan.sum(&x[0], &[0, 1, 2]).unwrap().reshape(&[1]).unwrap());
         assert_eq!(all, array![x.sum()].into_dyn(), "{name}");
     }
+}
+
+/// An operation under test, on parameters and lengths.
+type Build<'a> = &'a dyn Fn(&mut Tape, &[Value], &Value) -> Value;
+
+struct Graph<'a> {
+    device: &'a Device,
+    shapes: &'a [&'a [usize]],
+    build: Build<'a>,
+}
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+/// For operations that take them.
+const LENGTHS: [u32; 3] = [2, 0, 4];
+
+impl Graph<'_> {
+    fn arrays(&self) -> Vec<(String, ArrayD<f32>)> {
+        let mut random = Random::new(5);
+        let array = |shape: &&[usize]| ArrayD::from_shape_simple_fn(IxDyn(shape), || random.number());
+        NAMES.iter().map(ToString::to_string).zip(self.shapes.iter().map(array)).collect()
+    }
+
+    fn parameters(&self) -> Parameters {
+        let arrays = self.arrays();
+        Parameters::new(self.device, arrays.iter().map(|(name, array)| (name.clone(), array.view()))).unwrap()
+    }
+
+    /// A loss in which each element of the result counts differently.
+    fn loss(&self, tape: &mut Tape, parameters: &Parameters) {
+        let values: Vec<_> =
+            NAMES[..self.shapes.len()].iter().map(|name| tape.parameter(parameters, name).unwrap()).collect();
+        let lengths = Tensor::from_array(self.device, ndarray::arr1(&LENGTHS).view()).unwrap();
+        let lengths = tape.input(&lengths).unwrap();
+        let y = (self.build)(tape, &values, &lengths);
+        let mut random = Random::new(9);
+        let weights = ArrayD::from_shape_simple_fn(IxDyn(y.shape()), || 1.0 + 0.5 * random.number());
+        let weights = Tensor::from_array(self.device, weights.view()).unwrap();
+        let weights = tape.input(&weights).unwrap();
+        let weighted = tape.mul(&y, &weights).unwrap();
+        tape.loss(&weighted).unwrap();
+    }
+
+    fn value(&self, parameters: &Parameters) -> f64 {
+        let mut tape = Tape::evaluating(self.device).unwrap();
+        self.loss(&mut tape, parameters);
+        f64::from(tape.evaluation().unwrap().run().unwrap())
+    }
+
+    /// The slope along the gradient by each parameter, and by a finite step.
+    fn check(&self, name: &str) {
+        let parameters = self.parameters();
+        let mut tape = Tape::training(self.device).unwrap();
+        self.loss(&mut tape, &parameters);
+        let options = TrainerOptions::new(Optimizer::sgd(0.0)).learning_rate(LearningRate::Constant(0.0));
+        let mut trainer = Trainer::new(tape, options).unwrap();
+        // Twice: nothing may be left over from the first time.
+        (0..2).for_each(|_| trainer.step().unwrap());
+        trainer.progress().unwrap();
+        let arrays = self.arrays();
+        for (i, (array, gradient)) in parameters.gradients().unwrap().into_iter().enumerate() {
+            let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            assert!(norm > 1e-4, "{name}: no gradient of {array}");
+            let moved = |sign: f64| {
+                let mut arrays = arrays.clone();
+                let step = |g: &f32| (f64::from(*g) / norm * sign * 0.01) as f32;
+                arrays[i].1.zip_mut_with(&gradient, |x, g| *x += step(g));
+                let moved = self.parameters();
+                moved.write(&arrays).unwrap();
+                self.value(&moved)
+            };
+            let (slope, difference) = (norm * 0.02, moved(1.0) - moved(-1.0));
+            // Losses of some units in f32: 2⁻²² twice; and the third order of a step of 0.01.
+            assert!((slope - difference).abs() < 5e-3 * slope + 2e-6, "{name}, {array}: {slope} is not {difference}");
+        }
+    }
+}
+
+fn check_gradients(name: &str, shapes: &[&[usize]], build: impl Fn(&mut Tape, &[Value], &Value) -> Value) {
+    for (device_name, device) in devices() {
+        Graph { device: &device, shapes, build: &build }.check(&format!("{name}, {device_name}"));
+    }
+}
+
+#[test]
+fn gradients_of_element_wise_operations_are_slopes() {
+    check_gradients("add", &[&[2, 3], &[3]], |tape, x, _| tape.add(&x[0], &x[1]).unwrap());
+    check_gradients("sub", &[&[3], &[2, 1]], |tape, x, _| tape.sub(&x[0], &x[1]).unwrap());
+    check_gradients("mul", &[&[2, 3, 4], &[3, 1]], |tape, x, _| tape.mul(&x[0], &x[1]).unwrap());
+    check_gradients("square", &[&[4]], |tape, x, _| tape.mul(&x[0], &x[0]).unwrap());
+    check_gradients("div", &[&[2, 3], &[2, 3]], |tape, x, _| {
+        let below = tape.map([&x[1]], |[x]| 2.0 + x).unwrap();
+        tape.div(&x[0], &below).unwrap()
+    });
+    check_gradients("scale", &[&[5]], |tape, x, _| tape.scale(&x[0], -2.5).unwrap());
+    check_gradients("glu", &[&[2, 6]], |tape, x, _| tape.glu(&x[0], 1).unwrap());
+    check_gradients("chain", &[&[2, 3], &[3], &[1]], |tape, x, _| {
+        tape.map([&x[0], &x[1], &x[2]], |[a, b, c]| (a * b + c).tanh() - (a.abs() + 1.0).ln() / (b.exp() + 0.5).sqrt())
+            .unwrap()
+    });
+    check_gradients("max and min", &[&[2, 3], &[3], &[2, 3]], |tape, x, _| {
+        tape.map([&x[0], &x[1], &x[2]], |[a, b, c]| a.max(b) + a.less(b).choose(c, -c) * b.min(c)).unwrap()
+    });
+}
+
+#[test]
+fn gradients_of_activations_are_slopes() {
+    let (alpha, beta) = (0.7.into(), 0.2.into());
+    let all = [
+        Activation::Tanh,
+        Activation::Relu,
+        Activation::Sigmoid,
+        Activation::Affine { alpha, beta },
+        Activation::LeakyRelu { alpha },
+        Activation::ThresholdedRelu { alpha: beta },
+        Activation::ScaledTanh { alpha, beta },
+        Activation::HardSigmoid { alpha, beta },
+        Activation::Elu { alpha },
+        Activation::Softsign,
+        Activation::Softplus,
+    ];
+    for activation in all {
+        // None of the numbers is within a step of a bend.
+        check_gradients(&activation.to_string(), &[&[6]], |tape, x, _| {
+            let apart = tape.map([&x[0]], |[x]| x + (x.less(x.number(0.0)) * -2.0 + 1.0) * 0.3).unwrap();
+            tape.activate(&apart, activation).unwrap()
+        });
+    }
+}
+
+#[test]
+fn gradients_of_sums_along_axes_are_slopes() {
+    check_gradients("sum", &[&[2, 3, 4]], |tape, x, _| tape.sum(&x[0], &[0, 2]).unwrap());
+    check_gradients("mean", &[&[2, 3, 4]], |tape, x, _| tape.mean(&x[0], &[1]).unwrap());
+    check_gradients("max", &[&[3, 4]], |tape, x, _| tape.max(&x[0], &[1]).unwrap());
+    check_gradients("sum_valid", &[&[5, 3, 2]], |tape, x, lengths| {
+        tape.sum_valid(&x[0], 0, &lengths.reshape(&[3, 1]).unwrap()).unwrap()
+    });
+    check_gradients("mean_valid", &[&[3, 5]], |tape, x, lengths| {
+        tape.mean_valid(&x[0], 1, &lengths.reshape(&[3, 1]).unwrap()).unwrap()
+    });
+    check_gradients("max_valid", &[&[5, 3, 2]], |tape, x, lengths| {
+        let largest = tape.max_valid(&x[0], 0, &lengths.reshape(&[3, 1]).unwrap()).unwrap();
+        // One has no elements.
+        tape.map([&largest], |[x]| x.less(x.number(-9.0)).choose(x.number(0.0), x)).unwrap()
+    });
+    check_gradients("take", &[&[5, 3, 2]], |tape, x, lengths| {
+        tape.take(&x[0], 0, &lengths.reshape(&[3, 1]).unwrap()).unwrap()
+    });
+}
+
+#[test]
+fn gradients_of_softmax_norms_and_products_are_slopes() {
+    check_gradients("softmax", &[&[2, 3, 4]], |tape, x, _| tape.softmax(&x[0], 1, None).unwrap());
+    check_gradients("softmax of lengths", &[&[3, 5]], |tape, x, lengths| {
+        tape.softmax(&x[0], 1, Some(&lengths.reshape(&[3, 1]).unwrap())).unwrap()
+    });
+    check_gradients("log_softmax", &[&[3, 5]], |tape, x, _| tape.log_softmax(&x[0], 1, None).unwrap());
+    check_gradients("log_softmax of lengths", &[&[3, 5]], |tape, x, lengths| {
+        let y = tape.log_softmax(&x[0], 1, Some(&lengths.reshape(&[3, 1]).unwrap())).unwrap();
+        tape.map([&y], |[y]| y.equal(y.number(f32::NEG_INFINITY)).choose(y.number(0.0), y)).unwrap()
+    });
+    check_gradients("layer_norm", &[&[3, 6], &[6], &[6]], |tape, x, _| {
+        tape.layer_norm(&x[0], Some(&x[1]), Some(&x[2]), 1e-2).unwrap()
+    });
+    check_gradients("matmul", &[&[2, 3, 4], &[4, 5]], |tape, x, _| tape.matmul(&x[0], &x[1]).unwrap());
+    check_gradients("matmul of transposes", &[&[4, 3], &[2, 5, 4]], |tape, x, _| {
+        tape.matmul(&x[0].transpose(0, 1).unwrap(), &x[1].transpose(1, 2).unwrap()).unwrap()
+    });
+    check_gradients("concat", &[&[2, 3], &[2, 1]], |tape, x, _| tape.concat(&[&x[0], &x[1], &x[0]], 1).unwrap());
+    check_gradients("views", &[&[4, 3]], |tape, x, _| {
+        let turned = tape.contiguous(&x[0].transpose(0, 1).unwrap()).unwrap();
+        tape.mul(
+            &turned.reshape(&[6, 2]).unwrap().slice(1, 1..2).unwrap(),
+            &x[0].at(2).unwrap().reshape(&[1, 3]).unwrap(),
+        )
+        .unwrap()
+    });
+}
+
+/// Of lengths 2, 0 and 4: the rest is 0, whatever it is, and so is a row that is masked whole.
+#[test]
+fn a_masked_softmax_sees_nothing_beyond_its_lengths() {
+    for (name, device) in devices() {
+        let mut x = counting(&[3, 5]);
+        x[[0, 4]] = f32::NAN;
+        x[[1, 0]] = f32::INFINITY;
+        let x = Tensor::from_array(&device, x.view()).unwrap();
+        let lengths = Tensor::from_array(&device, array![[2_u32], [0], [4]].view()).unwrap();
+        let y = Tensor::<f32>::zeros(&device, &[3, 5]).unwrap();
+        let mut tape = Tape::evaluating(&device).unwrap();
+        let [x, target] = [&x, &y].map(|tensor| tape.input(tensor).unwrap());
+        let lengths = tape.input(&lengths).unwrap();
+        let out = tape.softmax(&x, 1, Some(&lengths)).unwrap();
+        tape.plan().copy(&out, &target).unwrap();
+        tape.evaluation().unwrap().run().unwrap();
+        let y = y.read().unwrap();
+        let row = |n: usize, count: i32| {
+            let whole: f64 = (0..count).map(|i| (f64::from(i) / 8.0).exp()).sum();
+            (0..5).for_each(|i| {
+                let expected = if i < count { (f64::from(i) / 8.0).exp() / whole } else { 0.0 };
+                let got = f64::from(y[[n, i as usize]]);
+                assert!((got - expected).abs() < 1e-6, "{name} [{n}, {i}]: {got} is not {expected}");
+            });
+        };
+        row(0, 2);
+        row(1, 0);
+        row(2, 4);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let device = Device::cpu();
+    let tensor = |shape: &[usize]| Tensor::<f32>::zeros(&device, shape).unwrap();
+    let (a, b) = (tensor(&[2, 3]), tensor(&[4]));
+    let index = Tensor::<u32>::zeros(&device, &[2]).unwrap();
+    let mut tape = Tape::training(&device).unwrap();
+    let [a, b] = [&a, &b].map(|tensor| tape.input(tensor).unwrap());
+    let index = tape.input(&index).unwrap();
+    let refused = |result: wgrnn::Result<Value>, part: &str| {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Shape { .. } | Error::Value { .. }), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    };
+    refused(tape.add(&a, &b), "broadcasts to [2, 3]");
+    refused(tape.matmul(&a, &a), "[..., 3, N]");
+    refused(tape.matmul(&a, &b), "right matrix");
+    refused(tape.sum(&a, &[2]), "axes of [2, 3]");
+    refused(tape.sum(&a, &[1, 1]), "none of them twice");
+    refused(tape.mean(&a, &[5]), "axes of [2, 3]");
+    refused(tape.softmax(&a, 2, None), "axes of [2, 3]");
+    refused(tape.softmax(&a, 1, Some(&index)), "1 long along axis 1");
+    refused(tape.softmax(&a, 1, Some(&b)), "indices");
+    refused(tape.take(&a, 3, &index), "axes of [2, 3]");
+    refused(tape.concat(&[&a, &b], 0), "but for axis 0");
+    refused(tape.concat(&[], 0), "at least one");
+    refused(tape.concat(&[&a], 2), "axes of [2, 3]");
+    refused(tape.glu(&a, 1), "even");
+    refused(tape.glu(&a, 7), "even");
+    refused(tape.layer_norm(&a, Some(&b), None, 1e-5), "gain");
+    refused(tape.layer_norm(&a, None, None, 0.0), "positive");
+    refused(tape.activate(&a, Activation::Elu { alpha: f32::NAN.into() }), "finite");
+    refused(tape.map([&a; 6], |[a, b, c, d, e, f]| a + b + c + d + e + f), "at most 5");
+    refused(tape.map([&a], |[a]| a.coordinate(2)), "coordinate");
+    refused(tape.map([&a], |[a]| (0..300).fold(a, |sum, i| sum + i as f32)), "too many");
+    refused(a.slice(1, 2..5), "slice");
+    refused(a.slice(4, 0..1), "axis");
+    refused(a.transpose(0, 2), "axis");
+    refused(a.insert_axis(4), "axis");
+    refused(a.transpose(0, 1).unwrap().reshape(&[6]), "Tape::contiguous");
+    let turned = a.transpose(0, 1).unwrap();
+    refused(tape.plan().activate(&turned, Activation::Tanh), "contiguous");
 }
