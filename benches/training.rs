@@ -25,7 +25,7 @@ fn main() {
     let devices = common::devices();
     let software = devices[0].1.report().is_some_and(|report| report.class == Class::Software);
     let mut criterion = common::criterion();
-    let mut lines = Vec::new();
+    let mut lines = vec![ctc(&mut criterion, &devices)];
     for shape in common::shapes::shapes() {
         let flop: u64 = training(&Device::cpu(), &shape).1.plans().iter().map(|plan| plan.flop()).sum();
         if software && flop > SOFTWARE_FLOP {
@@ -53,7 +53,6 @@ fn main() {
         lines.push((group_name, flop));
     }
     lines.push(training_step(&mut criterion, &devices));
-    lines.push(ctc(&mut criterion, &devices));
     criterion.final_summary();
     common::print_table("shape", start, &lines);
 }

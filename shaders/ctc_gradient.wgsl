@@ -65,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let loss = carry[2u * n * (states_most + 2u) + states_most + 1u];
     let infinite = (bitcast<u32>(loss) & 0x7fffffffu) == 0x7f800000u;
     if (wrong || t >= steps || infinite || is_nan(loss)) {
-        let zero = !wrong && (t >= steps || infinite && p.zero_infinity != 0u);
+        let zero = !wrong && (t >= steps || (infinite && p.zero_infinity != 0u));
         for (var c = lane; c < p.classes; c += {{ LANES }}u) {
             gradient[out + c] = select(bitcast<f32>(p.nan), 0.0, zero);
         }
