@@ -1,10 +1,9 @@
 //! Functions of single elements as a user writes them: operators on [`Expression`]s.
 
-use super::formula::{Binary, Formula, MAX_INPUTS, MAX_TERMS, Term, Unary};
+use super::formula::{Binary, Formula, MAX_INPUTS, Term, Terms, Unary};
 use crate::cells::{Activation, Coefficient};
 use crate::error::{Error, Result};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// One element of a value inside of a function that [`Tape::map`](crate::Tape::map) applies to every element, or what was computed from
@@ -30,31 +29,6 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 pub struct Expression<'t> {
     terms: &'t RefCell<Terms>,
     at: u16,
-}
-
-/// The terms of one function, equal ones once.
-#[derive(Default)]
-pub(super) struct Terms {
-    pub list: Vec<Term>,
-    places: HashMap<Term, u16>,
-    /// What went wrong while it was written, to be told when it is compiled.
-    fault: Option<&'static str>,
-}
-
-impl Terms {
-    pub fn push(&mut self, term: Term) -> u16 {
-        if let Some(&at) = self.places.get(&term) {
-            return at;
-        }
-        if self.list.len() == MAX_TERMS {
-            self.fault = Some("more terms than one kernel may have: make several maps of it");
-            return 0;
-        }
-        let at = self.list.len() as u16;
-        self.list.push(term);
-        self.places.insert(term, at);
-        at
-    }
 }
 
 impl Formula {

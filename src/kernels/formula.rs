@@ -1,15 +1,14 @@
 //! Functions of single elements as kernels have them: a list of terms, with their derivatives, in WGSL.
 
-use super::expression::Terms;
 use crate::cells::{Activation, Coefficient};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Values that a formula takes: a kernel binds each, its result, and where they lie.
 pub(crate) const MAX_INPUTS: usize = 6;
 /// Terms that a formula may have.
-pub(crate) const MAX_TERMS: usize = 256;
+const MAX_TERMS: usize = 256;
 
 /// A function of one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +81,31 @@ struct Code {
 
 /// All formulas of this process, each once: variants of kernels are copied often.
 static FORMULAS: LazyLock<Mutex<HashSet<&'static Code>>> = LazyLock::new(Mutex::default);
+
+/// The terms of one function, equal ones once.
+#[derive(Default)]
+pub(super) struct Terms {
+    pub list: Vec<Term>,
+    places: HashMap<Term, u16>,
+    /// What went wrong while it was written, to be told when it is compiled.
+    pub fault: Option<&'static str>,
+}
+
+impl Terms {
+    pub fn push(&mut self, term: Term) -> u16 {
+        if let Some(&at) = self.places.get(&term) {
+            return at;
+        }
+        if self.list.len() == MAX_TERMS {
+            self.fault = Some("more terms than one kernel may have: make several maps of it");
+            return 0;
+        }
+        let at = self.list.len() as u16;
+        self.list.push(term);
+        self.places.insert(term, at);
+        at
+    }
+}
 
 impl Term {
     /// The same with places of other terms changed.

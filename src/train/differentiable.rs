@@ -1,13 +1,12 @@
 //! Operations with a backward pass: what the tape's own are made of, and the door for those of others.
 
 use super::gradient_sums::Gradients;
-use super::tape::{Operation, Tape};
 use crate::error::Result;
 use crate::kernels::{Expression, Folding, Formula};
 use crate::layer::{Into, emit_fold, emit_map};
 use crate::plan::{PlanBuilder, Value};
 
-/// An operation with a backward pass. [`Tape::apply`] puts it on a tape; the tape's own operations on values come by the same way.
+/// An operation with a backward pass. [`Tape::apply`](crate::Tape::apply) puts it on a tape; the tape's own operations on values come by the same way.
 ///
 /// ```
 /// # fn main() -> wgrnn::Result<()> {
@@ -143,30 +142,6 @@ impl LossSlopes<'_> {
             kept.strides.remove(axis);
         }
         emit_fold(plan, (formula, Folding::Sum), values, &folded, &shape, Into { value: &kept, accumulate })
-    }
-}
-
-impl Tape {
-    /// Runs an operation that has a backward pass.
-    ///
-    /// # Errors
-    /// [`OtherPlan`](crate::Error::OtherPlan), and what its forward pass gives.
-    pub fn apply(&mut self, operation: impl Differentiable + 'static, inputs: &[&Value]) -> Result<Value> {
-        for input in inputs {
-            self.plan.owns(input, operation.name())?;
-        }
-        let values: Vec<Value> = inputs.iter().map(|&input| input.clone()).collect();
-        let before = self.plan.traces.len();
-        let out = operation.forward(&mut self.plan, &values)?;
-        self.plan.owns(&out, operation.name())?;
-        // However many operations of the plan it is made of, it is one of the tape.
-        self.plan.traces.truncate(before);
-        self.plan.record(operation.name(), inputs, &[&out]);
-        if self.training {
-            let applied = Applied { operation: Box::new(operation), inputs: values, out: out.clone() };
-            self.remember(Operation::Applied(Box::new(applied)));
-        }
-        Ok(out)
     }
 }
 

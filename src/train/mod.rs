@@ -14,6 +14,7 @@ mod operations;
 mod optimizer;
 mod paths;
 mod predictor;
+mod softmax;
 mod tape;
 mod trainer;
 

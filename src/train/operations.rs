@@ -1,6 +1,7 @@
 //! The tape's operations on values: functions of elements, sums along axes, and what is made of them.
 
-use super::differentiable::{Differentiable, LossSlopes};
+use super::differentiable::{Applied, Differentiable, LossSlopes};
+use super::softmax::Softmax;
 use super::tape::{Operation, Tape};
 use crate::cells::Activation;
 use crate::error::{Error, Result};
@@ -112,91 +113,6 @@ impl Differentiable for Fold {
     }
 }
 
-/// Softmax along an axis, or its logarithm. The second input, where there is one, tells how many elements along the axis count.
-struct Softmax {
-    axis: usize,
-    logarithm: bool,
-}
-
-impl Softmax {
-    /// Whether an element counts, as a number.
-    fn counts<'t>(&self, length: Expression<'t>) -> Expression<'t> {
-        length.coordinate(self.axis).less(length)
-    }
-
-    /// Sums of a function along the axis, with the axis 1 long.
-    fn folded(
-        &self,
-        plan: &mut PlanBuilder,
-        (formula, folding): (Formula, Folding),
-        values: &[&Value],
-        shape: &[usize],
-    ) -> Result<Value> {
-        let kept: Vec<usize> = (0..shape.len()).filter(|&axis| axis != self.axis).map(|axis| shape[axis]).collect();
-        let out = plan.fresh("parts of softmax", &kept)?;
-        emit_fold(plan, (formula, folding), values, &[self.axis], shape, Into { value: &out, accumulate: false })?;
-        out.insert_axis(self.axis)
-    }
-}
-
-impl Differentiable for Softmax {
-    fn name(&self) -> &'static str {
-        if self.logarithm { "log_softmax" } else { "softmax" }
-    }
-
-    fn forward(&self, plan: &mut PlanBuilder, inputs: &[Value]) -> Result<Value> {
-        let x = &inputs[0];
-        if self.axis >= x.shape().len() {
-            return Err(Error::value("axis of softmax", format!("one of the axes of {:?}", x.shape()), self.axis));
-        }
-        let shape = x.shape().to_vec();
-        // Without lengths all elements count.
-        let all = plan.constant_value("length", shape[self.axis]);
-        let length = inputs.get(1).unwrap_or(&all);
-        if broadcast("lengths of softmax", &[x, length])? != shape
-            || length.aligned(shape.len())?.shape()[self.axis] != 1
-        {
-            let expected = format!("one that broadcasts to {shape:?}, 1 long along axis {}", self.axis);
-            return Err(Error::shape("lengths of softmax", expected, length.shape()));
-        }
-        let most = Formula::new(|[x, length]| self.counts(length).choose(x, x.number(f32::NEG_INFINITY)))?;
-        let most = self.folded(plan, (most, Folding::Max), &[x, length], &shape)?;
-        let sum = Formula::new(|[x, length, most]| self.counts(length).choose((x - most).exp(), x.number(0.0)))?;
-        let sum = self.folded(plan, (sum, Folding::Sum), &[x, length, &most], &shape)?;
-        let result = if self.logarithm {
-            Formula::new(|[x, length, most, sum]| {
-                self.counts(length).choose(x - most - sum.ln(), x.number(f32::NEG_INFINITY))
-            })
-        } else {
-            Formula::new(|[x, length, most, sum]| self.counts(length).choose((x - most).exp() / sum, x.number(0.0)))
-        };
-        plan.map_formula(self.name(), result?, &[x, length, &most, &sum])
-    }
-
-    fn backward(&self, plan: &mut PlanBuilder, slopes: &mut LossSlopes<'_>) -> Result<()> {
-        let (y, dy) = (slopes.output().clone(), slopes.output_gradient().clone());
-        let shape = y.shape().to_vec();
-        let sum = if self.logarithm {
-            // Elements that do not count have a logarithm of minus infinity.
-            Formula::new(|[y, dy]| y.equal(y.number(f32::NEG_INFINITY)).choose(y.number(0.0), dy))?
-        } else {
-            Formula::new(|[y, dy]| y * dy)?
-        };
-        let sum = self.folded(plan, (sum, Folding::Sum), &[&y, &dy], &shape)?;
-        if self.logarithm {
-            slopes.add(plan, 0, [&y, &dy, &sum], |[y, dy, sum]| {
-                y.equal(y.number(f32::NEG_INFINITY)).choose(y.number(0.0), dy - y.exp() * sum)
-            })
-        } else {
-            slopes.add(plan, 0, [&y, &dy, &sum], |[y, dy, sum]| y * (dy - sum))
-        }
-    }
-
-    fn reads_inputs(&self) -> bool {
-        false
-    }
-}
-
 /// Values one after the other along an axis.
 struct Concat(usize);
 
@@ -256,6 +172,28 @@ fn parts(axis: usize, inputs: &[Value], of: &Value) -> Result<Vec<Value>> {
 }
 
 impl Tape {
+    /// Runs an operation that has a backward pass.
+    ///
+    /// # Errors
+    /// [`OtherPlan`](crate::Error::OtherPlan), and what its forward pass gives.
+    pub fn apply(&mut self, operation: impl Differentiable + 'static, inputs: &[&Value]) -> Result<Value> {
+        for input in inputs {
+            self.plan.owns(input, operation.name())?;
+        }
+        let values: Vec<Value> = inputs.iter().map(|&input| input.clone()).collect();
+        let before = self.plan.traces.len();
+        let out = operation.forward(&mut self.plan, &values)?;
+        self.plan.owns(&out, operation.name())?;
+        // However many operations of the plan it is made of, it is one of the tape.
+        self.plan.traces.truncate(before);
+        self.plan.record(operation.name(), inputs, &[&out]);
+        if self.training {
+            let applied = Applied { operation: Box::new(operation), inputs: values, out: out.clone() };
+            self.remember(Operation::Applied(Box::new(applied)));
+        }
+        Ok(out)
+    }
+
     /// Applies a function to every element of up to five values, with a backward pass. Shapes are broadcast as NumPy does it: axes are counted
     /// from the last one, and those of size 1 are repeated; their gradients are summed. A chain of functions written as one is
     /// one kernel.
