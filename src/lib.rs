@@ -96,7 +96,7 @@ pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
 #[cfg(feature = "train")]
 pub use train::{
-    Clip, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, ModelInput, Optimizer, Predictor, Progress,
-    Tape, Targets, Trainer, TrainerOptions,
+    Clip, EarlyStopping, Evaluation, IGNORED, Input, LearningRate, Model, ModelConfig, ModelInput, MovingAverage,
+    Optimizer, ParameterGroup, Predictor, Progress, ReduceOnPlateau, Tape, Targets, Trainer, TrainerOptions, Verdict,
 };
 pub use weights::{LayerWeights, NormWeights, RnnWeights};

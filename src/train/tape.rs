@@ -1,15 +1,15 @@
 //! A plan whose operations are remembered, so that their backward passes can follow.
 
+use super::evaluation::Evaluation;
 use crate::cells::Probability;
-use crate::device::{Device, block_on, elsewhere, may_wait};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{CrossEntropyParams, ElementLossParams, FLAT, Kernel, ReduceParams, Variant, row_tile};
 use crate::layer::{self, At, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
-use crate::plan::{BufferId, PlanBuilder, Program, Value};
+use crate::plan::{BufferId, PlanBuilder, Value};
 use crate::tensor::{Element, Tensor};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A target that counts for nothing: [`Tape::cross_entropy`] leaves its position out of the mean.
 pub const IGNORED: u32 = u32::MAX;
@@ -94,11 +94,14 @@ pub struct Tape {
     pub(super) wanted: Vec<Wanted>,
     /// Parameters that are not to be trained.
     pub(super) frozen: Vec<Parameters>,
-    /// Seed, step, learning rate, corrections, whether weights are unknown: see the kernels that read it.
+    /// Seed, step, learning rate, corrections, whether weights are unknown, the micro-batch's share, the average's part: see the
+    /// kernels that read it.
     pub(super) hyper: Tensor<u32>,
     /// The sum of all losses.
     pub(super) loss: Tensor,
     losses: usize,
+    /// For each loss, how many targets it is the mean of.
+    pub(super) counts: Vec<BufferId>,
     streams: u32,
 }
 
@@ -131,9 +134,10 @@ impl Tape {
             operations: BTreeMap::new(),
             wanted: Vec::new(),
             frozen: Vec::new(),
-            hyper: Tensor::zeros(device, &[6])?,
+            hyper: Tensor::zeros(device, &[8])?,
             loss: Tensor::zeros(device, &[1])?,
             losses: 0,
+            counts: Vec::new(),
             streams: 0,
         })
     }
@@ -422,8 +426,14 @@ impl Tape {
         Ok((valid.buffer, losses.buffer, gradient))
     }
 
+    /// Memory with each of the losses.
+    pub(super) fn all_losses(&mut self) -> BufferId {
+        self.plan.workspace("all losses", LOSSES)
+    }
+
     fn add_loss(&mut self, of: &Value, losses: BufferId, count: usize, valid: BufferId, gradient: Value) -> Result<()> {
-        let all = self.plan.workspace("all losses", LOSSES);
+        let all = self.all_losses();
+        self.counts.push(valid);
         let place = At { buffer: all, offset: self.losses };
         emit_sum(&mut self.plan, At::start_of(losses), count, 0, Some(valid), place);
         self.losses += 1;
@@ -441,7 +451,7 @@ impl Tape {
         if self.training {
             return Err(Error::value("tape", "one made by Tape::evaluating", "one for training"));
         }
-        Ok(Evaluation { loss: self.loss, program: Arc::new(self.plan.build()?) })
+        Evaluation::new(self)
     }
 
     /// The blocks of parameters that its operations have, each once.
@@ -465,64 +475,6 @@ impl Operation {
             Self::Rnn(recurrence) => recurrence.rnn.parameters(),
             Self::Dropout { .. } | Self::Gradient { .. } => None,
         }
-    }
-}
-
-/// A program that computes a model's loss on data held out from training.
-///
-/// ```
-/// # fn main() -> wgrnn::Result<()> {
-/// use ndarray::array;
-/// use wgrnn::{Device, Linear, Tape, Tensor};
-/// let device = Device::auto();
-/// let linear = Linear::trainable(&device, array![[2.]].view(), None)?;
-/// let x = Tensor::from_array(&device, array![[1.], [2.]].view())?;
-/// let t = Tensor::from_array(&device, array![[2.], [3.]].view())?;
-/// let mut tape = Tape::evaluating(&device)?;
-/// let (input, targets) = (tape.input(&x)?, tape.input(&t)?);
-/// let y = tape.linear(&linear, &input)?;
-/// tape.mean_squared_error(&y, &targets)?;
-/// assert_eq!(tape.evaluation()?.run()?, 0.5); // (0² + 1²) / 2
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct Evaluation {
-    loss: Tensor,
-    program: Arc<Program>,
-}
-
-impl Evaluation {
-    /// Runs on what the inputs hold now, and gives the loss; 0 if the tape has none.
-    ///
-    /// # Errors
-    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
-    pub fn run(&self) -> Result<f32> {
-        block_on(self.run_async())
-    }
-
-    /// The asynchronous form of [`Evaluation::run`].
-    ///
-    /// # Errors
-    /// As [`Evaluation::run`].
-    pub async fn run_async(&self) -> Result<f32> {
-        self.start().await?;
-        Ok(self.loss.read_async().await?.first().copied().unwrap_or(f32::NAN))
-    }
-
-    /// Runs it without asking for the loss.
-    pub(super) async fn start(&self) -> Result<()> {
-        if may_wait() {
-            return self.program.run();
-        }
-        // The CPU device computes while it runs.
-        let program = Arc::clone(&self.program);
-        elsewhere(move || async move { program.run() }).await
-    }
-
-    /// The program, whose plan can be printed.
-    pub fn program(&self) -> &Program {
-        &self.program
     }
 }
 

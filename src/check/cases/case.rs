@@ -99,7 +99,10 @@ impl Case {
             | Kernel::ScatterAdd
             | Kernel::ElementLoss
             | Kernel::Sgd
-            | Kernel::Adam => spoil(&mut buffers[0]),
+            | Kernel::Adam
+            | Kernel::RmsProp
+            | Kernel::Average
+            | Kernel::RunningMean => spoil(&mut buffers[0]),
             // A number added to all that is normed together is no matter: gains are off.
             Kernel::NormStep | Kernel::NormStepBackward => spoil(&mut buffers[1]),
             Kernel::Dropout | Kernel::Guard => spoil(&mut buffers[1]),

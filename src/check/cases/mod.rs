@@ -3,6 +3,7 @@
 mod adam;
 mod apply;
 mod argmax;
+mod average;
 mod backward;
 mod case;
 mod cooperative;
@@ -23,7 +24,9 @@ mod pack;
 mod product;
 mod recurrence;
 mod reduce;
+mod rms_prop;
 mod rows;
+mod running_mean;
 mod scan;
 mod scatter_add;
 mod sequence;
