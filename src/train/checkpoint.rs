@@ -1,7 +1,8 @@
 //! Training that can go on later: weights, what the optimiser keeps, states, step and seed in one safetensors file.
 
 use super::names::{AVERAGE, OPTIMIZER, OPTIMIZER_NOTE, PROGRESS, SEED, SKIPPED, STATE, STEP, own_notes};
-use super::trainer::{LAST_STEP, Trained, Trainer};
+use super::trained::Trained;
+use super::trainer::{LAST_STEP, Trainer};
 use super::update::STATUS;
 use crate::device::block_on;
 use crate::error::{Error, Result};

@@ -2,14 +2,27 @@
 
 use super::tape::Tape;
 use crate::device::{block_on, elsewhere, may_wait};
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::{ALONE, Kernel, RunningMeanParams, Variant};
+#[cfg(doc)]
+use crate::plan::PlanBuilder;
 use crate::plan::Program;
 use crate::tensor::Tensor;
 use ndarray::ArrayD;
 use std::sync::Arc;
+
+impl Tape {
+    /// Makes a program of a tape for evaluation.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) where the tape is for training, with dropout; as [`PlanBuilder::build`].
+    pub fn evaluation(self) -> Result<Evaluation> {
+        if self.training {
+            return Err(Error::value("tape", "one made by Tape::evaluating", "one for training"));
+        }
+        Evaluation::new(self)
+    }
+}
 
 /// A program that computes a model's loss on data held out from training.
 ///
@@ -40,7 +53,7 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    pub(super) fn new(mut tape: Tape) -> Result<Self> {
+    fn new(mut tape: Tape) -> Result<Self> {
         let end = tape.plan.plan().commands().len();
         let means = Tensor::zeros(tape.device(), &[tape.counts.len().max(1), 2])?;
         if !tape.counts.is_empty() {

@@ -1,8 +1,6 @@
 //! Parameter groups: parameters with a learning rate and a weight decay of their own.
 
-use super::optimizer::Segment;
-use super::options::TrainerOptions;
-use super::trainer::Trained;
+use super::trained::Trained;
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 
@@ -27,9 +25,9 @@ use crate::parameters::Parameters;
 pub struct ParameterGroup {
     parameters: Vec<Parameters>,
     /// Of these names; empty for all.
-    arrays: Vec<String>,
-    factor: f64,
-    weight_decay: Option<f32>,
+    pub(super) arrays: Vec<String>,
+    pub(super) factor: f64,
+    pub(super) weight_decay: Option<f32>,
 }
 
 impl ParameterGroup {
@@ -60,11 +58,7 @@ impl ParameterGroup {
         Self { weight_decay: Some(weight_decay), ..self }
     }
 
-    pub(super) fn factor(&self) -> f64 {
-        self.factor
-    }
-
-    fn validate(&self, name: &str, trained: &[Trained]) -> Result<()> {
+    pub(super) fn validate(&self, name: &str, trained: &[Trained]) -> Result<()> {
         if !(self.factor >= 0.0 && (self.factor as f32).is_finite()) {
             let what = format!("rate factor of {name}");
             return Err(Error::value(what, "at least 0, and finite as a 32-bit float", self.factor));
@@ -96,7 +90,7 @@ impl ParameterGroup {
     }
 
     /// Whether an array of a block is one of the group's.
-    fn has(&self, parameters: &Parameters, array: &str) -> bool {
+    pub(super) fn has(&self, parameters: &Parameters, array: &str) -> bool {
         self.parameters.iter().any(|block| block.is(parameters))
             && (self.arrays.is_empty() || self.arrays.iter().any(|name| name == array))
     }
@@ -108,42 +102,4 @@ impl PartialEq for ParameterGroup {
             && self.parameters.iter().zip(&other.parameters).all(|(a, b)| a.is(b))
             && (&self.arrays, self.factor, self.weight_decay) == (&other.arrays, other.factor, other.weight_decay)
     }
-}
-
-/// Refuses groups that can't be.
-pub(super) fn validate(options: &TrainerOptions, trained: &[Trained]) -> Result<()> {
-    for (i, group) in options.groups.iter().enumerate() {
-        group.validate(&format!("parameter group {i}"), trained)?;
-    }
-    for block in trained {
-        for (array, _) in block.parameters.names() {
-            let mut groups = (0..options.groups.len()).filter(|&i| options.groups[i].has(&block.parameters, array));
-            if let (Some(first), Some(second)) = (groups.next(), groups.next()) {
-                let got = format!("groups {first} and {second}");
-                return Err(Error::value(format!("parameter group of array '{array}'"), "one at most", got));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The numbers of a block with their options: neighbours of equal ones together, from the first to the last.
-pub(super) fn segments(options: &TrainerOptions, parameters: &Parameters) -> Vec<Segment> {
-    let mut segments: Vec<Segment> = Vec::new();
-    let mut offset = 0;
-    for (array, shape) in parameters.names() {
-        let group = options.groups.iter().find(|group| group.has(parameters, array));
-        let factor = group.map_or(1.0, |group| group.factor as f32);
-        let is_named = group.is_some_and(|group| !group.arrays.is_empty() && group.weight_decay.is_some());
-        let decays = shape.len() > 1 || options.decay_vectors || is_named;
-        let decay = group.and_then(|group| group.weight_decay).unwrap_or_else(|| options.optimizer.decay());
-        let decay = if decays { decay } else { 0.0 };
-        let count = shape.iter().product();
-        match segments.last_mut() {
-            Some(last) if (last.factor, last.decay) == (factor, decay) => last.count += count,
-            _ => segments.push(Segment { offset, count, factor, decay }),
-        }
-        offset += count;
-    }
-    segments
 }

@@ -2,6 +2,7 @@
 //! put them together.
 
 mod average;
+mod averages;
 mod backward;
 mod checkpoint;
 mod early_stopping;
@@ -16,7 +17,10 @@ mod options;
 mod paths;
 mod predictor;
 mod run;
+mod segments;
+mod swap;
 mod tape;
+mod trained;
 mod trainer;
 mod update;
 

@@ -126,7 +126,7 @@ impl TrainerOptions {
 
     /// The largest factor of the learning rate.
     pub(super) fn largest_factor(&self) -> f64 {
-        self.groups.iter().map(ParameterGroup::factor).fold(1.0, f64::max)
+        self.groups.iter().map(|group| group.factor).fold(1.0, f64::max)
     }
 }
 

@@ -1,6 +1,5 @@
 //! A plan whose operations are remembered, so that their backward passes can follow.
 
-use super::evaluation::Evaluation;
 use crate::cells::Probability;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -441,17 +440,6 @@ impl Tape {
         emit_sum(&mut self.plan, At::start_of(all), self.losses, 0, None, At::from(&total));
         self.remember(Operation::Gradient { of: of.clone(), gradient, given: false });
         Ok(())
-    }
-
-    /// Makes a program of a tape for evaluation.
-    ///
-    /// # Errors
-    /// [`Value`](Error::Value) where the tape is for training, with dropout; as [`PlanBuilder::build`].
-    pub fn evaluation(self) -> Result<Evaluation> {
-        if self.training {
-            return Err(Error::value("tape", "one made by Tape::evaluating", "one for training"));
-        }
-        Evaluation::new(self)
     }
 
     /// The blocks of parameters that its operations have, each once.

@@ -1,59 +1,21 @@
 //! Training steps on the device, one submit each.
 
-use super::average::Averages;
+use super::averages::Averages;
 use super::layers::{layers, rnn_of};
 use super::learning_rate::LearningRate;
 use super::names::is_reserved;
 use super::options::{Progress, TrainerOptions};
 use super::paths::Paths;
 use super::tape::{Operation, Tape};
+use super::trained::Trained;
 use super::update::STATUS;
-use super::{groups, update};
-use crate::config::RnnConfig;
+use super::{segments, update};
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::layer::{DeviceState, copy_value};
 use crate::parameters::Parameters;
 use crate::plan::{Difference, Plan, PlanBuilder, Program};
-use crate::storage::Storage;
 use crate::tensor::Tensor;
-
-/// A block of parameters with its name and what the optimiser keeps for it.
-pub(super) struct Trained {
-    /// Stands before the names of its arrays.
-    pub name: String,
-    pub parameters: Parameters,
-    /// Whether they stay as they are; then there are no moments.
-    pub frozen: bool,
-    pub moments: Vec<(&'static str, Storage)>,
-    /// The moving average, if one is kept.
-    pub average: Option<Storage>,
-    /// Of a recurrent layer's.
-    pub config: Option<RnnConfig>,
-    /// The version of the parameters that the last step left.
-    seen: u32,
-}
-
-impl Trained {
-    /// The blocks of a tape.
-    fn all(tape: &Tape, options: &TrainerOptions) -> Result<Vec<Self>> {
-        let blocks: Vec<_> = tape.parameters().into_iter().map(|block| (tape.is_frozen(&block), block)).collect();
-        let ends = tape.operations.values().any(|operation| matches!(operation, Operation::Gradient { .. }));
-        if blocks.iter().all(|(frozen, _)| *frozen) || !ends {
-            return Err(Error::value("tape", "trainable layers that are not frozen, and a loss", "none"));
-        }
-        let mut trained = Vec::new();
-        for (i, (frozen, parameters)) in blocks.into_iter().enumerate() {
-            let names = if frozen { &[] } else { options.optimizer.moments() };
-            let moments = names.iter().map(|&name| Ok((name, parameters.beside(name)?)));
-            let moments = moments.collect::<Result<_>>()?;
-            let average = options.average.filter(|_| !frozen).map(|_| parameters.beside("averages")).transpose()?;
-            let config = rnn_of(tape, &parameters).map(|rnn| rnn.config().clone());
-            trained.push(Self { name: format!("{i}."), frozen, moments, average, parameters, config, seen: 0 });
-        }
-        Ok(trained)
-    }
-}
 
 /// The number of the last step that there can be.
 pub(super) const LAST_STEP: u32 = u32::MAX - 1;
@@ -149,8 +111,8 @@ impl Trainer {
         }
         let paths = Paths::new(&tape)?;
         let device = tape.device().clone();
-        let trained = Trained::all(&tape, &options)?;
-        groups::validate(&options, &trained)?;
+        let trained = blocks(&tape, &options)?;
+        segments::validate(&options, &trained)?;
         let (status, batches) = (Tensor::zeros(&device, &[STATUS])?, Batches::new(&device, &tape.loss)?);
         let commands = |tape: &Tape| tape.plan.plan().commands().len();
         let forward = commands(&tape);
@@ -416,6 +378,25 @@ impl Trainer {
     pub fn refresh(&self) -> Result<()> {
         self.refresh.run()
     }
+}
+
+/// The blocks of a tape.
+fn blocks(tape: &Tape, options: &TrainerOptions) -> Result<Vec<Trained>> {
+    let blocks: Vec<_> = tape.parameters().into_iter().map(|block| (tape.is_frozen(&block), block)).collect();
+    let ends = tape.operations.values().any(|operation| matches!(operation, Operation::Gradient { .. }));
+    if blocks.iter().all(|(frozen, _)| *frozen) || !ends {
+        return Err(Error::value("tape", "trainable layers that are not frozen, and a loss", "none"));
+    }
+    let mut trained = Vec::new();
+    for (i, (frozen, parameters)) in blocks.into_iter().enumerate() {
+        let names = if frozen { &[] } else { options.optimizer.moments() };
+        let moments = names.iter().map(|&name| Ok((name, parameters.beside(name)?)));
+        let moments = moments.collect::<Result<_>>()?;
+        let average = options.average.filter(|_| !frozen).map(|_| parameters.beside("averages")).transpose()?;
+        let config = rnn_of(tape, &parameters).map(|rnn| rnn.config().clone());
+        trained.push(Trained { name: format!("{i}."), frozen, moments, average, parameters, config, seen: 0 });
+    }
+    Ok(trained)
 }
 
 impl std::fmt::Debug for Trainer {

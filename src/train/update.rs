@@ -1,11 +1,11 @@
 //! What follows the backward pass in a step: the norm of the gradients, whether the step is taken, optimiser and averages.
 
-use super::average::emit_averages;
-use super::groups::segments;
+use super::averages::emit_averages;
 use super::optimizer::{Clip, Segment, log_of_decay};
 use super::options::TrainerOptions;
+use super::segments::segments;
 use super::tape::{Tape, emit_sum};
-use super::trainer::Trained;
+use super::trained::Trained;
 use crate::error::Result;
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
 use crate::layer::At;
@@ -16,12 +16,12 @@ use crate::plan::{BufferId, PlanBuilder};
 pub(super) const STATUS: usize = 8;
 
 /// The words that all of it shares.
-pub(super) struct Shared {
+struct Shared {
     /// See `Tape::hyper`.
-    pub hyper: BufferId,
+    hyper: BufferId,
     /// Scale, whether to step, whether to try it, bias corrections, the average's part.
-    pub control: BufferId,
-    pub status: BufferId,
+    control: BufferId,
+    status: BufferId,
 }
 
 /// A dispatch of the optimiser: bindings, and which of their numbers.
@@ -56,7 +56,7 @@ pub(super) fn emit(
             options.optimizer.emit_update(plan, bindings.clone(), segment, options.clip, trial);
         }
     }
-    emit_averages(plan, &trained, &shared);
+    emit_averages(plan, &trained, [shared.control, status]);
     if options.skips > 0 {
         guard(true, plan);
     }

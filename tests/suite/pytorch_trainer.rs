@@ -62,11 +62,7 @@ impl Dense {
         let bias = fixture.array("bias").into_dimensionality::<Ix1>().unwrap();
         let linear = Linear::trainable(device, weight.view(), Some(bias.view())).unwrap();
         let [x, target] = ["x", "target"].map(|name| fixture.array(name).shape()[2..].to_vec());
-        Self {
-            linear,
-            x: Tensor::zeros(device, &x).unwrap(),
-            target: Tensor::zeros(device, &target).unwrap(),
-        }
+        Self { linear, x: Tensor::zeros(device, &x).unwrap(), target: Tensor::zeros(device, &target).unwrap() }
     }
 
     fn trainer(&self, device: &Device, options: TrainerOptions) -> Trainer {
@@ -96,7 +92,8 @@ fn trainings_of_thirty_steps_are_pytorchs_with_groups_micro_batches_and_averages
             let losses = expected("losses");
             for step in 0..x.shape()[0] {
                 for micro in 0..case.micro {
-                    let part = |array: &ArrayD<f32>| array.index_axis(Axis(0), step).index_axis(Axis(0), micro).to_owned();
+                    let part =
+                        |array: &ArrayD<f32>| array.index_axis(Axis(0), step).index_axis(Axis(0), micro).to_owned();
                     dense.x.write(part(&x).view()).unwrap();
                     dense.target.write(part(&target).view()).unwrap();
                     if micro + 1 < case.micro { trainer.accumulate() } else { trainer.step() }.unwrap();
@@ -149,9 +146,7 @@ fn polynomial_and_one_cycle_rates_and_every_schedule_after_a_warm_up_are_pytorch
     for case in &cases {
         let rate = case.lr;
         let learning_rate = match &*case.kind {
-            "polynomial" => {
-                LearningRate::Polynomial { rate, power: case.power.unwrap(), steps: case.total.unwrap() }
-            }
+            "polynomial" => LearningRate::Polynomial { rate, power: case.power.unwrap(), steps: case.total.unwrap() },
             "one_cycle" if !case.linear => LearningRate::one_cycle(rate, case.total.unwrap()),
             "one_cycle" => LearningRate::OneCycle {
                 rate,

@@ -166,7 +166,8 @@ fn options_that_cannot_be_are_refused_by_name() {
     let head = || ParameterGroup::new(setup.model.head().unwrap().parameters().unwrap());
     let base = || options(Optimizer::ADAM);
     let one_cycle = |pct_start: f64, div_factor: f64, final_div_factor: f64| {
-        let rate = LearningRate::OneCycle { rate: 0.1, steps: 9, pct_start, div_factor, final_div_factor, linear: true };
+        let rate =
+            LearningRate::OneCycle { rate: 0.1, steps: 9, pct_start, div_factor, final_div_factor, linear: true };
         base().learning_rate(rate)
     };
     let average = |decay: f32| base().average(MovingAverage::new(decay));
@@ -243,7 +244,10 @@ fn micro_batches_train_as_one_batch_as_large() {
             let [a, b] = [&mut by_parts, &mut at_once].map(|trainer| trainer.progress().unwrap());
             assert_eq!((a.steps, by_parts.accumulated()), (3, 0));
             let close = |a: f32, b: f32| (a - b).abs() < 1e-5 * b.abs().max(0.1);
-            assert!(close(a.last_loss, b.last_loss) && close(a.mean_loss, b.mean_loss), "{name}, {clip:?}: {a:?}, {b:?}");
+            assert!(
+                close(a.last_loss, b.last_loss) && close(a.mean_loss, b.mean_loss),
+                "{name}, {clip:?}: {a:?}, {b:?}"
+            );
             assert!(close(a.gradient_norm, b.gradient_norm), "{name}, {clip:?}: {a:?}, {b:?}");
             let difference = largest_difference(&small.weights(), &large.weights());
             assert!(difference < 1e-6, "{name}, {clip:?}: {difference}");
@@ -266,7 +270,9 @@ fn micro_batches_draw_masks_of_their_own_and_a_bad_one_spoils_the_step() {
     assert!(largest_difference(&both, &doubled) > 1e-3, "the same masks twice");
     // In between there is neither a checkpoint nor a comparison.
     assert_eq!(trainer.accumulated(), 2);
-    for error in [trainer.to_safetensors(&HashMap::new()).map(|_| ()).unwrap_err(), trainer.first_difference().unwrap_err()] {
+    for error in
+        [trainer.to_safetensors(&HashMap::new()).map(|_| ()).unwrap_err(), trainer.first_difference().unwrap_err()]
+    {
         assert!(error.to_string().contains("2 micro-batches"), "{error}");
     }
     trainer.step().unwrap();
@@ -413,7 +419,11 @@ fn a_training_with_everything_resumes_to_the_last_bit() {
             for step in steps {
                 setup.feed(8 * step);
                 trainer.accumulate().unwrap();
-                if step % 4 == 1 { setup.spoil() } else { setup.feed(8 * step + 4) }
+                if step % 4 == 1 {
+                    setup.spoil()
+                } else {
+                    setup.feed(8 * step + 4)
+                }
                 trainer.step().unwrap();
             }
         };
@@ -467,7 +477,8 @@ fn frozen_layers_are_the_same_in_evaluation_checkpoints_and_averages() {
     let losses = evaluations.each_ref().map(|evaluation| evaluation.run().unwrap());
     assert_eq!(losses[0], losses[1]);
     first.with_averages(|| Ok::<_, Error>(assert_eq!(frozen.read().unwrap(), before))).unwrap();
-    let names: Vec<_> = safetensors::SafeTensors::deserialize(&saved).unwrap().names().into_iter().map(str::to_owned).collect();
+    let names: Vec<_> =
+        safetensors::SafeTensors::deserialize(&saved).unwrap().names().into_iter().map(str::to_owned).collect();
     assert!(names.iter().any(|name| name == "average.1.weight") && names.iter().any(|name| name == "0.weight_ih_l0"));
     assert!(!names.iter().any(|name| name.starts_with("average.0.")), "{names:?}");
     // Other weights, and then those of the checkpoint.
@@ -511,7 +522,8 @@ fn a_damaged_note_of_skipped_steps_or_a_missing_average_is_refused_by_name() {
 fn the_mean_over_batches_is_weighted_by_valid_targets_and_read_once() {
     for (name, device) in devices() {
         let linear = Linear::trainable(&device, array![[1.0], [0.5], [-1.0]].view(), None).unwrap();
-        let (x, numbers) = (Tensor::<f32>::zeros(&device, &[4, 1]).unwrap(), Tensor::<f32>::zeros(&device, &[4, 3]).unwrap());
+        let (x, numbers) =
+            (Tensor::<f32>::zeros(&device, &[4, 1]).unwrap(), Tensor::<f32>::zeros(&device, &[4, 3]).unwrap());
         let classes = Targets::new(&device, &[4], 3).unwrap();
         let mut tape = Tape::evaluating(&device).unwrap();
         let [input, t] = [&x, &numbers].map(|tensor| tape.input(tensor).unwrap());
