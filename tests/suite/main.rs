@@ -10,6 +10,7 @@ mod cooperative;
 mod device;
 mod dialects;
 mod differences;
+mod evaluation;
 mod extremes;
 mod forms;
 mod frozen;
