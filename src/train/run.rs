@@ -55,7 +55,7 @@ impl Trainer {
         while self.steps() < steps {
             feed(self.steps())?;
             self.step()?;
-            if self.steps() % every == 0 || self.steps() == steps {
+            if self.steps().is_multiple_of(every) || self.steps() == steps {
                 let progress = self.progress()?;
                 if report(self, progress)?.is_break() {
                     return Ok(ControlFlow::Break(()));
