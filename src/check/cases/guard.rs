@@ -69,8 +69,8 @@ fn counted() -> impl Iterator<Item = Case> {
         ("the first step taken, after skipped ones", (0.0, 1.0), [2, 2], (3, false, 0)),
         ("late steps", (0.0, 1.0), [2, 0], (5000, false, 0)),
         ("what follows a step", (0.0, 1.0), [0, STEP], (STEP, true, 0)),
-        ("what follows a step to skip", (0.0, 1.0), [0, 0], (STEP, true, STEP)),
-        ("what follows one too many", (0.0, 1.0), [0, 2], (STEP, true, STEP)),
+        ("what follows a step to skip", (0.0, 1.0), [0, STEP], (STEP, true, STEP)),
+        ("what follows one too many", (0.0, 1.0), [0, STEP + 2], (STEP, true, STEP)),
     ];
     let case = |(name, (added, share), [skipped, in_a_row], (step, after, bad)): Counted| Case {
         name: format!("guard of {name}"),
@@ -82,7 +82,7 @@ fn counted() -> impl Iterator<Item = Case> {
             loss_offset: 1,
             squares_offset: 1,
             after,
-            skips: 2,
+            skips: STEP + 2,
             log_beta_1: 0.9_f32.ln(),
             log_beta_2: 0.999_f32.ln(),
             log_decay: 0.99_f32.ln(),
