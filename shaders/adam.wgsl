@@ -3,7 +3,9 @@
 
 struct Params {
     count: u32,
-    beta_1: u32, // bits, as all that follow
+    offset: u32, // first number in all arrays
+    factor: u32, // bits, as all that follow: of the rate
+    beta_1: u32,
     beta_2: u32,
     epsilon: u32,
     decay: u32,
@@ -15,22 +17,23 @@ struct Params {
 {{ params }}
 
 @group(0) @binding(0) var<storage, read> gradient: array<f32>;      // [count]
-@group(0) @binding(1) var<storage, read> hyper: array<u32>;         // seed, step, bits of rate, 1/(1 − β₁ᵗ), 1/(1 − β₂ᵗ)
-@group(0) @binding(2) var<storage, read> control: array<f32>;       // scale, whether to step, whether to try it
+@group(0) @binding(1) var<storage, read> hyper: array<u32>;         // seed, step, bits of the rate
+@group(0) @binding(2) var<storage, read> control: array<f32>;       // scale, whether to step, whether to try it, 1/(1 − β₁ᵗ), 1/(1 − β₂ᵗ)
 @group(0) @binding(3) var<storage, read_write> weights: array<f32>; // [count]
 @group(0) @binding(4) var<storage, read_write> moment: array<f32>;  // [count]
 @group(0) @binding(5) var<storage, read_write> square: array<f32>;  // [count]
-@group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>; // [6]: see guard
+@group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>; // [8]: see guard
 
 {% include "overflow.wgsl" %}
 
 @compute @workgroup_size({{ LANES }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let i = id.y * p.row_lanes + id.x;
-    if (i >= p.count || is_idle(p.trial)) {
+    let lane = id.y * p.row_lanes + id.x;
+    if (lane >= p.count || is_idle(p.trial)) {
         return;
     }
-    let rate = bitcast<f32>(hyper[2]);
+    let i = p.offset + lane;
+    let rate = bitcast<f32>(hyper[2]) * bitcast<f32>(p.factor);
     let decay = bitcast<f32>(p.decay);
     var g = gradient[i] * control[0];
     if (p.max_value != 0u) {
@@ -47,7 +50,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let beta_2 = bitcast<f32>(p.beta_2);
     let m = beta_1 * moment[i] + (1.0 - beta_1) * g;
     let v = beta_2 * square[i] + (1.0 - beta_2) * g * g;
-    w -= rate * (m * bitcast<f32>(hyper[3])) / (sqrt(v * bitcast<f32>(hyper[4])) + bitcast<f32>(p.epsilon));
+    w -= rate * (m * control[3]) / (sqrt(v * control[4]) + bitcast<f32>(p.epsilon));
     if (p.trial != 0u) {
         if (!(is_finite(w) && is_finite(m) && is_finite(v))) {
             note_bad();

@@ -3,7 +3,9 @@
 
 struct Params {
     count: u32,
-    momentum: u32, // bits, as all that follow
+    offset: u32,   // first number in all arrays
+    factor: u32,   // bits, as all that follow: of the rate
+    momentum: u32,
     decay: u32,
     nesterov: u32,
     max_value: u32, // 0: any
@@ -17,16 +19,17 @@ struct Params {
 @group(0) @binding(2) var<storage, read> control: array<f32>;       // scale, whether to step, whether to try it
 @group(0) @binding(3) var<storage, read_write> weights: array<f32>; // [count]
 @group(0) @binding(4) var<storage, read_write> moment: array<f32>;  // [count], or 1 without momentum
-@group(0) @binding(5) var<storage, read_write> status: array<atomic<u32>>; // [6]: see guard
+@group(0) @binding(5) var<storage, read_write> status: array<atomic<u32>>; // [8]: see guard
 
 {% include "overflow.wgsl" %}
 
 @compute @workgroup_size({{ LANES }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let i = id.y * p.row_lanes + id.x;
-    if (i >= p.count || is_idle(p.trial)) {
+    let lane = id.y * p.row_lanes + id.x;
+    if (lane >= p.count || is_idle(p.trial)) {
         return;
     }
+    let i = p.offset + lane;
     var g = gradient[i] * control[0];
     if (p.max_value != 0u) {
         let most = bitcast<f32>(p.max_value);
@@ -42,7 +45,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
         g = select(b, g + momentum * b, p.nesterov != 0u);
     }
-    w -= bitcast<f32>(hyper[2]) * g;
+    w -= bitcast<f32>(hyper[2]) * bitcast<f32>(p.factor) * g;
     if (p.trial != 0u) {
         if (!(is_finite(w) && is_finite(b))) {
             note_bad();

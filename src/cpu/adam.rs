@@ -12,7 +12,8 @@ pub(crate) fn run(call: &mut Call<'_>) {
     if is_idle(p.trial, control, status) {
         return;
     }
-    let [rate, correction_1, correction_2] = [hyper[2], hyper[3], hyper[4]].map(f32::from_bits);
+    let rate = f32::from_bits(hyper[2]) * p.factor;
+    let [correction_1, correction_2] = [control[3], control[4]];
     let [beta_1, beta_2, epsilon, decay, most] = [p.beta_1, p.beta_2, p.epsilon, p.decay, p.max_value];
     let update = |g: f32, mut w: f32, m: f32, v: f32| {
         let mut g = g * control[0];
@@ -29,11 +30,12 @@ pub(crate) fn run(call: &mut Call<'_>) {
         w -= rate * (m * correction_1) / ((v * correction_2).sqrt() + epsilon);
         (w, m, v)
     };
-    let count = p.count;
-    let all = weights[..count].iter_mut().zip(&gradient[..count]).zip(&mut moment[..count]).zip(&mut square[..count]);
+    let numbers = p.offset..p.offset + p.count;
+    let moments = moment[numbers.clone()].iter_mut().zip(&mut square[numbers.clone()]);
+    let all = weights[numbers.clone()].iter_mut().zip(&gradient[numbers]).zip(moments);
     if p.trial {
         let mut is_bad = false;
-        for (((w, g), m), v) in all {
+        for ((w, g), (m, v)) in all {
             let (w, m, v) = update(*g, *w, *m, *v);
             is_bad |= !(w.is_finite() & m.is_finite() & v.is_finite());
         }
@@ -41,7 +43,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         return;
     }
     let mut large = false;
-    for (((w, g), m), v) in all {
+    for ((w, g), (m, v)) in all {
         (*w, *m, *v) = update(*g, *w, *m, *v);
         large |= is_large(*w, *m, *v);
     }

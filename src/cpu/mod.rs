@@ -6,6 +6,7 @@
 pub(crate) mod adam;
 pub(crate) mod apply;
 pub(crate) mod argmax;
+pub(crate) mod average;
 pub(crate) mod backward;
 mod call;
 pub(crate) mod cross_entropy;
@@ -32,7 +33,9 @@ pub(crate) mod pack;
 pub(crate) mod product;
 pub(crate) mod recurrence;
 pub(crate) mod reduce;
+pub(crate) mod rms_prop;
 mod rows;
+pub(crate) mod running_mean;
 pub(crate) mod sample;
 pub(crate) mod scan;
 pub(crate) mod scan_backward;

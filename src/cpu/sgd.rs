@@ -12,7 +12,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     if is_idle(p.trial, control, status) {
         return;
     }
-    let rate = f32::from_bits(hyper[2]);
+    let rate = f32::from_bits(hyper[2]) * p.factor;
     let [momentum, decay, most] = [p.momentum, p.decay, p.max_value];
     let update = |g: f32, w: f32, b: f32| {
         let mut g = g * control[0];
@@ -26,11 +26,11 @@ pub(crate) fn run(call: &mut Call<'_>) {
         let b = if hyper[1] > 1 { momentum * b + g } else { g };
         (w - rate * if p.nesterov { g + momentum * b } else { b }, b)
     };
-    let count = p.count;
+    let numbers = p.offset..p.offset + p.count;
     let old = |moment: &[f32], i: usize| if p.momentum != 0.0 { moment[i] } else { 0.0 };
     if p.trial {
         let mut is_bad = false;
-        for i in 0..count {
+        for i in numbers {
             let (w, b) = update(gradient[i], weights[i], old(moment, i));
             is_bad |= !(w.is_finite() & b.is_finite());
         }
@@ -38,7 +38,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
         return;
     }
     let mut large = false;
-    for i in 0..count {
+    for i in numbers {
         let (w, b) = update(gradient[i], weights[i], old(moment, i));
         if p.momentum != 0.0 {
             moment[i] = b;

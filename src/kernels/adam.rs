@@ -9,7 +9,7 @@ use super::words::{flat, u};
 
 params! {
     /// Adam and AdamW.
-    AdamParams { count, beta_1: f32, beta_2: f32, epsilon: f32, decay: f32, decoupled: bool, max_value: f32, trial: bool, row_lanes }
+    AdamParams { count, offset, factor: f32, beta_1: f32, beta_2: f32, epsilon: f32, decay: f32, decoupled: bool, max_value: f32, trial: bool, row_lanes }
 }
 
 kernel! {
@@ -20,8 +20,8 @@ kernel! {
 }
 
 fn reach(_: &Variant, p: &AdamParams, _: Maxima<'_>) -> Reach {
-    let count = u(p.count);
-    Reach { gradient: count, hyper: 5, control: 3, weights: count, moment: count, square: count, status: 6 }
+    let count = u(p.offset) + u(p.count);
+    Reach { gradient: count, hyper: 3, control: 5, weights: count, moment: count, square: count, status: 6 }
 }
 
 /// Workgroups in x, y and z, before any are spread over two axes.

@@ -58,6 +58,12 @@ macro_rules! for_each_kernel {
             Sgd sgd
             /// The optimisers Adam and AdamW.
             Adam adam
+            /// The optimiser RMSprop.
+            RmsProp rms_prop
+            /// Moving averages of weights.
+            Average average
+            /// The mean of losses over batches.
+            RunningMean running_mean
             /// Many time steps, spread over many workgroups that exchange values.
             Grid grid
             /// One time step of each of several layers, each a step behind the one below.

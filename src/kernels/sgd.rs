@@ -9,13 +9,13 @@ use super::words::{flat, u};
 
 params! {
     /// Stochastic gradient descent.
-    SgdParams { count, momentum: f32, decay: f32, nesterov: bool, max_value: f32, trial: bool, row_lanes }
+    SgdParams { count, offset, factor: f32, momentum: f32, decay: f32, nesterov: bool, max_value: f32, trial: bool, row_lanes }
 }
 
 kernel! { sgd(SgdParams), [Read gradient, Read hyper, Read control, Write weights, Write moment, Write status] }
 
 fn reach(_: &Variant, p: &SgdParams, _: Maxima<'_>) -> Reach {
-    let count = u(p.count);
+    let count = u(p.offset) + u(p.count);
     let moment = if p.momentum != 0.0 { count } else { 0 };
     Reach { gradient: count, hyper: 3, control: 3, weights: count, moment, status: 6 }
 }

@@ -6,6 +6,7 @@ use crate::device::locked;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, MAX_BINDINGS};
 use crate::storage::{Memory, Storage, read_lock, write_lock};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, RwLockReadGuard, RwLockWriteGuard};
 use web_time::Instant;
 
@@ -84,7 +85,15 @@ impl Runner {
     /// # Errors
     /// [`Spoilt`](Error::Spoilt) where a tensor was being written when a kernel panicked, and not since.
     pub fn run(&self, plan: &Plan) -> Result<()> {
-        self.run_with(plan, |_, dispatch| dispatch())
+        self.run_part(plan, 0..plan.commands().len())
+    }
+
+    /// Runs some of the plan's commands.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_part(&self, plan: &Plan, part: Range<usize>) -> Result<()> {
+        self.run_with(plan, part, |_, dispatch| dispatch())
     }
 
     /// Runs once; seconds of each of the plan's variants.
@@ -93,7 +102,7 @@ impl Runner {
     /// As [`Self::run`].
     pub fn profile(&self, plan: &Plan) -> Result<Vec<f64>> {
         let mut seconds = vec![0.0; plan.variants().len()];
-        self.run_with(plan, |variant, dispatch| {
+        self.run_with(plan, 0..plan.commands().len(), |variant, dispatch| {
             let start = Instant::now();
             dispatch();
             seconds[variant] += start.elapsed().as_secs_f64();
@@ -116,11 +125,11 @@ impl Runner {
         &self.memory[buffer.0]
     }
 
-    /// Runs each dispatch through `around`, which gets its variant.
-    fn run_with(&self, plan: &Plan, mut around: impl FnMut(usize, &mut dyn FnMut())) -> Result<()> {
+    /// Runs each dispatch of a part through `around`, which gets its variant.
+    fn run_with(&self, plan: &Plan, part: Range<usize>, mut around: impl FnMut(usize, &mut dyn FnMut())) -> Result<()> {
         let scratch = &mut *locked(&self.scratch);
         let mut held = self.hold(plan)?;
-        plan.commands().iter().for_each(|command| execute(plan, command, &mut held, scratch, &mut around));
+        plan.commands()[part].iter().for_each(|command| execute(plan, command, &mut held, scratch, &mut around));
         Ok(())
     }
 

@@ -95,6 +95,19 @@ impl Program {
         }
     }
 
+    /// Runs some of its commands, as [`Program::run`] runs all.
+    pub(crate) fn run_part(&self, part: std::ops::Range<usize>) -> Result<()> {
+        match (&self.executor, self.device.gpu_ref()) {
+            (Executor::Gpu(recorder), Some(gpu)) => {
+                let (before, rest) = self.plan.commands().split_at(part.start);
+                let dispatched = before.iter().filter(|command| matches!(command, Command::Dispatch(_))).count();
+                recorder.submit_commands(gpu, &self.plan, &rest[..part.len()], dispatched)
+            }
+            (Executor::Cpu(runner), _) => runner.run_part(&self.plan, part),
+            (Executor::Gpu(_), None) => Err(Error::OtherDevice { tensor: "program".to_owned() }),
+        }
+    }
+
     /// Runs it once and gives the time of each kernel. Neighbouring dispatches of one variant are timed together. The
     /// device waits between different variants, so the sum may be more than an ordinary run takes.
     ///

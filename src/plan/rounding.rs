@@ -76,7 +76,13 @@ pub(super) fn within(kernel: Kernel, binding: &str, largest: impl Fn(&str) -> f6
         }
         Kernel::Adam | Kernel::Argmax | Kernel::Dropout | Kernel::Gather | Kernel::Gemm | Kernel::Guard => 0.0,
         Kernel::Links | Kernel::Masks | Kernel::Outer | Kernel::Pack | Kernel::Reduce | Kernel::ScatterAdd => 0.0,
-        Kernel::CtcLabels | Kernel::Sample | Kernel::Settle | Kernel::Sgd => 0.0,
+        Kernel::Average
+        | Kernel::CtcLabels
+        | Kernel::RmsProp
+        | Kernel::RunningMean
+        | Kernel::Sample
+        | Kernel::Settle
+        | Kernel::Sgd => 0.0,
         // Terms may cancel.
         Kernel::Fold => largest("x"),
     }

@@ -13,12 +13,8 @@ use crate::plan::{BufferId, PlanBuilder, Value};
 const SCATTER_ROWS: usize = 8192;
 
 impl Tape {
-    /// Appends the backward pass: parameters' gradients are written over those of the last run.
+    /// Appends the backward pass, which adds to the parameters' gradients.
     pub(super) fn backward(&mut self, paths: &Paths) -> Result<()> {
-        let blocks = self.parameters();
-        for block in blocks.iter().filter(|block| !self.frozen.iter().any(|frozen| frozen.is(block))) {
-            self.plan.clear_gradients(block)?;
-        }
         let mut gradients = Gradients::default();
         let operations = std::mem::take(&mut self.operations);
         for i in (0..self.plan.traces.len()).rev() {

@@ -1,7 +1,9 @@
 //! Training that can go on later: weights, what the optimiser keeps, states, step and seed in one safetensors file.
 
-use super::names::{OPTIMIZER, OPTIMIZER_NOTE, PROGRESS, SEED, STATE, STEP, own_notes};
-use super::trainer::{LAST_STEP, STATUS, Trainer};
+use super::names::{AVERAGE, OPTIMIZER, OPTIMIZER_NOTE, PROGRESS, SEED, SKIPPED, STATE, STEP, own_notes};
+use super::trained::Trained;
+use super::trainer::{LAST_STEP, Trainer};
+use super::update::STATUS;
 use crate::device::block_on;
 use crate::error::{Error, Result};
 use crate::layer::State;
@@ -17,6 +19,10 @@ struct Checkpoint {
     seed: u32,
     weights: Vec<Vec<(String, ArrayD<f32>)>>,
     moments: Vec<ArrayD<f32>>,
+    /// Those of blocks that have some.
+    averages: Vec<Vec<ArrayD<f32>>>,
+    /// Steps skipped, and in a row.
+    skipped: [u32; 2],
     states: Vec<State>,
     progress: [f32; 2],
     notes: HashMap<String, String>,
@@ -24,7 +30,7 @@ struct Checkpoint {
 
 impl Trainer {
     /// Writes a checkpoint: weights under their names, what the optimiser keeps under `optimizer.`, carried states
-    /// under `state.`, and step, seed, optimiser and `notes` as metadata. It is written beside the file first and then
+    /// under `state.`, moving averages of the weights under `average.`, and step, seed, optimiser and `notes` as metadata. It is written beside the file first and then
     /// put in its place, so the old file survives any failure.
     ///
     /// The checkpoint is verified as [`Trainer::load`] would verify it, so a file that could not be loaded never
@@ -32,8 +38,8 @@ impl Trainer {
     ///
     /// # Errors
     /// [`File`](Error::File), [`Diverged`](Error::Diverged) where training has failed: the weights of before are not
-    /// worth losing an older file for, [`Value`](Error::Value) for a note whose name begins with `wgrnn.` and for two states of
-    /// one name, [`NotFinite`](Error::NotFinite) for a state that is not finite, [`Gpu`](Error::Gpu).
+    /// worth losing an older file for, [`Value`](Error::Value) for a note whose name begins with `wgrnn.`, for two states of
+    /// one name, and while micro-batches wait for [`Trainer::step`], [`NotFinite`](Error::NotFinite) for a state that is not finite, [`Gpu`](Error::Gpu).
     pub fn save(&self, path: impl AsRef<Path>, notes: &HashMap<String, String>) -> Result<()> {
         replace(path.as_ref(), &self.to_safetensors(notes)?)
     }
@@ -55,17 +61,28 @@ impl Trainer {
             return Err(Error::value("name of a note", format!("one that does not begin with '{RESERVED}'"), name));
         }
         self.check_names()?;
+        self.expect_no_batches("a checkpoint")?;
         // Read by one call: they are of one moment.
         let parts = self.trained.iter().map(|trained| {
             let words = trained.parameters.len();
-            let moments = trained.moments.iter().map(|(_, storage)| Row { device: &self.device, storage, words });
-            (&trained.parameters, moments.collect::<Vec<_>>())
+            let row = |storage| Row { device: &self.device, storage, words };
+            let moments = trained.moments.iter().map(|(_, storage)| row(storage));
+            (&trained.parameters, moments.collect::<Vec<_>>(), trained.average.as_ref().map(row))
         });
         let parts: Vec<_> = parts.collect();
         let kept: Vec<_> = self.states.iter().map(|(_, state)| state).collect();
         let (status, values, kept) = read_together_async(&(&self.status, parts, kept)).await?;
         let mut arrays = Vec::new();
-        for (trained, (weights, moments)) in self.trained.iter().zip(values) {
+        for (trained, (mut weights, moments, average)) in self.trained.iter().zip(values) {
+            if let Some(average) = average {
+                let mut averages = arrays_of(trained, &average)?;
+                if self.averages.as_ref().is_some_and(|averages| averages.are_in) {
+                    std::mem::swap(&mut weights, &mut averages);
+                }
+                let named =
+                    averages.into_iter().map(|(name, array)| (format!("{AVERAGE}{}{name}", trained.name), array));
+                arrays.extend(named);
+            }
             arrays.extend(weights.into_iter().map(|(name, array)| (format!("{}{name}", trained.name), array)));
             let names = trained.moments.iter().map(|(moment, _)| format!("{OPTIMIZER}{}{moment}", trained.name));
             arrays.extend(names.zip(moments));
@@ -84,6 +101,9 @@ impl Trainer {
         metadata.insert(STEP.to_owned(), self.step.to_string());
         metadata.insert(SEED.to_owned(), self.options.seed.to_string());
         metadata.insert(OPTIMIZER_NOTE.to_owned(), format!("{:?}", self.options.optimizer));
+        if (status[6], status[7]) != (0, 0) {
+            metadata.insert(SKIPPED.to_owned(), format!("{} {}", status[6], status[7]));
+        }
         let described = self.trained.iter().filter_map(|trained| Some((&trained.name, trained.config.as_ref()?)));
         metadata.extend(described.map(|(name, config)| (equations::key(name), equations::note(config))));
         let views = arrays.iter().map(|(name, array)| (name.clone(), array.view()));
@@ -109,7 +129,8 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::load`].
     pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<HashMap<String, String>> {
-        let Checkpoint { step, seed, weights, moments, states, progress, notes } = self.look(bytes)?;
+        let Checkpoint { step, seed, weights, moments, averages, skipped, states, progress, notes } =
+            self.look(bytes)?;
         for (trained, arrays) in self.trained.iter().zip(weights) {
             trained.parameters.write(&arrays)?;
         }
@@ -118,11 +139,20 @@ impl Trainer {
             let words: Vec<u32> = array.iter().map(|value| value.to_bits()).collect();
             storage.write(&self.device, &words)?;
         }
+        for (storage, arrays) in self.trained.iter().filter_map(|trained| trained.average.as_ref()).zip(averages) {
+            let words: Vec<u32> = arrays.iter().flatten().map(|value| value.to_bits()).collect();
+            storage.write(&self.device, &words)?;
+        }
+        if let Some(averages) = &mut self.averages {
+            averages.are_in = false;
+        }
         for ((_, state), values) in self.states.iter().zip(states) {
             state.write(&values)?;
         }
-        let status: [u32; STATUS] = [0, 0, 0, progress[0].to_bits(), progress[1] as u32, 0];
+        let [all, in_a_row] = skipped;
+        let status: [u32; STATUS] = [0, 0, 0, progress[0].to_bits(), progress[1] as u32, 0, all, in_a_row];
         self.status.write(ndarray::ArrayView1::from(&status[..]))?;
+        self.batches.clear()?;
         (self.step, self.options.seed) = (step, seed);
         self.refresh()?;
         Ok(notes)
@@ -155,15 +185,16 @@ impl Trainer {
         if *note(OPTIMIZER_NOTE)? != expected {
             return Err(Error::value("optimizer of the checkpoint", expected, note(OPTIMIZER_NOTE)?));
         }
+        let skipped = skipped(&archive, step)?;
         let mut reader = Reader { archive: &archive, taken: HashSet::new() };
 
-        let (mut weights, mut moments) = (Vec::new(), Vec::new());
+        let (mut weights, mut moments, mut averages) = (Vec::new(), Vec::new(), Vec::new());
         for trained in &self.trained {
-            let mut arrays = Vec::new();
-            for (name, shape) in trained.parameters.names() {
-                arrays.push((name.to_owned(), reader.array(format!("{}{name}", trained.name), shape)?));
+            let arrays = reader.block(trained, "")?;
+            weights.push(trained.parameters.names().map(|(name, _)| name.to_owned()).zip(arrays).collect::<Vec<_>>());
+            if trained.average.is_some() {
+                averages.push(reader.block(trained, AVERAGE)?);
             }
-            weights.push(arrays);
             for (moment, _) in &trained.moments {
                 let name = format!("{OPTIMIZER}{}{moment}", trained.name);
                 let array = reader.array(name.clone(), &[trained.parameters.len()])?;
@@ -186,15 +217,7 @@ impl Trainer {
             let h = three("h", &zeros.h)?;
             states.push(State { h, c: zeros.c.as_ref().map(|c| three("c", c)).transpose()? });
         }
-        let progress = reader.array(PROGRESS.to_owned(), &[2])?;
-        let progress = [progress[0], progress[1]];
-        let [sum, count] = progress;
-        // Numbers of steps are rounded beyond 2²⁴.
-        let can_be = count.fract() == 0.0 && (0.0..=step as f32).contains(&count) && (count > 0.0 || sum == 0.0);
-        if !can_be {
-            let expected = format!("a loss, and of how many steps it is the sum, of the {step} taken");
-            return Err(Error::value(PROGRESS, expected, format!("{sum} of {count}")));
-        }
+        let progress = reader.progress(step)?;
         let left = archive.names().into_iter().filter(|name| !reader.taken.contains(*name));
         let left: Vec<String> = left.map(str::to_owned).collect();
         if !left.is_empty() {
@@ -209,7 +232,7 @@ impl Trainer {
             }
         }
         let notes = own_notes(archive.notes);
-        Ok(Checkpoint { step, seed, weights, moments, states, progress, notes })
+        Ok(Checkpoint { step, seed, weights, moments, averages, skipped, states, progress, notes })
     }
 
     /// Reads the notes of a checkpoint, which may say what the model is made of, before there is a model.
@@ -229,6 +252,27 @@ impl Trainer {
     }
 }
 
+/// The numbers of a block as its arrays.
+fn arrays_of(trained: &Trained, numbers: &ArrayD<f32>) -> Result<Vec<(String, ArrayD<f32>)>> {
+    let mut numbers = numbers.iter().copied();
+    let array = |(name, shape): (&str, &[usize])| {
+        let count = shape.iter().product();
+        let array = ArrayD::from_shape_vec(shape, numbers.by_ref().take(count).collect());
+        array.map(|array| (name.to_owned(), array)).map_err(|_| Error::shape(name, shape, [count]))
+    };
+    trained.parameters.names().map(array).collect()
+}
+
+/// Steps skipped, and in a row, by the note of a file: none where it has no such note.
+fn skipped(archive: &Archive<'_>, step: u32) -> Result<[u32; 2]> {
+    let Some(text) = archive.notes.get(SKIPPED) else { return Ok([0; 2]) };
+    let numbers: Vec<u32> = text.split(' ').filter_map(|number| number.parse().ok()).collect();
+    match *numbers {
+        [all, in_a_row] if all <= step && in_a_row <= all => Ok([all, in_a_row]),
+        _ => Err(Error::value(SKIPPED, format!("steps skipped of {step}, and in a row"), text)),
+    }
+}
+
 /// Takes arrays out of a file, and remembers which.
 struct Reader<'a> {
     archive: &'a Archive<'a>,
@@ -236,6 +280,25 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The arrays of a block, whose names have a prefix before the block's.
+    fn block(&mut self, trained: &Trained, prefix: &str) -> Result<Vec<ArrayD<f32>>> {
+        let names = trained.parameters.names();
+        names.map(|(name, shape)| self.array(format!("{prefix}{}{name}", trained.name), shape)).collect()
+    }
+
+    /// The loss since it was last asked for, and of how many steps it is the sum.
+    fn progress(&mut self, step: u32) -> Result<[f32; 2]> {
+        let progress = self.array(PROGRESS.to_owned(), &[2])?;
+        let [sum, count] = [progress[0], progress[1]];
+        // Numbers of steps are rounded beyond 2²⁴.
+        let can_be = count.fract() == 0.0 && (0.0..=step as f32).contains(&count) && (count > 0.0 || sum == 0.0);
+        if can_be {
+            return Ok([sum, count]);
+        }
+        let expected = format!("a loss, and of how many steps it is the sum, of the {step} taken");
+        Err(Error::value(PROGRESS, expected, format!("{sum} of {count}")))
+    }
+
     /// One of this name and shape, of finite numbers.
     fn array(&mut self, name: String, shape: &[usize]) -> Result<ArrayD<f32>> {
         let array = self.archive.tensor(&name)?;

@@ -9,7 +9,7 @@ use crate::kernels::{
 use crate::plan::{BufferId, Value};
 
 #[cfg(doc)]
-use super::tape::IGNORED;
+use super::losses::IGNORED;
 
 /// How the losses of sequences become one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -380,8 +380,17 @@ impl Tape {
         Ok(())
     }
 
+    /// Memory with each of the losses.
+    pub(super) fn all_losses(&mut self) -> BufferId {
+        self.plan.workspace("all losses", LOSSES)
+    }
+
     fn add_to_total(&mut self, losses: At, count: usize, divisor: Option<BufferId>) -> Result<()> {
-        let all = self.plan.workspace("all losses", LOSSES);
+        let all = self.all_losses();
+        // The mean over batches counts each by what its loss was divided by, or all alike.
+        let batch = divisor.filter(|_| self.weight != 0.0);
+        let batch = batch.unwrap_or_else(|| self.plan.constant("one", &[1.0_f32.to_bits()]));
+        self.counts.push(batch);
         if self.weight == 0.0 {
             self.plan.draft.clear(all, self.losses as u64, 1);
         } else {

@@ -1,7 +1,7 @@
 //! How gradients change weights, and how fast.
 
 use crate::error::{Error, Result};
-use crate::kernels::{AdamParams, FLAT, Kernel, SgdParams, Variant};
+use crate::kernels::{AdamParams, FLAT, Kernel, RmsPropParams, SgdParams, Variant};
 use crate::layer::row_lanes;
 use crate::plan::{BufferId, PlanBuilder};
 
@@ -51,6 +51,32 @@ pub enum Optimizer {
         /// Weight decay, applied to the weights directly.
         weight_decay: f32,
     },
+    /// PyTorch's RMSprop. g += decay·w; v = α·v + (1 − α)·g²; d = g / (√v + ε); b = momentum·b + d; w −= rate·b (Tieleman and
+    /// Hinton 2012). Centered: m = α·m + (1 − α)·g, and √(v − m²) stands for √v (Graves 2013), where a difference that
+    /// rounding makes negative counts as 0.
+    #[non_exhaustive]
+    RmsProp {
+        /// The decay rate α of the mean square, and of the mean.
+        alpha: f32,
+        /// The ε added to the denominator.
+        epsilon: f32,
+        /// How much of the direction of earlier steps is kept; 0 for none.
+        momentum: f32,
+        /// Whether the square of the mean gradient is taken off the mean square.
+        centered: bool,
+        /// Weight decay, added to the gradient.
+        weight_decay: f32,
+    },
+}
+
+/// What stands before the update of some weights: where they begin and how many they are in their buffers, what the learning
+/// rate is multiplied by, and their weight decay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Segment {
+    pub offset: usize,
+    pub count: usize,
+    pub factor: f32,
+    pub decay: f32,
 }
 
 impl Optimizer {
@@ -59,6 +85,9 @@ impl Optimizer {
 
     /// AdamW with PyTorch's defaults: β 0.9 and 0.999, ε 10⁻⁸, weight decay 0.01.
     pub const ADAM_W: Self = Self::adam_w([0.9, 0.999], 1e-8);
+
+    /// RMSprop with PyTorch's defaults: α 0.99, ε 10⁻⁸, no momentum, not centered, no weight decay.
+    pub const RMS_PROP: Self = Self::rms_prop(0.99, 1e-8, 0.0);
 
     /// Gradient descent with this momentum, or with none where it is 0. No weight decay.
     pub const fn sgd(momentum: f32) -> Self {
@@ -80,6 +109,16 @@ impl Optimizer {
         Self::AdamW { betas, epsilon, weight_decay: 0.01 }
     }
 
+    /// RMSprop with this α and ε, and with this momentum, or none where it is 0. No weight decay.
+    pub const fn rms_prop(alpha: f32, epsilon: f32, momentum: f32) -> Self {
+        Self::RmsProp { alpha, epsilon, momentum, centered: false, weight_decay: 0.0 }
+    }
+
+    /// Centered RMSprop with this α and ε, and with this momentum, or none where it is 0. No weight decay.
+    pub const fn rms_prop_centered(alpha: f32, epsilon: f32, momentum: f32) -> Self {
+        Self::RmsProp { alpha, epsilon, momentum, centered: true, weight_decay: 0.0 }
+    }
+
     /// Sets the weight decay, which every optimiser has.
     #[must_use]
     pub const fn weight_decay(self, weight_decay: f32) -> Self {
@@ -87,6 +126,19 @@ impl Optimizer {
             Self::Sgd { momentum, nesterov, .. } => Self::Sgd { momentum, nesterov, weight_decay },
             Self::Adam { betas, epsilon, .. } => Self::Adam { betas, epsilon, weight_decay },
             Self::AdamW { betas, epsilon, .. } => Self::AdamW { betas, epsilon, weight_decay },
+            Self::RmsProp { alpha, epsilon, momentum, centered, .. } => {
+                Self::RmsProp { alpha, epsilon, momentum, centered, weight_decay }
+            }
+        }
+    }
+
+    /// Its weight decay.
+    pub(crate) const fn decay(&self) -> f32 {
+        match *self {
+            Self::Sgd { weight_decay, .. }
+            | Self::Adam { weight_decay, .. }
+            | Self::AdamW { weight_decay, .. }
+            | Self::RmsProp { weight_decay, .. } => weight_decay,
         }
     }
 
@@ -96,17 +148,39 @@ impl Optimizer {
             Self::Sgd { momentum: 0.0, .. } => &[],
             Self::Sgd { .. } => &["momentum"],
             Self::Adam { .. } | Self::AdamW { .. } => &["mean", "square"],
+            Self::RmsProp { momentum: 0.0, centered: false, .. } => &["square"],
+            Self::RmsProp { momentum: 0.0, centered: true, .. } => &["square", "mean"],
+            Self::RmsProp { centered: false, .. } => &["square", "momentum"],
+            Self::RmsProp { centered: true, .. } => &["square", "mean", "momentum"],
+        }
+    }
+
+    /// Names of what its kernel binds between weights and status; where it keeps none of the name, any memory will do.
+    pub(crate) const fn bindings(&self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd { .. } => &["momentum"],
+            Self::Adam { .. } | Self::AdamW { .. } => &["mean", "square"],
+            Self::RmsProp { .. } => &["square", "mean", "momentum"],
+        }
+    }
+
+    /// β₁ and β₂, if it corrects what it keeps for how few steps it has been kept.
+    const fn betas(&self) -> Option<[f32; 2]> {
+        match self {
+            Self::Adam { betas, .. } | Self::AdamW { betas, .. } => Some(*betas),
+            Self::Sgd { .. } | Self::RmsProp { .. } => None,
         }
     }
 
     /// 1/(1 − β₁ᵗ) and 1/(1 − β₂ᵗ) in step t.
     pub(crate) fn corrections(&self, step: u32) -> [f32; 2] {
-        match self {
-            Self::Sgd { .. } => [1.0; 2],
-            Self::Adam { betas, .. } | Self::AdamW { betas, .. } => {
-                betas.map(|beta| (1.0 / (1.0 - f64::from(beta).powf(step.into()))) as f32)
-            }
-        }
+        let of = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(step.into()))) as f32;
+        self.betas().map_or([1.0; 2], |betas| betas.map(of))
+    }
+
+    /// ln β₁ and ln β₂, for corrections on the device; 0 for none.
+    pub(crate) fn log_betas(&self) -> [f32; 2] {
+        self.betas().map_or([0.0; 2], |betas| betas.map(log_of_decay))
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
@@ -127,6 +201,12 @@ impl Optimizer {
                 positive("epsilon", epsilon)?;
                 positive("weight decay", weight_decay)
             }
+            Self::RmsProp { alpha, epsilon, momentum, weight_decay, .. } => {
+                part("alpha", alpha)?;
+                positive("epsilon", epsilon)?;
+                part("momentum", momentum)?;
+                positive("weight decay", weight_decay)
+            }
         }
     }
 
@@ -135,36 +215,40 @@ impl Optimizer {
     pub(crate) fn is_wary(&self) -> bool {
         match *self {
             Self::Sgd { weight_decay, .. } => weight_decay > 1.0,
-            Self::Adam { epsilon, weight_decay, .. } | Self::AdamW { epsilon, weight_decay, .. } => {
-                epsilon < 1e-12 || weight_decay > 1.0
-            }
+            Self::Adam { epsilon, weight_decay, .. }
+            | Self::AdamW { epsilon, weight_decay, .. }
+            | Self::RmsProp { epsilon, weight_decay, .. } => epsilon < 1e-12 || weight_decay > 1.0,
         }
     }
 
-    /// One step for a block of `count` weights: gradients, hyper, control, weights, then its moments and the status. A trial
-    /// changes none of them, but says in the status whether the step would make one that is not finite.
+    /// One step for some weights: gradients, hyper, control, weights, then what it keeps and the status. A trial changes none of
+    /// them, but says in the status whether the step would make one that is not finite.
     pub(crate) fn emit_update(
         &self,
         plan: &mut PlanBuilder,
         bindings: Vec<BufferId>,
-        count: usize,
+        segment: &Segment,
         clip: Clip,
         trial: bool,
     ) {
         let max_value = if let Clip::Value(most) = clip { most } else { 0.0 };
+        let Segment { offset, count, factor, decay } = *segment;
         let row_lanes = row_lanes(count);
         let (kernel, params) = match *self {
-            Self::Sgd { momentum, nesterov, weight_decay } => {
-                let decay = weight_decay;
-                (Kernel::Sgd, SgdParams { count, momentum, decay, nesterov, max_value, trial, row_lanes }.words())
+            Self::Sgd { momentum, nesterov, .. } => {
+                let params =
+                    SgdParams { count, offset, factor, momentum, decay, nesterov, max_value, trial, row_lanes };
+                (Kernel::Sgd, params.words())
             }
-            Self::Adam { betas, epsilon, weight_decay } | Self::AdamW { betas, epsilon, weight_decay } => {
+            Self::Adam { betas, epsilon, .. } | Self::AdamW { betas, epsilon, .. } => {
                 let params = AdamParams {
                     count,
+                    offset,
+                    factor,
                     beta_1: betas[0],
                     beta_2: betas[1],
                     epsilon,
-                    decay: weight_decay,
+                    decay,
                     decoupled: matches!(self, Self::AdamW { .. }),
                     max_value,
                     trial,
@@ -172,10 +256,31 @@ impl Optimizer {
                 };
                 (Kernel::Adam, params.words())
             }
+            Self::RmsProp { alpha, epsilon, momentum, centered, .. } => {
+                let params = RmsPropParams {
+                    count,
+                    offset,
+                    factor,
+                    alpha,
+                    epsilon,
+                    momentum,
+                    decay,
+                    centered,
+                    max_value,
+                    trial,
+                    row_lanes,
+                };
+                (Kernel::RmsProp, params.words())
+            }
         };
         let variant = Variant::plain(kernel, FLAT, plan.device().panel());
         plan.draft.dispatch(variant, bindings, &params);
     }
+}
+
+/// The logarithm of a decay rate from 0 to less than 1, less than 0 and finite.
+pub(crate) fn log_of_decay(decay: f32) -> f32 {
+    f64::from(decay).ln().max(-1e4) as f32
 }
 
 /// What is done to gradients that are too large, before the optimiser sees them.
@@ -200,85 +305,5 @@ impl Clip {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// The learning rate of each step. k counts steps from 0.
-///
-/// ```
-/// use wgrnn::{LearningRate, Optimizer, TrainerOptions};
-/// let cosine = LearningRate::Cosine { rate: 1e-3, least: 1e-5, warm_up: 100, steps: 10_000 };
-/// assert_eq!(cosine.at(99), 1e-3); // the end of the warm-up
-/// let options = TrainerOptions::new(Optimizer::ADAM).learning_rate(cosine);
-/// # let _ = options;
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum LearningRate {
-    /// The same rate at every step.
-    Constant(f64),
-    /// rate · factor^⌊k / every⌋.
-    Step {
-        /// The rate of the first step.
-        rate: f64,
-        /// What the rate is multiplied by each time.
-        factor: f64,
-        /// After how many steps that happens.
-        every: u32,
-    },
-    /// rate · factorᵏ.
-    Exponential {
-        /// The rate of the first step.
-        rate: f64,
-        /// What the rate is multiplied by at each step.
-        factor: f64,
-    },
-    /// rate · (k + 1) / `warm_up` in the first steps; then least + (rate − least) · (1 + cos(π·j / steps)) / 2, j counting
-    /// from there, and `least` from j = `steps` on (Loshchilov and Hutter 2017).
-    Cosine {
-        /// The largest rate.
-        rate: f64,
-        /// The smallest rate, which is that of all steps after the fall.
-        least: f64,
-        /// Number of steps in which the rate grows; may be 0.
-        warm_up: u32,
-        /// Number of steps in which the rate falls.
-        steps: u32,
-    },
-}
-
-impl LearningRate {
-    /// The rate of step k.
-    ///
-    /// ```
-    /// let rate = wgrnn::LearningRate::Step { rate: 0.1, factor: 0.5, every: 10 };
-    /// assert_eq!((rate.at(9), rate.at(10)), (0.1, 0.05));
-    /// ```
-    pub fn at(&self, k: u32) -> f64 {
-        match *self {
-            Self::Constant(rate) => rate,
-            Self::Step { rate, factor, every } => rate * factor.powf((k / every.max(1)).into()),
-            Self::Exponential { rate, factor } => rate * factor.powf(k.into()),
-            Self::Cosine { rate, warm_up, .. } if k < warm_up => rate * f64::from(k + 1) / f64::from(warm_up),
-            Self::Cosine { rate, least, warm_up, steps } => {
-                let part = f64::from((k - warm_up).min(steps)) / f64::from(steps.max(1));
-                least + (rate - least) * (1.0 + (std::f64::consts::PI * part).cos()) / 2.0
-            }
-        }
-    }
-
-    pub(crate) fn validate(&self) -> Result<()> {
-        let (rates, factor) = match *self {
-            Self::Constant(rate) => ([rate; 2], 1.0),
-            Self::Step { rate, factor, .. } | Self::Exponential { rate, factor } => ([rate; 2], factor),
-            Self::Cosine { rate, least, .. } => ([rate, least], 1.0),
-        };
-        if let Some(rate) = rates.into_iter().find(|rate| !(*rate >= 0.0 && (*rate as f32).is_finite())) {
-            return Err(Error::value("learning rate", "at least 0, and finite as a 32-bit float", rate));
-        }
-        if !(factor >= 0.0 && factor.is_finite()) {
-            return Err(Error::value("factor of the learning rate", "finite and at least 0", factor));
-        }
-        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What a model gives for arrays of the host's.
 
-use super::tape::Evaluation;
+use super::evaluation::Evaluation;
 use crate::device::block_on;
 use crate::error::{Error, Result};
 use crate::layer::{DeviceState, SessionOptions};

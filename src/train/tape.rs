@@ -2,14 +2,13 @@
 
 use super::differentiable::Applied;
 use crate::cells::Probability;
-use crate::device::{Device, block_on, elsewhere, may_wait};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::layer::{self, DeviceState, Embedding, Linear, Reserve, Rnn, RnnCall};
 use crate::parameters::Parameters;
-use crate::plan::{PlanBuilder, Program, Value};
+use crate::plan::{BufferId, PlanBuilder, Value};
 use crate::tensor::{Element, Tensor};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Something that has a backward pass.
 pub(super) enum Operation {
@@ -98,13 +97,16 @@ pub struct Tape {
     pub(super) wanted: Vec<Wanted>,
     /// Parameters that are not to be trained.
     pub(super) frozen: Vec<Parameters>,
-    /// Seed, step, learning rate, corrections, whether weights are unknown: see the kernels that read it.
+    /// Seed, step, learning rate, corrections, whether weights are unknown, the micro-batch's share, the average's part: see the
+    /// kernels that read it.
     pub(super) hyper: Tensor<u32>,
     /// The sum of all losses.
     pub(super) loss: Tensor,
     pub(super) losses: usize,
     /// What losses are multiplied by that are added now.
     pub(super) weight: f32,
+    /// For each loss, how many targets it is the mean of.
+    pub(super) counts: Vec<BufferId>,
     streams: u32,
 }
 
@@ -132,10 +134,11 @@ impl Tape {
             operations: BTreeMap::new(),
             wanted: Vec::new(),
             frozen: Vec::new(),
-            hyper: Tensor::zeros(device, &[6])?,
+            hyper: Tensor::zeros(device, &[8])?,
             loss: Tensor::zeros(device, &[1])?,
             losses: 0,
             weight: 1.0,
+            counts: Vec::new(),
             streams: 0,
         })
     }
@@ -334,17 +337,6 @@ impl Tape {
         Ok(out)
     }
 
-    /// Makes a program of a tape for evaluation.
-    ///
-    /// # Errors
-    /// [`Value`](Error::Value) where the tape is for training, with dropout; as [`PlanBuilder::build`].
-    pub fn evaluation(self) -> Result<Evaluation> {
-        if self.training {
-            return Err(Error::value("tape", "one made by Tape::evaluating", "one for training"));
-        }
-        Ok(Evaluation { loss: self.loss, program: Arc::new(self.plan.build()?) })
-    }
-
     /// The blocks of parameters that its operations have, each once.
     pub(super) fn parameters(&self) -> Vec<Parameters> {
         let mut all: Vec<Parameters> = Vec::new();
@@ -367,63 +359,5 @@ impl Operation {
             Self::Parameters { parameters, .. } => Some(parameters),
             Self::Applied(_) | Self::Dropout { .. } | Self::Gradient { .. } => None,
         }
-    }
-}
-
-/// A program that computes a model's loss on data held out from training.
-///
-/// ```
-/// # fn main() -> wgrnn::Result<()> {
-/// use ndarray::array;
-/// use wgrnn::{Device, Linear, Tape, Tensor};
-/// let device = Device::auto();
-/// let linear = Linear::trainable(&device, array![[2.]].view(), None)?;
-/// let x = Tensor::from_array(&device, array![[1.], [2.]].view())?;
-/// let t = Tensor::from_array(&device, array![[2.], [3.]].view())?;
-/// let mut tape = Tape::evaluating(&device)?;
-/// let (input, targets) = (tape.input(&x)?, tape.input(&t)?);
-/// let y = tape.linear(&linear, &input)?;
-/// tape.mean_squared_error(&y, &targets)?;
-/// assert_eq!(tape.evaluation()?.run()?, 0.5); // (0² + 1²) / 2
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct Evaluation {
-    loss: Tensor,
-    program: Arc<Program>,
-}
-
-impl Evaluation {
-    /// Runs on what the inputs hold now, and gives the loss; 0 if the tape has none.
-    ///
-    /// # Errors
-    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain.
-    pub fn run(&self) -> Result<f32> {
-        block_on(self.run_async())
-    }
-
-    /// The asynchronous form of [`Evaluation::run`].
-    ///
-    /// # Errors
-    /// As [`Evaluation::run`].
-    pub async fn run_async(&self) -> Result<f32> {
-        self.start().await?;
-        Ok(self.loss.read_async().await?.first().copied().unwrap_or(f32::NAN))
-    }
-
-    /// Runs it without asking for the loss.
-    pub(super) async fn start(&self) -> Result<()> {
-        if may_wait() {
-            return self.program.run();
-        }
-        // The CPU device computes while it runs.
-        let program = Arc::clone(&self.program);
-        elsewhere(move || async move { program.run() }).await
-    }
-
-    /// The program, whose plan can be printed.
-    pub fn program(&self) -> &Program {
-        &self.program
     }
 }

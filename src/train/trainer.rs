@@ -1,98 +1,22 @@
 //! Training steps on the device, one submit each.
 
-use super::losses::emit_sum;
+use super::averages::Averages;
+use super::layers::{layers, rnn_of};
+use super::learning_rate::LearningRate;
 use super::names::is_reserved;
-use super::optimizer::{Clip, LearningRate, Optimizer};
+use super::options::{Progress, TrainerOptions};
 use super::paths::Paths;
 use super::tape::{Operation, Tape};
-use crate::config::RnnConfig;
+use super::trained::Trained;
+use super::update::STATUS;
+use super::{segments, update};
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
-use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
-use crate::layer::{At, DeviceState, Linear, Rnn};
+use crate::layer::{DeviceState, copy_value};
 use crate::parameters::Parameters;
 use crate::plan::{Difference, Plan, PlanBuilder, Program};
-use crate::storage::Storage;
 use crate::tensor::Tensor;
 
-/// How a model is trained.
-///
-/// ```
-/// use wgrnn::{Clip, LearningRate, Optimizer, TrainerOptions};
-/// let options = TrainerOptions::new(Optimizer::ADAM_W).learning_rate(LearningRate::Constant(3e-4)).clip(Clip::Norm(1.0));
-/// # let _ = options;
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct TrainerOptions {
-    /// The optimiser.
-    pub optimizer: Optimizer,
-    /// The learning rate of each step.
-    pub learning_rate: LearningRate,
-    /// How gradients that are too large are clipped.
-    pub clip: Clip,
-    /// The seed of dropout, on the tape and between layers, of recurrent dropout and of zoneout.
-    pub seed: u32,
-}
-
-impl TrainerOptions {
-    /// A learning rate of 0.001, no clipping, seed 0.
-    pub const fn new(optimizer: Optimizer) -> Self {
-        Self { optimizer, learning_rate: LearningRate::Constant(1e-3), clip: Clip::None, seed: 0 }
-    }
-
-    /// Sets the optimiser.
-    pub const fn optimizer(self, optimizer: Optimizer) -> Self {
-        Self { optimizer, ..self }
-    }
-
-    /// Sets the learning rate of each step.
-    pub const fn learning_rate(self, learning_rate: LearningRate) -> Self {
-        Self { learning_rate, ..self }
-    }
-
-    /// Sets how gradients that are too large are clipped.
-    pub const fn clip(self, clip: Clip) -> Self {
-        Self { clip, ..self }
-    }
-
-    /// Sets the seed of everything that training draws.
-    pub const fn seed(self, seed: u32) -> Self {
-        Self { seed, ..self }
-    }
-}
-
-/// How training goes, as [`Trainer::progress`] reports it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// The number of steps taken so far.
-    pub steps: u32,
-    /// The loss of the last step, in nats for cross-entropies: the sum of the tape's losses, each times its weight, and of
-    /// numbers given by [`Tape::give_loss`]. A gradient given by [`Tape::give_gradient`] adds nothing to it.
-    pub last_loss: f32,
-    /// The mean loss of the steps since the last report, in the same unit.
-    pub mean_loss: f32,
-    /// The norm of all gradients together in the last step, before clipping.
-    pub gradient_norm: f32,
-}
-
-/// A block of parameters with its name and what the optimiser keeps for it.
-pub(super) struct Trained {
-    /// Stands before the names of its arrays.
-    pub name: String,
-    pub parameters: Parameters,
-    /// Whether they stay as they are; then there are no moments.
-    pub frozen: bool,
-    pub moments: Vec<(&'static str, Storage)>,
-    /// Of a recurrent layer's.
-    pub config: Option<RnnConfig>,
-    /// The version of the parameters that the last step left.
-    seen: u32,
-}
-
-/// Words of the status: first bad step, bits of the last loss and norm, of Σ losses, steps, whether a number is large.
-pub(super) const STATUS: usize = 6;
 /// The number of the last step that there can be.
 pub(super) const LAST_STEP: u32 = u32::MAX - 1;
 
@@ -125,9 +49,48 @@ pub struct Trainer {
     /// Packs weights that were written from outside.
     refresh: Program,
     program: Program,
+    parts: StepParts,
     hyper: Tensor<u32>,
     pub(super) status: Tensor<u32>,
     pub(super) step: u32,
+    pub(super) batches: Batches,
+    pub(super) averages: Option<Averages>,
+}
+
+/// Commands of a step: the forward pass, then gradients cleared, then the backward pass, then the update.
+struct StepParts {
+    forward: usize,
+    cleared: usize,
+    backward: usize,
+    all: usize,
+}
+
+/// Micro-batches whose gradients wait for an update.
+pub(super) struct Batches {
+    pub count: u32,
+    /// The sum of their losses.
+    pub loss: Tensor,
+    /// Adds a loss to it.
+    add: Program,
+}
+
+impl Batches {
+    fn new(device: &Device, loss: &Tensor) -> Result<Self> {
+        let sum = Tensor::zeros(device, &[1])?;
+        let mut add = PlanBuilder::new(device);
+        let (from, to) = (add.tensor(loss)?, add.tensor(&sum)?);
+        copy_value(&mut add, &from, &to, true);
+        Ok(Self { count: 0, loss: sum, add: add.build()? })
+    }
+
+    /// Forgets them.
+    pub fn clear(&mut self) -> Result<()> {
+        if self.count > 0 {
+            self.loss.write(ndarray::arr1(&[0.0]).view())?;
+        }
+        self.count = 0;
+        Ok(())
+    }
 }
 
 impl Trainer {
@@ -142,30 +105,25 @@ impl Trainer {
     /// [`Unsupported`](Error::Unsupported) where an operation without a backward pass, or the targets of a loss, lie between
     /// trained parameters, or a value whose gradient is wanted, and a loss. As [`PlanBuilder::build`].
     pub fn new(mut tape: Tape, options: TrainerOptions) -> Result<Self> {
-        options.optimizer.validate()?;
-        options.clip.validate()?;
-        options.learning_rate.validate()?;
+        options.validate()?;
         if !tape.training {
             return Err(Error::value("tape", "one made by Tape::training", "one for evaluation"));
         }
         let paths = Paths::new(&tape)?;
-        let blocks: Vec<_> = tape.parameters().into_iter().map(|block| (tape.is_frozen(&block), block)).collect();
-        let ends = tape.operations.values().any(|operation| matches!(operation, Operation::Gradient { .. }));
-        if blocks.iter().all(|(frozen, _)| *frozen) || !ends {
-            return Err(Error::value("tape", "trainable layers that are not frozen, and a loss", "none"));
-        }
         let device = tape.device().clone();
-        let mut trained = Vec::new();
-        for (i, (frozen, parameters)) in blocks.into_iter().enumerate() {
-            let names = if frozen { &[] } else { options.optimizer.moments() };
-            let moments = names.iter().map(|&name| Ok((name, parameters.beside(name)?)));
-            let config = rnn_of(&tape, &parameters).map(|rnn| rnn.config().clone());
-            let moments = moments.collect::<Result<_>>()?;
-            trained.push(Trained { name: format!("{i}."), frozen, moments, parameters, config, seen: 0 });
+        let trained = blocks(&tape, &options)?;
+        segments::validate(&options, &trained)?;
+        let (status, batches) = (Tensor::zeros(&device, &[STATUS])?, Batches::new(&device, &tape.loss)?);
+        let commands = |tape: &Tape| tape.plan.plan().commands().len();
+        let forward = commands(&tape);
+        for block in trained.iter().filter(|block| !block.frozen) {
+            tape.plan.clear_gradients(&block.parameters)?;
         }
-        let status = Tensor::zeros(&device, &[STATUS])?;
+        let cleared = commands(&tape);
         tape.backward(&paths)?;
-        emit_optimizer(&mut tape, &options, &trained, &status)?;
+        let backward = commands(&tape);
+        let shared = [tape.plan.tensor(&status)?.buffer, tape.plan.tensor(&batches.loss)?.buffer];
+        update::emit(&mut tape, &options, &trained, shared)?;
         let layers = layers(&tape);
         let mut refresh = PlanBuilder::new(&device);
         for layer in &layers {
@@ -174,20 +132,24 @@ impl Trainer {
             }
             layer.emit_refresh(&mut refresh);
         }
-        let refresh = refresh.build()?;
-        let hyper = tape.hyper.clone();
+        let averages = Averages::new(&device, &trained, &layers)?;
+        let (refresh, hyper) = (refresh.build()?, tape.hyper.clone());
         let program = tape.plan.build()?;
-        Ok(Self { device, options, trained, states: Vec::new(), refresh, program, hyper, status, step: 0 })
+        let parts = StepParts { forward, cleared, backward, all: program.plan().commands().len() };
+        let (states, step) = (Vec::new(), 0);
+        let trainer =
+            Self { device, options, trained, states, refresh, program, parts, hyper, status, step, batches, averages };
+        Ok(trainer)
     }
 
     /// Names a layer's parameters in checkpoints. `name` stands before the name of each array.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) where they are not trained here, the name is another one's, or it begins with `optimizer.` or
-    /// `state.`, which are the names of other things there.
+    /// [`Value`](Error::Value) where they are not trained here, the name is another one's, or it begins with `optimizer.`,
+    /// `state.` or `average.`, which are the names of other things there.
     pub fn name(&mut self, name: &str, parameters: &Parameters) -> Result<()> {
         if is_reserved(name) {
-            let expected = "one that begins with neither 'optimizer.' nor 'state.'";
+            let expected = "one that begins with none of 'optimizer.', 'state.' and 'average.'";
             return Err(Error::value("name of parameters", expected, name));
         }
         if self.trained.iter().any(|trained| trained.name == name && !trained.parameters.is(parameters)) {
@@ -208,23 +170,82 @@ impl Trainer {
         }
     }
 
-    /// Takes one step on what the inputs hold now: loss, gradients, weights. On a GPU the work is submitted.
+    /// Takes one step on what the inputs hold now: loss, gradients, weights. On a GPU the work is submitted. After calls of
+    /// [`Trainer::accumulate`], what the inputs hold is the last of the step's micro-batches.
     ///
     /// # Errors
-    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain, [`Value`](Error::Value) after 2³² − 2 steps. A loss, a gradient
-    /// or a new weight that is not finite is no error here: the step is not taken, nor any after it, and
-    /// [`Trainer::progress`] reports it.
+    /// [`Gpu`](Error::Gpu) where wgpu or the driver complain, [`Value`](Error::Value) after 2³² − 2 steps, and while
+    /// [`swap_averages`](Self::swap_averages) has put averages in the weights' place. A loss, a gradient
+    /// or a new weight that is not finite is no error here: the step is not taken, nor any after it unless
+    /// [`TrainerOptions::skip_nonfinite`] says so, and [`Trainer::progress`] reports it.
     pub fn step(&mut self) -> Result<()> {
         self.begin_step()?;
-        self.program.run()?;
-        self.end_step();
+        self.run_until(self.parts.all)?;
+        self.end_step()
+    }
+
+    /// Adds the gradients of what the inputs hold now, a micro-batch, to those of the step, without changing weights:
+    /// [`Trainer::step`] adds those of the last micro-batch and updates the weights with the mean of all. Nothing comes back to
+    /// the host between them.
+    ///
+    /// After k − 1 calls and a step, loss and gradients are the means of those of the k micro-batches. Where losses are means over
+    /// as many targets in each of them, that equals one batch k times as large, but for rounding. Where targets are ignored, each
+    /// micro-batch still counts the same, whatever its number of valid targets, and so a target of a smaller one counts for more.
+    /// Dropout draws other masks for each micro-batch.
+    ///
+    /// ```
+    /// # fn main() -> wgrnn::Result<()> {
+    /// # use ndarray::array;
+    /// # use wgrnn::{Device, Linear, Optimizer, Tape, Tensor, Trainer, TrainerOptions};
+    /// # let device = Device::cpu();
+    /// # let linear = Linear::trainable(&device, array![[0.]].view(), None)?;
+    /// # let x = Tensor::from_array(&device, array![[1.]].view())?;
+    /// # let mut tape = Tape::training(&device)?;
+    /// # let (input, target) = (tape.input(&x)?, tape.input(&x)?);
+    /// # let y = tape.linear(&linear, &input)?;
+    /// # tape.mean_squared_error(&y, &target)?;
+    /// # let mut trainer = Trainer::new(tape, TrainerOptions::new(Optimizer::ADAM))?;
+    /// for number in [1.0, 2.0, 3.0, 4.0] {
+    ///     x.write(array![[number]].view())?;
+    ///     if number < 4.0 { trainer.accumulate()? } else { trainer.step()? }
+    /// }
+    /// assert_eq!(trainer.progress()?.last_loss, 7.5); // (1 + 4 + 9 + 16) / 4
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn accumulate(&mut self) -> Result<()> {
+        self.begin_step()?;
+        self.run_until(self.parts.backward)?;
+        self.batches.add.run()?;
+        self.batches.count += 1;
         Ok(())
+    }
+
+    /// How many micro-batches [`Trainer::accumulate`] has added since the last step.
+    pub fn accumulated(&self) -> u32 {
+        self.batches.count
+    }
+
+    /// Runs the program up to a command; gradients of micro-batches before are not cleared.
+    fn run_until(&self, end: usize) -> Result<()> {
+        let StepParts { forward, cleared, all, .. } = self.parts;
+        match (self.batches.count, end == all) {
+            (0, true) => self.program.run(),
+            (0, false) => self.program.run_part(0..end),
+            _ => {
+                self.program.run_part(0..forward)?;
+                self.program.run_part(cleared..end)
+            }
+        }
     }
 
     /// Takes one step, as [`step`](Self::step) does, and compares each command with its CPU twin.
     ///
     /// # Errors
-    /// As [`Trainer::step`] and [`Program::first_difference`].
+    /// As [`Trainer::step`] and [`Program::first_difference`]; [`Value`](Error::Value) after [`Trainer::accumulate`].
     pub fn first_difference(&mut self) -> Result<Option<Difference>> {
         block_on(self.first_difference_async())
     }
@@ -234,32 +255,58 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::first_difference`].
     pub async fn first_difference_async(&mut self) -> Result<Option<Difference>> {
+        self.expect_no_batches("a step that is compared")?;
         self.begin_step()?;
         let difference = self.program.first_difference_async().await?;
-        self.end_step();
+        self.end_step()?;
         Ok(difference)
     }
 
-    /// Writes what differs from step to step.
+    /// Refuses what can't stand between the micro-batches of a step.
+    pub(super) fn expect_no_batches(&self, what: &str) -> Result<()> {
+        match self.batches.count {
+            0 => Ok(()),
+            count => {
+                let got = format!("{count} micro-batches that wait for Trainer::step");
+                Err(Error::value(what, "a trainer between two steps", got))
+            }
+        }
+    }
+
+    /// Writes what differs from step to step, and from micro-batch to micro-batch.
     fn begin_step(&self) -> Result<()> {
         if self.step >= LAST_STEP {
             return Err(Error::value("steps of a training", format!("at most {LAST_STEP}"), "one more"));
         }
+        if self.averages.as_ref().is_some_and(|averages| averages.are_in) {
+            let got = "their averages; call Trainer::swap_averages before";
+            return Err(Error::value("weights of a training step", "those that are trained", got));
+        }
+        let options = &self.options;
         let step = self.step + 1;
-        let rate = self.options.learning_rate.at(self.step) as f32;
-        let [first, second] = self.options.optimizer.corrections(step);
+        let rate = options.rate(self.step);
+        let [first, second] = options.optimizer.corrections(step);
         // Whether somebody else has written weights since the last step, or there was none.
         let mut moved = self.trained.iter().filter(|trained| !trained.frozen);
         let unknown = moved.any(|trained| trained.seen != trained.parameters.version());
-        let hyper = [self.options.seed, step, rate.to_bits(), first.to_bits(), second.to_bits(), unknown.into()];
+        // The guard tries steps with a rate of more than 1,000; it does not know those of groups.
+        let unknown = unknown || rate * options.largest_factor() > 1e3;
+        // Every micro-batch has masks of its own: the first one those of a step without any other.
+        let seed = options.seed.wrapping_add(self.batches.count.wrapping_mul(0x9e37_79b9));
+        let share = 1.0 / (self.batches.count as f32 + 1.0);
+        let part = options.average.map_or(1.0, |average| average.part(step));
+        let numbers = [rate as f32, first, second].map(f32::to_bits);
+        let [rate, first, second] = numbers;
+        let hyper = [seed, step, rate, first, second, unknown.into(), share.to_bits(), part.to_bits()];
         self.hyper.write(ndarray::ArrayView1::from(&hyper[..]))
     }
 
-    fn end_step(&mut self) {
+    fn end_step(&mut self) -> Result<()> {
         for trained in self.trained.iter_mut().filter(|trained| !trained.frozen) {
             trained.seen = trained.parameters.change();
         }
         self.step += 1;
+        self.batches.clear()
     }
 
     /// The number of steps that were asked for so far.
@@ -270,8 +317,8 @@ impl Trainer {
     /// Waits for the last step, and reports how training goes.
     ///
     /// # Errors
-    /// [`Diverged`](Error::Diverged) with the first step whose loss, gradients or new weights were not finite: the weights are
-    /// those from before that step. [`Gpu`](Error::Gpu).
+    /// [`Diverged`](Error::Diverged) with the first step whose loss, gradients or new weights were not finite and that was not
+    /// skipped: the weights are those from before that step. [`Gpu`](Error::Gpu).
     pub fn progress(&mut self) -> Result<Progress> {
         block_on(self.progress_async())
     }
@@ -282,7 +329,7 @@ impl Trainer {
     /// As [`Trainer::progress`].
     pub async fn progress_async(&mut self) -> Result<Progress> {
         let status = self.status.read_async().await?;
-        let [bad, loss, norm, sum, steps] = [0, 1, 2, 3, 4].map(|i| status[i]);
+        let [bad, loss, norm, sum, steps, skipped] = [0, 1, 2, 3, 4, 6].map(|i| status[i]);
         let [loss, norm, sum] = [loss, norm, sum].map(f32::from_bits);
         if bad != 0 {
             return Err(Error::Diverged { step: bad });
@@ -295,6 +342,7 @@ impl Trainer {
             last_loss: loss,
             mean_loss: if steps == 0 { f32::NAN } else { sum / steps as f32 },
             gradient_norm: norm,
+            skipped,
         })
     }
 
@@ -306,6 +354,11 @@ impl Trainer {
         learning_rate.validate()?;
         self.options.learning_rate = learning_rate;
         Ok(())
+    }
+
+    /// The learning rate of the next step, without the factors of groups.
+    pub fn rate(&self) -> f64 {
+        self.options.rate(self.step)
     }
 
     /// The plan of a step.
@@ -327,104 +380,23 @@ impl Trainer {
     }
 }
 
-/// A layer whose weights are packed anew after each step.
-enum Layer {
-    Rnn(Rnn),
-    Linear(Linear),
-}
-
-impl Layer {
-    fn emit_refresh(&self, plan: &mut PlanBuilder) {
-        match self {
-            Self::Rnn(rnn) => rnn.emit_refresh(plan),
-            Self::Linear(linear) => linear.emit_refresh(plan),
-        }
+/// The blocks of a tape.
+fn blocks(tape: &Tape, options: &TrainerOptions) -> Result<Vec<Trained>> {
+    let blocks: Vec<_> = tape.parameters().into_iter().map(|block| (tape.is_frozen(&block), block)).collect();
+    let ends = tape.operations.values().any(|operation| matches!(operation, Operation::Gradient { .. }));
+    if blocks.iter().all(|(frozen, _)| *frozen) || !ends {
+        return Err(Error::value("tape", "trainable layers that are not frozen, and a loss", "none"));
     }
-
-    fn parameters(&self) -> Option<&Parameters> {
-        match self {
-            Self::Rnn(rnn) => rnn.parameters(),
-            Self::Linear(linear) => linear.parameters(),
-        }
+    let mut trained = Vec::new();
+    for (i, (frozen, parameters)) in blocks.into_iter().enumerate() {
+        let names = if frozen { &[] } else { options.optimizer.moments() };
+        let moments = names.iter().map(|&name| Ok((name, parameters.beside(name)?)));
+        let moments = moments.collect::<Result<_>>()?;
+        let average = options.average.filter(|_| !frozen).map(|_| parameters.beside("averages")).transpose()?;
+        let config = rnn_of(tape, &parameters).map(|rnn| rnn.config().clone());
+        trained.push(Trained { name: format!("{i}."), frozen, moments, average, parameters, config, seen: 0 });
     }
-
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Rnn(a), Self::Rnn(b)) => a.is(b),
-            (Self::Linear(a), Self::Linear(b)) => a.is(b),
-            _ => false,
-        }
-    }
-}
-
-/// The recurrent layer on a tape whose parameters these are.
-fn rnn_of<'t>(tape: &'t Tape, parameters: &Parameters) -> Option<&'t Rnn> {
-    tape.operations.values().find_map(|operation| match operation {
-        Operation::Rnn(recurrence) if recurrence.rnn.parameters().is_some_and(|own| own.is(parameters)) => {
-            Some(&recurrence.rnn)
-        }
-        _ => None,
-    })
-}
-
-/// The layers on a tape, each once.
-fn layers(tape: &Tape) -> Vec<Layer> {
-    let mut layers: Vec<Layer> = Vec::new();
-    let all = tape.operations.values().filter_map(|operation| match operation {
-        Operation::Rnn(recurrence) => Some(Layer::Rnn(recurrence.rnn.clone())),
-        Operation::Linear { linear, .. } => Some(Layer::Linear(linear.clone())),
-        _ => None,
-    });
-    for layer in all {
-        if !layers.iter().any(|known| known.is(&layer)) {
-            layers.push(layer);
-        }
-    }
-    layers
-}
-
-/// The norm of all gradients, whether the step is taken, and the optimiser.
-fn emit_optimizer(tape: &mut Tape, options: &TrainerOptions, trained: &[Trained], status: &Tensor<u32>) -> Result<()> {
-    let hyper = tape.plan.tensor(&tape.hyper)?.buffer;
-    let loss = tape.plan.tensor(&tape.loss)?.buffer;
-    let status = tape.plan.tensor(status)?.buffer;
-    let plan = &mut tape.plan;
-    let trained: Vec<_> = trained.iter().filter(|block| !block.frozen).collect();
-    let gradients: Vec<_> = trained.iter().map(|block| crate::layer::gradient_parts(plan, &block.parameters)).collect();
-    let count = gradients.iter().map(|gradients| gradients.all().len()).sum();
-    let parts = plan.own("squared norms", count as u64);
-    let squares = plan.own("squared norm", 1);
-    let control = plan.own("control", 3);
-    for (i, part) in gradients.iter().flat_map(|gradients| gradients.all()).enumerate() {
-        emit_sum(plan, At::start_of(part.buffer), part.words, 1, None, At { buffer: parts, offset: i });
-    }
-    emit_sum(plan, At::start_of(parts), count, 0, None, At::start_of(squares));
-    let max_norm = if let Clip::Norm(most) = options.clip { most } else { 0.0 };
-    let variant = Variant::plain(Kernel::Guard, ALONE, plan.device().panel());
-    let params = GuardParams { max_norm, wary: options.optimizer.is_wary(), ..Default::default() };
-    plan.draft.dispatch(variant, vec![hyper, loss, squares, status, control], &params.words());
-    let mut updates = Vec::new();
-    for (block, gradients) in trained.iter().zip(&gradients) {
-        let count = block.parameters.len();
-        let weights = plan.parts("parameters", block.parameters.values(), count);
-        let moments: Vec<_> = block.moments.iter().map(|(name, storage)| plan.parts(name, storage, count)).collect();
-        for (i, part) in gradients.all().iter().enumerate() {
-            let mut bindings = vec![part.buffer, hyper, control, weights.all()[i].buffer];
-            bindings.extend(moments.iter().map(|moment| moment.all()[i].buffer));
-            if moments.is_empty() {
-                bindings.push(plan.workspace("no momentum", 1));
-            }
-            bindings.push(status);
-            updates.push((bindings, part.words));
-        }
-    }
-    // All blocks are tried before the first one is changed.
-    for trial in [true, false] {
-        for (bindings, count) in &updates {
-            options.optimizer.emit_update(plan, bindings.clone(), *count, options.clip, trial);
-        }
-    }
-    Ok(())
+    Ok(trained)
 }
 
 impl std::fmt::Debug for Trainer {

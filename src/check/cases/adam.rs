@@ -15,6 +15,8 @@ pub(crate) fn adam(_: &Device) -> Vec<Case> {
 pub(crate) fn adam_case((name, decay, decoupled, most): (&str, f32, bool, f32), update: Update) -> Case {
     let params = AdamParams {
         count: update.0,
+        offset: if decoupled { 5 } else { 0 },
+        factor: if decoupled { 0.5 } else { 1.0 },
         beta_1: 0.9_f32,
         beta_2: 0.999_f32,
         epsilon: 1e-3_f32,

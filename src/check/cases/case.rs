@@ -99,9 +99,19 @@ impl Case {
             | Kernel::ScatterAdd
             | Kernel::ElementLoss
             | Kernel::Sgd
-            | Kernel::Adam => spoil(&mut buffers[0]),
+            | Kernel::Adam
+            | Kernel::RmsProp => spoil(&mut buffers[0]),
+            // Weights and averages alike: a step that is not taken reads neither, and one whose part is 1 only weights.
+            Kernel::Average => [0, 3].into_iter().for_each(|i| spoil(&mut buffers[i])),
+            Kernel::RunningMean => spoil(&mut buffers[2]),
             // A number added to all that is normed together is no matter: gains are off.
             Kernel::NormStep | Kernel::NormStepBackward => spoil(&mut buffers[1]),
+            // After a step, whether it was taken.
+            Kernel::Guard if self.params[4] != 0 => {
+                if let Words::Numbers(status) = &mut buffers[4] {
+                    status[0] = if status[0] == 0.0 { f32::from_bits(super::guard::STEP) } else { 0.0 };
+                }
+            }
             Kernel::Dropout | Kernel::Guard => spoil(&mut buffers[1]),
             // A comparison may not heed a small change of one value.
             Kernel::Map | Kernel::Fold => {

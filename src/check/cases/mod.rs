@@ -3,6 +3,7 @@
 mod adam;
 mod apply;
 mod argmax;
+mod average;
 mod backward;
 mod case;
 mod cooperative;
@@ -26,7 +27,9 @@ mod pack;
 mod product;
 mod recurrence;
 mod reduce;
+mod rms_prop;
 mod rows;
+mod running_mean;
 mod sample;
 mod scan;
 mod scatter_add;

@@ -16,6 +16,8 @@ pub(crate) fn sgd(_: &Device) -> Vec<Case> {
 pub(crate) fn sgd_case((name, momentum, decay, nesterov, most): (&str, f32, f32, bool, f32), update: Update) -> Case {
     let params = SgdParams {
         count: update.0,
+        offset: if decay == 0.0 { 0 } else { 5 },
+        factor: if decay == 0.0 { 1.0 } else { 0.5 },
         momentum,
         decay,
         nesterov,

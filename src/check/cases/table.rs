@@ -2,9 +2,9 @@
 
 use super::case::Case;
 use super::{
-    adam, apply, argmax, cross_entropy, ctc, dropout, element_loss, gather, gemm, grid, guard, links, log_sum_exp, map,
-    masks, norm, outer, pack, reduce, sample, scan, scatter_add, sequence, sequence_backward, settle, sgd, step,
-    step_backward, timed, wave,
+    adam, apply, argmax, average, cross_entropy, ctc, dropout, element_loss, gather, gemm, grid, guard, links,
+    log_sum_exp, map, masks, norm, outer, pack, reduce, rms_prop, running_mean, sample, scan, scatter_add, sequence,
+    sequence_backward, settle, sgd, step, step_backward, timed, wave,
 };
 use crate::device::Device;
 use crate::kernels::Kernel;
@@ -40,6 +40,9 @@ impl Kernel {
             Self::Guard => guard::guard(device),
             Self::Sgd => sgd::sgd(device),
             Self::Adam => adam::adam(device),
+            Self::RmsProp => rms_prop::rms_prop(device),
+            Self::Average => average::average(device),
+            Self::RunningMean => running_mean::running_mean(device),
             Self::Grid => grid::grid(device),
             Self::Settle => settle::settle(device),
             Self::Wave => wave::wave(device),

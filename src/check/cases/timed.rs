@@ -3,6 +3,7 @@
 use super::adam::adam_case;
 use super::apply::apply_case;
 use super::argmax::argmax_case;
+use super::average::average_case;
 use super::backward::backward_case;
 use super::case::Case;
 use super::cross_entropy::{Kind, cross_entropy_case};
@@ -22,6 +23,8 @@ use super::pack::pack_case;
 use super::product::{GemmForm, gemm_case};
 use super::recurrence::recurrence_case;
 use super::reduce::reduce_case;
+use super::rms_prop::rms_prop_case;
+use super::running_mean::running_mean;
 use super::sample::sample_case;
 use super::scan::{scan_backward_case, scan_case};
 use super::scatter_add::scatter_add_case;
@@ -176,6 +179,9 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         // The weights of a character model.
         Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
         Kernel::Adam => vec![adam_case(("plain", 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
+        Kernel::RmsProp => vec![rms_prop_case(("plain", 0.0, 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
+        Kernel::Average => vec![average_case(1 << 19, 0.1, true, 0)],
+        Kernel::RunningMean => running_mean(device).into_iter().take(1).collect(),
         Kernel::SequenceBackward => {
             let tile = Tile { rows: 4, ..device::own_tiles(device, kernel)[0] };
             vec![backward_case(lstm(tile, 256), 8, 64, 64)]
