@@ -1,8 +1,7 @@
 //! Cases of `average`.
 
 use super::case::{Case, Words};
-use super::guard::STEP;
-use super::numbers::Numbers;
+use super::numbers::{Numbers, STEP};
 use crate::device::Device;
 use crate::kernels::{AverageParams, FLAT, Kernel, Variant};
 use crate::layer;

@@ -109,7 +109,7 @@ impl Case {
             // After a step, whether it was taken.
             Kernel::Guard if self.params[4] != 0 => {
                 if let Words::Numbers(status) = &mut buffers[4] {
-                    status[0] = if status[0] == 0.0 { f32::from_bits(super::guard::STEP) } else { 0.0 };
+                    status[0] = if status[0] == 0.0 { f32::from_bits(super::numbers::STEP) } else { 0.0 };
                 }
             }
             Kernel::Dropout | Kernel::Guard => spoil(&mut buffers[1]),

@@ -1,12 +1,9 @@
 //! Cases of `guard`.
 
 use super::case::{Case, Words};
-use super::numbers::poison;
+use super::numbers::{STEP, poison};
 use crate::device::Device;
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
-
-/// Steps that are compared as numbers, which small integers would not be.
-pub(crate) const STEP: u32 = 1.5_f32.to_bits();
 
 pub(crate) type Guarded = (&'static str, (f32, f32, f32, u32), (f32, [bool; 3]));
 

@@ -1,8 +1,7 @@
 //! Updates of weights by an optimiser.
 
 use super::case::{Case, Words};
-use super::guard::STEP;
-use super::numbers::Numbers;
+use super::numbers::{Numbers, STEP};
 use crate::kernels::Variant;
 
 /// Numbers, step, and whether it is taken.
