@@ -169,7 +169,7 @@ fn log_add(a: f64, b: f64) -> f64 {
 fn plain(data: &Data) -> (f64, ArrayD<f64>) {
     let (steps, labels) = (data.input_lengths[0] as usize, data.label_lengths[0] as usize);
     let states = 2 * labels + 1;
-    let class = |s: usize| if s % 2 == 0 { 0 } else { data.labels[[0, s / 2]] as usize };
+    let class = |s: usize| if s.is_multiple_of(2) { 0 } else { data.labels[[0, s / 2]] as usize };
     let skips = |s: usize| s % 2 == 1 && s > 1 && class(s) != class(s - 2);
     let mut log_y = data.logits.mapv(f64::from).index_axis_move(Axis(1), 0);
     for mut row in log_y.rows_mut() {
@@ -433,7 +433,8 @@ fn targets_are_checked_before_they_reach_the_device() {
     };
     let written = [vec![1, 4, 0, 0, 0, 0], vec![3, 0], vec![3, IGNORED]];
     assert_eq!(state(), written);
-    let wrong: [(&[&[u32]], &[u32], &str); 7] = [
+    type Labels<'a> = &'a [&'a [u32]];
+    let wrong: [(Labels<'_>, &[u32], &str); 7] = [
         (&[], &[], "sequences of labels: expected from 1 to 2, got 0"),
         (&[&[], &[], &[]], &[1, 1, 1], "sequences of labels: expected from 1 to 2, got 3"),
         (&[&[1], &[1]], &[4], "input lengths: expected 2, one for each"),

@@ -489,7 +489,8 @@ fn frozen_layers_are_the_same_in_evaluation_checkpoints_and_averages() {
     setup.feed(50);
     let losses = evaluations.each_ref().map(|evaluation| evaluation.run().unwrap());
     assert_eq!(losses[0], losses[1]);
-    first.with_averages(|| Ok::<_, Error>(assert_eq!(frozen.read().unwrap(), before))).unwrap();
+    let seen = first.with_averages(|| Ok::<_, Error>(frozen.read().unwrap())).unwrap();
+    assert_eq!(seen, before);
     let names: Vec<_> =
         safetensors::SafeTensors::deserialize(&saved).unwrap().names().into_iter().map(str::to_owned).collect();
     assert!(names.iter().any(|name| name == "average.1.weight") && names.iter().any(|name| name == "0.weight_ih_l0"));
@@ -571,7 +572,10 @@ fn a_loop_with_reports_trains_as_steps_do_and_ends_when_it_is_told() {
     by_hand.steps(&mut expected, 0..7);
     let mut trainer = by_loop.trainer(options(Optimizer::ADAM));
     let mut reported = Vec::new();
-    let feed = |step: u32| Ok::<_, Error>(by_loop.feed(4 * step as usize));
+    let feed = |step: u32| {
+        by_loop.feed(4 * step as usize);
+        Ok::<_, Error>(())
+    };
     let flow = trainer.train(7, 3, feed, |trainer, progress| {
         reported.push((trainer.steps(), progress.steps));
         Ok(ControlFlow::Continue(()))

@@ -4,6 +4,7 @@
 mod arguments;
 mod arrays;
 mod check;
+mod choose;
 mod device;
 mod fault;
 mod layer;

@@ -11,8 +11,6 @@ use js_sys::{Array, Float32Array, Promise};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
-#[path = "../../examples/training/char_lm/choose.rs"]
-mod choose;
 #[allow(dead_code, reason = "its example also compares scores")]
 #[path = "../../examples/g2p/model.rs"]
 mod g2p;
@@ -39,7 +37,7 @@ pub fn choose(
     if scores.is_empty() {
         return Err(Fault::new("scores: expected one at least, got none"));
     }
-    Ok(choose::choose(&scores, temperature, top_k, uniform))
+    Ok(crate::choose::choose(&scores, temperature, top_k, uniform))
 }
 
 /// English words to phonemes: g2p-en's network.
