@@ -36,7 +36,7 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// Draws by softmax of the logits. `seed`, [2], holds the seed and the step, which the host writes before each run:
+    /// Draws by softmax of the logits. `seed`, `[2]`, holds the seed and the step, which the host writes before each run:
     /// the same pair gives the same draws again.
     pub fn new(seed: &Tensor<u32>) -> Self {
         Self { temperature: 1.0, top_k: None, top_p: 1.0, seed: Some(seed.clone()), place: 0 }
@@ -90,7 +90,7 @@ impl Sampling {
 }
 
 impl PlanBuilder {
-    /// Draws a column of each row of `logits`, [rows, C], and writes it to `out`, [rows]: column j with a probability that
+    /// Draws a column of each row of `logits`, [rows, C], and writes it to `out`, `[rows]`: column j with a probability that
     /// grows with exp(logits\[j\] / temperature), among those that [`Sampling`] keeps. `out` may be the tensor that the
     /// plan read as its input, so that a text goes on from run to run without coming back to the host.
     ///
@@ -103,7 +103,7 @@ impl PlanBuilder {
     /// It has no backward pass; as [`PlanBuilder::argmax`], it may stand between layers of a tape.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where rows differ or the seed is not [2], [`Value`](Error::Value) for a temperature below 0,
+    /// [`Shape`](Error::Shape) where rows differ or the seed is not `[2]`, [`Value`](Error::Value) for a temperature below 0,
     /// top_k of 0, top_p that is not more than 0 and at most 1, or a temperature other than 0 without a seed,
     /// [`OtherDevice`](Error::OtherDevice).
     pub fn sample(&mut self, logits: &Value, out: &Value, sampling: &Sampling) -> Result<()> {

@@ -18,7 +18,7 @@ pub const IGNORED: u32 = u32::MAX;
 pub struct CrossEntropy {
     /// The part of each target that is spread evenly over all classes, from 0 to 1 (Szegedy et al. 2016).
     pub label_smoothing: f32,
-    /// What the loss of each class is multiplied by, [C]; none for 1 everywhere. The tensor may be written between steps.
+    /// What the loss of each class is multiplied by, `[C]`; none for 1 everywhere. The tensor may be written between steps.
     pub class_weights: Option<Tensor>,
 }
 
@@ -265,7 +265,7 @@ impl Tape {
         self.add_loss(value, losses, count, divisor, gradient)
     }
 
-    /// Adds a number, [1], to the loss that [`Progress`](crate::Progress) and [`Evaluation`](crate::Evaluation) report,
+    /// Adds a number, `[1]`, to the loss that [`Progress`](crate::Progress) and [`Evaluation`](crate::Evaluation) report,
     /// without a gradient: the loss whose gradient [`Tape::give_gradient`] takes, which reports none by itself. The number
     /// may be computed on the tape, or be a tensor that the host writes before each step. A step where it is not finite
     /// is not taken.

@@ -1,6 +1,7 @@
 //! Training: a tape that writes forward and backward pass into one plan, losses, optimisers, checkpoints, and models that
 //! put them together.
 
+mod attention;
 mod average;
 mod averages;
 mod backward;
@@ -31,6 +32,7 @@ mod trained;
 mod trainer;
 mod update;
 
+pub use attention::{Attention, Memory};
 pub use average::MovingAverage;
 pub use ctc::{CtcOptions, Reduction};
 pub use ctc_targets::CtcTargets;

@@ -449,7 +449,7 @@ impl Tape {
         self.fold("matmul", Formula::new(|[a, b]| a * b)?, Folding::Sum, &[axis], &[&rows, &columns])
     }
 
-    /// Layer normalisation over the last axis (Ba et al. 2016): (x − mean) / √(variance + ε), times `gain` and plus `bias`, [features],
+    /// Layer normalisation over the last axis (Ba et al. 2016): (x − mean) / √(variance + ε), times `gain` and plus `bias`, `[features]`,
     /// where there are any.
     ///
     /// # Errors

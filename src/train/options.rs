@@ -130,7 +130,7 @@ impl TrainerOptions {
     }
 }
 
-/// How training goes, as [`Trainer::progress`] reports it.
+/// How training goes, as [`Trainer::progress`](crate::Trainer::progress) reports it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {

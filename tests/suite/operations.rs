@@ -6,7 +6,8 @@ use wgrnn::check;
 use wgrnn::kernels::Kernel;
 use wgrnn::plan::Value;
 use wgrnn::{
-    Activation, Device, Error, LearningRate, Optimizer, Parameters, PlanBuilder, Tape, Tensor, Trainer, TrainerOptions,
+    Activation, Attention, Device, Error, LearningRate, Linear, Optimizer, Parameters, PlanBuilder, Tape, Tensor,
+    Trainer, TrainerOptions,
 };
 
 #[test]
@@ -337,4 +338,79 @@ fn what_does_not_fit_is_refused_by_name() {
     refused(a.transpose(0, 1).unwrap().reshape(&[6]), "Tape::contiguous");
     let turned = a.transpose(0, 1).unwrap();
     refused(tape.plan().activate(&turned, Activation::Tanh), "contiguous");
+}
+
+/// Scores, weights and contexts by loops over numbers in float64.
+#[test]
+fn attention_is_what_the_papers_compute() {
+    let (steps, batch, features, query_features, units) = (4, 3, 2, 5, 3);
+    let mut random = Random::new(21);
+    let mut array = |shape: &[usize]| ArrayD::from_shape_simple_fn(IxDyn(shape), || random.number());
+    let (encoded, query) = (array(&[steps, batch, features]), array(&[batch, query_features]));
+    let matrices = [[query_features, features], [units, query_features], [units, features], [1, units]];
+    let [general, w, u, v] = matrices.map(|shape| array(&shape).into_dimensionality::<ndarray::Ix2>().unwrap());
+    let product = |matrix: &ndarray::Array2<f32>, x: &[f64]| -> Vec<f64> {
+        matrix.outer_iter().map(|row| row.iter().zip(x).map(|(a, b)| f64::from(*a) * b).sum()).collect()
+    };
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    for (name, device) in devices() {
+        let layer = |matrix: &ndarray::Array2<f32>| Linear::trainable(&device, matrix.view(), None).unwrap();
+        let kinds = [
+            Attention::General(layer(&general)),
+            Attention::Additive { query: layer(&w), memory: layer(&u), score: layer(&v) },
+        ];
+        for (kind, attention) in kinds.iter().enumerate() {
+            let [input, asked] = [&encoded, &query].map(|x| Tensor::from_array(&device, x.view()).unwrap());
+            let lengths = Tensor::from_array(&device, ndarray::arr1(&LENGTHS).view()).unwrap();
+            let context = Tensor::<f32>::zeros(&device, &[batch, features]).unwrap();
+            let mut tape = Tape::evaluating(&device).unwrap();
+            let [input, asked, target] = [&input, &asked, &context].map(|tensor| tape.input(tensor).unwrap());
+            let lengths = tape.input(&lengths).unwrap();
+            let memory = tape.memory(attention, &input, Some(&lengths)).unwrap();
+            let (found, _) = memory.attend(&mut tape, &asked).unwrap();
+            tape.plan().copy(&found, &target).unwrap();
+            tape.evaluation().unwrap().run().unwrap();
+            let got = context.read().unwrap();
+            for n in 0..batch {
+                let q: Vec<f64> = (0..query_features).map(|i| f64::from(query[[n, i]])).collect();
+                let memory: Vec<Vec<f64>> = (0..LENGTHS[n] as usize)
+                    .map(|s| (0..features).map(|i| f64::from(encoded[[s, n, i]])).collect())
+                    .collect();
+                let score = |m: &Vec<f64>| match kind {
+                    0 => dot(&q, &product(&general, m)),
+                    _ => {
+                        let (q, m) = (product(&w, &q), product(&u, m));
+                        let tanh: Vec<f64> = q.iter().zip(&m).map(|(q, m)| (q + m).tanh()).collect();
+                        product(&v, &tanh)[0]
+                    }
+                };
+                let weights: Vec<f64> = memory.iter().map(|m| score(m).exp()).collect();
+                let sum: f64 = weights.iter().sum();
+                for i in 0..features {
+                    let parts = weights.iter().zip(&memory).map(|(weight, m)| weight / sum * m[i]);
+                    let (expected, got) = (parts.sum::<f64>(), f64::from(got[[n, i]]));
+                    // Functions of WGSL of sums of a few numbers below 1.
+                    assert!((got - expected).abs() < 2e-6, "{name} {kind} [{n}, {i}]: {got} is not {expected}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_pass_through_attention() {
+    check_gradients("attention", &[&[4, 3, 2], &[3, 2]], |tape, x, lengths| {
+        let memory = tape.memory(&Attention::Dot, &x[0], Some(lengths)).unwrap();
+        memory.attend(tape, &x[1]).unwrap().0
+    });
+    check_gradients("additive attention", &[&[4, 3, 2], &[3, 2]], |tape, x, lengths| {
+        let mut random = Random::new(4);
+        let mut layer = |shape| {
+            let weight = ndarray::Array2::from_shape_simple_fn(shape, || random.number());
+            Linear::trainable(tape.device(), weight.view(), None).unwrap()
+        };
+        let attention = Attention::Additive { query: layer((5, 2)), memory: layer((5, 2)), score: layer((1, 5)) };
+        let memory = tape.memory(&attention, &x[0], Some(lengths)).unwrap();
+        memory.attend(tape, &x[1]).unwrap().0
+    });
 }
