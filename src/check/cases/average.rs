@@ -1,7 +1,7 @@
 //! Cases of `average`.
 
-use super::case::{Case, Words};
-use super::numbers::{Numbers, STEP};
+use super::case::{Case, STEP, Words};
+use super::numbers::Numbers;
 use crate::device::Device;
 use crate::kernels::{AverageParams, FLAT, Kernel, Variant};
 use crate::layer;

@@ -7,6 +7,9 @@ use crate::kernels::{Access, By, Cooperative, GemmParams, Kernel, Of, Reads, Var
 use crate::plan::{Draft, Plan, Program, Role};
 use crate::storage::Storage;
 
+/// Steps that are compared as numbers, which small integers would not be.
+pub(crate) const STEP: u32 = 1.5_f32.to_bits();
+
 /// One dispatch with its data.
 #[derive(Clone)]
 pub struct Case {
@@ -35,6 +38,35 @@ impl Words {
         match self {
             Self::Numbers(numbers) | Self::Halves(numbers) => bytemuck::cast_slice(numbers),
             Self::Indices(indices) => indices,
+        }
+    }
+
+    /// Adds to all numbers; indices stay.
+    #[cfg(test)]
+    fn add(&mut self) {
+        match self {
+            Self::Numbers(numbers) => numbers.iter_mut().for_each(|number| *number += 0.25),
+            Self::Halves(words) => {
+                let numbers: Vec<_> = halves(words).into_iter().map(|number| number + 0.25).collect();
+                write_halves(&numbers, words);
+            }
+            Self::Indices(_) => {}
+        }
+    }
+
+    /// Changes the numbers, if it holds some.
+    #[cfg(test)]
+    fn numbers(&mut self, change: impl FnOnce(&mut Vec<f32>)) {
+        if let Self::Numbers(numbers) = self {
+            change(numbers);
+        }
+    }
+
+    /// Changes the indices, if it holds some.
+    #[cfg(test)]
+    fn indices(&mut self, change: impl FnOnce(&mut Vec<u32>)) {
+        if let Self::Indices(indices) = self {
+            change(indices);
         }
     }
 }
@@ -82,17 +114,9 @@ impl Case {
     pub(crate) fn spoilt(&self) -> Self {
         let mut case = self.clone();
         let buffers = &mut case.buffers;
-        let spoil = |words: &mut Words| match words {
-            Words::Numbers(numbers) => numbers.iter_mut().for_each(|number| *number += 0.25),
-            Words::Halves(words) => {
-                let numbers: Vec<_> = halves(words).into_iter().map(|number| number + 0.25).collect();
-                write_halves(&numbers, words);
-            }
-            Words::Indices(_) => {}
-        };
         match self.variant.kernel() {
-            Kernel::Gemm | Kernel::Step | Kernel::Sequence | Kernel::Grid | Kernel::Wave => spoil(&mut buffers[1]),
-            Kernel::Outer | Kernel::StepBackward | Kernel::SequenceBackward => spoil(&mut buffers[1]),
+            Kernel::Gemm | Kernel::Step | Kernel::Sequence | Kernel::Grid | Kernel::Wave => buffers[1].add(),
+            Kernel::Outer | Kernel::StepBackward | Kernel::SequenceBackward => buffers[1].add(),
             Kernel::Pack
             | Kernel::Gather
             | Kernel::Apply
@@ -100,72 +124,44 @@ impl Case {
             | Kernel::ElementLoss
             | Kernel::Sgd
             | Kernel::Adam
-            | Kernel::RmsProp => spoil(&mut buffers[0]),
+            | Kernel::RmsProp => buffers[0].add(),
             // Weights and averages alike: a step that is not taken reads neither, and one whose part is 1 only weights.
-            Kernel::Average => [0, 3].into_iter().for_each(|i| spoil(&mut buffers[i])),
-            Kernel::RunningMean => spoil(&mut buffers[2]),
+            Kernel::Average => [0, 3].into_iter().for_each(|i| buffers[i].add()),
+            Kernel::RunningMean => buffers[2].add(),
             // A number added to all that is normed together is no matter: gains are off.
-            Kernel::NormStep | Kernel::NormStepBackward => spoil(&mut buffers[1]),
+            Kernel::NormStep | Kernel::NormStepBackward => buffers[1].add(),
             // After a step, whether it was taken.
             Kernel::Guard if self.params[4] != 0 => {
-                if let Words::Numbers(status) = &mut buffers[4] {
-                    status[0] = if status[0] == 0.0 { f32::from_bits(super::numbers::STEP) } else { 0.0 };
-                }
+                buffers[4].numbers(|status| status[0] = if status[0] == 0.0 { f32::from_bits(STEP) } else { 0.0 })
             }
-            Kernel::Dropout | Kernel::Guard => spoil(&mut buffers[1]),
+            Kernel::Dropout | Kernel::Guard => buffers[1].add(),
             // A comparison may not heed a small change of one value.
             Kernel::Map | Kernel::Fold => {
                 let words = buffers.iter_mut().skip(1);
                 words.enumerate().for_each(|(k, words)| {
-                    if let Words::Numbers(numbers) = words {
-                        numbers.iter_mut().for_each(|number| *number = 0.7 - *number * (1.25 + k as f32));
-                    }
+                    words.numbers(|all| all.iter_mut().for_each(|x| *x = 0.7 - *x * (1.25 + k as f32)));
                 });
             }
             // Another step.
-            Kernel::Masks => {
-                if let Words::Indices(seed) = &mut buffers[0] {
-                    seed[1] += 1;
-                }
-            }
-            Kernel::Scan | Kernel::ScanBackward => spoil(&mut buffers[0]),
-            Kernel::LogSumExp | Kernel::CtcLattice | Kernel::CtcGradient => spoil(&mut buffers[0]),
+            Kernel::Masks => buffers[0].indices(|seed| seed[1] += 1),
+            Kernel::Scan | Kernel::ScanBackward => buffers[0].add(),
+            Kernel::LogSumExp | Kernel::CtcLattice | Kernel::CtcGradient => buffers[0].add(),
             // Labels out of range.
-            Kernel::CtcLabels => {
-                if let Words::Indices(labels) = &mut buffers[0] {
-                    labels.fill(u32::MAX);
-                }
-            }
+            Kernel::CtcLabels => buffers[0].indices(|labels| labels.fill(u32::MAX)),
             // Counts do not heed small changes: everything is masked.
-            Kernel::Reduce => {
-                if let Words::Numbers(values) = &mut buffers[0] {
-                    values.fill(f32::from_bits(u32::MAX));
-                }
-            }
+            Kernel::Reduce => buffers[0].numbers(|values| values.fill(f32::from_bits(u32::MAX))),
             // Whether it was stopped.
-            Kernel::Settle => {
-                if let Words::Numbers(exchange) = &mut buffers[0] {
-                    exchange[0] = f32::from_bits(1 - exchange[0].to_bits());
-                }
-            }
+            Kernel::Settle => buffers[0].numbers(|exchange| exchange[0] = f32::from_bits(1 - exchange[0].to_bits())),
             // All of them on one list.
-            Kernel::Links => {
-                if let Words::Indices(index) = &mut buffers[0] {
-                    index.fill(1);
-                }
-            }
+            Kernel::Links => buffers[0].indices(|index| index.fill(1)),
             // Adding a number to all logits of a row changes nothing: a target is off.
             Kernel::CrossEntropy => match &mut buffers[1] {
                 Words::Indices(targets) => {
                     targets.iter_mut().for_each(|target| *target = if *target == 0 { u32::MAX } else { 0 });
                 }
-                probabilities => spoil(probabilities),
+                probabilities => probabilities.add(),
             },
-            Kernel::Argmax | Kernel::Sample => {
-                if let Words::Numbers(values) = &mut buffers[0] {
-                    values.reverse();
-                }
-            }
+            Kernel::Argmax | Kernel::Sample => buffers[0].numbers(|values| values.reverse()),
         }
         case
     }

@@ -1,7 +1,7 @@
 //! Cases of `guard`.
 
-use super::case::{Case, Words};
-use super::numbers::{STEP, poison};
+use super::case::{Case, STEP, Words};
+use super::numbers::poison;
 use crate::device::Device;
 use crate::kernels::{ALONE, GuardParams, Kernel, Variant};
 

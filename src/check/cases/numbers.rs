@@ -4,9 +4,6 @@ use super::case::Words;
 use crate::kernels::Packed;
 use rand_mt::Mt;
 
-/// Steps that are compared as numbers, which small integers would not be.
-pub(crate) const STEP: u32 = 1.5_f32.to_bits();
-
 /// Seeded numbers.
 pub(crate) struct Numbers(Mt);
 

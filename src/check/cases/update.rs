@@ -1,7 +1,7 @@
 //! Updates of weights by an optimiser.
 
-use super::case::{Case, Words};
-use super::numbers::{Numbers, STEP};
+use super::case::{Case, STEP, Words};
+use super::numbers::Numbers;
 use crate::kernels::Variant;
 
 /// Numbers, step, and whether it is taken.
