@@ -1,13 +1,14 @@
 //! A plan's operations on whole values, but for recurrent layers: copies, dense layers, functions of each number.
 
 use super::copies::{copy_rows, copy_value};
+use super::elements::{Into, emit_map};
 use super::linear::Linear;
 use super::pack::row_lanes;
 use super::product::{Operands, gemm};
 use crate::cells::Activation;
 use crate::error::{Error, Result};
 use crate::kernels::{
-    ApplyParams, ArgmaxParams, FLAT, Function, GatherParams, GemmParams, Kernel, Of, Variant, row_tile,
+    ApplyParams, ArgmaxParams, FLAT, Formula, Function, GatherParams, GemmParams, Kernel, Of, Variant, row_tile,
 };
 use crate::plan::{PlanBuilder, Value};
 
@@ -18,12 +19,16 @@ impl PlanBuilder {
     /// # Errors
     /// [`Shape`](Error::Shape) where the shapes differ, [`Value`](Error::Value) for indices.
     pub fn copy(&mut self, from: &Value, to: &Value) -> Result<()> {
-        self.expect(from, "value", false)?;
+        self.expect_view(from, "value", false)?;
         self.expect(to, "copy", false)?;
         if from.shape != to.shape {
             return Err(Error::shape("copy", &from.shape, &to.shape));
         }
-        copy_value(self, from, to, false);
+        if from.is_dense() {
+            copy_value(self, from, to, false);
+        } else {
+            emit_map(self, Formula::identity(), &[from], Into { value: to, accumulate: false })?;
+        }
         self.record("copy", &[from], &[to]);
         Ok(())
     }

@@ -123,7 +123,7 @@ impl Tape {
     /// use ndarray::{Array3, array};
     /// use wgrnn::{CtcOptions, Device, Tape, Tensor};
     /// let device = Device::cpu();
-    /// let logits = Tensor::from_array(&device, Array3::zeros((4, 1, 3)).view())?;
+    /// let logits = Tensor::from_array(&device, Array3::<f32>::zeros((4, 1, 3)).view())?;
     /// let labels = Tensor::from_array(&device, array![[1, 2]].view())?;
     /// let steps = Tensor::from_array(&device, array![4].view())?;
     /// let counts = Tensor::from_array(&device, array![2].view())?;

@@ -4,7 +4,7 @@ use super::gradient_sums::Gradients;
 use crate::error::Result;
 use crate::kernels::{Expression, Folding, Formula};
 use crate::layer::{Into, emit_fold, emit_map};
-use crate::plan::{PlanBuilder, Value};
+use crate::plan::{PlanBuilder, Value, broadcast};
 
 /// An operation with a backward pass. [`Tape::apply`](crate::Tape::apply) puts it on a tape; the tape's own operations on values come by the same way.
 ///
@@ -128,12 +128,13 @@ impl LossSlopes<'_> {
         if !self.needs(input) {
             return Ok(());
         }
-        let shape = crate::plan::broadcast("gradient", values)?;
+        // The values may have fewer axes than the input: a sum gives each of its terms the same.
+        let all: Vec<&Value> = values.iter().copied().chain([&self.applied.inputs[input]]).collect();
+        let shape = broadcast("gradient", &all)?;
         let (target, accumulate) = self.gradients.target(plan, &self.applied.inputs[input]);
         let target = target.aligned(shape.len())?;
         let folded: Vec<usize> = (0..shape.len()).filter(|&axis| target.shape[axis] == 1 && shape[axis] != 1).collect();
         if folded.is_empty() {
-            // The values may be less than the target: a sum over an axis gives each of its elements the same.
             return emit_map(plan, formula, values, Into { value: &target, accumulate });
         }
         let mut kept = target.clone();

@@ -6,8 +6,8 @@ use wgrnn::check;
 use wgrnn::kernels::Kernel;
 use wgrnn::plan::Value;
 use wgrnn::{
-    Activation, Attention, Device, Error, LearningRate, Linear, Optimizer, Parameters, PlanBuilder, Tape, Tensor,
-    Trainer, TrainerOptions,
+    Activation, Attention, Device, Differentiable, Error, LearningRate, Linear, LossSlopes, Optimizer, Parameters,
+    PlanBuilder, Tape, Tensor, Trainer, TrainerOptions,
 };
 
 #[test]
@@ -413,4 +413,30 @@ fn gradients_pass_through_attention() {
         let memory = tape.memory(&attention, &x[0], Some(lengths)).unwrap();
         memory.attend(tape, &x[1]).unwrap().0
     });
+}
+
+/// Σ over the first axis, and x·|x|: written outside of the library.
+struct Sum;
+
+impl Differentiable for Sum {
+    fn name(&self) -> &'static str {
+        "own_sum"
+    }
+
+    fn forward(&self, plan: &mut PlanBuilder, inputs: &[Value]) -> wgrnn::Result<Value> {
+        let squares = plan.map([&inputs[0]], |[x]| x * x.abs())?;
+        plan.sum(&squares, &[0])
+    }
+
+    fn backward(&self, plan: &mut PlanBuilder, slopes: &mut LossSlopes<'_>) -> wgrnn::Result<()> {
+        let (x, dy) = (slopes.inputs()[0].clone(), slopes.output_gradient().clone());
+        // In two parts, the second of which lacks the axis that was summed.
+        slopes.add(plan, 0, [&x, &dy], |[x, dy]| (2.0 * x.abs() - 1.0) * dy)?;
+        slopes.add(plan, 0, [&dy], |[dy]| dy)
+    }
+}
+
+#[test]
+fn an_operation_of_ones_own_is_differentiated_as_it_says() {
+    check_gradients("own", &[&[3, 4]], |tape, x, _| tape.apply(Sum, &[&x[0]]).unwrap());
 }
