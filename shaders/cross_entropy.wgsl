@@ -5,7 +5,7 @@
 //   q[m, j] = w[j]·((1 − smoothing)·t[m, j] + smoothing / columns)
 //
 // with w[j] the weight of class j, 1 if there are none, and t the probabilities, or 1 at the target and 0 elsewhere. Both are 0
-// for a masked target and for probabilities that begin with NaN, and NaN for a target that is no column. A share of 0 counts
+// for a masked target and for probabilities that begin with NaN, and NaN for a target that is no column, or a logit that is NaN or +∞. A share of 0 counts
 // for nothing even where the softmax is 0.
 //
 // A workgroup takes a row.
@@ -27,6 +27,7 @@ struct Params {
 }
 {{ params }}
 {% include "math.wgsl" %}
+{% include "larger.wgsl" %}
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;         // [m, columns]
 @group(0) @binding(1) var<storage, read> targets: array<u32>;        // [m], or [m, columns]
@@ -85,11 +86,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var largest = logits[row + select(0u, lane, lane < p.columns)];
     for (var j = lane; j < p.columns; j += {{ LANES * COLUMNS }}u) {
         let x = logits[row + j];
-        largest = select(max(largest, x), x, is_nan(x));
+        largest = larger(largest, x);
 {%- for i in range(1, COLUMNS) %}
         if (j + {{ i * LANES }}u < p.columns) {
             let next = logits[row + j + {{ i * LANES }}u];
-            largest = select(max(largest, next), next, is_nan(next));
+            largest = larger(largest, next);
         }
 {%- endfor %}
     }
@@ -97,7 +98,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     for (var half = {{ LANES // 2 }}u; half > 0u; half /= 2u) {
         if (lane < half) {
-            shared_[lane] = max(shared_[lane], shared_[lane + half]);
+            shared_[lane] = larger(shared_[lane], shared_[lane + half]);
         }
         workgroupBarrier();
     }
@@ -141,6 +142,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         total = sum_of_lanes(lane, total);
         score = sum_of_lanes(lane, score);
     }
+    // Functions of NaN are some numbers on some drivers.
+    let spoilt = beyond || is_nan(largest) || is_nan(sum);
     let scale = 1.0 / count[p.count_offset];
     for (var j = lane; j < p.columns; j += {{ LANES * COLUMNS }}u) {
 {%- for i in range(COLUMNS) %}
@@ -151,14 +154,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 q = share(first, target_, at);
             }
             var value = (exp(logits[row + at] - largest) / sum * total - q) * scale;
-            value = select(value, bitcast<f32>(p.nan), beyond);
+            value = select(value, bitcast<f32>(p.nan), spoilt);
             gradient[p.gradient_offset + m * p.columns + at] = select(value, 0.0, masked);
         }
 {%- endfor %}
     }
     if (lane == 0u) {
         var loss = total * log(sum) - score;
-        loss = select(loss, bitcast<f32>(p.nan), beyond);
+        loss = select(loss, bitcast<f32>(p.nan), spoilt);
         losses[p.losses_offset + m] = select(loss, 0.0, masked);
     }
 }

@@ -24,3 +24,12 @@ places[{{ start }}u]{% for axis in range(axes) %} + c{{ axis }} * places[{{ star
 {%- endfor %}
 {{ TERMS }}
 {%- endmacro -%}
+
+{#- The buffers: places, values, result. -#}
+{%- macro buffers() %}
+@group(0) @binding(0) var<storage, read> places: array<u32>;
+{%- for k in range(6) %}
+@group(0) @binding({{ k + 1 }}) var<storage, read> x{{ k }}: array<f32>;
+{%- endfor %}
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
+{%- endmacro -%}

@@ -14,6 +14,4 @@ fn sqrt_(x: f32) -> f32 {
     return select(select(sqrt(max(x, 0.0)), bitcast<f32>(p.nan), x < 0.0), x, is_nan(x));
 }
 
-fn larger(a: f32, b: f32) -> f32 {
-    return select(select(max(a, b), b, is_nan(b)), a, is_nan(a));
-}
+{% include "larger.wgsl" %}

@@ -1,4 +1,4 @@
-{%- from "elements.wgsl" import coordinates, evaluate, place -%}
+{%- from "elements.wgsl" import buffers, coordinates, evaluate, place -%}
 // out[i] (+)= f(x0[i], x1[i], ...), each value in a layout of its own: a transpose or a slice has other strides, and a value that is
 // repeated along an axis has the stride 0 there.
 
@@ -10,15 +10,7 @@ struct Params {
     row_lanes: u32, // lanes in a row of the grid: longer arrays wrap into grid y
 }
 {{ params }}
-
-@group(0) @binding(0) var<storage, read> places: array<u32>;
-@group(0) @binding(1) var<storage, read> x0: array<f32>;
-@group(0) @binding(2) var<storage, read> x1: array<f32>;
-@group(0) @binding(3) var<storage, read> x2: array<f32>;
-@group(0) @binding(4) var<storage, read> x3: array<f32>;
-@group(0) @binding(5) var<storage, read> x4: array<f32>;
-@group(0) @binding(6) var<storage, read> x5: array<f32>;
-@group(0) @binding(7) var<storage, read_write> out: array<f32>;
+{{- buffers() }}
 
 {% include "formula.wgsl" %}
 

@@ -63,7 +63,7 @@ impl PlanBuilder {
     /// # Errors
     /// [`Value`](Error::Value) for an axis that the value lacks or that is named twice, and for indices.
     pub fn sum(&mut self, x: &Value, axes: &[usize]) -> Result<Value> {
-        self.fold("sum", x, axes, Folding::Sum, Formula::identity())
+        self.fold("sum", x, axes, (Formula::identity(), Folding::Sum))
     }
 
     /// Averages along axes, which the result lacks.
@@ -72,7 +72,7 @@ impl PlanBuilder {
     /// As [`PlanBuilder::sum`].
     pub fn mean(&mut self, x: &Value, axes: &[usize]) -> Result<Value> {
         let formula = mean_of(x, axes)?;
-        self.fold("mean", x, axes, Folding::Sum, formula)
+        self.fold("mean", x, axes, (formula, Folding::Sum))
     }
 
     /// Finds the largest element along axes, which the result lacks; NaN where there is one.
@@ -80,41 +80,44 @@ impl PlanBuilder {
     /// # Errors
     /// As [`PlanBuilder::sum`].
     pub fn max(&mut self, x: &Value, axes: &[usize]) -> Result<Value> {
-        self.fold("max", x, axes, Folding::Max, Formula::identity())
+        self.fold("max", x, axes, (Formula::identity(), Folding::Max))
     }
 
-    pub(crate) fn fold(
+    fn fold(&mut self, name: &'static str, x: &Value, axes: &[usize], fold: (Formula, Folding)) -> Result<Value> {
+        self.expect_view(x, name, false)?;
+        self.fold_formula(name, fold, &[x], axes)
+    }
+
+    /// Sums a formula of the elements of values along axes of the shape to which they are broadcast, or finds the largest.
+    pub(crate) fn fold_formula(
         &mut self,
         name: &'static str,
-        x: &Value,
+        fold: (Formula, Folding),
+        values: &[&Value],
         axes: &[usize],
-        folding: Folding,
-        formula: Formula,
     ) -> Result<Value> {
-        self.expect_view(x, name, false)?;
-        check_axes(x, axes)?;
-        let kept: Vec<usize> =
-            (0..x.shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| x.shape[axis]).collect();
+        let shape = broadcast(name, values)?;
+        check_axes(&shape, axes)?;
+        let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]).collect();
         let out = self.fresh(name, &kept)?;
-        emit_fold(self, (formula, folding), &[x], axes, &x.shape, Into { value: &out, accumulate: false })?;
-        self.record(name, &[x], &[&out]);
+        emit_fold(self, fold, values, axes, &shape, Into { value: &out, accumulate: false })?;
+        self.record(name, values, &[&out]);
         Ok(out)
     }
 }
 
 /// x / n, where so many elements become one.
 pub(crate) fn mean_of(x: &Value, axes: &[usize]) -> Result<Formula> {
-    check_axes(x, axes)?;
+    check_axes(&x.shape, axes)?;
     let count: usize = axes.iter().map(|&axis| x.shape[axis]).product();
     Formula::new(|[x]| x * (1.0 / count as f32))
 }
 
-/// Refuses axes that a value lacks, and one that is named twice.
-pub(crate) fn check_axes(x: &Value, axes: &[usize]) -> Result<()> {
+/// Refuses axes that a shape lacks, and one that is named twice.
+fn check_axes(shape: &[usize], axes: &[usize]) -> Result<()> {
     for (i, axis) in axes.iter().enumerate() {
-        if *axis >= x.shape.len() || axes[..i].contains(axis) {
-            let expected = format!("axes of {:?}, none of them twice", x.shape);
-            return Err(Error::value("axes", expected, format!("{axes:?}")));
+        if *axis >= shape.len() || axes[..i].contains(axis) {
+            return Err(Error::value("axes", format!("axes of {shape:?}, none of them twice"), format!("{axes:?}")));
         }
     }
     Ok(())

@@ -45,11 +45,6 @@ struct Fold {
 }
 
 impl Fold {
-    /// The axes that the result keeps.
-    fn kept(&self, shape: &[usize]) -> Vec<usize> {
-        (0..shape.len()).filter(|axis| !self.axes.contains(axis)).map(|axis| shape[axis]).collect()
-    }
-
     /// A value of the result's shape with the folded axes, 1 long.
     fn widened(&self, value: &Value) -> Result<Value> {
         let mut axes = self.axes.clone();
@@ -64,18 +59,7 @@ impl Differentiable for Fold {
     }
 
     fn forward(&self, plan: &mut PlanBuilder, inputs: &[Value]) -> Result<Value> {
-        let values: Vec<&Value> = inputs.iter().collect();
-        let shape = broadcast(self.name, &values)?;
-        for (i, axis) in self.axes.iter().enumerate() {
-            if *axis >= shape.len() || self.axes[..i].contains(axis) {
-                let expected = format!("axes of {shape:?}, none of them twice");
-                return Err(Error::value("axes", expected, format!("{:?}", self.axes)));
-            }
-        }
-        let out = plan.fresh(self.name, &self.kept(&shape))?;
-        let into = Into { value: &out, accumulate: false };
-        emit_fold(plan, (self.formula, self.folding), &values, &self.axes, &shape, into)?;
-        Ok(out)
+        plan.fold_formula(self.name, (self.formula, self.folding), &inputs.iter().collect::<Vec<_>>(), &self.axes)
     }
 
     fn backward(&self, plan: &mut PlanBuilder, slopes: &mut LossSlopes<'_>) -> Result<()> {

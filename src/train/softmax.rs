@@ -3,7 +3,6 @@
 use super::differentiable::{Differentiable, LossSlopes};
 use crate::error::{Error, Result};
 use crate::kernels::{Expression, Folding, Formula};
-use crate::layer::{Into, emit_fold};
 use crate::plan::{PlanBuilder, Value, broadcast};
 
 /// Softmax along an axis, or its logarithm. The second input, where there is one, tells how many elements along the axis count.
@@ -19,17 +18,8 @@ impl Softmax {
     }
 
     /// Sums of a function along the axis, with the axis 1 long.
-    fn folded(
-        &self,
-        plan: &mut PlanBuilder,
-        (formula, folding): (Formula, Folding),
-        values: &[&Value],
-        shape: &[usize],
-    ) -> Result<Value> {
-        let kept: Vec<usize> = (0..shape.len()).filter(|&axis| axis != self.axis).map(|axis| shape[axis]).collect();
-        let out = plan.fresh("parts of softmax", &kept)?;
-        emit_fold(plan, (formula, folding), values, &[self.axis], shape, Into { value: &out, accumulate: false })?;
-        out.insert_axis(self.axis)
+    fn folded(&self, plan: &mut PlanBuilder, fold: (Formula, Folding), values: &[&Value]) -> Result<Value> {
+        plan.fold_formula(self.name(), fold, values, &[self.axis])?.insert_axis(self.axis)
     }
 }
 
@@ -54,9 +44,9 @@ impl Differentiable for Softmax {
             return Err(Error::shape("lengths of softmax", expected, length.shape()));
         }
         let most = Formula::new(|[x, length]| self.counts(length).choose(x, x.number(f32::NEG_INFINITY)))?;
-        let most = self.folded(plan, (most, Folding::Max), &[x, length], &shape)?;
+        let most = self.folded(plan, (most, Folding::Max), &[x, length])?;
         let sum = Formula::new(|[x, length, most]| self.counts(length).choose((x - most).exp(), x.number(0.0)))?;
-        let sum = self.folded(plan, (sum, Folding::Sum), &[x, length, &most], &shape)?;
+        let sum = self.folded(plan, (sum, Folding::Sum), &[x, length, &most])?;
         let result = if self.logarithm {
             Formula::new(|[x, length, most, sum]| {
                 self.counts(length).choose(x - most - sum.ln(), x.number(f32::NEG_INFINITY))
@@ -69,14 +59,13 @@ impl Differentiable for Softmax {
 
     fn backward(&self, plan: &mut PlanBuilder, slopes: &mut LossSlopes<'_>) -> Result<()> {
         let (y, dy) = (slopes.output().clone(), slopes.output_gradient().clone());
-        let shape = y.shape().to_vec();
         let sum = if self.logarithm {
             // Elements that do not count have a logarithm of minus infinity.
             Formula::new(|[y, dy]| y.equal(y.number(f32::NEG_INFINITY)).choose(y.number(0.0), dy))?
         } else {
             Formula::new(|[y, dy]| y * dy)?
         };
-        let sum = self.folded(plan, (sum, Folding::Sum), &[&y, &dy], &shape)?;
+        let sum = self.folded(plan, (sum, Folding::Sum), &[&y, &dy])?;
         if self.logarithm {
             slopes.add(plan, 0, [&y, &dy, &sum], |[y, dy, sum]| {
                 y.equal(y.number(f32::NEG_INFINITY)).choose(y.number(0.0), dy - y.exp() * sum)

@@ -2,6 +2,7 @@
 //! labels may be.
 
 use crate::common::{Random, devices};
+use crate::losses::loss_and_gradient;
 use crate::pytorch_training::Fixture;
 use crate::tapes::{near, options as fixed};
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, s};
@@ -107,6 +108,27 @@ fn compare_loss(name: &str, got: f32, expected: f64, tolerance: f64) {
         &ArrayD::from_elem(vec![1], expected),
         tolerance,
     );
+}
+
+/// For a mean and for a sum, whose divisors come by different ways.
+#[test]
+fn a_weight_multiplies_the_loss_and_its_gradient() {
+    let data = Data::random(17, [6, 3, 4], 2, 2.0);
+    for (name, device) in devices() {
+        for reduction in [Reduction::Mean, Reduction::Sum] {
+            let options = CtcOptions::default().reduction(reduction);
+            let (gradient, loss) = data.gradient(&device, &options);
+            let (logits, targets) = data.tensors(&device);
+            let (got_loss, got) = loss_and_gradient(&device, &logits, |tape, x| {
+                let [labels, steps, counts] = targets.each_ref().map(|tensor| tape.input(tensor).unwrap());
+                tape.weighted(2.5, |tape| tape.ctc(x, &labels, &steps, &counts, &options))
+            });
+            let name = format!("{name} {reduction:?}");
+            // A division and a few products more.
+            compare(&name, &got, &gradient.mapv(|x| 2.5 * f64::from(x)), 4.0 * f64::from(f32::EPSILON));
+            compare_loss(&name, got_loss, 2.5 * f64::from(loss.unwrap()), 4.0 * f64::from(f32::EPSILON));
+        }
+    }
 }
 
 /// The cases of the fixture with their options, losses and gradients.

@@ -19,7 +19,7 @@ struct Case {
 }
 
 /// The loss that a function adds to a tape for training, and its gradient by `x`.
-fn loss_and_gradient<T>(
+pub fn loss_and_gradient<T>(
     device: &Device,
     x: &Tensor,
     add: impl FnOnce(&mut Tape, &wgrnn::plan::Value) -> Result<T>,

@@ -25,7 +25,7 @@ pub(crate) fn cross_entropy(_: &Device) -> Vec<Case> {
     plain.chain(others.into_iter().flat_map(|kind| other_sizes.map(|size| cross_entropy_case(size, kind)))).collect()
 }
 
-/// Some targets masked, one beyond the columns where there are several rows.
+/// Some targets masked; where there are several rows, one target beyond the columns, and a logit of NaN and one of +∞.
 pub(crate) fn cross_entropy_case((m, columns): (usize, usize), kind: Kind) -> Case {
     let mut numbers = Numbers::new(m + columns);
     let mut targets = numbers.below(1 + m, columns);
@@ -58,7 +58,7 @@ pub(crate) fn cross_entropy_case((m, columns): (usize, usize), kind: Kind) -> Ca
         params: params.words(),
         window: 0,
         buffers: vec![
-            Words::Numbers(numbers.uniform(2 + m * columns, 10.0)),
+            Words::Numbers(logits(&mut numbers, m, columns)),
             targets,
             Words::Numbers(numbers.uniform(2 + columns, 0.5).into_iter().map(|weight| 1.0 + weight).collect()),
             Words::Numbers(vec![0.0, 3.0]),
@@ -66,6 +66,14 @@ pub(crate) fn cross_entropy_case((m, columns): (usize, usize), kind: Kind) -> Ca
             poison(1 + m * columns),
         ],
     }
+}
+
+fn logits(numbers: &mut Numbers, m: usize, columns: usize) -> Vec<f32> {
+    let mut all = numbers.uniform(2 + m * columns, 10.0);
+    if m > 4 {
+        (all[2 + 3 * columns + 1], all[2 + 4 * columns]) = (f32::NAN, f32::INFINITY);
+    }
+    all
 }
 
 /// Probabilities; a column of 0, a masked row of NaN, and a number that is NaN where there are several rows.
