@@ -5,8 +5,8 @@
 //   q[m, j] = w[j]·((1 − smoothing)·t[m, j] + smoothing / columns)
 //
 // with w[j] the weight of class j, 1 if there are none, and t the probabilities, or 1 at the target and 0 elsewhere. Both are 0
-// for a masked target and for probabilities that begin with NaN, and NaN for a target that is no column, or a logit that is NaN or +∞. A share of 0 counts
-// for nothing even where the softmax is 0.
+// for a masked target and for probabilities that begin with NaN, and NaN for a target that is no column, a logit that is NaN or +∞,
+// and logits that are all −∞. A share of 0 counts for nothing even where the softmax is 0.
 //
 // A workgroup takes a row.
 
@@ -142,8 +142,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         total = sum_of_lanes(lane, total);
         score = sum_of_lanes(lane, score);
     }
-    // Functions of NaN are some numbers on some drivers.
-    let spoilt = beyond || is_nan(largest) || is_nan(sum);
+    // A logit is NaN or +∞, or all are −∞: differences from it are NaN, of which functions are some numbers on some drivers.
+    let spoilt = beyond || (bitcast<u32>(largest) & 0x7fffffffu) >= 0x7f800000u;
     let scale = 1.0 / count[p.count_offset];
     for (var j = lane; j < p.columns; j += {{ LANES * COLUMNS }}u) {
 {%- for i in range(COLUMNS) %}

@@ -25,7 +25,7 @@ pub(crate) fn cross_entropy(_: &Device) -> Vec<Case> {
     plain.chain(others.into_iter().flat_map(|kind| other_sizes.map(|size| cross_entropy_case(size, kind)))).collect()
 }
 
-/// Some targets masked; where there are several rows, one target beyond the columns, and a logit of NaN and one of +∞.
+/// Some targets masked; where there are several rows, one target beyond the columns, a logit of NaN, one of +∞, and a row of −∞.
 pub(crate) fn cross_entropy_case((m, columns): (usize, usize), kind: Kind) -> Case {
     let mut numbers = Numbers::new(m + columns);
     let mut targets = numbers.below(1 + m, columns);
@@ -72,6 +72,9 @@ fn logits(numbers: &mut Numbers, m: usize, columns: usize) -> Vec<f32> {
     let mut all = numbers.uniform(2 + m * columns, 10.0);
     if m > 4 {
         (all[2 + 3 * columns + 1], all[2 + 4 * columns]) = (f32::NAN, f32::INFINITY);
+    }
+    if m > 5 {
+        all[2 + 5 * columns..][..columns].fill(f32::NEG_INFINITY);
     }
     all
 }
