@@ -96,8 +96,8 @@ pub use readback::{Readable, read_together, read_together_async};
 pub use tensor::{Element, Tensor};
 #[cfg(feature = "train")]
 pub use train::{
-    Attention, Clip, CrossEntropy, CtcOptions, CtcTargets, Differentiable, EarlyStopping, Evaluation, IGNORED, Input,
-    LearningRate, LossSlopes, Memory, Model, ModelConfig, ModelInput, MovingAverage, Optimizer, ParameterGroup,
+    Attention, Clip, Conv1d, CrossEntropy, CtcOptions, CtcTargets, Differentiable, EarlyStopping, Evaluation, IGNORED,
+    Input, LearningRate, LossSlopes, Memory, Model, ModelConfig, ModelInput, MovingAverage, Optimizer, ParameterGroup,
     Predictor, Progress, ReduceOnPlateau, Reduction, Tape, Targets, Trainer, TrainerOptions, Verdict,
 };
 pub use weights::{LayerWeights, NormWeights, RnnWeights};

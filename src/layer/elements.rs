@@ -1,5 +1,6 @@
 //! Functions of the elements of values, and sums of them along axes, as commands of a plan.
 
+use super::contraction::Contraction;
 use super::pack::row_lanes;
 use super::schedule;
 use crate::error::{Error, Result};
@@ -196,6 +197,13 @@ pub(crate) fn emit_fold(
     }
     let contiguous = operands[1..].iter().any(|operand| operand.strides.last() == Some(&1));
     let shared = schedule::shares_folds(plan.device(), [count, terms], contiguous);
+    if folding == Folding::Sum && is_product(formula)? && integers == 0 {
+        let all = [out.value.buffer, buffers[0], buffers[1]];
+        if let Some(contraction) = Contraction::new(plan, &sizes, kept, &operands, all) {
+            contraction.emit(plan, out.accumulate);
+            return Ok(());
+        }
+    }
     let folded = (sizes.len() - kept) as u32;
     let of = Of::Fold { formula, folding, axes: kept as u32, folded, integers, shared };
     let tile = if shared { Tile { lanes: 64, ..FLAT } } else { FLAT };
@@ -221,6 +229,11 @@ pub(crate) fn emit_fold(
             return Ok(());
         }
     }
+}
+
+/// Whether it is the product of two values.
+fn is_product(formula: Formula) -> Result<bool> {
+    Ok(formula == Formula::new(|[a, b]| a * b)? || formula == Formula::new(|[a, b]| b * a)?)
 }
 
 fn operand(value: &Value, shape: &[usize]) -> Operand {

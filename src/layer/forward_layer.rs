@@ -4,7 +4,7 @@ use super::matrices::PackedPart;
 use super::pack::packed;
 use super::pass::Pass;
 use super::places::{At, Draw, Turns};
-use super::product::{Operands, gemm};
+use super::product::{Operands, Right, gemm};
 use super::state::DeviceState;
 use crate::cells::{Form, Width};
 use crate::device::Device;
@@ -176,7 +176,13 @@ impl<'a> LayerForward<'a> {
         };
         gemm(
             plan,
-            Operands { a: self.input.buffer, b, map: self.pass.map, c: self.buffers.x, narrow: self.buffers.narrow },
+            Operands {
+                a: self.input.buffer,
+                b: Right::Packed(b),
+                map: self.pass.map,
+                c: self.buffers.x,
+                narrow: self.buffers.narrow,
+            },
             &params,
         );
     }

@@ -5,7 +5,7 @@ use super::copies::copy_rows;
 use super::outer::{gradient_parts, outer, sum_rows};
 use super::pack::packed;
 use super::places::Target;
-use super::product::{Operands, gemm};
+use super::product::{Operands, Right, gemm};
 use super::strategy::Strategy;
 use super::{masks, norm};
 use crate::cells::Width;
@@ -129,7 +129,11 @@ impl LayerBackward<'_> {
                 accumulate: (accumulate || direction > 0),
                 ..shared
             };
-            gemm(plan, Operands { a: self.rows, b: weights, map: pass.map, c: dx.buffer, narrow: false }, &params);
+            gemm(
+                plan,
+                Operands { a: self.rows, b: Right::Packed(weights), map: pass.map, c: dx.buffer, narrow: false },
+                &params,
+            );
         }
         Ok(())
     }
@@ -179,14 +183,14 @@ impl LayerBackward<'_> {
         if config.options.noise.recurrent_dropout.is_some() {
             // R has not seen the initial state but through its mask.
             let masked = plan.workspace("gradient of the masked state", pass.states() * h);
-            let operands = Operands { a: d, b: matrix, map: none, c: masked, narrow: false };
+            let operands = Operands { a: d, b: Right::Packed(matrix), map: none, c: masked, narrow: false };
             gemm(plan, operands, &GemmParams { accumulate: false, ..params });
             let seed = self.reserve.masks(plan, self.layer);
             masks::drop_states(plan, pass, self.layer, seed, masked);
             copy_rows(plan, masked, self.dh, GatherParams { accumulate: true, ..self.states_params() });
             return Ok(());
         }
-        gemm(plan, Operands { a: d, b: matrix, map: none, c: self.dh, narrow: false }, &params);
+        gemm(plan, Operands { a: d, b: Right::Packed(matrix), map: none, c: self.dh, narrow: false }, &params);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use super::outer::sum_rows;
 use super::pack::packed;
 use super::pass::Pass;
 use super::places::{Steps, Turns};
-use super::product::{Operands, gemm};
+use super::product::{Operands, Right, gemm};
 use super::scan;
 use crate::device::tuning;
 use crate::error::Result;
@@ -102,7 +102,11 @@ pub(super) fn emit_normed(layer: &LayerForward<'_>, plan: &mut PlanBuilder, step
     let params = params(pass, rows);
     for at in steps.range.clone() {
         let product = GemmParams { m: pass.rows.running(at), ..product };
-        gemm(plan, Operands { a: h, b: &weights.matrices, map: pass.map, c: products, narrow: false }, &product);
+        gemm(
+            plan,
+            Operands { a: h, b: Right::Packed(&weights.matrices), map: pass.map, c: products, narrow: false },
+            &product,
+        );
         dispatch(plan, pass, (&variant, &bindings), &params, [steps.chunk, at]);
     }
     turns
@@ -142,7 +146,7 @@ pub(super) fn emit_initial_gradient(
         ..product_backward(pass)
     };
     let weights = &pass.rnn.backward_weights(layer)?[1];
-    gemm(plan, Operands { a: d, b: weights, map: pass.map, c: dh, narrow: false }, &params);
+    gemm(plan, Operands { a: d, b: Right::Packed(weights), map: pass.map, c: dh, narrow: false }, &params);
     Ok(())
 }
 
@@ -190,7 +194,11 @@ pub(super) fn emit_normed_backward(
     let product = GemmParams { c_row: units, c_batch, mapped, map_offset, ..product_backward(pass) };
     for at in steps.range.clone().rev() {
         let product = GemmParams { m: pass.rows.running(at), ..product };
-        gemm(plan, Operands { a: of.d, b: weights, map: pass.map, c: products, narrow: false }, &product);
+        gemm(
+            plan,
+            Operands { a: of.d, b: Right::Packed(weights), map: pass.map, c: products, narrow: false },
+            &product,
+        );
         dispatch(plan, pass, (&variant, &bindings), &params, [steps.chunk, at]);
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::copies::{copy_rows, copy_value};
 use super::elements::{Into, emit_map};
 use super::linear::Linear;
 use super::pack::row_lanes;
-use super::product::{Operands, gemm};
+use super::product::{Operands, Right, gemm};
 use crate::cells::Activation;
 use crate::error::{Error, Result};
 use crate::kernels::{
@@ -152,7 +152,11 @@ impl PlanBuilder {
             c_row: linear.outputs,
             ..Default::default()
         };
-        gemm(self, Operands { a: x.buffer, b: &linear.packed, map: none, c: out.buffer, narrow: false }, &params);
+        gemm(
+            self,
+            Operands { a: x.buffer, b: Right::Packed(&linear.packed), map: none, c: out.buffer, narrow: false },
+            &params,
+        );
         self.record("linear", &[x], &[out]).parameters = linear.parameters().cloned();
         Ok(())
     }

@@ -41,8 +41,8 @@ pub(crate) fn outer(
     }
 }
 
-/// The same in as many dispatches as their loops need.
-fn outer_rows(plan: &mut PlanBuilder, bindings: [BufferId; 4], p: &OuterParams) {
+/// The same of one buffer, in as many dispatches as their loops need.
+pub(super) fn outer_rows(plan: &mut PlanBuilder, bindings: [BufferId; 4], p: &OuterParams) {
     let variant = schedule::outer(plan.device(), p);
     let most = rows_of(&variant, plan.device().plan_limits().trips);
     let most = usize::try_from(most).unwrap_or(usize::MAX);

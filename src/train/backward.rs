@@ -188,7 +188,11 @@ fn linear_backward(
             accumulate: (*accumulate),
             ..Default::default()
         };
-        layer::gemm(plan, layer::Operands { a: dy.buffer, b, map: none, c: dx.buffer, narrow: false }, &params);
+        layer::gemm(
+            plan,
+            layer::Operands { a: dy.buffer, b: layer::Right::Packed(b), map: none, c: dx.buffer, narrow: false },
+            &params,
+        );
     }
     if !trains {
         return Ok(());

@@ -117,7 +117,17 @@ impl LossSlopes<'_> {
         self.add_formula(plan, input, Formula::new(function)?, &values)
     }
 
-    /// The same of a formula.
+    /// The derivative by an input so far, zeros at first: to be added to in parts.
+    pub(super) fn added_to(&mut self, plan: &mut PlanBuilder, input: usize) -> Result<Value> {
+        let (target, added) = self.gradients.target(plan, &self.applied.inputs[input]);
+        if !added {
+            let zero = Formula::new(|[x]| x.number(0.0))?;
+            emit_map(plan, zero, &[&target], Into { value: &target, accumulate: false })?;
+        }
+        Ok(target)
+    }
+
+    /// [`add`](Self::add) of a formula.
     pub(super) fn add_formula(
         &mut self,
         plan: &mut PlanBuilder,

@@ -6,6 +6,7 @@ mod average;
 mod averages;
 mod backward;
 mod checkpoint;
+mod convolution;
 mod ctc;
 mod ctc_targets;
 mod differentiable;
@@ -34,6 +35,7 @@ mod update;
 
 pub use attention::{Attention, Memory};
 pub use average::MovingAverage;
+pub use convolution::Conv1d;
 pub use ctc::{CtcOptions, Reduction};
 pub use ctc_targets::CtcTargets;
 pub use differentiable::{Differentiable, LossSlopes};

@@ -16,26 +16,21 @@ fn asked_class() -> Option<Class> {
     }
 }
 
-fn open(mut options: GpuOptions) -> Device {
+/// A device that no other test shares.
+pub fn opened(mut options: GpuOptions) -> Device {
     options.class = asked_class();
     Device::gpu_with(&options).unwrap_or_else(|error| panic!("these tests need an adapter: {error}"))
 }
 
 /// The adapter under test, with all that it offers.
 pub fn gpu() -> Device {
-    static DEVICE: LazyLock<Device> = LazyLock::new(|| open(GpuOptions::default()));
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| opened(GpuOptions::default()));
     DEVICE.clone()
 }
 
 /// The same adapter with WebGPU's default limits and no optional feature.
 pub fn portable() -> Device {
-    static DEVICE: LazyLock<Device> = LazyLock::new(|| open(GpuOptions::default().portable(true)));
-    DEVICE.clone()
-}
-
-/// The same adapter with wgpu's bounds checks in every shader.
-pub fn checked() -> Device {
-    static DEVICE: LazyLock<Device> = LazyLock::new(|| open(GpuOptions::default().checked(true)));
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| opened(GpuOptions::default().portable(true)));
     DEVICE.clone()
 }
 
