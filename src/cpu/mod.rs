@@ -29,6 +29,7 @@ pub(crate) mod norm_step;
 pub(crate) mod norm_step_backward;
 pub(crate) mod outer;
 mod overflow;
+pub(crate) mod own;
 pub(crate) mod pack;
 pub(crate) mod product;
 pub(crate) mod recurrence;

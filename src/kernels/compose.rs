@@ -3,6 +3,7 @@
 use super::formula::MAX_INPUTS;
 use super::kernel::Kernel;
 use super::of::{Folding, Function, Of};
+use super::own_kernel::OWN_PARAMS;
 use super::tile::{STAGED, Tile};
 use super::variant::Variant;
 use crate::cells::{Activation, CellClip, Coefficient, EPSILON, Equations, Noise, Phase, Probability, Scan};
@@ -146,6 +147,7 @@ fn check(variant: &Variant) -> Result<()> {
         Of::Scan { .. } | Of::ScanBackward { .. } if variant.scan().is_none() => fault("a cell"),
         Of::NormStep { .. } | Of::NormStepBackward { .. } if variant.norm().is_none() => fault("a cell"),
         _ if !of.fits() => fault("options: it has some of its own"),
+        Of::Own(own) => own.0.check(),
         Of::Apply(Function::Activation(activation)) => activation.check(),
         Of::Map { formula, .. } | Of::Fold { formula, .. } => {
             if of.axes().0 > 16 {
@@ -225,6 +227,13 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             INTEGERS => (0..MAX_INPUTS).map(|k| of.formula().is_some_and(|(_, integers)| integers >> k & 1 == 1)).collect::<Vec<_>>(),
             TERMS => of.formula().map(|(formula, _)| formula.wgsl()),
             RESULT => of.formula().map(|(formula, _)| format!("t{}", formula.terms().len() - 1)),
+            OWN => variant.own().map(|own| {
+                let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+                // A struct of one length, whatever the names.
+                let unnamed = (own.params.len()..OWN_PARAMS).map(|i| format!("unnamed_{i}"));
+                let params: Vec<String> = names(own.params).into_iter().chain(unnamed).collect();
+                context! { inputs => names(own.inputs), indices => names(own.indices), outputs => names(own.outputs), params => params, wgsl => own.wgsl }
+            }),
             PHASES => phases,
             SCAN => variant.scan().map(|scan| {
                 context! { name => scan.name, file => scan.name, gates => scan.gates, has_c => scan.has_c, diagonal => scan.diagonal }

@@ -78,6 +78,8 @@ macro_rules! for_each_kernel {
             CtcLattice ctc_lattice
             /// The gradient of a CTC loss.
             CtcGradient ctc_gradient
+            /// A kernel from outside of the library.
+            Own own
         }
     };
 }

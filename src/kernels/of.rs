@@ -2,6 +2,7 @@
 
 use super::formula::Formula;
 use super::kernel::Kernel;
+use super::own_kernel::Own;
 use super::tile::Cooperative;
 use crate::cells::{Activation, Form};
 
@@ -91,6 +92,8 @@ pub enum Of {
         /// Whether the lanes of a workgroup share a result.
         shared: bool,
     },
+    /// `own`, with the kernel from outside that it is.
+    Own(Own),
     /// `gemm`.
     Gemm {
         /// How sums are made.
@@ -207,7 +210,7 @@ impl Of {
     /// Whether these are the kernel's own options: a kernel that has some is not plain.
     pub(super) const fn fits(&self) -> bool {
         use Kernel::{
-            Apply, Fold, Gemm, Grid, Map, NormStep, NormStepBackward, Outer, Scan, ScanBackward, Sequence,
+            Apply, Fold, Gemm, Grid, Map, NormStep, NormStepBackward, Outer, Own, Scan, ScanBackward, Sequence,
             SequenceBackward, Step, StepBackward, Wave,
         };
         !matches!(
@@ -218,6 +221,7 @@ impl Of {
                     | Map
                     | Gemm
                     | Outer
+                    | Own
                     | Step
                     | StepBackward
                     | Sequence
@@ -266,6 +270,7 @@ impl Of {
         match self {
             Self::Plain(kernel) => *kernel,
             Self::Apply(_) => Kernel::Apply,
+            Self::Own(_) => Kernel::Own,
             Self::Map { .. } => Kernel::Map,
             Self::Fold { .. } => Kernel::Fold,
             Self::Gemm { .. } => Kernel::Gemm,
@@ -298,6 +303,7 @@ impl Of {
             | Self::NormStepBackward { form } => Some(*form),
             Self::Plain(_)
             | Self::Apply(_)
+            | Self::Own(_)
             | Self::Map { .. }
             | Self::Fold { .. }
             | Self::Gemm { .. }

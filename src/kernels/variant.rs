@@ -2,6 +2,7 @@
 
 use super::kernel::{Access, Kernel};
 use super::of::{By, Folding, Function, Of, Part, Sums};
+use super::own_kernel::{Own, OwnKernel};
 use super::tile::{COOPERATIVE_PITCH, Cooperative, STAGED_BYTES, Tile};
 use crate::cells::{Equations, Noise, Norm, Phase, Scan};
 
@@ -160,6 +161,11 @@ impl Variant {
         panel > 1 && (half && is_matrix || narrow && is_input_part)
     }
 
+    /// The kernel from outside that it is.
+    pub(crate) const fn own(&self) -> Option<&'static OwnKernel> {
+        if let Of::Own(Own(own)) = self.of { Some(own) } else { None }
+    }
+
     /// What its cell without R is.
     pub(crate) fn scan(&self) -> Option<&'static Scan> {
         self.of.form().and_then(|form| form.cell.scan())
@@ -242,6 +248,7 @@ impl std::fmt::Display for Variant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.row().name)?;
         match self.of {
+            Of::Own(own) => write!(f, " {}", own.0.name)?,
             Of::Apply(Function::Activation(activation)) => write!(f, " {activation}")?,
             Of::Apply(Function::Magnitude) => write!(f, " magnitude")?,
             Of::Map { formula, axes, integers } => {

@@ -20,6 +20,7 @@ mod matrices;
 mod norm;
 mod operations;
 mod outer;
+mod own;
 mod pack;
 mod pass;
 mod places;

@@ -83,8 +83,8 @@ pub(super) fn within(kernel: Kernel, binding: &str, largest: impl Fn(&str) -> f6
         | Kernel::Sample
         | Kernel::Settle
         | Kernel::Sgd => 0.0,
-        // Terms may cancel.
-        Kernel::Fold => largest("x"),
+        // Terms may cancel; of a kernel from outside nobody knows.
+        Kernel::Fold | Kernel::Own => largest("x"),
     }
 }
 

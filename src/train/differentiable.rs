@@ -43,6 +43,8 @@ use crate::plan::{PlanBuilder, Value, broadcast};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// An operation whose passes are kernels of one's own runs them with [`PlanBuilder::own_kernel`].
 pub trait Differentiable: Send + Sync {
     /// Its name in messages.
     fn name(&self) -> &'static str;

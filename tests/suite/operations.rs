@@ -3,7 +3,7 @@
 use crate::common::{Random, devices, gpu};
 use ndarray::{Array, ArrayD, Axis, IxDyn, array};
 use wgrnn::check;
-use wgrnn::kernels::Kernel;
+use wgrnn::kernels::{Kernel, OwnKernel};
 use wgrnn::plan::Value;
 use wgrnn::{
     Activation, Attention, Device, Differentiable, Error, LearningRate, Linear, LossSlopes, Optimizer, Parameters,
@@ -439,4 +439,106 @@ impl Differentiable for Sum {
 #[test]
 fn an_operation_of_ones_own_is_differentiated_as_it_says() {
     check_gradients("own", &[&[3, 4]], |tape, x, _| tape.apply(Sum, &[&x[0]]).unwrap());
+}
+
+/// y = x³ by kernels of one's own, forwards and backwards.
+struct Cube;
+
+static CUBE: OwnKernel = OwnKernel::new("cube", CUBE_SHADER, |call| {
+    let (x, y) = (call.inputs[0], &mut call.outputs[0]);
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = x * x * x);
+})
+.reads(&["x"])
+.writes(&["y"])
+.params(&["count"])
+.lanes(32);
+const CUBE_SHADER: &str = "
+@compute @workgroup_size(LANES)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x < p.count) {
+        y[id.x] = x[id.x] * x[id.x] * x[id.x];
+    }
+}";
+
+static CUBE_SLOPE: OwnKernel = OwnKernel::new("slope of a cube", CUBE_SLOPE_SHADER, |call| {
+    let (x, dy) = (call.inputs[0], call.inputs[1]);
+    call.outputs[0].iter_mut().zip(x.iter().zip(dy)).for_each(|(dx, (x, dy))| *dx = 3.0 * x * x * dy);
+})
+.reads(&["x", "dy"])
+.writes(&["dx"])
+.params(&["count"]);
+const CUBE_SLOPE_SHADER: &str = "
+@compute @workgroup_size(LANES)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x < p.count) {
+        dx[id.x] = 3.0 * x[id.x] * x[id.x] * dy[id.x];
+    }
+}";
+
+impl Differentiable for Cube {
+    fn name(&self) -> &'static str {
+        "cube"
+    }
+
+    fn forward(&self, plan: &mut PlanBuilder, inputs: &[Value]) -> wgrnn::Result<Value> {
+        let count = inputs[0].shape().iter().product::<usize>();
+        let shape = inputs[0].shape().to_vec();
+        Ok(plan.own_kernel(&CUBE, &[&inputs[0]], &[&shape], &[count as u32], CUBE.groups_of(count))?.remove(0))
+    }
+
+    fn backward(&self, plan: &mut PlanBuilder, slopes: &mut LossSlopes<'_>) -> wgrnn::Result<()> {
+        let (x, dy) = (slopes.inputs()[0].clone(), slopes.output_gradient().clone());
+        let count = x.shape().iter().product::<usize>();
+        let shape = x.shape().to_vec();
+        let groups = CUBE_SLOPE.groups_of(count);
+        let dx = plan.own_kernel(&CUBE_SLOPE, &[&x, &dy], &[&shape], &[count as u32], groups)?;
+        slopes.add(plan, 0, [&dx[0]], |[dx]| dx)
+    }
+}
+
+#[test]
+fn a_kernel_of_ones_own_has_gradients_too() {
+    check_gradients("cube", &[&[5, 9]], |tape, x, _| tape.apply(Cube, &[&x[0]]).unwrap());
+    // A view is copied first, of numbers and of indices.
+    check_gradients("cube of a view", &[&[5, 9]], |tape, x, _| {
+        tape.apply(Cube, &[&x[0].slice(1, 2..7).unwrap().transpose(0, 1).unwrap()]).unwrap()
+    });
+}
+
+#[test]
+fn kernels_of_ones_own_are_refused_by_name() {
+    static NAMELESS: OwnKernel = OwnKernel::new("nameless", CUBE_SHADER, |_| {}).reads(&["2x"]).writes(&["y"]);
+    static TWICE: OwnKernel = OwnKernel::new("twice", CUBE_SHADER, |_| {}).reads(&["y"]).writes(&["y"]);
+    static TAKEN: OwnKernel = OwnKernel::new("taken", CUBE_SHADER, |_| {}).reads(&["p"]).writes(&["y"]);
+    static MANY: OwnKernel = OwnKernel::new("many", CUBE_SHADER, |_| {}).reads(&["a"; 7]).writes(&["y"]);
+    static NOTHING: OwnKernel = OwnKernel::new("nothing", CUBE_SHADER, |_| {}).reads(&["x"]);
+    static WRONG: OwnKernel = OwnKernel::new("wrong", "fn main( {", |_| {}).reads(&["x"]).writes(&["y"]);
+    for (name, device) in devices() {
+        let x = Tensor::<f32>::zeros(&device, &[4]).unwrap();
+        let index = Tensor::<u32>::zeros(&device, &[4]).unwrap();
+        let mut plan = PlanBuilder::new(&device);
+        let (x, index) = (plan.tensor(&x).unwrap(), plan.tensor(&index).unwrap());
+        let mut refused =
+            |kernel: &'static OwnKernel, x: &[&Value], shapes: &[&[usize]], params: &[u32], groups, part: &str| {
+                let error = plan.own_kernel(kernel, x, shapes, params, groups).unwrap_err().to_string();
+                assert!(error.contains(part), "{name}: {error} does not name {part}");
+            };
+        let (shape, one): (&[&[usize]], _) = (&[&[4]], [1, 1, 1]);
+        refused(&NAMELESS, &[&x], shape, &[], one, "'2x'");
+        refused(&TWICE, &[&x], shape, &[], one, "'y'");
+        refused(&TAKEN, &[&x], shape, &[], one, "'p'");
+        refused(&MANY, &[&x; 7], shape, &[], one, "values read of the kernel 'many'");
+        refused(&NOTHING, &[&x], &[], &[], one, "values written of the kernel 'nothing'");
+        refused(&CUBE, &[], shape, &[4], one, "inputs of the kernel 'cube'");
+        refused(&CUBE, &[&x], &[], &[4], one, "shapes of the kernel 'cube'");
+        refused(&CUBE, &[&x], shape, &[], one, "parameters of the kernel 'cube'");
+        refused(&CUBE, &[&x], shape, &[4], [1, 0, 1], "workgroups of the kernel 'cube'");
+        refused(&CUBE, &[&index], shape, &[4], one, "numbers (f32)");
+        refused(&CUBE, &[&x], &[&[0]], &[4], one, "y");
+        if device.is_cpu() {
+            continue;
+        }
+        plan.own_kernel(&WRONG, &[&x], shape, &[], one).unwrap();
+        assert!(matches!(plan.build(), Err(Error::Gpu { .. })), "{name}");
+    }
 }

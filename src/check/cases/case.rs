@@ -117,6 +117,7 @@ impl Case {
         match self.variant.kernel() {
             Kernel::Gemm | Kernel::Step | Kernel::Sequence | Kernel::Grid | Kernel::Wave => buffers[1].add(),
             Kernel::Outer | Kernel::StepBackward | Kernel::SequenceBackward => buffers[1].add(),
+            Kernel::Own => buffers[0].add(),
             Kernel::Pack
             | Kernel::Gather
             | Kernel::Apply

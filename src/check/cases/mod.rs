@@ -23,6 +23,7 @@ mod masks;
 mod norm;
 mod numbers;
 mod outer;
+mod own;
 mod pack;
 mod product;
 mod recurrence;

@@ -3,8 +3,8 @@
 use super::case::Case;
 use super::{
     adam, apply, argmax, average, cross_entropy, ctc, dropout, element_loss, gather, gemm, grid, guard, links,
-    log_sum_exp, map, masks, norm, outer, pack, reduce, rms_prop, running_mean, sample, scan, scatter_add, sequence,
-    sequence_backward, settle, sgd, step, step_backward, timed, wave,
+    log_sum_exp, map, masks, norm, outer, own, pack, reduce, rms_prop, running_mean, sample, scan, scatter_add,
+    sequence, sequence_backward, settle, sgd, step, step_backward, timed, wave,
 };
 use crate::device::Device;
 use crate::kernels::Kernel;
@@ -50,6 +50,7 @@ impl Kernel {
             Self::CtcLabels => ctc::ctc_labels(device),
             Self::CtcLattice => ctc::ctc_lattice(device),
             Self::CtcGradient => ctc::ctc_gradient(device),
+            Self::Own => own::own(device),
         }
     }
 

@@ -19,6 +19,7 @@ use super::map::{fold_case, map_case};
 use super::masks::masks_case;
 use super::norm::{norm_backward_case, norm_case};
 use super::outer::outer_case;
+use super::own::own_case;
 use super::pack::pack_case;
 use super::product::{GemmForm, gemm_case};
 use super::recurrence::recurrence_case;
@@ -175,6 +176,7 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::CtcLabels => vec![ctc_labels_case(TIMED)],
         Kernel::CtcLattice => vec![ctc_lattice_case(TIMED, 0..TIMED.steps, [true, true], 0)],
         Kernel::CtcGradient => vec![ctc_gradient_case(TIMED, true, 0)],
+        Kernel::Own => vec![own_case(1 << 17)],
         Kernel::Guard => guard(device).into_iter().take(1).collect(),
         // The weights of a character model.
         Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
