@@ -2,12 +2,14 @@
 
 mod autotune;
 mod bad_input;
+mod beam_search;
 mod checkpoints;
 mod classes;
 mod common;
 mod composition;
 mod cooperative;
 mod ctc;
+mod ctc_decoding;
 mod device;
 mod dialects;
 mod differences;

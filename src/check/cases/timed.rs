@@ -3,11 +3,14 @@
 use super::adam::adam_case;
 use super::apply::apply_case;
 use super::argmax::argmax_case;
+use super::attend::attend_case;
 use super::average::average_case;
 use super::backward::backward_case;
+use super::beam::beam_case;
 use super::case::Case;
 use super::cross_entropy::{Kind, cross_entropy_case};
 use super::ctc::{TIMED, ctc_gradient_case, ctc_labels_case, ctc_lattice_case};
+use super::ctc_decoding::{ctc_beam_case, ctc_greedy_case};
 use super::dropout::dropout_case;
 use super::element_loss::element_loss_case;
 use super::forms::forms;
@@ -119,6 +122,8 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Gather => vec![gather_case((2048, 256), (true, false), 1 << 15)],
         Kernel::Argmax => vec![argmax_case((64, 1000))],
         Kernel::Sample => vec![sample_case((64, 1000), (40, 0.9))],
+        Kernel::Attend => vec![attend_case(([32, 1], 50, [256, 256]), false)],
+        Kernel::Beam => vec![beam_case([16, 5, 1000], false)],
         Kernel::Step => {
             let tile = layer::step_tile(device, 4, [256, 32, 1]);
             vec![recurrence_case(lstm(tile, 0), 32, 256, 1)]
@@ -175,6 +180,8 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::CtcLabels => vec![ctc_labels_case(TIMED)],
         Kernel::CtcLattice => vec![ctc_lattice_case(TIMED, 0..TIMED.steps, [true, true], 0)],
         Kernel::CtcGradient => vec![ctc_gradient_case(TIMED, true, 0)],
+        Kernel::CtcGreedy => vec![ctc_greedy_case(TIMED)],
+        Kernel::CtcBeam => vec![ctc_beam_case(TIMED, 16, 0..20)],
         Kernel::Guard => guard(device).into_iter().take(1).collect(),
         // The weights of a character model.
         Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
