@@ -20,7 +20,7 @@ kernel! {
 }
 
 /// The most steps of a memory: their scores have to fit into workgroup memory.
-pub(crate) const ATTENDED_STEPS: usize = 2048;
+pub(crate) const ATTENDED_STEPS: usize = 1024;
 
 /// A workgroup for each query.
 pub(crate) const ATTEND_TILE: Tile = Tile { lanes: 256, ..FLAT };
@@ -47,8 +47,11 @@ fn grid(_: &Variant, p: &AttendParams) -> [u64; 3] {
 
 fn trips(variant: &Variant, p: &AttendParams) -> u64 {
     let lanes = u(variant.tile.lanes).max(8);
-    let scores = if p.scored { 0 } else { u(p.steps).div_ceil(lanes / 8) * (1 + u(p.features).div_ceil(8)) };
-    scores + 4 * u(p.steps).div_ceil(lanes) + 16 + u(p.width).div_ceil(lanes) * (1 + u(p.steps))
+    // A pair of steps, or of columns, for each eight lanes.
+    let (pairs, vector) = (lanes / 4, if variant.of.vector() { 4 } else { 1 });
+    let scores = u(p.steps).div_ceil(pairs) * (1 + (u(p.features) / vector).div_ceil(8));
+    let context = (u(p.width) / vector).div_ceil(pairs) * (1 + u(p.steps).div_ceil(8));
+    if p.scored { 0 } else { scores }.saturating_add(5 * u(p.steps).div_ceil(lanes) + 16 + context)
 }
 
 fn flop(_: &Variant, p: &AttendParams, _: Maxima<'_>) -> u64 {

@@ -91,6 +91,11 @@ pub enum Of {
         /// Whether the lanes of a workgroup share a result.
         shared: bool,
     },
+    /// `attend`.
+    Attend {
+        /// Whether queries, keys and values are read four elements at a time.
+        vector: bool,
+    },
     /// `gemm`.
     Gemm {
         /// How sums are made.
@@ -207,13 +212,14 @@ impl Of {
     /// Whether these are the kernel's own options: a kernel that has some is not plain.
     pub(super) const fn fits(&self) -> bool {
         use Kernel::{
-            Apply, Fold, Gemm, Grid, Map, NormStep, NormStepBackward, Outer, Scan, ScanBackward, Sequence,
+            Apply, Attend, Fold, Gemm, Grid, Map, NormStep, NormStepBackward, Outer, Scan, ScanBackward, Sequence,
             SequenceBackward, Step, StepBackward, Wave,
         };
         !matches!(
             self,
             Self::Plain(
                 Apply
+                    | Attend
                     | Fold
                     | Map
                     | Gemm
@@ -268,6 +274,7 @@ impl Of {
             Self::Apply(_) => Kernel::Apply,
             Self::Map { .. } => Kernel::Map,
             Self::Fold { .. } => Kernel::Fold,
+            Self::Attend { .. } => Kernel::Attend,
             Self::Gemm { .. } => Kernel::Gemm,
             Self::Outer { .. } => Kernel::Outer,
             Self::Step { .. } => Kernel::Step,
@@ -300,6 +307,7 @@ impl Of {
             | Self::Apply(_)
             | Self::Map { .. }
             | Self::Fold { .. }
+            | Self::Attend { .. }
             | Self::Gemm { .. }
             | Self::Outer { .. } => None,
         }
@@ -356,7 +364,10 @@ impl Of {
 
     /// Whether the rows of a product are read four elements at a time.
     pub const fn vector(&self) -> bool {
-        matches!(self, Self::Gemm { vector: true, .. } | Self::Outer { vector: true, .. })
+        matches!(
+            self,
+            Self::Attend { vector: true } | Self::Gemm { vector: true, .. } | Self::Outer { vector: true, .. }
+        )
     }
 
     /// Whether operands are copied into workgroup memory first.

@@ -231,7 +231,9 @@ impl Variant {
             },
         }
         match self.of {
-            Of::Gemm { vector: false, .. } | Of::Outer { vector: false, .. } => write!(f, " by element"),
+            Of::Attend { vector: false } | Of::Gemm { vector: false, .. } | Of::Outer { vector: false, .. } => {
+                write!(f, " by element")
+            }
             of if of.state_width() > 0 => write!(f, " rows of {}", of.state_width()),
             _ => Ok(()),
         }

@@ -1,7 +1,7 @@
 //! Looks of queries at a memory, each one dispatch.
 
 use crate::error::Result;
-use crate::kernels::{ATTEND_TILE, ATTENDED_STEPS, AttendParams, Kernel, Variant, trips};
+use crate::kernels::{ATTEND_TILE, ATTENDED_STEPS, AttendParams, Of, Variant, trips};
 use crate::memory;
 use crate::plan::{PlanBuilder, Value};
 
@@ -46,7 +46,12 @@ pub(crate) fn emit_attend(plan: &mut PlanBuilder, look: &Look<'_>) -> Result<Opt
         lengths_offset: lengths.map_or(0, |lengths| lengths.offset),
         nan: f32::NAN,
     };
-    let variant = Variant::plain(Kernel::Attend, ATTEND_TILE, plan.device().panel());
+    let words = [
+        [query.offset, features, width, params.values_offset],
+        [params.keys_offset, params.keys_sequence, params.keys_step, params.values_sequence],
+    ];
+    let vector = words.iter().flatten().chain([&params.values_step]).all(|words| words % 4 == 0);
+    let variant = Variant::new(Of::Attend { vector }, ATTEND_TILE, plan.device().panel());
     if trips(&variant, &params.words()) > plan.device().plan_limits().trips {
         return Ok(None);
     }

@@ -86,7 +86,7 @@ impl Memory {
     /// What queries see: for each the mean of the memory's steps [N, M], and how much each of them counts in it [N, S].
     ///
     /// `query` is [N, Q], or [N·K, Q] for K queries of each sequence, one after the other, as a beam search has them; the results then have
-    /// N·K rows too. On a tape for evaluation, scores, softmax and mean are one kernel where the memory has at most 2,048 steps.
+    /// N·K rows too. On a tape for evaluation, scores, softmax and mean are one kernel where the memory has at most 1,024 steps.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the query does not fit the memory.

@@ -86,14 +86,14 @@ impl Decoder {
     }
 }
 
-fn log_softmax(logits: Array1<f64>) -> Vec<f64> {
+pub fn log_softmax(logits: Array1<f64>) -> Vec<f64> {
     let most = logits.fold(f64::NEG_INFINITY, |most, &x| most.max(x));
     let sum = logits.mapv(|x| (x - most).exp()).sum().ln() + most;
     logits.iter().map(|x| x - sum).collect()
 }
 
 /// Texts with log P, and how near the nearest decision was.
-fn search(beams: usize, steps: usize, next: impl Fn(&[u32]) -> Vec<f64>) -> (Vec<(Vec<u32>, f64)>, f64) {
+pub fn search(beams: usize, steps: usize, next: impl Fn(&[u32]) -> Vec<f64>) -> (Vec<(Vec<u32>, f64)>, f64) {
     let mut texts = vec![(Vec::new(), 0.0)];
     let mut margin = f64::INFINITY;
     for _ in 0..steps {
@@ -122,7 +122,7 @@ fn normalised(log: f64, length: usize, alpha: f64) -> f64 {
 }
 
 /// By their texts, log P and score.
-fn by_text(texts: Vec<(Vec<u32>, f64)>, alpha: f64) -> BTreeMap<Vec<u32>, (f64, f64)> {
+pub fn by_text(texts: Vec<(Vec<u32>, f64)>, alpha: f64) -> BTreeMap<Vec<u32>, (f64, f64)> {
     let entry = |(mut text, log): (Vec<u32>, f64)| {
         let score = normalised(log, text.len(), alpha);
         if text.last() == Some(&END) {
@@ -133,7 +133,7 @@ fn by_text(texts: Vec<(Vec<u32>, f64)>, alpha: f64) -> BTreeMap<Vec<u32>, (f64, 
     texts.into_iter().map(entry).collect()
 }
 
-fn check(name: &str, found: &[Hypothesis], expected: &BTreeMap<Vec<u32>, (f64, f64)>) {
+pub fn check(name: &str, found: &[Hypothesis], expected: &BTreeMap<Vec<u32>, (f64, f64)>) {
     assert_eq!(found.len(), expected.len(), "{name}: {found:?}");
     for hypothesis in found {
         let Some(&(log, score)) = expected.get(&hypothesis.tokens) else {

@@ -1,5 +1,6 @@
 //! The library's tests, by what they state. Shared devices are in `common`; no adapter is a failure, never a skip.
 
+mod attending_decoder;
 mod autotune;
 mod bad_input;
 mod beam_search;

@@ -3,13 +3,19 @@
 use super::case::{Case, Words, dot_tolerance};
 use super::numbers::{Numbers, poison};
 use crate::device::Device;
-use crate::kernels::{ATTEND_TILE, AttendParams, Kernel, Variant};
+use crate::kernels::{ATTEND_TILE, AttendParams, Of, Variant};
 
 /// Sequences and queries of each; steps of the memory; features of keys and values.
 type Sizes = ([usize; 2], usize, [usize; 2]);
 
 pub(crate) fn attend(_: &Device) -> Vec<Case> {
-    let sizes: [Sizes; 4] = [([1, 1], 1, [1, 1]), ([5, 1], 7, [3, 5]), ([5, 3], 70, [65, 33]), ([2, 2], 300, [9, 300])];
+    let sizes: [Sizes; 5] = [
+        ([1, 1], 1, [1, 1]),
+        ([5, 1], 7, [3, 5]),
+        ([5, 3], 70, [65, 33]),
+        ([4, 2], 68, [36, 264]),
+        ([2, 2], 300, [9, 300]),
+    ];
     sizes.into_iter().flat_map(|sizes| [false, true].map(|scored| attend_case(sizes, scored))).collect()
 }
 
@@ -22,13 +28,15 @@ pub(crate) fn attend_case(([batch, queries], steps, [features, width]): Sizes, s
         (lengths[1 + 1], lengths[1 + 2], lengths[1 + 3]) = (0, (steps as u32).div_ceil(2), steps as u32 + 5);
     }
     // The memory is time-major, with numbers that are not its own between rows.
-    let strides = |width: usize| [width + 1, batch * (width + 1)];
+    let vector = [steps, features, width].iter().all(|size| size % 4 == 0);
+    let unit = if vector { 4 } else { 1 };
+    let strides = |width: usize| [width + unit, batch * (width + unit)];
     let [[keys_sequence, keys_step], [values_sequence, values_step]] = [features, width].map(strides);
     let per_query = if scored { steps } else { features };
-    let mut query = numbers.uniform(2 + rows * per_query, 1.0);
+    let mut query = numbers.uniform(2 * unit + rows * per_query, 1.0);
     if batch > 3 && scored {
-        query[2] = f32::NEG_INFINITY;
-        query[2 + 4 * queries * steps] = f32::NAN;
+        query[2 * unit] = f32::NEG_INFINITY;
+        query[2 * unit + 4.min(batch - 1) * queries * steps] = f32::NAN;
     }
     let params = AttendParams {
         rows,
@@ -37,11 +45,11 @@ pub(crate) fn attend_case(([batch, queries], steps, [features, width]): Sizes, s
         features,
         width,
         scored,
-        query_offset: 2,
-        keys_offset: 3,
+        query_offset: 2 * unit,
+        keys_offset: 3 * unit,
         keys_sequence,
         keys_step,
-        values_offset: 1,
+        values_offset: unit,
         values_sequence,
         values_step,
         lengths_offset: 1,
@@ -49,15 +57,15 @@ pub(crate) fn attend_case(([batch, queries], steps, [features, width]): Sizes, s
     };
     Case {
         name: format!("attend of {batch}x{queries}x{steps}, features {features} and {width}, scored {scored}"),
-        variant: Variant::plain(Kernel::Attend, ATTEND_TILE, 4),
+        variant: Variant::new(Of::Attend { vector }, ATTEND_TILE, 4),
         // A score is a dot, and exp of it may be off by that and by some ulp; weights sum to 1.
         tolerance: dot_tolerance(steps + features),
         params: params.words(),
         window: 0,
         buffers: vec![
             Words::Numbers(query),
-            Words::Numbers(numbers.uniform(3 + steps * keys_step, 1.0)),
-            Words::Numbers(numbers.uniform(1 + steps * values_step, 1.0)),
+            Words::Numbers(numbers.uniform(3 * unit + steps * keys_step, 1.0)),
+            Words::Numbers(numbers.uniform(unit + steps * values_step, 1.0)),
             Words::Indices(lengths),
             poison(rows * width),
             poison(rows * steps),

@@ -111,6 +111,16 @@ pub(crate) fn timed_half(kernel: Kernel, device: &Device, tile: Tile, texture: b
     [Some(case.in_half(true)), by_units]
 }
 
+/// A case of a kernel that attends or decodes.
+fn decoding(kernel: Kernel) -> Case {
+    match kernel {
+        Kernel::Attend => attend_case(([32, 1], 52, [256, 256]), false),
+        Kernel::Beam => beam_case([16, 5, 1000], false),
+        Kernel::CtcGreedy => ctc_greedy_case(TIMED),
+        _ => ctc_beam_case(TIMED, 16, 0..20),
+    }
+}
+
 pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
     let of_form = |form, tile, width| Variant::new(Of::recurrent(kernel, form, width), tile, device.panel());
     let lstm = |tile, width| of_form(Form::new(Cell::Lstm, false), tile, width);
@@ -122,8 +132,7 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Gather => vec![gather_case((2048, 256), (true, false), 1 << 15)],
         Kernel::Argmax => vec![argmax_case((64, 1000))],
         Kernel::Sample => vec![sample_case((64, 1000), (40, 0.9))],
-        Kernel::Attend => vec![attend_case(([32, 1], 50, [256, 256]), false)],
-        Kernel::Beam => vec![beam_case([16, 5, 1000], false)],
+        Kernel::Attend | Kernel::Beam | Kernel::CtcBeam | Kernel::CtcGreedy => vec![decoding(kernel)],
         Kernel::Step => {
             let tile = layer::step_tile(device, 4, [256, 32, 1]);
             vec![recurrence_case(lstm(tile, 0), 32, 256, 1)]
@@ -180,8 +189,6 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::CtcLabels => vec![ctc_labels_case(TIMED)],
         Kernel::CtcLattice => vec![ctc_lattice_case(TIMED, 0..TIMED.steps, [true, true], 0)],
         Kernel::CtcGradient => vec![ctc_gradient_case(TIMED, true, 0)],
-        Kernel::CtcGreedy => vec![ctc_greedy_case(TIMED)],
-        Kernel::CtcBeam => vec![ctc_beam_case(TIMED, 16, 0..20)],
         Kernel::Guard => guard(device).into_iter().take(1).collect(),
         // The weights of a character model.
         Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
