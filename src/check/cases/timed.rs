@@ -111,9 +111,12 @@ pub(crate) fn timed_half(kernel: Kernel, device: &Device, tile: Tile, texture: b
     [Some(case.in_half(true)), by_units]
 }
 
-/// A case of a kernel that attends or decodes.
-fn decoding(kernel: Kernel) -> Case {
+/// A case of a kernel that attends, decodes, or belongs to a CTC loss.
+fn decoded(kernel: Kernel) -> Case {
     match kernel {
+        Kernel::CtcLabels => ctc_labels_case(TIMED),
+        Kernel::CtcLattice => ctc_lattice_case(TIMED, 0..TIMED.steps, [true, true], 0),
+        Kernel::CtcGradient => ctc_gradient_case(TIMED, true, 0),
         Kernel::Attend => attend_case(([32, 1], 52, [256, 256]), false),
         Kernel::Beam => beam_case([16, 5, 1000], false),
         Kernel::CtcGreedy => ctc_greedy_case(TIMED),
@@ -132,7 +135,8 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Gather => vec![gather_case((2048, 256), (true, false), 1 << 15)],
         Kernel::Argmax => vec![argmax_case((64, 1000))],
         Kernel::Sample => vec![sample_case((64, 1000), (40, 0.9))],
-        Kernel::Attend | Kernel::Beam | Kernel::CtcBeam | Kernel::CtcGreedy => vec![decoding(kernel)],
+        Kernel::CtcLabels | Kernel::CtcLattice | Kernel::CtcGradient => vec![decoded(kernel)],
+        Kernel::Attend | Kernel::Beam | Kernel::CtcBeam | Kernel::CtcGreedy => vec![decoded(kernel)],
         Kernel::Step => {
             let tile = layer::step_tile(device, 4, [256, 32, 1]);
             vec![recurrence_case(lstm(tile, 0), 32, 256, 1)]
@@ -186,9 +190,6 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::CrossEntropy => vec![cross_entropy_case((2048, 65), Kind::Classes)],
         Kernel::ElementLoss => vec![element_loss_case(1 << 17, ElementLossForm::Binary)],
         Kernel::LogSumExp => vec![log_sum_exp_case((3200, 80))],
-        Kernel::CtcLabels => vec![ctc_labels_case(TIMED)],
-        Kernel::CtcLattice => vec![ctc_lattice_case(TIMED, 0..TIMED.steps, [true, true], 0)],
-        Kernel::CtcGradient => vec![ctc_gradient_case(TIMED, true, 0)],
         Kernel::Guard => guard(device).into_iter().take(1).collect(),
         // The weights of a character model.
         Kernel::Sgd => vec![sgd_case(("momentum", 0.9, 0.0, false, 0.0), (1 << 19, 2, Taken::Yes))],
