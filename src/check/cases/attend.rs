@@ -3,7 +3,7 @@
 use super::case::{Case, Words, dot_tolerance};
 use super::numbers::{Numbers, poison};
 use crate::device::Device;
-use crate::kernels::{ATTEND_TILE, AttendParams, Of, Variant};
+use crate::kernels::{ATTEND_TILES, AttendParams, Of, Tile, Variant};
 
 /// Sequences and queries of each; steps of the memory; features of keys and values.
 type Sizes = ([usize; 2], usize, [usize; 2]);
@@ -16,11 +16,13 @@ pub(crate) fn attend(_: &Device) -> Vec<Case> {
         ([4, 2], 68, [36, 264]),
         ([2, 2], 300, [9, 300]),
     ];
-    sizes.into_iter().flat_map(|sizes| [false, true].map(|scored| attend_case(sizes, scored))).collect()
+    let forms = ATTEND_TILES.map(|tile| [false, true].map(|scored| (tile, scored)));
+    let case = |sizes| forms.as_flattened().iter().map(move |&(tile, scored)| attend_case(sizes, tile, scored));
+    sizes.into_iter().flat_map(case).collect()
 }
 
 /// One sequence without steps, one with fewer than others and one with more than there are, where there are many.
-pub(crate) fn attend_case(([batch, queries], steps, [features, width]): Sizes, scored: bool) -> Case {
+pub(crate) fn attend_case(([batch, queries], steps, [features, width]): Sizes, tile: Tile, scored: bool) -> Case {
     let mut numbers = Numbers::new(batch + steps + features);
     let rows = batch * queries;
     let mut lengths = vec![steps as u32; 1 + batch];
@@ -56,8 +58,11 @@ pub(crate) fn attend_case(([batch, queries], steps, [features, width]): Sizes, s
         nan: f32::NAN,
     };
     Case {
-        name: format!("attend of {batch}x{queries}x{steps}, features {features} and {width}, scored {scored}"),
-        variant: Variant::new(Of::Attend { vector }, ATTEND_TILE, 4),
+        name: format!(
+            "attend of {batch}x{queries}x{steps}, features {features} and {width}, scored {scored}, by {}",
+            tile.lanes
+        ),
+        variant: Variant::new(Of::Attend { vector }, tile, 4),
         // A score is a dot, and exp of it may be off by that and by some ulp; weights sum to 1.
         tolerance: dot_tolerance(steps + features),
         params: params.words(),

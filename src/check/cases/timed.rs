@@ -37,7 +37,9 @@ use super::update::Taken;
 use super::wave::wave_case;
 use crate::cells::{Activation, Cell, Form};
 use crate::device::{self, Device};
-use crate::kernels::{Access, ElementLossForm, FLAT, Folding, Formula, Function, Kernel, Of, STAGED, Tile, Variant};
+use crate::kernels::{
+    ATTEND_TILES, Access, ElementLossForm, FLAT, Folding, Formula, Function, Kernel, Of, STAGED, Tile, Variant,
+};
 use crate::layer;
 
 /// Cases large enough to time, with the tiles and the packing that the device uses.
@@ -117,7 +119,7 @@ fn decoded(kernel: Kernel) -> Case {
         Kernel::CtcLabels => ctc_labels_case(TIMED),
         Kernel::CtcLattice => ctc_lattice_case(TIMED, 0..TIMED.steps, [true, true], 0),
         Kernel::CtcGradient => ctc_gradient_case(TIMED, true, 0),
-        Kernel::Attend => attend_case(([32, 1], 52, [256, 256]), false),
+        Kernel::Attend => attend_case(([32, 1], 52, [256, 256]), ATTEND_TILES[0], false),
         Kernel::Beam => beam_case([16, 5, 1000], false),
         Kernel::CtcGreedy => ctc_greedy_case(TIMED),
         _ => ctc_beam_case(TIMED, 16, 0..20),
