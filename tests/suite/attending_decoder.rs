@@ -304,3 +304,49 @@ fn queries_that_do_not_fit_a_memory_are_refused_by_name() {
         assert!(error.contains("query") && error.contains(&format!("{shape:?}")), "{error}");
     }
 }
+
+/// One kernel takes 1,024 steps.
+#[test]
+fn long_memories_are_seen_whole() {
+    let mut random = Random::new(3);
+    for steps in [1024, 1030] {
+        let source = random.array([steps, 2, 3]);
+        let query = random.array([1, 4, 3]).remove_axis(Axis(0));
+        let lengths = [steps as u32 - 1, steps as u32];
+        for (name, device) in devices() {
+            let mut tape = Tape::evaluating(&device).unwrap();
+            let from = |tape: &mut Tape, array: ndarray::ArrayViewD<'_, f32>| {
+                tape.input(&Tensor::from_array(&device, array).unwrap()).unwrap()
+            };
+            let encoded = from(&mut tape, source.view().into_dyn());
+            let asked = from(&mut tape, query.view().into_dyn());
+            let valid = tape.input(&Tensor::from_array(&device, ndarray::aview1(&lengths)).unwrap()).unwrap();
+            let memory = tape.memory(&Attention::Dot, &encoded, Some(&valid)).unwrap();
+            let (context, weights) = memory.attend(&mut tape, &asked).unwrap();
+            let seen =
+                [Tensor::<f32>::zeros(&device, &[4, 3]), Tensor::zeros(&device, &[4, steps])].map(Result::unwrap);
+            for (value, tensor) in [&context, &weights].into_iter().zip(&seen) {
+                let to = tape.input(tensor).unwrap();
+                tape.plan().copy(value, &to).unwrap();
+            }
+            tape.evaluation().unwrap().program().run().unwrap();
+            let [context, weights] = seen.map(|tensor| tensor.read().unwrap());
+            for row in 0..4 {
+                let n = row / 2;
+                let steps_of = source.slice(s![..lengths[n] as usize, n, ..]).mapv(f64::from);
+                let scores = steps_of.dot(&query.row(row).mapv(f64::from)).mapv(f64::exp);
+                let expected = &scores / scores.sum();
+                let mean = steps_of.t().dot(&expected);
+                assert!(
+                    mean.iter().enumerate().all(|(j, &x)| (f64::from(context[[row, j]]) - x).abs() < 1e-5),
+                    "{name}"
+                );
+                assert!(
+                    expected.iter().enumerate().all(|(t, &w)| (f64::from(weights[[row, t]]) - w).abs() < 1e-7),
+                    "{name}"
+                );
+                assert!((lengths[n] as usize..steps).all(|t| weights[[row, t]] == 0.0), "{name}");
+            }
+        }
+    }
+}
