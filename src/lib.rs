@@ -87,8 +87,9 @@ pub use device::{
 };
 pub use error::{Error, Result};
 pub use layer::{
-    BatchLengths, DeviceState, Embedding, Lengths, Linear, Output, Reserve, Rnn, RnnCall, RnnGradients, RnnOutput,
-    RnnTraining, Sampling, Schedule, Session, SessionOptions, State, Stream,
+    BatchLengths, BeamSearch, Beams, CtcDecoded, CtcDecoding, DeviceState, Embedding, Hypothesis, Lengths, Linear,
+    Output, Reserve, Rnn, RnnCall, RnnGradients, RnnOutput, RnnTraining, Sampling, Schedule, Session, SessionOptions,
+    State, Stream,
 };
 pub use parameters::Parameters;
 pub use plan::{Difference, KernelTime, Plan, PlanBuilder, Profile, Program};

@@ -117,6 +117,7 @@ fn options_that_can_not_be_are_named() {
         ("sentiment", &["--text", "你好"], "--text '你好': none of its words"),
         ("forecast", &["--steps", "0"], "--steps must be at least 1"),
         ("translate", &["--steps", "0"], "--steps must be at least 1"),
+        ("attention", &["--steps", "0"], "0 is not in 1.."),
         ("translate", &["--word", ""], "expected letters from a to z"),
         ("bench_report", &["--seconds", "-1", "--device", "cpu"], "--seconds -1"),
         ("bench_report", &["--shapes", "none", "--device", "cpu"], "no shape 'none'"),
@@ -150,6 +151,16 @@ fn words_that_can_not_be_read_whole_are_named_and_the_others_pronounced() {
         assert!(said.contains(part), "{said}");
     }
     assert!(!said.contains("你好\t"), "{said}");
+}
+
+#[test]
+fn a_decoder_that_attends_writes_most_words_backwards() {
+    let said = clear(&run(&std::env::temp_dir(), "attention", &["--device", "cpu"]));
+    for way in ["greedy: ", "4 beams: "] {
+        let rest = said.split(way).nth(1).unwrap_or_else(|| panic!("{said}"));
+        let right: u32 = rest.split(' ').next().unwrap().parse().unwrap();
+        assert!(right >= 24 && rest.contains("of 32 words are right"), "{said}");
+    }
 }
 
 #[test]

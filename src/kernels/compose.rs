@@ -44,6 +44,7 @@ const PARTIALS: &[(&str, &str)] = &[
     ("scan_lane.wgsl", include_str!("../../shaders/scan_lane.wgsl")),
     ("activations.wgsl", include_str!("../../shaders/activations.wgsl")),
     ("formula.wgsl", include_str!("../../shaders/formula.wgsl")),
+    ("selection.wgsl", include_str!("../../shaders/selection.wgsl")),
     ("larger.wgsl", include_str!("../../shaders/larger.wgsl")),
     ("elements.wgsl", include_str!("../../shaders/elements.wgsl")),
     ("gate.wgsl", include_str!("../../shaders/gate.wgsl")),

@@ -20,6 +20,10 @@ macro_rules! for_each_kernel {
             Argmax argmax
             /// Draws a column of each row by its probability.
             Sample sample
+            /// Finds the best continuations of the beams of a beam search.
+            Beam beam
+            /// What queries see of a memory: attention.
+            Attend attend
             /// Many time steps of a cell without a matrix R.
             Scan scan
             /// Many time steps of a cell without a matrix R, backwards.
@@ -78,6 +82,10 @@ macro_rules! for_each_kernel {
             CtcLattice ctc_lattice
             /// The gradient of a CTC loss.
             CtcGradient ctc_gradient
+            /// The labels of the most probable alignment for CTC.
+            CtcGreedy ctc_greedy
+            /// Prefix beam search for CTC.
+            CtcBeam ctc_beam
             /// A kernel from outside of the library.
             Own own
         }

@@ -94,6 +94,11 @@ pub enum Of {
     },
     /// `own`, with the kernel from outside that it is.
     Own(Own),
+    /// `attend`.
+    Attend {
+        /// Whether queries, keys and values are read four elements at a time.
+        vector: bool,
+    },
     /// `gemm`.
     Gemm {
         /// How sums are made.
@@ -210,13 +215,14 @@ impl Of {
     /// Whether these are the kernel's own options: a kernel that has some is not plain.
     pub(super) const fn fits(&self) -> bool {
         use Kernel::{
-            Apply, Fold, Gemm, Grid, Map, NormStep, NormStepBackward, Outer, Own, Scan, ScanBackward, Sequence,
+            Apply, Attend, Fold, Gemm, Grid, Map, NormStep, NormStepBackward, Outer, Own, Scan, ScanBackward, Sequence,
             SequenceBackward, Step, StepBackward, Wave,
         };
         !matches!(
             self,
             Self::Plain(
                 Apply
+                    | Attend
                     | Fold
                     | Map
                     | Gemm
@@ -273,6 +279,7 @@ impl Of {
             Self::Own(_) => Kernel::Own,
             Self::Map { .. } => Kernel::Map,
             Self::Fold { .. } => Kernel::Fold,
+            Self::Attend { .. } => Kernel::Attend,
             Self::Gemm { .. } => Kernel::Gemm,
             Self::Outer { .. } => Kernel::Outer,
             Self::Step { .. } => Kernel::Step,
@@ -306,6 +313,7 @@ impl Of {
             | Self::Own(_)
             | Self::Map { .. }
             | Self::Fold { .. }
+            | Self::Attend { .. }
             | Self::Gemm { .. }
             | Self::Outer { .. } => None,
         }
@@ -362,7 +370,10 @@ impl Of {
 
     /// Whether the rows of a product are read four elements at a time.
     pub const fn vector(&self) -> bool {
-        matches!(self, Self::Gemm { vector: true, .. } | Self::Outer { vector: true, .. })
+        matches!(
+            self,
+            Self::Attend { vector: true } | Self::Gemm { vector: true, .. } | Self::Outer { vector: true, .. }
+        )
     }
 
     /// Whether operands are copied into workgroup memory first.

@@ -67,3 +67,8 @@ pub(crate) const FLAT: Tile = Tile::new(1, 1, 64);
 
 /// Nor one that decides by itself more than this.
 pub(crate) const ALONE: Tile = Tile { lanes: 1, ..FLAT };
+
+/// Steps, or columns, that a lane of `attend` takes at once, as in its shader.
+pub(super) const fn attended_at_once(lanes: u64) -> u64 {
+    if lanes <= 64 { 4 } else { 2 }
+}

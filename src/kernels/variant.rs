@@ -3,7 +3,7 @@
 use super::kernel::{Access, Kernel};
 use super::of::{By, Folding, Function, Of, Part, Sums};
 use super::own_kernel::{Own, OwnKernel};
-use super::tile::{COOPERATIVE_PITCH, Cooperative, STAGED_BYTES, Tile};
+use super::tile::{COOPERATIVE_PITCH, Cooperative, STAGED_BYTES, Tile, attended_at_once};
 use crate::cells::{Equations, Noise, Norm, Phase, Scan};
 
 /// How a kernel reads its operands.
@@ -66,7 +66,8 @@ impl Variant {
     }
 
     /// Bytes of workgroup memory: two copies of a row's state in `sequence` and `sequence_backward`, one of the rows that
-    /// are multiplied, and a flag, in `grid`; sums where they are split, or over alignments; none elsewhere.
+    /// are multiplied, and a flag, in `grid`; sums where they are split, or over alignments; what a search chooses among; hardly any
+    /// elsewhere.
     pub(crate) fn workgroup_bytes(&self) -> u64 {
         let Tile { rows, lanes, .. } = self.tile;
         let [rows, lanes] = [rows, lanes].map(u64::from);
@@ -78,6 +79,11 @@ impl Variant {
             Of::Fold { shared: true, .. } => 4 * lanes,
             // The sums of two steps, and the largest ones.
             Of::Plain(Kernel::CtcLattice) => 4 * lanes * (2 * u64::from(self.tile.columns) + 1),
+            // Scores; what lanes share of them and of their context.
+            Of::Attend { vector } => (4 << 10) + 4 * lanes * attended_at_once(lanes) * if vector { 5 } else { 2 },
+            // Those that are chosen, and what the lanes count; of `ctc_beam` 12 words of each prefix too.
+            Of::Plain(Kernel::Beam) => (4 << 8) + 8 * lanes + 12,
+            Of::Plain(Kernel::CtcBeam) => (4 << 8) + 56 * lanes + 16,
             Of::Grid { state_width, .. } => 4 * rows * u64::from(state_width) + 16,
             _ => 2 * 4 * rows * u64::from(self.of.state_width()),
         }
@@ -228,7 +234,7 @@ impl Variant {
         match self.of {
             _ if self.of.staged() => write!(f, " {}x{} staged", 16 * rows, 16 * columns)?,
             Of::Outer { .. } => write!(f, " {rows}x4x{lanes}")?,
-            Of::NormStep { .. } | Of::NormStepBackward { .. } => write!(f, " {lanes}")?,
+            Of::Attend { .. } | Of::NormStep { .. } | Of::NormStepBackward { .. } => write!(f, " {lanes}")?,
             Of::Plain(Kernel::Argmax | Kernel::CrossEntropy) if columns > 1 => write!(f, " by {columns}")?,
             of => match of.units() {
                 Some(Cooperative { edge, .. }) => write!(f, " {rows}x{columns} cooperative by {edge}")?,
@@ -237,7 +243,9 @@ impl Variant {
             },
         }
         match self.of {
-            Of::Gemm { vector: false, .. } | Of::Outer { vector: false, .. } => write!(f, " by element"),
+            Of::Attend { vector: false } | Of::Gemm { vector: false, .. } | Of::Outer { vector: false, .. } => {
+                write!(f, " by element")
+            }
             of if of.state_width() > 0 => write!(f, " rows of {}", of.state_width()),
             _ => Ok(()),
         }

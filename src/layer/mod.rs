@@ -1,11 +1,14 @@
 //! Stacks of recurrent layers: configuration, weights on a device, and the ways to call them.
 
+mod attend;
 mod backward;
 mod backward_layer;
+mod beam_search;
 mod call;
 mod columns;
 mod contraction;
 mod copies;
+mod ctc_decoding;
 mod dropout;
 mod elements;
 mod embedding;
@@ -14,6 +17,7 @@ mod forward;
 mod forward_layer;
 mod gradients;
 mod grid;
+mod hypothesis;
 mod linear;
 mod masks;
 mod matrices;
@@ -42,15 +46,19 @@ mod stream;
 mod training;
 mod wave;
 
+pub(crate) use attend::{Look, emit_attend};
 pub(crate) use backward::{Flow, emit_backward};
+pub use beam_search::{BeamSearch, Beams};
 pub(crate) use call::output_shape;
 pub use call::{Output, RnnCall};
 pub(crate) use columns::Columns;
 pub(crate) use copies::copy_value;
+pub use ctc_decoding::{CtcDecoded, CtcDecoding};
 pub(crate) use dropout::{emit_dropout, threshold};
 pub(crate) use elements::{Into, emit_fold, emit_map, mean_of};
 pub use embedding::Embedding;
 pub use forward::RnnOutput;
+pub use hypothesis::Hypothesis;
 pub use linear::Linear;
 pub(crate) use outer::{gradient_parts, outer, sum_rows};
 pub(crate) use pack::row_lanes;

@@ -31,6 +31,7 @@ pub(crate) fn distance(a: f64, b: f64) -> f64 {
 pub(super) fn is_integer(kernel: Kernel, binding: &str, word: usize) -> bool {
     match binding {
         "places" | "map" | "index" | "links" | "seed" | "hyper" | "guarded" => true,
+        "tokens" | "parents" | "best" | "heads" | "entries" | "tree" => true,
         "sequences" | "labels" | "input_lengths" | "label_lengths" => true,
         "targets" => kernel == Kernel::CrossEntropy,
         "out" => matches!(kernel, Kernel::Links | Kernel::Argmax | Kernel::Sample),
@@ -59,6 +60,8 @@ pub(super) fn within(kernel: Kernel, binding: &str, largest: impl Fn(&str) -> f6
         // Activations are near 1 where what they are multiplied with is small.
         Kernel::Apply | Kernel::Grid | Kernel::Map | Kernel::NormStep | Kernel::Scan => 1.0,
         Kernel::Sequence | Kernel::Step | Kernel::Wave => 1.0,
+        // Values that are averaged may cancel.
+        Kernel::Attend => largest("values").max(1.0),
         // A probability minus 1, times the weight of a class, divided by the count.
         Kernel::CrossEntropy | Kernel::ElementLoss if binding == "gradient" => {
             let weight = if kernel == Kernel::CrossEntropy { largest("weights").max(1.0) } else { 1.0 };
@@ -69,7 +72,7 @@ pub(super) fn within(kernel: Kernel, binding: &str, largest: impl Fn(&str) -> f6
         Kernel::ElementLoss => 1.0,
         // Probabilities, one minus the other; and logarithms near 0 of sums near 1.
         Kernel::CtcGradient => 1.0 / largest("valid").max(1.0),
-        Kernel::CtcLattice | Kernel::LogSumExp => 1.0,
+        Kernel::CtcBeam | Kernel::CtcLattice | Kernel::LogSumExp => 1.0,
         // The gradients that come in, for slopes of activations may cancel: their bindings are d, d_in, dh, dc and dy.
         Kernel::NormStepBackward | Kernel::ScanBackward | Kernel::SequenceBackward | Kernel::StepBackward => {
             largest("d")
@@ -77,6 +80,8 @@ pub(super) fn within(kernel: Kernel, binding: &str, largest: impl Fn(&str) -> f6
         Kernel::Adam | Kernel::Argmax | Kernel::Dropout | Kernel::Gather | Kernel::Gemm | Kernel::Guard => 0.0,
         Kernel::Links | Kernel::Masks | Kernel::Outer | Kernel::Pack | Kernel::Reduce | Kernel::ScatterAdd => 0.0,
         Kernel::Average
+        | Kernel::Beam
+        | Kernel::CtcGreedy
         | Kernel::CtcLabels
         | Kernel::RmsProp
         | Kernel::RunningMean

@@ -3,7 +3,7 @@
 use super::tape::Tape;
 use crate::cells::Activation;
 use crate::error::{Error, Result};
-use crate::layer::Linear;
+use crate::layer::{Linear, Look, emit_attend};
 use crate::plan::Value;
 
 /// How well a query q fits a step m of the memory: its score. The weights of the steps are the softmax of their scores.
@@ -50,7 +50,7 @@ pub struct Memory {
     values: Value,
     /// [N, S, features]: what queries are compared with.
     keys: Value,
-    /// [N, 1].
+    /// `[N]`.
     lengths: Option<Value>,
 }
 
@@ -68,7 +68,7 @@ impl Tape {
         let lengths = match lengths {
             Some(lengths) if lengths.shape() == [batch] => {
                 self.plan.expect_view(lengths, "lengths of a memory", true)?;
-                Some(lengths.insert_axis(1)?)
+                Some(lengths.clone())
             }
             Some(lengths) => return Err(Error::shape("lengths of a memory", [batch], lengths.shape())),
             None => None,
@@ -83,33 +83,72 @@ impl Tape {
 }
 
 impl Memory {
-    /// What a query [N, Q] sees: the mean of the memory's steps [N, M], and how much each of them counts in it [N, S].
+    /// What queries see: for each the mean of the memory's steps [N, M], and how much each of them counts in it [N, S].
+    ///
+    /// `query` is [N, Q], or [N·K, Q] for K queries of each sequence, one after the other, as a beam search has them; the results then have
+    /// N·K rows too. On a tape for evaluation, scores, softmax and mean are one kernel where the memory has at most 1,024 steps.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) where the query does not fit the memory.
     pub fn attend(&self, tape: &mut Tape, query: &Value) -> Result<(Value, Value)> {
         tape.plan.expect_view(query, "query", false)?;
-        let (batch, steps) = (self.values.shape()[0], self.values.shape()[1]);
-        if query.shape().len() != 2 || query.shape()[0] != batch {
+        let [batch, steps, width] = [0, 1, 2].map(|axis| self.values.shape()[axis]);
+        let &[rows, features] = query.shape() else {
             return Err(Error::shape("query", format!("[{batch}, features]"), query.shape()));
+        };
+        if rows % batch != 0 {
+            return Err(Error::shape(
+                "query",
+                format!("[{batch}, features], or a multiple of the rows"),
+                query.shape(),
+            ));
         }
-        let scores = match &self.attention {
+        let expected = match &self.attention {
+            Attention::Dot | Attention::General(_) => self.keys.shape()[2],
+            Attention::Additive { query, .. } => query.inputs,
+        };
+        if features != expected {
+            return Err(Error::shape("query", [rows, expected], query.shape()));
+        }
+        let (keys, lengths) = (Some(&self.keys), self.lengths.as_ref());
+        let is_product = !matches!(self.attention, Attention::Additive { .. });
+        if is_product && !tape.is_training() {
+            let look = Look { query, keys, values: &self.values, lengths };
+            if let Some(seen) = emit_attend(&mut tape.plan, &look)? {
+                return Ok(seen);
+            }
+        }
+        let scores = self.scores(tape, query, rows / batch)?;
+        if !tape.is_training() {
+            let scores = scores.reshape(&[rows, steps])?;
+            let look = Look { query: &scores, keys: None, values: &self.values, lengths };
+            if let Some(seen) = emit_attend(&mut tape.plan, &look)? {
+                return Ok(seen);
+            }
+        }
+        let lengths = lengths.map(|lengths| lengths.insert_axis(1)?.insert_axis(2)).transpose()?;
+        let weights = tape.softmax(&scores, 2, lengths.as_ref())?;
+        // [N, K, S] · [N, S, M]
+        let context = tape.matmul(&weights, &self.values)?;
+        Ok((context.reshape(&[rows, width])?, weights.reshape(&[rows, steps])?))
+    }
+
+    /// How well K queries of each sequence fit each step: [N, K, S].
+    fn scores(&self, tape: &mut Tape, query: &Value, queries: usize) -> Result<Value> {
+        let [batch, steps, _] = [0, 1, 2].map(|axis| self.values.shape()[axis]);
+        match &self.attention {
             Attention::Dot | Attention::General(_) => {
-                if query.shape()[1] != self.keys.shape()[2] {
-                    return Err(Error::shape("query", [batch, self.keys.shape()[2]], query.shape()));
-                }
-                // [N, S, features] · [N, features, 1]
-                tape.matmul(&self.keys, &query.insert_axis(2)?)?.reshape(&[batch, steps])?
+                // [N, K, features] · [N, features, S]
+                let query = query.reshape(&[batch, queries, query.shape()[1]])?;
+                tape.matmul(&query, &self.keys.transpose(1, 2)?)
             }
             Attention::Additive { query: layer, score, .. } => {
-                let query = tape.linear(layer, query)?.insert_axis(1)?;
-                let sums = tape.map([&query, &self.keys], |[q, m]| (q + m).activation(Activation::Tanh))?;
-                tape.linear(score, &sums)?.reshape(&[batch, steps])?
+                let query = tape.linear(layer, query)?;
+                let query = query.reshape(&[batch, queries, 1, query.shape()[1]])?;
+                let keys = self.keys.insert_axis(1)?;
+                let sums = tape.map([&query, &keys], |[q, m]| (q + m).activation(Activation::Tanh))?;
+                tape.linear(score, &sums)?.reshape(&[batch, queries, steps])
             }
-        };
-        let weights = tape.softmax(&scores, 1, self.lengths.as_ref())?;
-        // [N, 1, S] · [N, S, M]
-        let context = tape.matmul(&weights.insert_axis(1)?, &self.values)?;
-        Ok((context.reshape(&[batch, self.values.shape()[2]])?, weights))
+        }
     }
 }

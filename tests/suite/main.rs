@@ -1,13 +1,16 @@
 //! The library's tests, by what they state. Shared devices are in `common`; no adapter is a failure, never a skip.
 
+mod attending_decoder;
 mod autotune;
 mod bad_input;
+mod beam_search;
 mod checkpoints;
 mod classes;
 mod common;
 mod composition;
 mod cooperative;
 mod ctc;
+mod ctc_decoding;
 mod device;
 mod dialects;
 mod differences;

@@ -10,7 +10,8 @@ use wgrnn::cells::{Phase, Scan};
 use wgrnn::kernels::{Access, Dialect, Kernel, MAX_BINDINGS, Variant, WINDOW, compose};
 
 /// What other shaders include, and the trial of workgroups.
-const PARTIALS: [&str; 24] = [
+const PARTIALS: [&str; 25] = [
+    "selection",
     "larger",
     "elements",
     "formula",

@@ -146,7 +146,11 @@ impl Case {
             // Another step.
             Kernel::Masks => buffers[0].indices(|seed| seed[1] += 1),
             Kernel::Scan | Kernel::ScanBackward => buffers[0].add(),
-            Kernel::LogSumExp | Kernel::CtcLattice | Kernel::CtcGradient => buffers[0].add(),
+            // Queries, and values: a single step has the weight 1 whatever its score.
+            Kernel::Attend => [0, 2].into_iter().for_each(|i| buffers[i].numbers(|all| all.reverse())),
+            // Another order of the classes.
+            Kernel::CtcBeam => buffers[0].numbers(|logits| logits.reverse()),
+            Kernel::LogSumExp | Kernel::CtcGreedy | Kernel::CtcLattice | Kernel::CtcGradient => buffers[0].add(),
             // Labels out of range.
             Kernel::CtcLabels => buffers[0].indices(|labels| labels.fill(u32::MAX)),
             // Counts do not heed small changes: everything is masked.
@@ -162,7 +166,7 @@ impl Case {
                 }
                 probabilities => probabilities.add(),
             },
-            Kernel::Argmax | Kernel::Sample => buffers[0].numbers(|values| values.reverse()),
+            Kernel::Argmax | Kernel::Beam | Kernel::Sample => buffers[0].numbers(|values| values.reverse()),
         }
         case
     }

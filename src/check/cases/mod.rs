@@ -3,12 +3,15 @@
 mod adam;
 mod apply;
 mod argmax;
+mod attend;
 mod average;
 mod backward;
+mod beam;
 mod case;
 mod cooperative;
 mod cross_entropy;
 mod ctc;
+mod ctc_decoding;
 mod dropout;
 mod element_loss;
 mod forms;

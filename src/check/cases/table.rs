@@ -2,9 +2,9 @@
 
 use super::case::Case;
 use super::{
-    adam, apply, argmax, average, cross_entropy, ctc, dropout, element_loss, gather, gemm, grid, guard, links,
-    log_sum_exp, map, masks, norm, outer, own, pack, reduce, rms_prop, running_mean, sample, scan, scatter_add,
-    sequence, sequence_backward, settle, sgd, step, step_backward, timed, wave,
+    adam, apply, argmax, attend, average, beam, cross_entropy, ctc, ctc_decoding, dropout, element_loss, gather, gemm,
+    grid, guard, links, log_sum_exp, map, masks, norm, outer, own, pack, reduce, rms_prop, running_mean, sample, scan,
+    scatter_add, sequence, sequence_backward, settle, sgd, step, step_backward, timed, wave,
 };
 use crate::device::Device;
 use crate::kernels::Kernel;
@@ -21,6 +21,8 @@ impl Kernel {
             Self::Fold => map::fold(device),
             Self::Argmax => argmax::argmax(device),
             Self::Sample => sample::sample(device),
+            Self::Beam => beam::beam(device),
+            Self::Attend => attend::attend(device),
             Self::Step => step::step(device),
             Self::Sequence => sequence::sequence(device),
             Self::Scan => scan::scan(device),
@@ -51,6 +53,8 @@ impl Kernel {
             Self::CtcLattice => ctc::ctc_lattice(device),
             Self::CtcGradient => ctc::ctc_gradient(device),
             Self::Own => own::own(device),
+            Self::CtcGreedy => ctc_decoding::ctc_greedy(device),
+            Self::CtcBeam => ctc_decoding::ctc_beam(device),
         }
     }
 

@@ -3,11 +3,14 @@
 use super::adam::adam_case;
 use super::apply::apply_case;
 use super::argmax::argmax_case;
+use super::attend::attend_case;
 use super::average::average_case;
 use super::backward::backward_case;
+use super::beam::beam_case;
 use super::case::Case;
 use super::cross_entropy::{Kind, cross_entropy_case};
 use super::ctc::{TIMED, ctc_gradient_case, ctc_labels_case, ctc_lattice_case};
+use super::ctc_decoding::{ctc_beam_case, ctc_greedy_case};
 use super::dropout::dropout_case;
 use super::element_loss::element_loss_case;
 use super::forms::forms;
@@ -35,7 +38,9 @@ use super::update::Taken;
 use super::wave::wave_case;
 use crate::cells::{Activation, Cell, Form};
 use crate::device::{self, Device};
-use crate::kernels::{Access, ElementLossForm, FLAT, Folding, Formula, Function, Kernel, Of, STAGED, Tile, Variant};
+use crate::kernels::{
+    ATTEND_TILES, Access, ElementLossForm, FLAT, Folding, Formula, Function, Kernel, Of, STAGED, Tile, Variant,
+};
 use crate::layer;
 
 /// Cases large enough to time, with the tiles and the packing that the device uses.
@@ -109,6 +114,19 @@ pub(crate) fn timed_half(kernel: Kernel, device: &Device, tile: Tile, texture: b
     [Some(case.in_half(true)), by_units]
 }
 
+/// A case of a kernel that attends, decodes, or belongs to a CTC loss.
+fn decoded(kernel: Kernel) -> Case {
+    match kernel {
+        Kernel::CtcLabels => ctc_labels_case(TIMED),
+        Kernel::CtcLattice => ctc_lattice_case(TIMED, 0..TIMED.steps, [true, true], 0),
+        Kernel::CtcGradient => ctc_gradient_case(TIMED, true, 0),
+        Kernel::Attend => attend_case(([32, 1], 52, [256, 256]), ATTEND_TILES[0], false),
+        Kernel::Beam => beam_case([16, 5, 1000], false),
+        Kernel::CtcGreedy => ctc_greedy_case(TIMED),
+        _ => ctc_beam_case(TIMED, 16, 0..20),
+    }
+}
+
 pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
     let of_form = |form, tile, width| Variant::new(Of::recurrent(kernel, form, width), tile, device.panel());
     let lstm = |tile, width| of_form(Form::new(Cell::Lstm, false), tile, width);
@@ -120,6 +138,8 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::Gather => vec![gather_case((2048, 256), (true, false), 1 << 15)],
         Kernel::Argmax => vec![argmax_case((64, 1000))],
         Kernel::Sample => vec![sample_case((64, 1000), (40, 0.9))],
+        Kernel::CtcLabels | Kernel::CtcLattice | Kernel::CtcGradient => vec![decoded(kernel)],
+        Kernel::Attend | Kernel::Beam | Kernel::CtcBeam | Kernel::CtcGreedy => vec![decoded(kernel)],
         Kernel::Step => {
             let tile = layer::step_tile(device, 4, [256, 32, 1]);
             vec![recurrence_case(lstm(tile, 0), 32, 256, 1)]
@@ -173,9 +193,6 @@ pub(crate) fn plain_bench(kernel: Kernel, device: &Device) -> Vec<Case> {
         Kernel::CrossEntropy => vec![cross_entropy_case((2048, 65), Kind::Classes)],
         Kernel::ElementLoss => vec![element_loss_case(1 << 17, ElementLossForm::Binary)],
         Kernel::LogSumExp => vec![log_sum_exp_case((3200, 80))],
-        Kernel::CtcLabels => vec![ctc_labels_case(TIMED)],
-        Kernel::CtcLattice => vec![ctc_lattice_case(TIMED, 0..TIMED.steps, [true, true], 0)],
-        Kernel::CtcGradient => vec![ctc_gradient_case(TIMED, true, 0)],
         Kernel::Own => vec![own_case(1 << 17)],
         Kernel::Guard => guard(device).into_iter().take(1).collect(),
         // The weights of a character model.
