@@ -36,6 +36,8 @@ mod overwritten;
 mod places;
 mod plans;
 mod predict;
+mod pytorch_operations;
+mod pytorch_recogniser;
 mod pytorch_trainer;
 mod pytorch_training;
 mod random_layers;
