@@ -23,7 +23,7 @@ fn main() {
     let devices = common::devices();
     let mut criterion = common::criterion();
     let mut lines = Vec::new();
-    for shape in common::shapes::shapes() {
+    for shape in common::layers() {
         let x = Array3::from_shape_fn((shape.steps, shape.batch, shape.input), |(t, n, i)| {
             ((t * 31 + n * 17 + i * 7) % 101) as f32 / 50.5 - 1.0
         });

@@ -1,4 +1,4 @@
-{%- from "elements.wgsl" import buffers, coordinates, evaluate, place -%}
+{%- from "elements.wgsl" import bases, buffers, coordinates, evaluate, place -%}
 // out[i] (+)= Σr f(x0[i, r], x1[i, r], ...) over the terms r from `start` to before `end`, or the largest of them. The last FOLDED of
 // AXES axes are those of r.
 //
@@ -41,11 +41,12 @@ fn main(
     if (i >= p.count) {
         return;
     }
-    var rest = i;
+    let rest = i;
     {{- coordinates("rest", 0, AXES - FOLDED) }}
+    {{- bases(AXES - FOLDED, AXES) }}
     var result = {{ "-bitcast<f32>(p.infinity)" if MAX else "0.0" }};
     for (var r = first; r < p.end; r += step) {
-        var term = r;
+        let term = r;
         {{- coordinates("term", AXES - FOLDED, AXES) }}
         {{- evaluate() }}
         result = together(result, {{ RESULT }});

@@ -20,7 +20,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (i >= p.count) {
         return;
     }
-    var rest = i;
+    let rest = i;
     {{- coordinates("rest", 0, AXES) }}
     {{- evaluate() }}
     let at = {{ place(0, AXES) }};

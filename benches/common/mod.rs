@@ -10,6 +10,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use wgrnn::Device;
 
+/// The shapes of recurrent layers; `bench_report` has others too.
+pub fn layers() -> Vec<shapes::Shape> {
+    shapes::shapes().into_iter().filter(|shape| shape.block().is_none()).collect()
+}
+
 /// The adapter and the CPU, as (name in ids, device).
 pub fn devices() -> [(&'static str, Device); 2] {
     let gpu = Device::gpu().unwrap_or_else(|error| panic!("benches compare an adapter with the CPU: {error}"));

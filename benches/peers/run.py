@@ -153,7 +153,12 @@ class Peer:
 
 def gflop(shape):
     """Products of the forward pass."""
-    gates = {"lstm": 4, "gru": 3, "elman": 1}[shape["cell"]]
+    if shape["cell"] == "ctc":
+        return 0
+    if shape["cell"] == "attention":
+        rows, width = shape["steps"] * shape["batch"], shape["input"]
+        return 2 * rows * width * (width + 2 * shape["steps"]) / 1e9
+    gates = {"lstm": 4, "gru": 3, "elman": 1, "residual": 4}[shape["cell"]]
     total = 0
     for layer in range(shape["layers"]):
         width = shape["input"] if layer == 0 else shape["hidden"] * shape["directions"]
@@ -314,6 +319,9 @@ def bench(shape, key, everybody, args, scratch, software):
             reason = f"more than {SOFTWARE_GFLOP} GFLOP, too many for a GPU in software"
             result |= {op: {"status": "skipped", "reason": reason} for op in ("forward", "training")}
             continue
+        if shape["cell"] in reference.BLOCKS and not peer.name.startswith(("wgrnn", "torch")):
+            result |= {op: {"status": "unsupported", "reason": "recurrent layers only"} for op in ("forward", "training")}
+            continue
         say(f"    load {peer.name}")
         contenders.append((peer, load(peer, shape, directory, y, result)))
 
@@ -393,7 +401,8 @@ def main():
 
     # Cells that no other library here has are left to `cargo bench`.
     all_shapes = json.loads(args.shapes_file.read_text())
-    shapes = {f"{s['name']} {s['cell']}": s for s in all_shapes if s["cell"] in ("lstm", "gru", "elman")}
+    cells = [*reference.CELLS, *reference.BLOCKS]
+    shapes = {f"{s['name']} {s['cell']}": s for s in all_shapes if s["cell"] in cells}
     known = peers(args)
     for wanted, all_of_them in [(args.shapes, shapes), (args.peers, [name for name, *_ in known])]:
         unknown = [name for name in wanted or [] if name not in all_of_them]

@@ -1,4 +1,4 @@
-"""PyTorch's recurrent layers: on the CPU, or by cuDNN on a CUDA GPU.
+"""PyTorch's recurrent layers, and blocks of models: on the CPU, or by cuDNN on a CUDA GPU.
 
     python torch_peer.py cpu|cuda|cuda-tf32
 
@@ -18,16 +18,65 @@ import numpy
 import torch
 
 import peer
+import reference
 
 MODULES = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "elman": torch.nn.RNN}
+
+
+class Attention(torch.nn.Module):
+    """Each step attends to all steps, one after the other, as a decoder's steps do."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.general = torch.nn.Linear(shape["input"], shape["input"], bias=False)
+
+    def forward(self, x):
+        memory = x.transpose(0, 1)
+        keys = self.general(memory).mT
+        contexts = [torch.bmm(torch.bmm(q.unsqueeze(1), keys).softmax(-1), memory).squeeze(1) for q in x]
+        return torch.stack(contexts), None
+
+
+class Residual(torch.nn.LSTM):
+    """The layer norm of x + lstm(x)."""
+
+    def __init__(self, shape):
+        super().__init__(shape["input"], shape["hidden"])
+        self.norm = torch.nn.LayerNorm(shape["hidden"], eps=reference.EPSILON)
+
+    def forward(self, x):
+        y, _ = super().forward(x)
+        return self.norm(x + y), None
+
+
+class Ctc(torch.nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        labels, batch = torch.from_numpy(reference.ctc_labels(shape)), shape["batch"]
+        self.register_buffer("labels", labels, persistent=False)
+        # On the host, where PyTorch reads lengths; there it also takes cuDNN's loss for short labels.
+        self.lengths = torch.full((batch,), shape["steps"]), torch.full((batch,), reference.LABELS)
+
+    def forward(self, x):
+        log_probabilities = x.log_softmax(-1)
+        return torch.nn.functional.ctc_loss(log_probabilities, self.labels, *self.lengths).reshape(1), None
+
+
+BLOCKS = {"attention": Attention, "residual": Residual, "ctc": Ctc}
+
+
+def make_module(shape):
+    if shape["cell"] in BLOCKS:
+        return BLOCKS[shape["cell"]](shape)
+    return MODULES[shape["cell"]](
+        shape["input"], shape["hidden"], shape["layers"], bidirectional=shape["directions"] == 2
+    )
 
 
 class Layer:
     def __init__(self, shape, data, device):
         self.device = device
-        self.module = MODULES[shape["cell"]](
-            shape["input"], shape["hidden"], shape["layers"], bidirectional=shape["directions"] == 2
-        )
+        self.module = make_module(shape)
         x = torch.from_numpy(data.pop("x"))
         self.module.load_state_dict({name: torch.from_numpy(array) for name, array in data.items()})
         self.module.to(device)

@@ -13,6 +13,8 @@ pub struct Ceiling {
     pub fma_flops: f64,
     /// Bytes a second read and written by a copy too large for caches.
     pub copy_bytes_per_second: f64,
+    /// The same of a copy by a shader alone; a driver's own copy may be faster. On the CPU there is one copy.
+    pub shader_copy_bytes_per_second: f64,
     /// Seconds from the submission of one tiny dispatch until it is known to be done; 0 on the CPU.
     pub round_trip_seconds: f64,
 }
@@ -36,7 +38,13 @@ impl Probe<'_> {
         // is differs from one machine to the next.
         let fma = [8, 12, 16].map(|chains| self.fma(chains));
         let fma_flops = fma.into_iter().collect::<Result<Vec<_>>>()?.into_iter().fold(0.0, f64::max);
-        Ok(Ceiling { fma_flops, copy_bytes_per_second: self.copy()?, round_trip_seconds: self.round_trip()? })
+        let [shader, command] = self.copies()?;
+        Ok(Ceiling {
+            fma_flops,
+            copy_bytes_per_second: shader.max(command),
+            shader_copy_bytes_per_second: shader,
+            round_trip_seconds: self.round_trip()?,
+        })
     }
 
     fn fma(&self, chains: usize) -> Result<f64> {
@@ -56,7 +64,8 @@ impl Probe<'_> {
         Ok((2 * chains * UNROLLED * TRIPS * 64 * groups as usize) as f64 / seconds)
     }
 
-    fn copy(&self) -> Result<f64> {
+    /// Bytes a second of a copy by a shader, and by a command.
+    fn copies(&self) -> Result<[f64; 2]> {
         const PER_GROUP: u64 = 16 * 256;
         let limits = self.gpu.limits();
         let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(256 << 20);
@@ -65,7 +74,7 @@ impl Probe<'_> {
         let run = self.dispatcher(include_str!("copy.wgsl"), &[&buffers[0], &buffers[1]])?;
         let kernel = best(|| run(groups as u32), 5)?;
         let command = best(|| self.copy_command(&buffers), 5)?;
-        Ok((2 * groups * PER_GROUP) as f64 / kernel.min(command))
+        Ok([kernel, command].map(|seconds| (2 * groups * PER_GROUP) as f64 / seconds))
     }
 
     /// The driver's own copy: on a GPU in software, a shader's loads are far from the memory's speed.
@@ -179,6 +188,7 @@ fn cpu() -> Ceiling {
     Ceiling {
         fma_flops: flop as f64 / fma,
         copy_bytes_per_second: (2 * 4 * words) as f64 / copy,
+        shader_copy_bytes_per_second: (2 * 4 * words) as f64 / copy,
         round_trip_seconds: 0.0,
     }
 }

@@ -1,5 +1,6 @@
 //! How fast this library is on this machine, as JSON: each shape of `shapes.json` on a device, each kernel by
-//! timestamp queries, beside what the device can do at most, measured in the same run.
+//! timestamp queries, beside what the device can do at most, measured in the same run. `attention`, `ctc` and `residual`
+//! are blocks of models on a tape; their training step has the optimiser's part too.
 //!
 //! ```sh
 //! cargo run --release --example bench_report
@@ -9,6 +10,7 @@
 //! The binary needs nothing but a driver: it can be carried to a machine without a toolchain. `serve` runs layers for
 //! `benches/peers`, which compares libraries.
 
+mod blocks;
 mod ceiling;
 mod layer;
 mod measure;
@@ -127,6 +129,13 @@ fn report(kind: Kind, all: &[shapes::Shape], arguments: &Arguments) -> Result<se
         ceiling.fma_flops / 1e9,
         ceiling.copy_bytes_per_second / 1e9,
     );
+    let addition = measure::addition(&device, &ceiling, &timing)?;
+    let percent = |name: &str| 100.0 * addition[name].as_f64().unwrap_or(f64::NAN);
+    eprintln!(
+        "addition of arrays: {:.0} % of the copy, {:.0} % of a copy by a shader",
+        percent("fraction_of_copy"),
+        percent("fraction_of_shader_copy"),
+    );
     let class = device.report().map_or(Class::Cpu, |report| report.class);
     let mut measured = Vec::new();
     for shape in all {
@@ -163,6 +172,7 @@ fn report(kind: Kind, all: &[shapes::Shape], arguments: &Arguments) -> Result<se
         "class": format!("{class:?}").to_lowercase(),
         "threads": std::thread::available_parallelism().map_or(1, usize::from),
         "ceiling": ceiling,
+        "addition": addition,
         "shapes": measured,
     }))
 }

@@ -1,15 +1,19 @@
 //! One shape on one device: how long, and how close to the limit.
 
 use super::Timing;
+use super::blocks::{self, Programs};
 use super::ceiling::Ceiling;
 use super::layer::{Training, forward, training};
-use super::shapes::Shape;
+use super::shapes::{Block, Shape};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use wgrnn::{Device, Profile};
 
 pub fn shape(device: &Device, shape: &Shape, ceiling: &Ceiling, timing: &Timing, trained: bool) -> Result<Value> {
+    if let Some(block) = shape.block() {
+        return of_block(device, shape, block, ceiling, timing, trained);
+    }
     let mut report =
         json!({ "shape": shape, "id": shape.id(), "forward": of_forward(device, shape, ceiling, timing)? });
     if trained {
@@ -46,6 +50,43 @@ fn of_training(device: &Device, shape: &Shape, ceiling: &Ceiling, timing: &Timin
         "backward": kernels(profiles.as_ref().map(|both| &both[1]), ceiling),
     });
     Ok(report)
+}
+
+fn of_block(
+    device: &Device,
+    shape: &Shape,
+    block: Block,
+    ceiling: &Ceiling,
+    timing: &Timing,
+    trained: bool,
+) -> Result<Value> {
+    let Programs { evaluation, mut trainer, .. } = Programs::new(device, shape, block, None)?;
+    let plan = evaluation.program().plan();
+    let times = timing.repeat(|| evaluation.run().map(|_| ()).map_err(Into::into), || Ok(device.wait()?))?;
+    let mut report = json!({ "shape": shape, "id": shape.id() });
+    report["forward"] = of_times(&times, plan.flop(), plan.bytes(), ceiling);
+    report["forward"]["workspace_bytes"] = json!(plan.workspace_bytes());
+    if trained {
+        let times = timing.repeat(|| Ok(trainer.step()?), || Ok(device.wait()?))?;
+        let plan = trainer.plan();
+        report["training"] = of_times(&times, plan.flop(), plan.bytes(), ceiling);
+        report["training"]["workspace_bytes"] = json!(plan.workspace_bytes());
+        report["training"]["reserve_bytes"] = json!(plan.reserve_bytes());
+    }
+    Ok(report)
+}
+
+/// The bytes a second that an addition of large arrays moves, beside a copy's.
+pub fn addition(device: &Device, ceiling: &Ceiling, timing: &Timing) -> Result<Value> {
+    let (program, bytes) = blocks::addition(device)?;
+    let times = timing.repeat(|| Ok(program.run()?), || Ok(device.wait()?))?;
+    let rate = bytes as f64 / times.min;
+    Ok(json!({
+        "bytes_per_second": rate,
+        // A copy's is its fastest run too.
+        "fraction_of_copy": rate / ceiling.copy_bytes_per_second,
+        "fraction_of_shader_copy": rate / ceiling.shader_copy_bytes_per_second,
+    }))
 }
 
 fn of_times(times: &Times, flop: u64, bytes: u64, ceiling: &Ceiling) -> Value {

@@ -1,9 +1,10 @@
 //! Runs on request, for `benches/peers`: a JSON line in, a JSON line out.
 
+use super::blocks::{Arrays, Programs};
 use super::layer::{Data, Training, forward, training};
-use super::shapes::Shape;
+use super::shapes::{Block, Shape};
 use anyhow::{Context, Result, bail};
-use ndarray::{Array3, ArrayD, Ix3};
+use ndarray::{ArrayD, Ix3};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,8 +23,13 @@ enum Request {
     Quit,
 }
 
-/// The layer that is loaded.
-struct Loaded {
+/// What is loaded.
+enum Loaded {
+    Layer(Box<Layer>),
+    Block(Box<Programs>, PathBuf),
+}
+
+struct Layer {
     shape: Shape,
     dir: PathBuf,
     data: Data,
@@ -55,42 +61,82 @@ fn say(out: &mut impl Write, answer: &Value) -> Result<()> {
 }
 
 fn answer(device: &Device, peer: &str, loaded: &mut Option<Loaded>, request: Request) -> Result<Value> {
+    let file = |dir: &Path, ending: &str| dir.join(format!("{}{ending}.safetensors", peer.replace(' ', "-")));
+    let wait = || Ok(device.wait()?);
     match (request, loaded) {
         (Request::Load { shape, dir }, loaded) => {
             // Its memory goes before the next one's comes.
             *loaded = None;
-            let file = dir.join("data.safetensors");
-            let data =
-                Data { weights: RnnWeights::load(&file, &shape.config(), "")?, x: input(&std::fs::read(&file)?)? };
-            let session = forward(device, &shape, Schedule::Auto, Some(&data))?;
-            session.run()?;
-            save(
-                &dir.join(format!("{}.safetensors", peer.replace(' ', "-"))),
-                [("y".to_owned(), session.output().read()?)],
-            )?;
-            *loaded = Some(Loaded { shape, dir, data, session, training: None });
+            let (made, y) = load(device, shape, &dir)?;
+            save(&file(&dir, ""), [("y".to_owned(), y)])?;
+            *loaded = Some(made);
             Ok(json!({ "ok": true }))
         }
-        (Request::Forward { runs }, Some(loaded)) => time(runs, || Ok(loaded.session.run()?), || Ok(device.wait()?)),
-        (Request::Training { runs }, Some(loaded)) => {
-            if loaded.training.is_none() {
-                let made = training(device, &loaded.shape, Schedule::Auto, Some(&loaded.data))?;
-                made.training.forward()?;
-                made.training.backward()?;
-                let mut gradients = made.rnn.parameters().context("a layer made to be trained")?.gradients()?;
-                gradients.push(("x".to_owned(), made.training.input_gradient().read()?));
-                save(&loaded.dir.join(format!("{}.gradients.safetensors", peer.replace(' ', "-"))), gradients)?;
-                loaded.training = Some(made);
+        (Request::Forward { runs }, Some(Loaded::Layer(layer))) => time(runs, || Ok(layer.session.run()?), wait),
+        (Request::Forward { runs }, Some(Loaded::Block(block, _))) => {
+            time(runs, || block.evaluation.run().map(|_| ()).map_err(Into::into), wait)
+        }
+        (Request::Training { runs }, Some(Loaded::Layer(layer))) => {
+            if layer.training.is_none() {
+                let (made, gradients) = layer.train(device)?;
+                save(&file(&layer.dir, ".gradients"), gradients)?;
+                layer.training = Some(made);
             }
-            let Some(Training { training, .. }) = &loaded.training else { bail!("nothing to train") };
+            let Some(Training { training, .. }) = &layer.training else { bail!("nothing to train") };
             let step = || {
                 training.forward()?;
                 Ok(training.backward()?)
             };
-            time(runs, step, || Ok(device.wait()?))
+            time(runs, step, wait)
+        }
+        (Request::Training { runs }, Some(Loaded::Block(block, dir))) => {
+            let file = file(dir, ".gradients");
+            if !file.exists() {
+                save(&file, block.gradients()?)?;
+            }
+            time(runs, || Ok(block.trainer.step()?), wait)
         }
         (Request::Quit, _) => Ok(json!({ "ok": true })),
         (_, None) => bail!("nothing is loaded"),
+    }
+}
+
+/// A layer or a block with the arrays of a folder, and its output.
+fn load(device: &Device, shape: Shape, dir: &Path) -> Result<(Loaded, ArrayD<f32>)> {
+    let file = dir.join("data.safetensors");
+    let arrays = arrays(&std::fs::read(&file)?)?;
+    if let Some(block) = shape.block() {
+        return load_block(device, &shape, block, &arrays, dir);
+    }
+    let x = arrays.get("x").context("no input among the arrays")?.clone().into_dimensionality::<Ix3>()?;
+    let data = Data { weights: RnnWeights::load(&file, &shape.config(), "")?, x };
+    let session = forward(device, &shape, Schedule::Auto, Some(&data))?;
+    session.run()?;
+    let y = session.output().read()?;
+    Ok((Loaded::Layer(Box::new(Layer { shape, dir: dir.to_owned(), data, session, training: None })), y))
+}
+
+fn load_block(
+    device: &Device,
+    shape: &Shape,
+    block: Block,
+    arrays: &Arrays,
+    dir: &Path,
+) -> Result<(Loaded, ArrayD<f32>)> {
+    let programs = Programs::new(device, shape, block, Some(arrays))?;
+    let y = programs.output()?;
+    Ok((Loaded::Block(Box::new(programs), dir.to_owned()), y))
+}
+
+impl Layer {
+    /// The layer as one to be trained, and its gradients after one run.
+    fn train(&self, device: &Device) -> Result<(Training, Vec<(String, ArrayD<f32>)>)> {
+        let made = training(device, &self.shape, Schedule::Auto, Some(&self.data))?;
+        made.training.forward()?;
+        made.training.backward()?;
+        let mut gradients = made.rnn.parameters().context("a layer made to be trained")?.gradients()?;
+        gradients.push(("x".to_owned(), made.training.input_gradient().read()?));
+        Ok((made, gradients))
     }
 }
 
@@ -106,11 +152,13 @@ fn time(runs: usize, mut call: impl FnMut() -> Result<()>, mut wait: impl FnMut(
     Ok(json!({ "seconds": seconds[1..] }))
 }
 
-fn input(file: &[u8]) -> Result<Array3<f32>> {
+fn arrays(file: &[u8]) -> Result<Arrays> {
     let tensors = safetensors::SafeTensors::deserialize(file)?;
-    let x = tensors.tensor("x")?;
-    let numbers = x.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    Ok(ArrayD::from_shape_vec(x.shape(), numbers)?.into_dimensionality::<Ix3>()?)
+    let array = |(name, tensor): (String, TensorView<'_>)| {
+        let numbers = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        Ok((name, ArrayD::from_shape_vec(tensor.shape(), numbers)?))
+    };
+    tensors.tensors().into_iter().map(array).collect()
 }
 
 fn save(path: &Path, arrays: impl IntoIterator<Item = (String, ArrayD<f32>)>) -> Result<()> {

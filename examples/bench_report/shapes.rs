@@ -8,7 +8,7 @@ use wgrnn::{Cell, Direction, Precision, RnnConfig};
 pub struct Shape {
     pub name: String,
     /// `lstm`, `gru`, `elman`, `min_gru`, `min_lstm`, `sru`, `qrnn`, `ind_rnn` or `slstm`;
-    /// `ln_lstm`, `ln_gru` and `ln_elman` with layer norms.
+    /// `ln_lstm`, `ln_gru` and `ln_elman` with layer norms; or a [`Block`]: `attention`, `ctc` or `residual`.
     pub cell: String,
     pub input: usize,
     pub hidden: usize,
@@ -23,6 +23,20 @@ pub struct Shape {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub half: bool,
 }
+
+/// What is no recurrent layer alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Each step of x attends to all steps of x: general attention.
+    Attention,
+    /// The CTC loss of x as logits: `input` classes, [`LABELS`] labels a sequence.
+    Ctc,
+    /// The layer norm of x plus an LSTM of x.
+    Residual,
+}
+
+/// Labels of each sequence of a CTC loss.
+pub const LABELS: usize = 60;
 
 const fn one() -> usize {
     1
@@ -43,8 +57,25 @@ impl Shape {
         format!("{} {}", self.name, self.cell)
     }
 
+    /// The block, if it is no recurrent layer alone.
+    pub fn block(&self) -> Option<Block> {
+        match &*self.cell {
+            "attention" => Some(Block::Attention),
+            "ctc" => Some(Block::Ctc),
+            "residual" => Some(Block::Residual),
+            _ => None,
+        }
+    }
+
     /// Floating-point operations of the products of a forward pass.
     pub fn flop(&self) -> f64 {
+        let rows = (self.steps * self.batch) as f64;
+        match self.block() {
+            Some(Block::Ctc) => return 0.0,
+            // The memory's keys; then scores and contexts.
+            Some(Block::Attention) => return 2.0 * rows * self.input as f64 * (self.input + 2 * self.steps) as f64,
+            _ => {}
+        }
         let cell = self.cell();
         let gates = self.hidden * cell.gates();
         let state = if cell.has_recurrent_weights() { self.hidden } else { 0 };
@@ -57,7 +88,7 @@ impl Shape {
     }
 
     fn cell(&self) -> Cell {
-        let name = self.cell.trim_start_matches("ln_");
+        let name = if self.block().is_some() { "lstm" } else { self.cell.trim_start_matches("ln_") };
         Cell::named(name).unwrap_or_else(|| panic!("no cell called '{name}'"))
     }
 

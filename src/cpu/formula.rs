@@ -48,38 +48,46 @@ pub(super) struct Evaluator<'a> {
     integers: u32,
     values: Vec<&'a [f32]>,
     terms: Vec<f32>,
+    /// Elements that are read where they lie, in place of a term's memory.
+    lying: Vec<Option<&'a [f32]>>,
 }
 
 impl<'a> Evaluator<'a> {
     pub fn new(formula: Formula, integers: u32, values: Vec<&'a [f32]>) -> Self {
-        let terms = vec![0.0; formula.terms().len() * BLOCK];
-        Self { formula, integers, values, terms }
+        let count = formula.terms().len();
+        Self { formula, integers, values, terms: vec![0.0; count * BLOCK], lying: vec![None; count] }
     }
 
-    /// The results of `count` elements along the last axis, from these coordinates on.
-    pub fn run(&mut self, layout: &Layout<'_>, coordinates: &[usize], count: usize) -> &[f32] {
-        let last = layout.sizes.len() - 1;
+    /// The results of `count` elements along an axis, from these coordinates on.
+    pub fn run(&mut self, layout: &Layout<'_>, coordinates: &[usize], along: usize, count: usize) -> &[f32] {
         for (i, &term) in self.formula.terms().iter().enumerate() {
             let (before, rest) = self.terms.split_at_mut(i * BLOCK);
             let out = &mut rest[..count];
-            let of = |at: u16| &before[usize::from(at) * BLOCK..][..count];
+            let (lying_before, lying) = self.lying.split_at_mut(i);
+            let of = |at: u16| {
+                let at = usize::from(at);
+                lying_before[at].unwrap_or(&before[at * BLOCK..][..count])
+            };
             match term {
                 Term::Input(k) => {
                     let k = usize::from(k);
-                    let stride = layout.operand(1 + k).1[last] as usize;
+                    let is_index = self.integers >> k & 1 == 1;
+                    let stride = layout.operand(1 + k).1[along] as usize;
                     let from = &self.values[k][layout.place(1 + k, coordinates)..];
+                    lying[0] = (stride == 1 && !is_index).then(|| &from[..count]);
                     match stride {
                         0 => out.fill(from[0]),
+                        1 if !is_index => {}
                         1 => out.copy_from_slice(&from[..count]),
                         _ => out.iter_mut().zip(from.iter().step_by(stride)).for_each(|(out, &x)| *out = x),
                     }
-                    if self.integers >> k & 1 == 1 {
+                    if is_index {
                         out.iter_mut().for_each(|x| *x = x.to_bits() as f32);
                     }
                 }
                 Term::Coordinate(axis) => {
                     let axis = usize::from(axis);
-                    let moves = usize::from(axis == last);
+                    let moves = usize::from(axis == along);
                     out.iter_mut().enumerate().for_each(|(i, x)| *x = (coordinates[axis] + moves * i) as f32);
                 }
                 Term::Constant(number) => out.fill(number.get()),
@@ -92,7 +100,8 @@ impl<'a> Evaluator<'a> {
                 }
             }
         }
-        &self.terms[(self.formula.terms().len() - 1) * BLOCK..][..count]
+        let result = self.formula.terms().len() - 1;
+        self.lying[result].unwrap_or(&self.terms[result * BLOCK..][..count])
     }
 }
 

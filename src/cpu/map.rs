@@ -10,7 +10,7 @@ const PART: usize = 1 << 14;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let p: MapParams = call.params();
-    let Of::Map { formula, axes, integers } = call.variant.of else { return };
+    let Of::Map { formula, axes, integers, .. } = call.variant.of else { return };
     let words = call.read_indices(0);
     let layout = Layout::new(words, axes as usize);
     let values: Vec<_> = (0..MAX_INPUTS).map(|k| call.read(1 + k)).collect();
@@ -23,12 +23,15 @@ pub(crate) fn run(call: &mut Call<'_>) {
         while at < range.end {
             coordinates(at, layout.sizes, &mut place);
             let count = BLOCK.min(range.end - at).min(columns - at % columns);
-            let results = evaluator.run(&layout, &place, count);
-            let out = out[layout.place(0, &place) - base..].iter_mut().step_by(stride.max(1)).take(count);
-            if p.accumulate {
-                out.zip(results).for_each(|(out, result)| *out += result);
-            } else {
-                out.zip(results).for_each(|(out, result)| *out = *result);
+            let results = evaluator.run(&layout, &place, layout.sizes.len() - 1, count);
+            let out = &mut out[layout.place(0, &place) - base..];
+            match (p.accumulate, stride) {
+                (false, 1) => out[..count].copy_from_slice(results),
+                (true, 1) => out.iter_mut().zip(results).for_each(|(out, result)| *out += result),
+                (accumulate, _) => {
+                    let out = out.iter_mut().step_by(stride.max(1)).zip(results);
+                    out.for_each(|(out, result)| *out = if accumulate { *out + result } else { *result });
+                }
             }
             at += count;
         }

@@ -226,6 +226,7 @@ pub fn compose(variant: &Variant, dialect: Dialect) -> Result<String> {
             INPUTS => of.formula().map_or(0, |(formula, _)| formula.inputs()),
             READS => of.formula().map_or(vec![], |(formula, _)| (0..formula.inputs()).map(|k| formula.reads(k)).collect()),
             INTEGERS => (0..MAX_INPUTS).map(|k| of.formula().is_some_and(|(_, integers)| integers >> k & 1 == 1)).collect::<Vec<_>>(),
+            DENSE => (0..=MAX_INPUTS).map(|k| of.dense() >> k & 1 == 1).collect::<Vec<_>>(),
             TERMS => of.formula().map(|(formula, _)| formula.wgsl()),
             RESULT => of.formula().map(|(formula, _)| format!("t{}", formula.terms().len() - 1)),
             OWN => variant.own().map(|own| {

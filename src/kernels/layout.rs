@@ -25,6 +25,19 @@ pub(crate) fn layout_words(sizes: &[usize], operands: &[Operand]) -> Vec<u32> {
     sizes.iter().map(word).chain(operands.iter().flat_map(operand)).collect()
 }
 
+/// Whose elements lie one after the other over all axes: a bit for each operand, the result's first.
+pub(crate) fn dense_operands(sizes: &[usize], operands: &[Operand]) -> u32 {
+    let is_dense = |operand: &Operand| {
+        let mut expected = 1;
+        sizes.iter().zip(&operand.strides).rev().all(|(&size, &stride)| {
+            let dense = size == 1 || stride == expected;
+            expected *= size;
+            dense
+        })
+    };
+    operands.iter().enumerate().map(|(k, operand)| u32::from(is_dense(operand)) << k).sum()
+}
+
 /// Words of its buffer that an operand reaches.
 pub(super) fn reached(axes: usize, operand: usize, maxima: Maxima<'_>) -> u64 {
     let word = |at: usize| maxima(LAYOUT, u(at), 1);

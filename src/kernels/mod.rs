@@ -100,7 +100,7 @@ pub(crate) use gemm::GemmParams;
 pub(crate) use grid::{EXCHANGE_HEAD, exchange_words, grid_trips};
 pub(crate) use guard::GuardParams;
 pub(crate) use kernel::for_each_kernel;
-pub(crate) use layout::{Operand, layout_words};
+pub(crate) use layout::{Operand, dense_operands, layout_words};
 pub(crate) use limits::{MAX_TRIPS, PlanLimits, TEXELS, WINDOW_ALIGNMENT};
 pub(crate) use linear_recurrence::ScanParams;
 pub(crate) use links::LinksParams;

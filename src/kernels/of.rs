@@ -76,6 +76,8 @@ pub enum Of {
         axes: u32,
         /// The values that hold integers: a bit for each.
         integers: u32,
+        /// Whose elements lie one after the other, the result and the values: a bit for each.
+        dense: u32,
     },
     /// `fold`.
     Fold {
@@ -324,6 +326,14 @@ impl Of {
         match self {
             Self::Map { formula, integers, .. } | Self::Fold { formula, integers, .. } => Some((*formula, *integers)),
             _ => None,
+        }
+    }
+
+    /// Of `map`, whose elements lie one after the other: a bit for the result, then for each value.
+    pub(crate) const fn dense(&self) -> u32 {
+        match self {
+            Self::Map { dense, .. } => *dense,
+            _ => 0,
         }
     }
 

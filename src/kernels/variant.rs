@@ -259,10 +259,13 @@ impl std::fmt::Display for Variant {
             Of::Own(own) => write!(f, " {}", own.0.name)?,
             Of::Apply(Function::Activation(activation)) => write!(f, " {activation}")?,
             Of::Apply(Function::Magnitude) => write!(f, " magnitude")?,
-            Of::Map { formula, axes, integers } => {
+            Of::Map { formula, axes, integers, dense } => {
                 write!(f, " {formula}, axes {axes}")?;
                 if integers > 0 {
                     write!(f, ", integers {integers:b}")?;
+                }
+                if dense > 0 {
+                    write!(f, ", dense {dense:b}")?;
                 }
             }
             Of::Fold { formula, folding, axes, folded, integers, shared } => {

@@ -5,7 +5,8 @@ use super::pack::row_lanes;
 use super::schedule;
 use crate::error::{Error, Result};
 use crate::kernels::{
-    Expression, FLAT, FoldParams, Folding, Formula, MAX_INPUTS, MapParams, Of, Operand, Tile, Variant, layout_words,
+    Expression, FLAT, FoldParams, Folding, Formula, MAX_INPUTS, MapParams, Of, Operand, Tile, Variant, dense_operands,
+    layout_words,
 };
 use crate::plan::{BufferId, PlanBuilder, Value, broadcast};
 
@@ -154,7 +155,8 @@ pub(crate) fn emit_map(plan: &mut PlanBuilder, formula: Formula, values: &[&Valu
         infinity: f32::INFINITY,
         row_lanes: row_lanes(count),
     };
-    let of = Of::Map { formula, axes: sizes.len() as u32, integers };
+    let dense = dense_operands(&sizes, &operands);
+    let of = Of::Map { formula, axes: sizes.len() as u32, integers, dense };
     let variant = Variant::new(of, FLAT, plan.device().panel());
     let bindings = bindings(plan, &sizes, &operands, &buffers, out.value.buffer);
     plan.draft.dispatch(variant, bindings, &params.words());

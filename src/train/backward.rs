@@ -7,7 +7,8 @@ use super::tape::{Operation, Recurrence, Tape, Wanted};
 use crate::error::{Error, Result};
 use crate::kernels::{FLAT, GemmParams, Kernel, LinksParams, OuterParams, ScatterAddParams, Variant};
 use crate::layer::{self, Flow, Linear};
-use crate::plan::{BufferId, PlanBuilder, Value};
+use crate::plan::{BufferId, PlanBuilder, Trace, Value};
+use std::collections::HashSet;
 
 /// Rows that one dispatch of `scatter_add` takes: its loops run over them.
 const SCATTER_ROWS: usize = 8192;
@@ -17,6 +18,7 @@ impl Tape {
     pub(super) fn backward(&mut self, paths: &Paths) -> Result<()> {
         let mut gradients = Gradients::default();
         let operations = std::mem::take(&mut self.operations);
+        let first_writes = self.first_writes();
         for i in (0..self.plan.traces.len()).rev() {
             // All who read what it gave have added their parts by now.
             self.give_wanted(paths, &gradients, Some(i));
@@ -24,10 +26,23 @@ impl Tape {
                 self.one((i, operation), &mut gradients, paths)?;
             }
             paths.overwritten(i).iter().for_each(|region| gradients.clear(&mut self.plan, region));
+            first_writes[i].iter().for_each(|&buffer| gradients.release(buffer));
         }
         self.give_wanted(paths, &gradients, None);
         self.operations = operations;
         Ok(())
+    }
+
+    /// For each operation the buffers that it writes and that no operation before it reads or writes.
+    fn first_writes(&self) -> Vec<Vec<BufferId>> {
+        let mut known = HashSet::new();
+        let of = |trace: &Trace| {
+            trace.reads.iter().chain(&trace.beside).for_each(|region| {
+                known.insert(region.buffer);
+            });
+            trace.writes.iter().map(|region| region.buffer).filter(|&buffer| known.insert(buffer)).collect()
+        };
+        self.plan.traces.iter().map(of).collect()
     }
 
     /// Copies the gradients wanted of what an operation wrote, or of what was there before all of them.

@@ -11,6 +11,9 @@ pub(super) struct Gradients {
     pub values: Vec<(BufferId, BufferId)>,
     /// Of states.
     pub states: Vec<(DeviceState, DeviceState)>,
+    /// Memory that was made for gradients of buffers, and what of it is free again.
+    own: Vec<BufferId>,
+    free: Vec<BufferId>,
 }
 
 impl Gradients {
@@ -25,7 +28,7 @@ impl Gradients {
             return (known, true);
         }
         let words = plan.plan().buffers()[value.buffer.0].words;
-        let buffer = plan.own("gradient", words);
+        let buffer = self.memory(plan, words);
         self.values.push((value.buffer, buffer));
         // The first contribution is written over whatever there is, if it covers all.
         let whole = value.offset == 0 && value.len() as u64 == words && value.range().len() as u64 == words;
@@ -33,6 +36,30 @@ impl Gradients {
             plan.draft.clear(buffer, 0, words);
         }
         (Value { buffer, ..value.clone() }, !whole)
+    }
+
+    /// The smallest piece of free memory that is long enough, or new memory.
+    fn memory(&mut self, plan: &mut PlanBuilder, words: u64) -> BufferId {
+        let size = |buffer: BufferId| plan.plan().buffers()[buffer.0].words;
+        let fits = self.free.iter().enumerate().filter(|free| size(*free.1) >= words);
+        match fits.min_by_key(|free| size(*free.1)).map(|free| free.0) {
+            Some(place) => self.free.swap_remove(place),
+            None => {
+                let buffer = plan.own("gradient", words);
+                self.own.push(buffer);
+                buffer
+            }
+        }
+    }
+
+    /// Ends the gradient of a buffer that no operation before reads or writes: others can have its memory.
+    pub fn release(&mut self, buffer: BufferId) {
+        let Some(place) = self.values.iter().position(|gradient| gradient.0 == buffer) else { return };
+        let (_, gradient) = self.values.swap_remove(place);
+        // A gradient may lie where that of another value lay.
+        if self.own.contains(&gradient) && !self.values.iter().any(|other| other.1 == gradient) {
+            self.free.push(gradient);
+        }
     }
 
     /// The gradient of a state, zeros at first.

@@ -14,6 +14,7 @@ mod early_stopping;
 mod evaluation;
 mod gradient_sums;
 mod groups;
+mod layer_norm;
 mod layers;
 mod learning_rate;
 mod losses;

@@ -1,6 +1,7 @@
 //! The tape's operations on values: functions of elements, sums along axes, and what is made of them.
 
 use super::differentiable::{Applied, Differentiable, LossSlopes};
+use super::layer_norm::LayerNorm;
 use super::softmax::Softmax;
 use super::tape::{Operation, Tape};
 use crate::cells::Activation;
@@ -442,33 +443,8 @@ impl Tape {
         if !(epsilon > 0.0 && epsilon.is_finite()) {
             return Err(Error::value("epsilon of a layer norm", "a positive number", epsilon));
         }
-        let Some((&features, _)) = x.shape().split_last() else {
-            return Err(Error::shape("input of a layer norm", "[..., features]", x.shape()));
-        };
-        for (name, value) in
-            [("gain", gain), ("bias", bias)].into_iter().filter_map(|(name, value)| Some((name, value?)))
-        {
-            if value.shape() != [features] {
-                return Err(Error::shape(format!("{name} of a layer norm"), [features], value.shape()));
-            }
-        }
-        let axis = x.shape().len() - 1;
-        let mean = self.mean(x, &[axis])?.insert_axis(axis)?;
-        let centred = self.sub(x, &mean)?;
-        let squares = Formula::new(|[x]| x * x * (1.0 / features as f32))?;
-        let variance = self.fold("variance", squares, Folding::Sum, &[axis], &[&centred])?.insert_axis(axis)?;
-        match (gain, bias) {
-            (Some(gain), Some(bias)) => self.map([&centred, &variance, gain, bias], |[x, variance, gain, bias]| {
-                x / (variance + epsilon).sqrt() * gain + bias
-            }),
-            (Some(gain), None) => {
-                self.map([&centred, &variance, gain], |[x, variance, gain]| x / (variance + epsilon).sqrt() * gain)
-            }
-            (None, Some(bias)) => {
-                self.map([&centred, &variance, bias], |[x, variance, bias]| x / (variance + epsilon).sqrt() + bias)
-            }
-            (None, None) => self.map([&centred, &variance], |[x, variance]| x / (variance + epsilon).sqrt()),
-        }
+        let inputs: Vec<&Value> = std::iter::once(x).chain(gain).chain(bias).collect();
+        self.apply(LayerNorm::new(epsilon, gain.is_some(), bias.is_some()), &inputs)
     }
 
     fn fold(

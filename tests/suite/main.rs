@@ -40,6 +40,8 @@ mod places;
 mod plans;
 mod predict;
 mod products;
+mod pytorch_operations;
+mod pytorch_recogniser;
 mod pytorch_trainer;
 mod pytorch_training;
 mod random_layers;

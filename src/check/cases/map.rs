@@ -5,7 +5,9 @@ use super::numbers::{Numbers, poison};
 use crate::cells::{Activation, Form};
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{FLAT, FoldParams, Folding, Formula, MAX_INPUTS, MapParams, Of, Operand, Variant, layout_words};
+use crate::kernels::{
+    FLAT, FoldParams, Folding, Formula, MAX_INPUTS, MapParams, Of, Operand, Variant, dense_operands, layout_words,
+};
 
 /// Each function of numbers by itself, and some together.
 fn formulas() -> Vec<Formula> {
@@ -109,7 +111,8 @@ pub(crate) fn map_case(formula: Formula, sizes: &[usize], integers: u32, accumul
         MapParams { count, accumulate, nan: f32::NAN, infinity: f32::INFINITY, row_lanes: 2 * FLAT.lanes as usize };
     let result = words(sizes, &operands[0]);
     let result = if accumulate { Words::Numbers(Numbers::new(1).uniform(result, 1.0)) } else { poison(result) };
-    let variant = Variant::new(Of::Map { formula, axes: sizes.len() as u32, integers }, FLAT, 4);
+    let dense = dense_operands(sizes, &operands);
+    let variant = Variant::new(Of::Map { formula, axes: sizes.len() as u32, integers, dense }, FLAT, 4);
     Case {
         name: format!("{variant} of {sizes:?}{}", if accumulate { ", added" } else { "" }),
         // Functions of WGSL for arguments up to 2, of a few terms.
