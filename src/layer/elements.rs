@@ -1,6 +1,7 @@
 //! Functions of the elements of values, and sums of them along axes, as commands of a plan.
 
 use super::contraction::Contraction;
+use super::fusion::fuse;
 use super::pack::row_lanes;
 use super::schedule;
 use crate::error::{Error, Result};
@@ -8,7 +9,7 @@ use crate::kernels::{
     Expression, FLAT, FoldParams, Folding, Formula, MAX_INPUTS, MapParams, Of, Operand, Tile, Variant, dense_operands,
     layout_words,
 };
-use crate::plan::{BufferId, PlanBuilder, Value, broadcast};
+use crate::plan::{BufferId, Elements, Folded, PlanBuilder, Value, broadcast};
 
 /// Where elements go, and whether they are added to what is there.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +141,7 @@ fn check_coordinates(formula: Formula, shape: &[usize]) -> Result<()> {
 /// # Errors
 /// [`Value`](Error::Value) where the formula reads too many values.
 pub(crate) fn emit_map(plan: &mut PlanBuilder, formula: Formula, values: &[&Value], out: Into<'_>) -> Result<()> {
-    let shape = &out.value.shape;
+    let (shape, given) = (&out.value.shape, formula);
     let operands = Operands::new(formula, values, shape, operand(out.value, shape))?;
     let Operands { formula, sizes, operands, buffers, integers } =
         if formula.coordinates().is_some() { operands } else { operands.merged(shape.len()).0 };
@@ -155,11 +156,13 @@ pub(crate) fn emit_map(plan: &mut PlanBuilder, formula: Formula, values: &[&Valu
         infinity: f32::INFINITY,
         row_lanes: row_lanes(count),
     };
+    let before = plan.plan().commands().len();
     let dense = dense_operands(&sizes, &operands);
     let of = Of::Map { formula, axes: sizes.len() as u32, integers, dense };
     let variant = Variant::new(of, FLAT, plan.device().panel());
     let bindings = bindings(plan, &sizes, &operands, &buffers, out.value.buffer);
     plan.draft.dispatch(variant, bindings, &params.words());
+    remember(plan, before, (given, values), out, None);
     Ok(())
 }
 
@@ -170,7 +173,7 @@ pub(crate) fn emit_map(plan: &mut PlanBuilder, formula: Formula, values: &[&Valu
 /// As [`emit_map`].
 pub(crate) fn emit_fold(
     plan: &mut PlanBuilder,
-    (formula, folding): (Formula, Folding),
+    (given, folding): (Formula, Folding),
     values: &[&Value],
     axes: &[usize],
     shape: &[usize],
@@ -183,12 +186,12 @@ pub(crate) fn emit_fold(
     // The folded axes last.
     let order: Vec<usize> = kept.iter().chain(axes).copied().collect();
     let sizes: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
-    let mut operands = Operands::new(formula, values, shape, result)?;
+    let mut operands = Operands::new(given, values, shape, result)?;
     for operand in &mut operands.operands[1..] {
         operand.strides = order.iter().map(|&axis| operand.strides[axis]).collect();
     }
     operands.sizes.clone_from(&sizes);
-    let (Operands { formula, sizes, operands, buffers, integers }, kept) = if formula.coordinates().is_some() {
+    let (Operands { formula, sizes, operands, buffers, integers }, kept) = if given.coordinates().is_some() {
         (operands.with_axes(&order), kept.len())
     } else {
         operands.merged(kept.len())
@@ -213,6 +216,7 @@ pub(crate) fn emit_fold(
     let lanes = if shared { tile.lanes as usize } else { 1 };
     let bindings = bindings(plan, &sizes, &operands, &buffers, out.value.buffer);
     let most = (plan.device().plan_limits().trips.saturating_sub(16) as usize).max(1).saturating_mul(lanes);
+    let before = plan.plan().commands().len();
     let mut start = 0_usize;
     loop {
         let end = terms.min(start.saturating_add(most));
@@ -228,14 +232,42 @@ pub(crate) fn emit_fold(
         plan.draft.dispatch(variant.clone(), bindings.clone(), &params.words());
         start = end;
         if start >= terms {
-            return Ok(());
+            break;
         }
     }
+    let fold = Folded { folding, axes: axes.to_vec(), shape: shape.to_vec() };
+    remember(plan, before, (given, values), out, Some(fold));
+    Ok(())
 }
 
 /// Whether it is the product of two values.
 fn is_product(formula: Formula) -> Result<bool> {
     Ok(formula == Formula::new(|[a, b]| a * b)? || formula == Formula::new(|[a, b]| b * a)?)
+}
+
+/// Appends an operation again.
+fn emit(plan: &mut PlanBuilder, elements: &Elements) -> Result<()> {
+    let values: Vec<&Value> = elements.values.iter().collect();
+    let into = Into { value: &elements.out, accumulate: elements.accumulate };
+    match &elements.fold {
+        None => emit_map(plan, elements.formula, &values, into),
+        Some(fold) => emit_fold(plan, (elements.formula, fold.folding), &values, &fold.axes, &fold.shape, into),
+    }
+}
+
+/// Lets chains of element-wise operations become one when the plan is built.
+fn remember(
+    plan: &mut PlanBuilder,
+    before: usize,
+    (formula, values): (Formula, &[&Value]),
+    out: Into<'_>,
+    fold: Option<Folded>,
+) {
+    let commands = before..plan.plan().commands().len();
+    let values = values.iter().map(|&value| value.clone()).collect();
+    let Into { value, accumulate } = out;
+    plan.draft.elements.push(Elements { commands, formula, values, out: value.clone(), accumulate, fold });
+    plan.finish = Some((fuse, emit));
 }
 
 fn operand(value: &Value, shape: &[usize]) -> Operand {

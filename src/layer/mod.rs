@@ -15,6 +15,7 @@ mod embedding;
 mod emit;
 mod forward;
 mod forward_layer;
+mod fusion;
 mod gradients;
 mod grid;
 mod hypothesis;

@@ -2,6 +2,7 @@
 
 use super::commands::{BufferId, Plan, Role};
 use super::draft::Draft;
+use super::elements::Elements;
 use super::program::Program;
 use super::trace::Trace;
 use super::value::{PlanId, Value};
@@ -41,7 +42,14 @@ pub struct PlanBuilder {
     last: Vec<(BufferId, BufferId, u64)>,
     /// The operations so far.
     pub(crate) traces: Vec<Trace>,
+    /// What an operation wants done to all commands before the plan is checked.
+    pub(crate) finish: Option<(Finish, Emit)>,
 }
+
+/// Appends an element-wise operation.
+pub(crate) type Emit = fn(&mut PlanBuilder, &Elements) -> Result<()>;
+/// A change of a plan's commands, which appends operations anew, and keeps numbers of commands up to date.
+pub(crate) type Finish = fn(&mut PlanBuilder, Emit, &mut [usize]) -> Result<()>;
 
 impl PlanBuilder {
     /// Starts an empty plan for a device.
@@ -53,6 +61,7 @@ impl PlanBuilder {
             binds: Vec::new(),
             last: Vec::new(),
             traces: Vec::new(),
+            finish: None,
         }
     }
 
@@ -159,6 +168,11 @@ impl PlanBuilder {
         self.draft.buffer(name, words, Role::Workspace)
     }
 
+    /// The buffers that are copied when all else of the plan is done.
+    pub(crate) fn copied_last(&self) -> impl Iterator<Item = BufferId> {
+        self.last.iter().flat_map(|&(from, to, _)| [from, to])
+    }
+
     /// Copies words when all else of the plan is done.
     pub(crate) fn copy_last(&mut self, from: BufferId, to: BufferId, words: u64) {
         self.last.push((from, to, words));
@@ -222,7 +236,7 @@ impl PlanBuilder {
         &mut self.traces[last]
     }
 
-    /// The plan as it stands.
+    /// The plan as it stands. [`PlanBuilder::build`] makes chains of element-wise operations one.
     pub fn plan(&self) -> &Plan {
         &self.draft.plan
     }
@@ -232,7 +246,15 @@ impl PlanBuilder {
     /// # Errors
     /// [`Plan`](Error::Plan) where a buffer is written that is also read, [`Limit`](Error::Limit) where the adapter allows
     /// less than the plan needs, [`Value`](Error::Value) where a caller's buffer lacks a usage.
-    pub fn build(mut self) -> Result<Program> {
+    pub fn build(self) -> Result<Program> {
+        self.build_parts(&mut [])
+    }
+
+    /// The same; `ends` are how many commands there were at some point, and become how many of the program's these are.
+    pub(crate) fn build_parts(mut self, ends: &mut [usize]) -> Result<Program> {
+        if let Some((finish, emit)) = self.finish.take() {
+            finish(&mut self, emit, ends)?;
+        }
         for (from, to, words) in std::mem::take(&mut self.last) {
             self.draft.copy(from, to, words);
         }

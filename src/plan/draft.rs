@@ -1,6 +1,7 @@
 //! Plans under construction: buffers and commands, with equal variants and bindings kept once.
 
 use super::commands::{Buffer, BufferId, Command, Dispatch, Plan, Role};
+use super::elements::Elements;
 #[cfg(doc)]
 use crate::kernels::Kernel;
 use crate::kernels::{self, Variant};
@@ -14,6 +15,8 @@ pub(crate) struct Draft {
     workgroups: u64,
     variants: HashMap<Variant, usize>,
     bindings: HashMap<Vec<BufferId>, usize>,
+    /// The element-wise operations among the commands.
+    pub elements: Vec<Elements>,
 }
 
 impl Default for Draft {
@@ -26,7 +29,13 @@ impl Default for Draft {
 impl Draft {
     /// A plan for a device that allows so many workgroups along an axis.
     pub fn new(workgroups: u64) -> Self {
-        Self { plan: Plan::default(), workgroups, variants: HashMap::new(), bindings: HashMap::new() }
+        Self {
+            plan: Plan::default(),
+            workgroups,
+            variants: HashMap::new(),
+            bindings: HashMap::new(),
+            elements: Vec::new(),
+        }
     }
 
     /// Lets a buffer be at least so long.
@@ -67,6 +76,40 @@ impl Draft {
         });
         let params = start..self.plan.params.len();
         self.plan.commands.push(Command::Dispatch(Dispatch { variant, bindings, window, params, grid, flop, bytes }));
+    }
+
+    /// Takes all commands out, to be put back in part.
+    pub fn take_commands(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.plan.commands)
+    }
+
+    pub fn push(&mut self, command: Command) {
+        self.plan.commands.push(command);
+    }
+
+    /// Keeps a buffer that no command names from taking memory.
+    pub fn forget(&mut self, id: BufferId) {
+        self.plan.buffers[id.0].words = 1;
+    }
+
+    /// Forgets the variants and bindings that no command names.
+    pub fn prune(&mut self) {
+        let (mut variants, mut bindings) = (HashMap::new(), HashMap::new());
+        let (mut kept_variants, mut kept_bindings) = (Vec::new(), Vec::new());
+        for command in &mut self.plan.commands {
+            let Command::Dispatch(dispatch) = command else { continue };
+            dispatch.variant = *variants.entry(dispatch.variant).or_insert_with_key(|&old| {
+                kept_variants.push(self.plan.variants[old].clone());
+                kept_variants.len() - 1
+            });
+            dispatch.bindings = *bindings.entry(dispatch.bindings).or_insert_with_key(|&old| {
+                kept_bindings.push(self.plan.bindings[old].clone());
+                kept_bindings.len() - 1
+            });
+        }
+        (self.plan.variants, self.plan.bindings) = (kept_variants, kept_bindings);
+        self.variants = self.plan.variants.iter().cloned().zip(0..).collect();
+        self.bindings = self.plan.bindings.iter().cloned().zip(0..).collect();
     }
 
     pub fn copy(&mut self, from: BufferId, to: BufferId, words: u64) {

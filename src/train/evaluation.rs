@@ -64,7 +64,9 @@ impl Evaluation {
                 tape.plan.draft.dispatch(variant, vec![losses, valid, to], &params.words());
             }
         }
-        Ok(Self { loss: tape.loss, program: Arc::new(tape.plan.build()?), end, means })
+        let mut ends = [end];
+        let program = Arc::new(tape.plan.build_parts(&mut ends)?);
+        Ok(Self { loss: tape.loss, program, end: ends[0], means })
     }
 
     /// Runs on what the inputs hold now, and gives the loss; 0 if the tape has none.

@@ -134,7 +134,9 @@ impl Trainer {
         }
         let averages = Averages::new(&device, &trained, &layers)?;
         let (refresh, hyper) = (refresh.build()?, tape.hyper.clone());
-        let program = tape.plan.build()?;
+        let mut ends = [forward, cleared, backward];
+        let program = tape.plan.build_parts(&mut ends)?;
+        let [forward, cleared, backward] = ends;
         let parts = StepParts { forward, cleared, backward, all: program.plan().commands().len() };
         let (states, step) = (Vec::new(), 0);
         let trainer =

@@ -18,6 +18,7 @@ mod evaluation;
 mod extremes;
 mod forms;
 mod frozen;
+mod fusion;
 mod futures;
 mod golden;
 mod gradients;
