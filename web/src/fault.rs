@@ -1,6 +1,6 @@
 //! Errors, in JavaScript's words.
 
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 
 pub type Result<T, E = Fault> = std::result::Result<T, E>;
 
@@ -11,6 +11,12 @@ pub struct Fault(String);
 impl Fault {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// What a function of JavaScript threw.
+    pub fn thrown(name: &str, error: &JsValue) -> Self {
+        let text = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+        Self(format!("{name}: {}", text.unwrap_or_else(|| crate::arguments::describe(error))))
     }
 }
 
