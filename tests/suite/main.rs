@@ -36,6 +36,7 @@ mod overwritten;
 mod places;
 mod plans;
 mod predict;
+mod pytorch_tape;
 mod pytorch_trainer;
 mod pytorch_training;
 mod random_layers;

@@ -161,8 +161,8 @@ impl Tape {
         &self,
         logits: &Value,
         labels: &Value,
-        input_lengths: &Value,
-        label_lengths: &Value,
+        #[wasm_bindgen(js_name = inputLengths)] input_lengths: &Value,
+        #[wasm_bindgen(js_name = labelLengths)] label_lengths: &Value,
         #[wasm_bindgen(unchecked_optional_param_type = "CtcOptions & LossOptions")] options: &JsValue,
     ) -> Result<()> {
         let own = ctc_options(options)?;
@@ -246,7 +246,8 @@ impl CtcTargets {
     pub fn write(
         &self,
         #[wasm_bindgen(unchecked_param_type = "(number[] | Uint32Array)[]")] labels: &JsValue,
-        #[wasm_bindgen(unchecked_param_type = "number[] | Uint32Array")] input_lengths: &JsValue,
+        #[wasm_bindgen(js_name = inputLengths, unchecked_param_type = "number[] | Uint32Array")]
+        input_lengths: &JsValue,
     ) -> Result<()> {
         let list = labels.dyn_ref::<Array>().ok_or_else(|| arguments::fault("labels", "an array of arrays", labels))?;
         let one = |(n, labels): (usize, JsValue)| arguments::words(&format!("labels[{n}]"), &labels);

@@ -23,8 +23,9 @@ pub fn read<T: DeserializeOwned>(name: &str, value: &JsValue) -> Result<T> {
 
 /// An error for a name in an object that is none of these.
 pub fn check_names(name: &str, value: &JsValue, known: &[&str]) -> Result<()> {
-    if !value.is_object() {
-        return Err(arguments::fault(name, "an object", value));
+    // A function or a list is an object too, and so is a Tensor.
+    if !value.is_object() || value.is_function() || Array::is_array(value) || is_handle(value) {
+        return Err(arguments::fault(name, "an object of options", value));
     }
     for key in Object::keys(value.unchecked_ref::<Object>()).iter().filter_map(|key| key.as_string()) {
         if !known.contains(&&*key) && !property(value, &key).is_undefined() {
@@ -33,6 +34,11 @@ pub fn check_names(name: &str, value: &JsValue, known: &[&str]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether it is an object of a class of this package.
+fn is_handle(value: &JsValue) -> bool {
+    !property(value, "__wbg_ptr").is_undefined()
 }
 
 /// The names of options.
@@ -235,11 +241,11 @@ enum ScheduleName {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Call {
-    output: Option<OutputName>,
-    schedule: Option<ScheduleName>,
-    /// Arrays and lengths are read elsewhere.
+    /// Lengths and arrays are read elsewhere.
     #[serde(rename = "lengths")]
     _lengths: Option<IgnoredAny>,
+    output: Option<OutputName>,
+    schedule: Option<ScheduleName>,
     #[serde(rename = "state")]
     _state: Option<IgnoredAny>,
     #[serde(rename = "stateGradient")]
@@ -282,10 +288,10 @@ pub fn call(value: &JsValue) -> Result<RnnCall> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TapeCall {
-    output: Option<OutputName>,
-    schedule: Option<ScheduleName>,
     #[serde(rename = "lengths")]
     _lengths: Option<IgnoredAny>,
+    output: Option<OutputName>,
+    schedule: Option<ScheduleName>,
     carry: Option<bool>,
     keep_every: Option<usize>,
     input_part_bytes: Option<usize>,

@@ -46,10 +46,12 @@ impl Tape {
         self.write(write).map(Value::of)
     }
 
-    /// The tape itself, for a program of it.
-    fn end(&self) -> Result<wgrnn::Tape> {
-        // Whether there is one.
-        self.write(|_| Ok::<_, Fault>(()))?;
+    /// The tape itself, for a program of it, if it is a tape for that.
+    fn end(&self, training: bool) -> Result<wgrnn::Tape> {
+        if self.is_training()? != training {
+            let names = ["Tape.evaluating, got one for training", "Tape.training, got one for evaluation"];
+            return Err(Fault::new(format!("tape: expected one made by {}", names[usize::from(training)])));
+        }
         let tape = self.0.try_borrow_mut().ok().and_then(|mut tape| tape.take());
         tape.ok_or_else(|| Fault::new("the tape is being written on"))
     }
@@ -79,12 +81,12 @@ impl Tape {
         #[wasm_bindgen(unchecked_optional_param_type = "TrainerOptions")] options: &JsValue,
     ) -> Result<Trainer> {
         let options = trainer_options("training", options, &[])?;
-        Ok(Trainer::of_tape(wgrnn::Trainer::new(self.end()?, options)?))
+        Ok(Trainer::of_tape(wgrnn::Trainer::new(self.end(true)?, options)?))
     }
 
     /// Makes a program that computes the loss.
     pub fn evaluation(&self) -> Result<Evaluation> {
-        Ok(Evaluation::of(self.end()?.evaluation()?))
+        Ok(Evaluation::of(self.end(false)?.evaluation()?))
     }
 
     /// Makes a tensor a value of the tape, to be read or written.

@@ -221,7 +221,17 @@ impl DeviceState {
         })
     }
 
-    /// Sets the state of one sequence to zeros.
+    /// Sets the state of one sequence; the others stay as they are.
+    #[wasm_bindgen(js_name = writeSlot)]
+    pub fn write_slot(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "number")] slot: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "State")] state: &JsValue,
+    ) -> Result<()> {
+        Ok(self.0.write_slot(arguments::size("slot", slot)?, &given_state(state)?)?)
+    }
+
+    /// Sets the state of one sequence to zeros; the others stay as they are.
     #[wasm_bindgen(js_name = resetSlot)]
     pub fn reset_slot(&self, #[wasm_bindgen(unchecked_param_type = "number")] slot: &JsValue) -> Result<()> {
         Ok(self.0.reset_slot(arguments::whole("slot", slot)? as usize)?)
