@@ -84,9 +84,10 @@ for (const device of ["gpu", "cpu"]) {
   });
 }
 
-test("every cell learns", async () => {
-  const found = await run("tape", "cells");
-  assert.ok(Object.keys(found).length >= 15);
+test("every cell learns, and the demo offers it", async () => {
+  const { offered, found } = await run("tape", "cells");
+  assert.deepEqual(offered, Object.keys(found).sort());
+  assert.ok(offered.length >= 15);
   for (const [cell, losses] of Object.entries(found)) assert.ok(losses[2] < losses[0], `${cell}: ${losses}`);
 });
 

@@ -1,4 +1,5 @@
 // Models written on a tape, beside PyTorch's numbers.
+import { CELLS } from "../../demo/checkpoint.js";
 import { open, thrown, wgrnn } from "./library.js";
 import { fixture } from "./safetensors.js";
 
@@ -460,6 +461,8 @@ export async function stopping() {
 export async function cells() {
   const device = wgrnn.Device.cpu();
   const found = {};
+  // The demo's list is one of its own: a page has it before there is a library.
+  const offered = Object.keys(CELLS).sort();
   for (const cell of wgrnn.cellNames()) {
     const rnn = { cell, inputSize: 4, hiddenSize: 4 };
     const model = new wgrnn.Model(device, { symbols: 5, rnn }, 0);
@@ -471,7 +474,7 @@ export async function cells() {
       found[cell].push((await trainer.progress()).lastLoss);
     }
   }
-  return found;
+  return { offered, found };
 }
 
 /** A model on a tape learns as the same model's own trainer does, and goes on from the same checkpoint. */
