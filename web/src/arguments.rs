@@ -113,6 +113,10 @@ pub fn entries(name: &str, expected: &str, value: &JsValue) -> Result<Vec<(Strin
     entries.iter().map(entry).collect()
 }
 
+pub fn function(name: &str, value: &JsValue) -> Result<Function> {
+    value.dyn_ref::<Function>().cloned().ok_or_else(|| fault(name, "a function", value))
+}
+
 /// A number of 32 bits, if it is there.
 pub fn optional_float(name: &str, value: &JsValue) -> Result<Option<f32>> {
     if value.is_undefined() || value.is_null() { Ok(None) } else { Ok(Some(number(name, value)? as f32)) }

@@ -15,7 +15,6 @@ use crate::tensor::{DeviceState, Elements, Parameters, Tensor};
 use crate::trainer::Trainer;
 use crate::training_options::trainer_options;
 use crate::value::{Value, axes_of};
-use js_sys::Function;
 use std::cell::RefCell;
 use wasm_bindgen::prelude::*;
 
@@ -156,9 +155,8 @@ impl Tape {
         #[wasm_bindgen(unchecked_param_type = "(elements: Expression[]) => Expression")] function: &JsValue,
     ) -> Result<Value> {
         let values = handles::list::<Value>("values", values)?;
-        let function: &Function =
-            function.dyn_ref().ok_or_else(|| arguments::fault("function", "a function of expressions", function))?;
-        let mapped = Mapped::new(values.len(), function)?;
+        let function = arguments::function("function", function)?;
+        let mapped = Mapped::new(values.len(), &function)?;
         let values: Vec<_> = values.iter().map(Value::inner).collect();
         self.value(|tape| mapped.record(tape, &values))
     }

@@ -9,16 +9,17 @@ use crate::model::{Model, symbols, tokens};
 use crate::promise::{attempt, promise};
 use crate::tensor::{DeviceState, Parameters};
 use crate::training_options::{Loss, ModelTraining, model_training};
-use js_sys::{Function, Promise, Uint8Array};
+use js_sys::{Array, Function, Promise, Uint8Array};
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use wgrnn::plan::Value;
 use wgrnn::{Output, RnnCall, Tape, Targets, Tensor};
 
 /// What a trainer reads, on the device.
+#[derive(Clone)]
 enum Source {
     Tokens { tensor: Tensor<u32>, symbols: usize },
     Features(Tensor),
@@ -52,6 +53,7 @@ impl Source {
 }
 
 /// What it should have given.
+#[derive(Clone)]
 enum Goal {
     Classes(Targets),
     Numbers(Tensor),
@@ -68,6 +70,7 @@ impl Goal {
 }
 
 /// What a trainer made of a model reads and carries.
+#[derive(Clone)]
 struct Feed {
     source: Source,
     goal: Goal,
@@ -81,7 +84,7 @@ pub struct Trainer {
     feed: Option<Feed>,
     trainer: Rc<RefCell<wgrnn::Trainer>>,
     /// What `trainer` says, for whoever asks while it waits.
-    steps: Cell<u32>,
+    steps: Rc<Cell<u32>>,
     /// Whether averages are in the weights' place.
     averaged: Rc<Cell<bool>>,
 }
@@ -92,7 +95,13 @@ impl Trainer {
     }
 
     fn of(trainer: wgrnn::Trainer, feed: Option<Feed>) -> Self {
-        Self { feed, trainer: Rc::new(RefCell::new(trainer)), steps: Cell::new(0), averaged: Rc::default() }
+        Self { feed, trainer: Rc::new(RefCell::new(trainer)), steps: Rc::default(), averaged: Rc::default() }
+    }
+
+    /// Another handle of the same trainer.
+    fn another(&self) -> Self {
+        let (steps, averaged) = (Rc::clone(&self.steps), Rc::clone(&self.averaged));
+        Self { feed: self.feed.clone(), trainer: Rc::clone(&self.trainer), steps, averaged }
     }
 
     /// Uses it, unless one of its promises is still waiting.
@@ -207,20 +216,47 @@ impl Trainer {
         Ok(free(&self.trainer)?.accumulated())
     }
 
+    /// Trains until `steps` is this many. `feed` gets the number of each step, from 0 on: it writes the batch, or gives `[x, targets]` to a
+    /// trainer made of a model. After every `every` steps and after the last one, `report` gets the progress; training ends if it
+    /// gives false. What either promises is awaited. Gives whether all steps were taken.
+    #[wasm_bindgen(unchecked_return_type = "Promise<boolean>")]
+    pub fn train(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "number")] steps: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "number")] every: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "(step: number) => unknown")] feed: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "(progress: Progress) => unknown")] report: &JsValue,
+    ) -> Promise {
+        attempt(|| {
+            let (steps, every) = (arguments::whole("steps", steps)?, arguments::whole("every", every)?);
+            if every == 0 {
+                return Err(Fault::new("every: expected at least 1, got 0"));
+            }
+            let (feed, report) = (arguments::function("feed", feed)?, arguments::function("report", report)?);
+            let trainer = self.another();
+            Ok(future_to_promise(async move {
+                while trainer.steps.get() < steps {
+                    let batch = called(&feed, &trainer.steps.get().into()).await?;
+                    let batch = batch.dyn_into::<Array>().unwrap_or_default();
+                    trainer.step(&batch.get(0), &batch.get(1))?;
+                    let done = trainer.steps.get();
+                    if done.is_multiple_of(every) || done == steps {
+                        let progress = progress_of(&trainer.trainer).await?;
+                        if called(&report, &progress).await? == JsValue::FALSE {
+                            return Ok(JsValue::FALSE);
+                        }
+                    }
+                }
+                Ok(JsValue::TRUE)
+            }))
+        })
+    }
+
     /// Waits for the last step and says how it goes; rejects once the loss is no finite number.
     #[wasm_bindgen(unchecked_return_type = "Promise<Progress>")]
     pub fn progress(&self) -> Promise {
         let trainer = Rc::clone(&self.trainer);
-        promise(async move {
-            let progress = free(&trainer)?.progress_async().await?;
-            Ok(object([
-                ("steps", progress.steps.into()),
-                ("lastLoss", progress.last_loss.into()),
-                ("meanLoss", progress.mean_loss.into()),
-                ("gradientNorm", progress.gradient_norm.into()),
-                ("skipped", progress.skipped.into()),
-            ]))
-        })
+        promise(async move { progress_of(&trainer).await })
     }
 
     /// Steps taken so far, those of a loaded checkpoint included.
@@ -286,8 +322,7 @@ impl Trainer {
     #[wasm_bindgen(js_name = withAverages, unchecked_return_type = "Promise<any>")]
     pub fn with_averages(&self, #[wasm_bindgen(unchecked_param_type = "() => unknown")] evaluate: &JsValue) -> Promise {
         attempt(|| {
-            let fault = || arguments::fault("evaluate", "a function", evaluate);
-            let evaluate: Function = evaluate.dyn_ref::<Function>().ok_or_else(fault)?.clone();
+            let evaluate = arguments::function("evaluate", evaluate)?;
             let swaps = !self.averaged.get();
             if swaps {
                 self.swap_averages()?;
@@ -296,7 +331,7 @@ impl Trainer {
             let promised = evaluate
                 .call0(&JsValue::UNDEFINED)
                 .map_or_else(|error| Promise::reject(&error), |value| Promise::resolve(&value));
-            Ok(wasm_bindgen_futures::future_to_promise(async move {
+            Ok(future_to_promise(async move {
                 let result = JsFuture::from(promised).await;
                 if swaps && averaged.get() {
                     free(&trainer).and_then(|mut trainer| Ok(trainer.swap_averages()?)).map_err(JsValue::from)?;
@@ -351,6 +386,23 @@ impl Trainer {
         let bytes = arguments::bytes("bytes", bytes)?;
         Ok(notes_to_js(&wgrnn::Trainer::notes_of_safetensors(&bytes)?))
     }
+}
+
+/// How it goes, as an object.
+async fn progress_of(trainer: &RefCell<wgrnn::Trainer>) -> Result<JsValue> {
+    let progress = free(trainer)?.progress_async().await?;
+    Ok(object([
+        ("steps", progress.steps.into()),
+        ("lastLoss", progress.last_loss.into()),
+        ("meanLoss", progress.mean_loss.into()),
+        ("gradientNorm", progress.gradient_norm.into()),
+        ("skipped", progress.skipped.into()),
+    ]))
+}
+
+/// What a function of JavaScript gives, once it is there.
+async fn called(function: &Function, argument: &JsValue) -> Result<JsValue, JsValue> {
+    JsFuture::from(Promise::resolve(&function.call1(&JsValue::UNDEFINED, argument)?)).await
 }
 
 /// The trainer, unless one of its promises is still waiting.

@@ -63,6 +63,23 @@ for (const device of ["gpu", "cpu"]) {
     close(fed, expected, 1e-6, "fed back");
   });
 
+  test(`training on the ${device} reports, ends where it is told to, and goes on`, async () => {
+    const { reports, all, ended, given, faults } = await run("tape", "loops", device);
+    assert.deepEqual(reports, [4, 8, 10, 12]);
+    assert.deepEqual([all, ended, given], [true, false, [0, 1, 2, 3]]);
+    assert.match(faults[0], /^every: expected at least 1, got 0$/);
+    assert.match(faults[1], /^feed: expected a function, got undefined$/);
+    assert.match(faults[2], /^no batch$/);
+  });
+
+  test(`gradients from outside, tied weights, written parameters and both kinds of attention with weights work on the ${device}`, async () => {
+    const { given, loss, written, tied, shapes } = await run("tape", "more", device);
+    close(given, loss, 1e-6, "gradients");
+    close(written, [3, 6], 1e-6, "written");
+    assert.deepEqual(tied, ["weight"]);
+    assert.deepEqual(shapes, [[2, 3], [2, 4], [2, 3], [2, 4]]);
+  });
+
   test(`options of a trainer, freezing and gradients do something on the ${device}`, async () => {
     const { plain, frozen, group, warmUp, step, clipped, gradient, skipped, diverged } = await run("tape", "trainers", device);
     const weights = [1, -1, 0.5, 2];
@@ -114,7 +131,7 @@ test("what is wrong on a tape is named", async () => {
     list: /^values: expected an array, got an object \(Value\)$/,
     item: /^values\[1\]: expected a Value, got 3$/,
     optional: /^lengths: expected a Value, got 4$/,
-    noFunction: /^function: expected a function of expressions, got "tanh"$/,
+    noFunction: /^function: expected a function, got "tanh"$/,
     noExpression: /^result of the mapped function: expected an Expression, got 3$/,
     thrown: /^mapped function: no$/,
     operand: /^mapped function: operand: expected an Expression or a number, got "1"$/,

@@ -516,3 +516,73 @@ export async function models(kind) {
   for (let step = 0; step < 3; step++) expected.push(...(read = await predictor.predict(read)).data);
   return { losses, steps: trainer.steps, fed: [...(await out.read()).data], expected };
 }
+
+/** What a loop reports, whether it ends, and what is said of what is wrong. */
+export async function loops(kind) {
+  const device = await open(kind);
+  const linear = wgrnn.Linear.trainable(device, { data: Float32Array.of(2), shape: [1, 1] });
+  const x = wgrnn.Tensor.zeros(device, [1, 1]);
+  const tape = wgrnn.Tape.training(device);
+  const y = tape.linear(linear, tape.input(x));
+  tape.loss(tape.mul(y, y));
+  const trainer = tape.trainer({ learningRate: 0.01 });
+  const feed = async (step) => x.write({ data: Float32Array.of(step % 3), shape: [1, 1] });
+  const reports = [];
+  const report = async ({ steps }) => reports.push(steps);
+  const all = await trainer.train(10, 4, feed, report);
+  const ended = await trainer.train(20, 6, feed, ({ steps }) => reports.push(steps) < 0);
+  const model = new wgrnn.Model(device, { symbols: 4, rnn: { cell: "gru", inputSize: 2, hiddenSize: 3 } }, 0);
+  const own = new wgrnn.Trainer(model, { steps: 1, batch: 1 });
+  const given = [];
+  const tokens = { data: Uint32Array.of(1), shape: [1, 1] };
+  await own.train(4, 4, (step) => given.push(step) && [tokens, tokens], () => {});
+  const faults = [
+    () => trainer.train(30, 0, feed, report),
+    () => trainer.train(30, 1, undefined, report),
+    () => trainer.train(30, 1, () => { throw new Error("no batch"); }, report),
+  ].map(thrown);
+  return { reports, all, ended, given, faults: (await Promise.all(faults)).map((error) => error?.message) };
+}
+
+/** Gradients given and computed; what written weights give; names of tied ones; shapes of attention. */
+export async function more(kind) {
+  const device = await open(kind);
+  const numbers = (values, ...shape) => ({ data: Float32Array.from(values), shape });
+  const tensor = (...of) => wgrnn.Tensor.fromArray(device, numbers(...of));
+  const weight = numbers([1, 2, 3, 4], 2, 2);
+  const gradients = async (write) => {
+    const linear = wgrnn.Linear.trainable(device, weight);
+    const tape = wgrnn.Tape.training(device);
+    const y = tape.linear(linear, tape.input(tensor([1, -1], 1, 2)));
+    write(tape, y);
+    const trainer = tape.trainer({ optimizer: "sgd", learningRate: 0 });
+    trainer.step();
+    await trainer.progress();
+    return [...(await linear.parameters().gradients()).get("weight").data];
+  };
+  // The mean of y² has the gradient y, of two numbers.
+  const loss = await gradients((tape, y) => tape.loss(tape.mul(y, y)));
+  const given = await gradients((tape, y) => tape.giveGradient(y, tape.contiguous(y)));
+  const embedding = wgrnn.Embedding.trainable(device, weight);
+  const tied = wgrnn.Linear.tied(embedding);
+  const linear = wgrnn.Linear.trainable(device, weight);
+  const out = wgrnn.Tensor.zeros(device, [1, 2]);
+  const tape = wgrnn.Tape.evaluating(device);
+  tape.copy(tape.linear(linear, tape.input(tensor([1, 2], 1, 2))), tape.input(out));
+  const program = tape.evaluation();
+  linear.parameters().write({ weight: numbers([1, 1, 2, 2], 2, 2) });
+  linear.refresh();
+  program.add();
+  const shapes = [];
+  const seeing = wgrnn.Tape.evaluating(device);
+  const layer = (rows, columns) => new wgrnn.Linear(device, numbers(Array(rows * columns).fill(0.1), rows, columns));
+  const [encoded, query] = [tensor(Array(24).fill(0.5), 4, 2, 3), tensor(Array(10).fill(1), 2, 5)].map((each) => seeing.input(each));
+  for (const attention of [
+    { kind: "general", memory: layer(5, 3) },
+    { kind: "additive", query: layer(6, 5), memory: layer(6, 3), score: layer(1, 6) },
+  ]) {
+    const { context, weights } = seeing.memory(attention, encoded).attend(seeing, query);
+    shapes.push(context.shape, weights.shape);
+  }
+  return { given, loss, written: [...(await out.read()).data], tied: tied.parameters().names(), shapes };
+}
