@@ -43,6 +43,7 @@ mod predict;
 mod products;
 mod pytorch_operations;
 mod pytorch_recogniser;
+mod pytorch_tape;
 mod pytorch_trainer;
 mod pytorch_training;
 mod random_layers;

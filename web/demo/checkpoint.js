@@ -6,8 +6,34 @@ const EMBEDDING = 32;
 /** The note that holds a description. */
 const NOTE = "char_lm";
 
-/** Cells as a description names them, and as the library does. */
-export const CELLS = { Lstm: "lstm", Gru: "gru", Elman: "elman" };
+/** Cells as the library names them, and as a page does. */
+export const CELLS = {
+  lstm: "LSTM",
+  gru_reset_after: "GRU",
+  gru_reset_before: "GRU, reset before the product",
+  elman_tanh: "Elman",
+  elman_relu: "Elman with ReLU",
+  elman_sigmoid: "Elman with sigmoid",
+  mgu: "MGU",
+  li_gru: "Li-GRU",
+  min_gru: "minGRU",
+  min_lstm: "minLSTM",
+  slstm: "sLSTM",
+  sru: "SRU",
+  qrnn: "QRNN",
+  ind_rnn_relu: "IndRNN",
+  ind_rnn_tanh: "IndRNN with tanh",
+};
+
+/** Short names of the usual forms. */
+const SHORT = { gru: "gru_reset_after", elman: "elman_tanh", ind_rnn: "ind_rnn_relu" };
+
+/** The library's name of a cell, also of one in capitals or of a short name; undefined where there is none. */
+export function cellOf(name) {
+  const lower = String(name).toLowerCase();
+  const full = Object.hasOwn(SHORT, lower) ? SHORT[lower] : lower;
+  return Object.hasOwn(CELLS, full) ? full : undefined;
+}
 
 /** What a network may be; beyond it a page would only run out of memory. */
 export const LIMITS = {
@@ -19,7 +45,7 @@ export const LIMITS = {
 
 /** The library's configuration for a description; `symbols` is the number of its characters. */
 export function modelConfig({ cell, hidden, layers, dropout }, symbols) {
-  const rnn = { cell: CELLS[cell], inputSize: EMBEDDING, hiddenSize: hidden, layers, dropout };
+  const rnn = { cell, inputSize: EMBEDDING, hiddenSize: hidden, layers, dropout };
   return { symbols, rnn, outputs: symbols, dropout };
 }
 
@@ -38,8 +64,11 @@ export function fromNotes(notes) {
   } catch {
     throw new Error("its note ‘char_lm’ is no JSON");
   }
-  const { cell, hidden, layers, dropout, batch, length, characters } = description ?? {};
-  if (!Object.hasOwn(CELLS, cell)) throw new Error(`its cell is ${JSON.stringify(cell)}, not Lstm, Gru or Elman`);
+  const { cell: name, hidden, layers, dropout, batch, length, characters } = description ?? {};
+  const cell = cellOf(name);
+  if (cell === undefined) {
+    throw new Error(`its cell is ${JSON.stringify(name)}, not one of ${Object.keys(CELLS).join(", ")}`);
+  }
   for (const [name, value] of Object.entries({ hidden, layers, batch, length })) {
     const { min, max } = LIMITS[name];
     if (!Number.isInteger(value) || value < min || value > max) {

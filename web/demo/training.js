@@ -1,14 +1,13 @@
 // A character model in training, in the worker: as examples/training/char_lm/{train,sample}.rs do it.
 
 import { modelConfig, toNotes } from "./checkpoint.js";
-import { IGNORED, Streams, Vocabulary, split } from "./text.js";
+import { Streams, Vocabulary, split } from "./text.js";
 
 /** What a slice of training should take: pauses and changes are heard between slices. */
 const SLICE_MS = 150;
 /** Steps of a slice at most: the device's queue should not grow. */
 const MOST_STEPS = 20;
-/** Scores of the held out text that are looked at, at most: each comes back from the device. */
-const MOST_SCORES = 40e6;
+/** Windows of the held out text that are looked at, at most. */
 const MOST_WINDOWS = 64;
 /** Draws are among so many best characters. */
 const TOP_K = 20;
@@ -27,6 +26,7 @@ export function macrotask() {
 
 export class Training {
   #wgrnn;
+  #device;
   #model;
   #trainer;
   #writer;
@@ -37,6 +37,7 @@ export class Training {
 
   constructor(wgrnn, device, description, learningRate) {
     this.#wgrnn = wgrnn;
+    this.#device = device;
     this.description = description;
     this.vocabulary = Vocabulary.of(description.characters);
     this.#model = new wgrnn.Model(device, modelConfig(description, this.vocabulary.size), 0);
@@ -97,24 +98,33 @@ export class Training {
   /** Bits per character of the text held out, or of its beginning if it is long; undefined where there is none. */
   async heldOutBits(signal) {
     if (!this.#heldOut) return undefined;
-    const { length: steps, batch } = this.description;
-    this.#evaluator ??= new this.#wgrnn.Predictor(this.#model, { steps, batch, carry: true });
-    this.#evaluator.resetState();
-    const most = Math.min(MOST_WINDOWS, Math.ceil(MOST_SCORES / (steps * batch * this.vocabulary.size)));
-    const windows = Math.min(this.#heldOut.windows, most);
-    let [sum, counted] = [0, 0];
-    for (let window = 0; window < windows; window++) {
-      if (signal.aborted) return undefined;
-      const { x, targets } = this.#heldOut.window(window);
-      const scores = await this.#evaluator.predict(x);
-      for (let row = 0; row < targets.data.length; row++) {
-        if (targets.data[row] === IGNORED) continue;
-        sum += crossEntropy(scores.data, row * this.vocabulary.size, this.vocabulary.size, targets.data[row]);
-        counted++;
-      }
+    this.#evaluator ??= this.#makeEvaluator();
+    const { evaluation, state, x, targets } = this.#evaluator;
+    state.reset();
+    const windows = Math.min(this.#heldOut.windows, MOST_WINDOWS);
+    for (let window = 0; window < windows && !signal.aborted; window++) {
+      const next = this.#heldOut.window(window);
+      x.write(next.x);
+      targets.write(next.targets);
+      evaluation.add();
+      // Nothing comes back; but a pause should not have to wait for many windows.
+      await this.#device.wait();
       await macrotask();
     }
-    return sum / counted / Math.LN2;
+    const loss = await evaluation.mean();
+    return signal.aborted ? undefined : loss / Math.LN2;
+  }
+
+  /** The loss of a window on the device, and what it reads. */
+  #makeEvaluator() {
+    const { Tape, Tensor } = this.#wgrnn;
+    const { length: steps, batch } = this.description;
+    const state = this.#model.deviceState(batch);
+    const [x, targets] = [0, 1].map(() => Tensor.zeros(this.#device, [steps, batch], "u32"));
+    const tape = Tape.evaluating(this.#device);
+    const scores = this.#model.forward(tape, tape.input(x), state, { carry: true });
+    tape.crossEntropy(scores, tape.input(targets));
+    return { evaluation: tape.evaluation(), state, x, targets };
   }
 
   /** Writes a text that goes on from a prompt; `onText` is given it as it grows. */
@@ -146,15 +156,7 @@ export class Training {
   }
 
   free() {
-    for (const held of [this.#writer, this.#evaluator, this.#trainer, this.#model]) held?.free();
+    const evaluator = Object.values(this.#evaluator ?? {});
+    for (const held of [this.#writer, ...evaluator, this.#trainer, this.#model]) held?.free();
   }
-}
-
-/** −log softmax of one class, of scores that begin at an offset. */
-function crossEntropy(scores, offset, classes, target) {
-  let most = -Infinity;
-  for (let i = 0; i < classes; i++) most = Math.max(most, scores[offset + i]);
-  let sum = 0;
-  for (let i = 0; i < classes; i++) sum += Math.exp(scores[offset + i] - most);
-  return Math.log(sum) + most - scores[offset + target];
 }

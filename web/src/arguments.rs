@@ -3,7 +3,7 @@
 
 use crate::arrays::property;
 use crate::fault::{Fault, Result};
-use js_sys::{Array, ArrayBuffer, Float32Array, Function, Map, Object, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Float32Array, Function, Map, Object, Uint8Array, Uint32Array};
 use std::collections::HashMap;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -90,18 +90,48 @@ pub fn notes(name: &str, value: &JsValue) -> Result<HashMap<String, String>> {
     if value.is_undefined() || value.is_null() {
         return Ok(HashMap::new());
     }
+    let entry = |(key, value): (String, JsValue)| {
+        let value = text(&format!("{name}.{key}"), &value)?;
+        Ok((key, value))
+    };
+    entries(name, "an object of strings", value)?.into_iter().map(entry).collect()
+}
+
+/// Keys and values of an object or a `Map`.
+pub fn entries(name: &str, expected: &str, value: &JsValue) -> Result<Vec<(String, JsValue)>> {
     let entries = match value.dyn_ref::<Map>() {
         Some(map) => Array::from(&map.entries()),
         None if value.is_object() && !value.is_instance_of::<Array>() && !value.is_instance_of::<Function>() => {
             Object::entries(value.unchecked_ref())
         }
-        None => return Err(fault(name, "an object of strings", value)),
+        None => return Err(fault(name, expected, value)),
     };
     let entry = |entry: JsValue| {
         let entry: Array = entry.unchecked_into();
-        let key = text(&format!("a key of {name}"), &entry.get(0))?;
-        let value = text(&format!("{name}.{key}"), &entry.get(1))?;
-        Ok((key, value))
+        Ok((text(&format!("a key of {name}"), &entry.get(0))?, entry.get(1)))
     };
     entries.iter().map(entry).collect()
+}
+
+pub fn function(name: &str, value: &JsValue) -> Result<Function> {
+    value.dyn_ref::<Function>().cloned().ok_or_else(|| fault(name, "a function", value))
+}
+
+/// A number of 32 bits, if it is there.
+pub fn optional_float(name: &str, value: &JsValue) -> Result<Option<f32>> {
+    if value.is_undefined() || value.is_null() { Ok(None) } else { Ok(Some(number(name, value)? as f32)) }
+}
+
+/// An index or a length.
+pub fn size(name: &str, value: &JsValue) -> Result<usize> {
+    Ok(whole(name, value)? as usize)
+}
+
+/// Numbers of 32 bits, none below 0: a `Uint32Array` or an array.
+pub fn words(name: &str, value: &JsValue) -> Result<Vec<u32>> {
+    if let Some(array) = value.dyn_ref::<Uint32Array>() {
+        return Ok(array.to_vec());
+    }
+    let array = value.dyn_ref::<Array>().ok_or_else(|| fault(name, "an array of whole numbers", value))?;
+    array.iter().enumerate().map(|(i, value)| whole(&format!("{name}[{i}]"), &value)).collect()
 }

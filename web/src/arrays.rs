@@ -72,13 +72,39 @@ pub fn object<'a>(properties: impl IntoIterator<Item = (&'a str, JsValue)>) -> J
     object.into()
 }
 
+/// A shape, as a plain array.
+pub fn shape_to_js(shape: &[usize]) -> JsValue {
+    shape.iter().map(|&axis| JsValue::from_f64(axis as f64)).collect::<Array>().into()
+}
+
 pub fn to_js(array: ArrayViewD<'_, f32>) -> JsValue {
     let data = match array.as_slice() {
         Some(slice) => Float32Array::from(slice),
         None => Float32Array::from(&*array.iter().copied().collect::<Vec<_>>()),
     };
-    let shape: Array = array.shape().iter().map(|&axis| JsValue::from_f64(axis as f64)).collect();
-    object([("data", data.into()), ("shape", shape.into())])
+    object([("data", data.into()), ("shape", shape_to_js(array.shape()))])
+}
+
+pub fn indices_to_js(array: ArrayViewD<'_, u32>) -> JsValue {
+    let data = Uint32Array::from(&*array.iter().copied().collect::<Vec<_>>());
+    object([("data", data.into()), ("shape", shape_to_js(array.shape()))])
+}
+
+/// Arrays by name, of an object or a `Map`.
+pub fn named_arrays(name: &str, value: &JsValue) -> Result<Vec<(String, ArrayD<f32>)>> {
+    let entry = |(key, value): (String, JsValue)| {
+        let array = array(&format!("{name}.{key}"), &value)?;
+        Ok((key, array))
+    };
+    arguments::entries(name, "an object of arrays", value)?.into_iter().map(entry).collect()
+}
+
+pub fn named_to_js(arrays: &[(String, ArrayD<f32>)]) -> JsValue {
+    let map = Map::new();
+    for (name, array) in arrays {
+        map.set(&name.into(), &to_js(array.view()));
+    }
+    map.into()
 }
 
 /// `{h, c}`; none for undefined.

@@ -1,6 +1,6 @@
 //! Errors, in JavaScript's words.
 
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 
 pub type Result<T, E = Fault> = std::result::Result<T, E>;
 
@@ -11,6 +11,12 @@ pub struct Fault(String);
 impl Fault {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// What a function of JavaScript threw.
+    pub fn thrown(name: &str, error: &JsValue) -> Self {
+        let text = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+        Self(format!("{name}: {}", text.unwrap_or_else(|| crate::arguments::describe(error))))
     }
 }
 
@@ -39,7 +45,7 @@ impl From<anyhow::Error> for Fault {
 }
 
 /// What an error of the library begins with, where JavaScript has another name for it.
-const QUANTITIES: [(&str, &str); 8] = [
+const QUANTITIES: [(&str, &str); 9] = [
     ("input size", "inputSize"),
     ("hidden size", "hiddenSize"),
     ("learning rate", "learningRate"),
@@ -47,20 +53,31 @@ const QUANTITIES: [(&str, &str); 8] = [
     ("dropout probability", "dropout"),
     ("recurrent dropout", "recurrentDropout"),
     ("layer norm", "layerNorm"),
+    ("label smoothing", "labelSmoothing"),
     ("initial h", "state's h"),
 ];
 
 /// Options that have two words; other names with a line below, such as `weight_ih_l0`, are those of tensors.
-const OPTIONS: [&str; 9] = [
+const OPTIONS: [&str; 19] = [
     "batch_first",
+    "decay_vectors",
+    "div_factor",
+    "final_div_factor",
     "hidden_size",
     "input_size",
     "keep_every",
     "layer_norm",
     "learning_rate",
+    "min_delta",
+    "pct_start",
     "recurrent_dropout",
+    "skip_nonfinite",
     "state_gradient",
+    "top_k",
+    "top_p",
+    "warm_up",
     "weight_decay",
+    "zero_infinity",
 ];
 
 /// A text of the library's with the names that JavaScript has.

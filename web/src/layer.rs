@@ -7,12 +7,13 @@ use crate::device::Device;
 use crate::fault::{Fault, Result};
 use crate::options;
 use crate::promise::{attempt, promise};
+use crate::tensor::{BatchLengths, DeviceState, Parameters};
 use js_sys::{Array, Promise};
 use ndarray::Ix3;
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-use wgrnn::{DeviceState, SessionOptions, Tensor};
+use wgrnn::SessionOptions;
 
 /// Weights of a stack of layers.
 #[wasm_bindgen]
@@ -142,6 +143,37 @@ impl Rnn {
         })
     }
 
+    /// Its trainable arrays; undefined of a layer that can't be trained.
+    pub fn parameters(&self) -> Option<Parameters> {
+        self.0.parameters().map(Parameters::of)
+    }
+
+    /// Takes over what was written into its parameters.
+    pub fn refresh(&self) -> Result<()> {
+        Ok(self.0.refresh()?)
+    }
+
+    /// A state of zeros for so many sequences, for `Tape.rnn`.
+    #[wasm_bindgen(js_name = deviceState)]
+    pub fn device_state(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "number")] batch: &JsValue,
+    ) -> Result<DeviceState> {
+        Ok(DeviceState::of(self.0.device_state(arguments::size("batch", batch)?)?))
+    }
+
+    /// Lengths on the device, which may change from run to run of one program: of `batch` sequences of at most `steps` steps. They
+    /// are `lengths` of a session, a predictor, a trainer, or a call on a tape.
+    #[wasm_bindgen(js_name = batchLengths)]
+    pub fn batch_lengths(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "number")] steps: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "number")] batch: &JsValue,
+    ) -> Result<BatchLengths> {
+        let (steps, batch) = (arguments::size("steps", steps)?, arguments::size("batch", batch)?);
+        Ok(BatchLengths::of(self.0.batch_lengths(steps, batch)?))
+    }
+
     /// A stream of `batch` sequences.
     pub fn stream(&self, #[wasm_bindgen(unchecked_param_type = "number")] batch: &JsValue) -> Result<Stream> {
         let stream = self.0.stream(arguments::whole("batch", batch)? as usize)?;
@@ -159,6 +191,12 @@ impl Rnn {
     }
 }
 
+impl Rnn {
+    pub fn inner(&self) -> &wgrnn::Rnn {
+        &self.0
+    }
+}
+
 impl From<wgrnn::Rnn> for Rnn {
     fn from(rnn: wgrnn::Rnn) -> Self {
         Self(Rc::new(rnn))
@@ -170,7 +208,7 @@ impl From<wgrnn::Rnn> for Rnn {
 #[wasm_bindgen]
 pub struct Stream {
     stream: Rc<RefCell<wgrnn::Stream>>,
-    state: DeviceState,
+    state: wgrnn::DeviceState,
 }
 
 #[wasm_bindgen]
@@ -256,7 +294,7 @@ fn free(stream: &RefCell<wgrnn::Stream>) -> Result<RefMut<'_, wgrnn::Stream>> {
 }
 
 /// A state that has to be there.
-fn given_state(value: &JsValue) -> Result<wgrnn::State> {
+pub fn given_state(value: &JsValue) -> Result<wgrnn::State> {
     state("state", value)?.ok_or_else(|| arguments::fault("state", "{h, c}", value))
 }
 
@@ -305,10 +343,10 @@ impl Session {
     }
 }
 
-fn read(tensor: Tensor) -> Promise {
+fn read(tensor: wgrnn::Tensor) -> Promise {
     promise(async move { Ok(to_js(tensor.read_async().await?.view())) })
 }
 
-pub fn read_state(state: DeviceState) -> Promise {
+pub fn read_state(state: wgrnn::DeviceState) -> Promise {
     promise(async move { Ok(state_to_js(&state.read_async().await?)) })
 }

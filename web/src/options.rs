@@ -1,33 +1,58 @@
 //! Options objects: every name in them is known, or an error.
 
+use crate::activation::activation;
 use crate::arguments::{self, describe};
 use crate::arrays::property;
 use crate::fault::{Fault, Result};
-use js_sys::{Object, Reflect};
+use crate::handles::{handle, optional};
+use crate::tensor::{BatchLengths, Tensor};
+use js_sys::{Array, Object, Reflect};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 use wasm_bindgen::{JsCast, JsValue};
 use wgrnn::{
-    Bias, Cell, Class, Clip, Direction, LearningRate, Lengths, ModelConfig, Optimizer, Output, Precision, RnnCall,
-    RnnConfig, Schedule,
+    Bias, Cell, CellClip, Class, Direction, Lengths, ModelConfig, Output, Precision, RnnCall, RnnConfig, Sampling,
+    Schedule,
 };
 
 /// Reads options; undefined is no options at all.
-fn read<T: DeserializeOwned>(name: &str, value: &JsValue) -> Result<T> {
-    let empty: JsValue = Object::new().into();
-    let value = if value.is_undefined() || value.is_null() { &empty } else { value };
-    let fault = |what: String| Fault::new(format!("{name}: {what}"));
-    if !value.is_object() {
-        return Err(arguments::fault(name, "an object", value));
+pub fn read<T: DeserializeOwned>(name: &str, value: &JsValue) -> Result<T> {
+    read_beside(name, value, &[])
+}
+
+/// An error for a name in an object that is none of these.
+pub fn check_names(name: &str, value: &JsValue, known: &[&str]) -> Result<()> {
+    // A function or a list is an object too, and so is a Tensor.
+    if !value.is_object() || value.is_function() || Array::is_array(value) || is_handle(value) {
+        return Err(arguments::fault(name, "an object of options", value));
     }
-    // The deserialiser looks for the names that it knows only.
-    let known = serde_aux::serde_introspection::serde_introspect::<T>();
     for key in Object::keys(value.unchecked_ref::<Object>()).iter().filter_map(|key| key.as_string()) {
         if !known.contains(&&*key) && !property(value, &key).is_undefined() {
-            return Err(fault(format!("unknown option '{key}', expected some of {}", known.join(", "))));
+            let known = known.join(", ");
+            return Err(Fault::new(format!("{name}: unknown option '{key}', expected some of {known}")));
         }
     }
+    Ok(())
+}
+
+/// Whether it is an object of a class of this package.
+fn is_handle(value: &JsValue) -> bool {
+    !property(value, "__wbg_ptr").is_undefined()
+}
+
+/// The names of options.
+pub fn names<T: DeserializeOwned>() -> Vec<&'static str> {
+    serde_aux::serde_introspection::serde_introspect::<T>().to_vec()
+}
+
+/// Reads options from an object that has others beside them.
+pub fn read_beside<T: DeserializeOwned>(name: &str, value: &JsValue, others: &[&str]) -> Result<T> {
+    let empty: JsValue = Object::new().into();
+    let value = if value.is_undefined() || value.is_null() { &empty } else { value };
+    // The deserialiser looks for the names that it knows only.
+    let known = [&names::<T>(), others].concat();
+    check_names(name, value, &known)?;
     let deserializer = serde_wasm_bindgen::Deserializer::from(value.clone());
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let (mut place, mut at) = (name.to_owned(), value.clone());
@@ -113,6 +138,31 @@ struct Config {
     dropout: Option<f64>,
     zoneout: Option<[f64; 2]>,
     recurrent_dropout: Option<f64>,
+    /// Read elsewhere.
+    #[serde(rename = "activations")]
+    _activations: Option<IgnoredAny>,
+    cell_clip: Option<CellClipOptions>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CellClipOptions {
+    low: f32,
+    high: f32,
+    propagates_nan: Option<bool>,
+}
+
+/// Those of the gates, of the candidate and of c.
+fn activations(value: &JsValue) -> Result<Option<[wgrnn::Activation; 3]>> {
+    let given = property(value, "activations");
+    if given.is_undefined() || given.is_null() {
+        return Ok(None);
+    }
+    let name = "configuration: activations";
+    let fault = || arguments::fault(name, "an array of three: of the gates, of the candidate and of c", &given);
+    let array = given.dyn_ref::<Array>().filter(|array| array.length() == 3).ok_or_else(fault)?;
+    let one = |i: u32| activation(&format!("{name}[{i}]"), &array.get(i));
+    Ok(Some([one(0)?, one(1)?, one(2)?]))
 }
 
 /// The name that Rust's tables have, or the short one of the usual form.
@@ -160,6 +210,13 @@ pub fn config(value: &JsValue) -> Result<RnnConfig> {
     if let Some([h, c]) = options.zoneout {
         config = config.zoneout(h, c);
     }
+    if let Some([gates, candidate, cell]) = activations(value)? {
+        config = config.activations(gates, candidate, cell);
+    }
+    if let Some(CellClipOptions { low, high, propagates_nan }) = options.cell_clip {
+        let propagates_nan = propagates_nan.unwrap_or(false);
+        config = config.cell_clip(CellClip { low: low.into(), high: high.into(), propagates_nan });
+    }
     Ok(config)
 }
 
@@ -184,19 +241,33 @@ enum ScheduleName {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Call {
-    lengths: Option<Vec<usize>>,
+    /// Lengths and arrays are read elsewhere.
+    #[serde(rename = "lengths")]
+    _lengths: Option<IgnoredAny>,
     output: Option<OutputName>,
     schedule: Option<ScheduleName>,
-    /// Arrays are read elsewhere.
     #[serde(rename = "state")]
     _state: Option<IgnoredAny>,
     #[serde(rename = "stateGradient")]
     _state_gradient: Option<IgnoredAny>,
 }
 
-fn call_of(lengths: Option<Vec<usize>>, output: Option<OutputName>, schedule: Option<ScheduleName>) -> RnnCall {
+/// The lengths of options: a list, or lengths on the device.
+fn lengths(name: &str, options: &JsValue) -> Result<Lengths> {
+    let lengths = property(options, "lengths");
+    let name = format!("{name}: lengths");
+    match () {
+        () if lengths.is_undefined() || lengths.is_null() => Ok(Lengths::Full),
+        () if property(&lengths, "clone").is_function() => {
+            Ok(Lengths::PerRun(handle::<BatchLengths>(&name, &lengths)?.inner().clone()))
+        }
+        () => arguments::wholes(&name, &lengths).map(Lengths::Fixed),
+    }
+}
+
+fn call_of(lengths: Lengths, output: Option<OutputName>, schedule: Option<ScheduleName>) -> RnnCall {
     RnnCall::default()
-        .lengths(lengths.map_or(Lengths::Full, Lengths::Fixed))
+        .lengths(lengths)
         .output(match output.unwrap_or_default() {
             OutputName::All => Output::All,
             OutputName::Last => Output::Last,
@@ -210,16 +281,40 @@ fn call_of(lengths: Option<Vec<usize>>, output: Option<OutputName>, schedule: Op
 }
 
 pub fn call(value: &JsValue) -> Result<RnnCall> {
-    let Call { lengths, output, schedule, .. } = read("call", value)?;
-    Ok(call_of(lengths, output, schedule))
+    let Call { output, schedule, .. } = read("call", value)?;
+    Ok(call_of(lengths("call", value)?, output, schedule))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Shape {
+struct TapeCall {
+    #[serde(rename = "lengths")]
+    _lengths: Option<IgnoredAny>,
+    output: Option<OutputName>,
+    schedule: Option<ScheduleName>,
+    carry: Option<bool>,
+    keep_every: Option<usize>,
+    input_part_bytes: Option<usize>,
+}
+
+/// A call of a layer on a tape.
+pub fn tape_call(value: &JsValue) -> Result<RnnCall> {
+    let options: TapeCall = read("call", value)?;
+    let call = call_of(lengths("call", value)?, options.output, options.schedule);
+    let call = call.carry(options.carry.unwrap_or(false)).keep_every(options.keep_every);
+    Ok(match options.input_part_bytes {
+        Some(bytes) => call.input_part_bytes(bytes),
+        None => call,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shape {
     steps: usize,
     batch: usize,
-    lengths: Option<Vec<usize>>,
+    #[serde(rename = "lengths")]
+    _lengths: Option<IgnoredAny>,
     output: Option<OutputName>,
     schedule: Option<ScheduleName>,
     carry: Option<bool>,
@@ -227,9 +322,44 @@ struct Shape {
 
 /// T, N, and how a layer is called for them; `carry` where nothing else is said.
 pub fn shape(name: &str, value: &JsValue, carry: bool) -> Result<(usize, usize, RnnCall)> {
-    let options: Shape = read(name, value)?;
-    let call = call_of(options.lengths, options.output, options.schedule);
+    shape_beside(name, value, carry, &[])
+}
+
+/// The same of an object that has other options beside them.
+pub fn shape_beside(name: &str, value: &JsValue, carry: bool, others: &[&str]) -> Result<(usize, usize, RnnCall)> {
+    let options: Shape = read_beside(name, value, others)?;
+    let call = call_of(lengths(name, value)?, options.output, options.schedule);
     Ok((options.steps, options.batch, call.carry(options.carry.unwrap_or(carry))))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Draws {
+    temperature: Option<f32>,
+    top_k: Option<usize>,
+    top_p: Option<f32>,
+    #[serde(rename = "seed")]
+    _seed: Option<IgnoredAny>,
+    place: Option<u32>,
+}
+
+/// How symbols are drawn.
+pub fn sampling(value: &JsValue) -> Result<Sampling> {
+    let options: Draws = read("sampling", value)?;
+    let seed = optional::<Tensor>("sampling: seed", &property(value, "seed"))?;
+    let sampling = match &seed {
+        Some(seed) => Sampling::new(seed.indices("sampling: seed")?),
+        None if options.temperature.unwrap_or(0.0) != 0.0 || options.top_k.is_some() || options.top_p.is_some() => {
+            let expected =
+                "a Tensor of indices, [2], that holds a seed and a step; without it, only the largest is taken";
+            return Err(Fault::new(format!("sampling: seed: expected {expected}; got none")));
+        }
+        None => Sampling::greedy(),
+    };
+    let sampling = options.temperature.map_or(sampling.clone(), |temperature| sampling.temperature(temperature));
+    let sampling = options.top_k.map_or(sampling.clone(), |k| sampling.top_k(k));
+    let sampling = options.top_p.map_or(sampling.clone(), |p| sampling.top_p(p));
+    Ok(options.place.map_or(sampling.clone(), |place| sampling.place(place)))
 }
 
 #[derive(Default, Deserialize)]
@@ -292,92 +422,4 @@ pub fn model(value: &JsValue) -> Result<ModelConfig> {
     };
     let outputs = options.outputs.or(usual.outputs);
     Ok(usual.outputs(outputs).tied(options.tied.unwrap_or(false)).dropout(options.dropout.unwrap_or(0.0)))
-}
-
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub enum Loss {
-    CrossEntropy,
-    MeanSquaredError,
-    BinaryCrossEntropy,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum OptimizerName {
-    Sgd,
-    Adam,
-    AdamW,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Training {
-    steps: usize,
-    batch: usize,
-    lengths: Option<Vec<usize>>,
-    output: Option<OutputName>,
-    schedule: Option<ScheduleName>,
-    carry: Option<bool>,
-    loss: Option<Loss>,
-    optimizer: Option<OptimizerName>,
-    learning_rate: Option<f64>,
-    momentum: Option<f32>,
-    nesterov: Option<bool>,
-    betas: Option<[f32; 2]>,
-    epsilon: Option<f32>,
-    weight_decay: Option<f32>,
-    clip_norm: Option<f32>,
-    clip_value: Option<f32>,
-    seed: Option<u32>,
-    keep_every: Option<usize>,
-}
-
-/// How a model is trained.
-pub struct TrainingOptions {
-    pub steps: usize,
-    pub batch: usize,
-    pub call: RnnCall,
-    pub loss: Loss,
-    pub trainer: wgrnn::TrainerOptions,
-}
-
-pub fn training(value: &JsValue) -> Result<TrainingOptions> {
-    let options: Training = read("training", value)?;
-    let optimizer = optimizer(&options)?;
-    let clip = match (options.clip_norm, options.clip_value) {
-        (None, None) => Clip::None,
-        (Some(norm), None) => Clip::Norm(norm),
-        (None, Some(value)) => Clip::Value(value),
-        (Some(_), Some(_)) => return Err(Fault::new("training: expected clipNorm or clipValue, not both")),
-    };
-    let call = call_of(options.lengths, options.output, options.schedule);
-    let usual = wgrnn::TrainerOptions::new(optimizer);
-    let rate = options.learning_rate.map_or(usual.learning_rate, LearningRate::Constant);
-    Ok(TrainingOptions {
-        steps: options.steps,
-        batch: options.batch,
-        call: call.carry(options.carry.unwrap_or(false)).keep_every(options.keep_every),
-        loss: options.loss.unwrap_or(Loss::CrossEntropy),
-        trainer: usual.learning_rate(rate).clip(clip).seed(options.seed.unwrap_or(0)),
-    })
-}
-
-/// Adam unless it is named otherwise; options of another one are errors.
-fn optimizer(options: &Training) -> Result<Optimizer> {
-    let weight_decay = options.weight_decay.unwrap_or(0.0);
-    let betas = options.betas.unwrap_or([0.9, 0.999]);
-    let epsilon = options.epsilon.unwrap_or(1e-8);
-    let of_sgd = options.momentum.is_some() || options.nesterov.is_some();
-    let of_adam = options.betas.is_some() || options.epsilon.is_some();
-    match options.optimizer.unwrap_or(OptimizerName::Adam) {
-        OptimizerName::Sgd if of_adam => Err(Fault::new("training: sgd has no betas and no epsilon")),
-        OptimizerName::Sgd => {
-            let of = if options.nesterov == Some(true) { Optimizer::nesterov } else { Optimizer::sgd };
-            Ok(of(options.momentum.unwrap_or(0.0)).weight_decay(weight_decay))
-        }
-        _ if of_sgd => Err(Fault::new("training: only sgd has momentum and nesterov")),
-        OptimizerName::Adam => Ok(Optimizer::adam(betas, epsilon).weight_decay(weight_decay)),
-        OptimizerName::AdamW => Ok(Optimizer::adam_w(betas, epsilon).weight_decay(weight_decay)),
-    }
 }

@@ -75,19 +75,45 @@ export interface RnnConfig {
   zoneout?: [number, number];
   /** Probability of h in R·h, in training. */
   recurrentDropout?: number;
+  /** Of an LSTM's or a GRU's gates, of its candidate, and of an LSTM's c: "sigmoid", "tanh", "tanh". */
+  activations?: [Activation, Activation, Activation];
+  /** Bounds of an LSTM's c. NaN becomes the smallest value unless it is to stay. */
+  cellClip?: { low: number; high: number; propagatesNan?: boolean };
 }
+
+/** A function of a number a, as ONNX defines it. */
+export type Activation =
+  | "tanh" | "relu" | "sigmoid" | "softsign" | "softplus"
+  /** α·a + β; α·tanh(β·a); min(max(α·a + β, 0), 1). */
+  | { kind: "affine" | "scaledTanh" | "hardSigmoid"; alpha: number; beta: number }
+  /** a if a ≥ 0, else α·a; a if a > α, else 0; a if a ≥ 0, else α·(eᵃ − 1). */
+  | { kind: "leakyRelu" | "thresholdedRelu" | "elu"; alpha: number };
 
 /** h, and c of cells that have it: [L·D, N, H]; of S heads [L·D·S, N, H], of an sLSTM's c 3·H. */
 export interface State { h: NdArray; c?: NdArray }
 
 export interface RnnCall {
-  /** Valid steps of each sequence; all. */
-  lengths?: number[];
+  /** Valid steps of each sequence; all. Those of `Rnn.batchLengths` may change from run to run of one program. */
+  lengths?: number[] | BatchLengths;
   /** Initial state; zeros. */
   state?: State;
   /** [T, N, D·H], or the last step's [N, D·H]. */
   output?: "all" | "last";
   schedule?: "auto" | "step" | "sequence" | "wavefront";
+}
+
+/** How a layer is called on a tape. */
+export interface TapeCall {
+  lengths?: number[] | BatchLengths;
+  /** [T, N, D·H], or the last step's [N, D·H]. */
+  output?: "all" | "last";
+  schedule?: "auto" | "step" | "sequence" | "wavefront";
+  /** Whether a run begins with the state that the last one left; else with zeros. */
+  carry?: boolean;
+  /** States are kept of every so many steps only, and the others computed again: less memory, more time. All are kept. */
+  keepEvery?: number;
+  /** Bytes of memory for the input part of the gates; 64 MiB. */
+  inputPartBytes?: number;
 }
 
 export interface RnnOutput { y: NdArray; state: State }
@@ -108,7 +134,7 @@ export interface SessionOptions {
   steps: number;
   /** N. */
   batch: number;
-  lengths?: number[];
+  lengths?: number[] | BatchLengths;
   output?: "all" | "last";
   schedule?: "auto" | "step" | "sequence" | "wavefront";
   /** Whether a run begins with the state that the last one left: true of a `Session`, false of a `Predictor`. */
@@ -127,28 +153,131 @@ export interface ModelConfig {
   dropout?: number;
 }
 
-export interface TrainerOptions extends SessionOptions {
-  /** "crossEntropy". */
-  loss?: "crossEntropy" | "meanSquaredError" | "binaryCrossEntropy";
-  /** "adam". */
-  optimizer?: "sgd" | "adam" | "adamw";
-  /** 0.001. */
-  learningRate?: number;
-  /** Of "sgd". */
-  momentum?: number;
-  nesterov?: boolean;
-  /** Of "adam" and "adamw": [0.9, 0.999] and 1e-8. */
-  betas?: [number, number];
-  epsilon?: number;
+/** The rate of each step; k counts steps from 0. */
+export type LearningRate =
+  | number
+  /** rate · factor^⌊k / every⌋. */
+  | { kind: "step"; rate: number; factor: number; every: number }
+  /** rate · factorᵏ. */
+  | { kind: "exponential"; rate: number; factor: number }
+  /** Grows in `warmUp` steps, then falls to `least` in `steps` steps as a cosine does. Both are 0 if they are left out. */
+  | { kind: "cosine"; rate: number; steps: number; least?: number; warmUp?: number }
+  /** rate · (1 − k / steps)^power; power 1. */
+  | { kind: "polynomial"; rate: number; steps: number; power?: number }
+  /** PyTorch's `OneCycleLR` and its defaults: 0.3, 25, 1e4, false. */
+  | {
+      kind: "oneCycle"; rate: number; steps: number; pctStart?: number; divFactor?: number; finalDivFactor?: number;
+      linear?: boolean;
+    };
+
+/** Parameters with a learning rate and a weight decay of their own. */
+export interface ParameterGroup {
+  parameters: Parameters | Parameters[];
+  /** Names of arrays in them; all. */
+  arrays?: string[];
+  /** What the learning rate of each step is multiplied by; 1. */
+  rateFactor?: number;
+  /** In place of the optimiser's. */
   weightDecay?: number;
+}
+
+export interface TrainerOptions {
+  /** "adam". */
+  optimizer?: "sgd" | "adam" | "adamw" | "rmsprop";
+  /** 0.001. */
+  learningRate?: LearningRate;
+  /** Steps in which the learning rate grows linearly before its schedule begins; 0. */
+  warmUp?: number;
+  /** Of "sgd" and "rmsprop"; 0. */
+  momentum?: number;
+  /** Of "sgd". */
+  nesterov?: boolean;
+  /** Of "adam" and "adamw"; [0.9, 0.999]. */
+  betas?: [number, number];
+  /** Of "rmsprop"; 0.99. */
+  alpha?: number;
+  /** Of "rmsprop". */
+  centered?: boolean;
+  /** Of all but "sgd"; 1e-8. */
+  epsilon?: number;
+  /** 0.01 of "adamw", else 0. */
+  weightDecay?: number;
+  /** Whether arrays with one axis, such as biases, have weight decay; true. */
+  decayVectors?: boolean;
+  /** Parameters with options of their own; an array may be in one group at most. */
+  groups?: ParameterGroup[];
   /** All gradients are scaled so that their norm is at most this. */
   clipNorm?: number;
   /** Each gradient is kept within ± this. */
   clipValue?: number;
+  /** The decay of a moving average of the weights; none is kept. */
+  average?: number | { decay: number; biasCorrected?: boolean };
+  /** How many steps in a row may be skipped because a number was not finite; 0. */
+  skipNonfinite?: number;
   /** For dropout and zoneout; 0. */
   seed?: number;
+}
+
+/** A trainer of a `Model`. */
+export interface ModelTrainerOptions extends SessionOptions, TrainerOptions {
+  /** "crossEntropy". */
+  loss?: "crossEntropy" | "meanSquaredError" | "binaryCrossEntropy" | "meanAbsoluteError";
   /** States are kept of every so many steps only, and the others computed again: less memory, more time. All are kept. */
   keepEvery?: number;
+}
+
+export interface LossOptions {
+  /** What the loss and its gradient are multiplied by; 1. */
+  weight?: number;
+}
+
+export interface CrossEntropyOptions extends LossOptions {
+  /** The part of each target that is spread evenly over all classes; 0. */
+  labelSmoothing?: number;
+  /** What the loss of each class is multiplied by, [C]. */
+  classWeights?: Tensor;
+}
+
+export interface CtcOptions {
+  /** The class that stands for no label; 0. */
+  blank?: number;
+  /** "mean": each loss divided by its number of labels, then the mean over sequences. */
+  reduction?: "mean" | "sum";
+  /** Whether a sequence that no alignment fits has the loss 0 in place of an infinite one. */
+  zeroInfinity?: boolean;
+}
+
+/** How well a query q fits a step m of the memory: q · m, q · W m, or v · tanh(W q + U m) with W, U and v as query, memory and score. */
+export type Attention =
+  | "dot"
+  | { kind: "general"; memory: Linear }
+  | { kind: "additive"; query: Linear; memory: Linear; score: Linear };
+
+/** How symbols are drawn; without a seed the largest logit is taken. */
+export interface Sampling {
+  /** Indices [2]: a seed and a step. The same pair gives the same draws again. */
+  seed?: Tensor;
+  /** What logits are divided by; 1. 0 takes the largest one. */
+  temperature?: number;
+  /** Only the k largest logits. */
+  topK?: number;
+  /** Only the most probable symbols whose probabilities sum to at least p. */
+  topP?: number;
+  /** Tells draws of one run apart; 0. */
+  place?: number;
+}
+
+export interface PlateauOptions {
+  /** What the rate is multiplied by; 0.1. */
+  factor?: number;
+  /** How many updates without a better loss are let pass; 10. */
+  patience?: number;
+  /** How much better a loss has to be than the best, relative to that; 1e-4. */
+  threshold?: number;
+  /** How many updates follow a lower rate before losses are compared again; 0. */
+  cooldown?: number;
+  /** The smallest rate; 0. */
+  least?: number;
 }
 
 export interface Progress {
@@ -160,4 +289,6 @@ export interface Progress {
   meanLoss: number;
   /** The norm of all gradients in the last step, before clipping. */
   gradientNorm: number;
+  /** How many steps were skipped since training began: see `skipNonfinite`. */
+  skipped: number;
 }

@@ -104,7 +104,7 @@ test("what is wrong is named", async () => {
     symbol: /input: expected symbols less than 4, got 9/,
     target: /target 1: expected less than 4, or 0xffffffff/,
     tokens: /input: expected \{data: Uint32Array/,
-    optimizer: /only sgd has momentum/,
+    optimizer: /only sgd and rmsprop have momentum/,
     checkpoint: /safetensors/,
     temperature: /temperature: expected a number from 0, got -1/,
     kernel: /kernel: there is no 'gemn'/,
@@ -123,13 +123,13 @@ test("what is wrong is named", async () => {
     mixed: /^words: 'don't': the network can't read ''', and takes it for an unknown letter, which has to be asked for/,
     digits: /^words: '123' can't be pronounced: the network knows the letters a to z, not '1', '2', '3'$/,
     samples: /^samples: expected a Float32Array, got undefined$/,
-    rate: /^rate: expected a number, got undefined$/,
+    rate: /^rate: expected a number, or an object with the kind of a schedule, got undefined$/,
     rateRange: /^learningRate: expected .*, got -1$/,
     notes: /^notes\.step: expected a string, got 5$/,
     flag: /^configuration: batchFirst: expected true or false, got "yes"$/,
     pair: /^configuration: zoneout: expected an array of length 2, got an array of 1$/,
     lengthsType: /^call: lengths\[1\]: expected a whole number from 0 to 4294967295, got -2$/,
-    options: /^training: expected an object, got 3$/
+    options: /^training: expected an object of options, got 3$/
   };
   assert.deepEqual(Object.keys(messages), Object.keys(expected));
   for (const [name, pattern] of Object.entries(expected)) assert.match(messages[name], pattern, name);

@@ -62,7 +62,7 @@ test("the sample is cut as the example cuts it", () => {
   assert.deepEqual([...learnt.subarray(-3), ...heldOut.subarray(0, 3)], [...indices.subarray(at - 3, at + 3)]);
 });
 
-const description = { cell: "Gru", hidden: 8, layers: 2, dropout: 0.1, batch: 2, length: 3, characters: "\n‘é😀" };
+const description = { cell: "gru_reset_after", hidden: 8, layers: 2, dropout: 0.1, batch: 2, length: 3, characters: "\n‘é😀" };
 
 test("a description is the same after notes, and has the fields of the example's", () => {
   const notes = toNotes(description);
@@ -70,8 +70,13 @@ test("a description is the same after notes, and has the fields of the example's
   const source = readFileSync(new URL("../../examples/training/char_lm/model.rs", import.meta.url), "utf8");
   const fields = source.match(/pub struct Description \{(.*?)\n\}/s)[1].matchAll(/pub (\w+):/g);
   assert.deepEqual(Object.keys(JSON.parse(notes.char_lm)), Array.from(fields, ([, name]) => name));
-  const rnn = { cell: "gru", inputSize: 32, hiddenSize: 8, layers: 2, dropout: 0.1 };
+  const rnn = { cell: "gru_reset_after", inputSize: 32, hiddenSize: 8, layers: 2, dropout: 0.1 };
   assert.deepEqual(modelConfig(description, 4), { symbols: 4, rnn, outputs: 4, dropout: 0.1 });
+});
+
+test("a cell has the library's name, whatever its capitals, or the short one of its usual form", () => {
+  const named = (cell) => fromNotes({ char_lm: JSON.stringify({ ...description, cell }) }).cell;
+  assert.deepEqual(["Lstm", "Gru", "elman", "li_gru"].map(named), ["lstm", "gru_reset_after", "elman_tanh", "li_gru"]);
 });
 
 test("notes that describe no model are refused, with the reason", () => {
@@ -80,7 +85,7 @@ test("notes that describe no model are refused, with the reason", () => {
   refused({ char_lm: "{" }, /no JSON/);
   refused({ char_lm: "null" }, /its cell is undefined/);
   for (const [change, pattern] of [
-    [{ cell: "toString" }, /its cell is "toString", not Lstm, Gru or Elman/],
+    [{ cell: "toString" }, /its cell is "toString", not one of lstm, gru_reset_after/],
     [{ hidden: 1e9 }, /its hidden is 1000000000, not a whole number from 1 to 2048/],
     [{ layers: 1.5 }, /its layers is 1\.5/],
     [{ batch: 0 }, /its batch is 0/],

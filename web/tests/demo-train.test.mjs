@@ -88,7 +88,7 @@ test("the page goes on with its own work while its GPU trains", async (open, t) 
 test("what is saved is the example's file, and goes on from its step on any device", async (open) => {
   const page = await open("?device=gpu#train");
   await fill(page, { ...small, hidden: 12, batch: 3, length: 20, layers: 2, rate: 0.02 });
-  await page.selectOption("#train-cell", "Gru");
+  await page.selectOption("#train-cell", "gru_reset_after");
   await start(page);
   await trained(page, 50);
   const step = await pause(page);
@@ -97,7 +97,7 @@ test("what is saved is the example's file, and goes on from its step on any devi
   const { __metadata__: notes, ...tensors } = headerOf(file);
   // The fields of `Description` in examples/training/char_lm/model.rs, as demo-text.test.mjs compares them.
   assert.deepEqual(JSON.parse(notes.char_lm), {
-    cell: "Gru",
+    cell: "gru_reset_after",
     hidden: 12,
     layers: 2,
     dropout: 0,
@@ -112,7 +112,7 @@ test("what is saved is the example's file, and goes on from its step on any devi
   await stateOf(other, "train", "paused");
   const trainedFor = `trained for ${count(step)} steps\\.`;
   await says(other, "train-status", new RegExp(`^mine\\.safetensors: GRU, 12 hidden units, 2 layers, ${trainedFor}`));
-  for (const [name, value] of Object.entries({ cell: "Gru", hidden: "12", layers: "2", batch: "3", length: "20" })) {
+  for (const [name, value] of Object.entries({ cell: "gru_reset_after", hidden: "12", layers: "2", batch: "3", length: "20" })) {
     assert.equal(await other.inputValue(`#train-${name}`), value);
     assert.ok(await other.isDisabled(`#train-${name}`), name);
   }

@@ -29,8 +29,8 @@ pub struct Options {
     /// For the first weights and for dropout.
     #[arg(long, default_value_t = 0)]
     pub seed: u32,
-    /// The recurrent cell.
-    #[arg(long, value_enum, default_value = "lstm")]
+    /// The recurrent cell, by the library's name.
+    #[arg(long, default_value = "lstm")]
     pub cell: CellName,
     /// Hidden units of a layer.
     #[arg(long, default_value_t = 128)]
@@ -178,8 +178,7 @@ fn check(path: &Path, description: &Description) -> Result<()> {
         path.display()
     );
     let options = |of: &Description| {
-        let cell = format!("{:?}", of.cell).to_lowercase();
-        let Description { hidden, layers, dropout, batch, length, .. } = of;
+        let Description { cell, hidden, layers, dropout, batch, length, .. } = of;
         format!(
             "--cell {cell} --hidden {hidden} --layers {layers} --dropout {dropout} --batch {batch} --length {length}"
         )

@@ -18,7 +18,7 @@ function _alive(object, type, name) {
 }
 
 function _one(name) {
-    return `${name.startsWith("Rnn") ? "an" : "a"} ${name}`;
+    return `${/^([AEIOU]|Rnn)/.test(name) ? "an" : "a"} ${name}`;
 }
 
 function _describe(value) {

@@ -1,6 +1,7 @@
 // A character model: its network, its training, and what it writes. Its text is the matter of train-text.js.
 
 import { LossChart } from "../chart.js";
+import { CELLS, cellOf } from "../checkpoint.js";
 import { byId, download, element, enable, kept, numberOf, show, tell } from "../dom.js";
 import { bytes, count, duration, fixed, plural, sentence } from "../format.js";
 import { trainingText } from "./train-text.js";
@@ -13,6 +14,8 @@ export function trainPanel(devices) {
   const control = (name) => byId(`train-${name}`);
   const [toggle, status, note, failure] = [control("toggle"), control("status"), control("note"), control("error")];
   const chart = new LossChart(control("chart"));
+  const cells = Object.entries(CELLS).map(([value, textContent]) => element("option", { value, textContent }));
+  control("cell").replaceChildren(...cells);
 
   /** What the network is made of, as a checkpoint has it; undefined while there is none. */
   let description;
@@ -114,6 +117,7 @@ export function trainPanel(devices) {
     const values = kept.get("train");
     if (!values) return;
     for (const name of SETTINGS) if (values[name] !== undefined) control(name).value = values[name];
+    control("cell").value = cellOf(values.cell) ?? Object.keys(CELLS)[0];
     control("text").value = values.own ?? "";
     control("text-own").checked = values.ownChosen ?? false;
   }

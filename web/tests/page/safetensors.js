@@ -1,6 +1,6 @@
 // Fixtures: safetensors files, read in full.
 
-const arrays = { F32: Float32Array, U32: Uint32Array, U8: Uint8Array };
+const arrays = { F64: Float64Array, F32: Float32Array, U32: Uint32Array, U8: Uint8Array };
 
 /** `{bytes, metadata, array(name)}`; an array that is not there is undefined. */
 export async function fixture(name) {

@@ -1,7 +1,8 @@
 // What the declarations must allow and refuse; compiled, not run.
 import init, {
-  Device, Model, Predictor, Rnn, RnnWeights, Trainer, cellNames, checkKernel, choose,
-  type CheckRow, type NdArray, type RnnConfig, type Tokens,
+  CtcTargets, Device, EarlyStopping, Linear, Model, Parameters, Predictor, Rnn, RnnWeights, Tape, Tensor, Trainer, cellNames,
+  checkKernel, choose, type Activation, type CheckRow, type LearningRate, type NdArray, type RnnConfig, type Tokens,
+  type TrainerOptions, type Value,
 } from "../../pkg/wgrnn.js";
 
 export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
@@ -40,4 +41,48 @@ export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
 
   const all = [pushed, predicted, gradient, notes, row, wrong, backwards, made];
   return meanLoss + choose(scores.data, 0.7, 20, 0.5) + all.length;
+}
+
+export async function tapes(device: Device, weight: NdArray, rnn: Rnn): Promise<number> {
+  const head = Linear.trainable(device, weight);
+  const norm = new Parameters(device, { gain: weight });
+  const lengths = rnn.batchLengths(4, 1);
+  const targets = new CtcTargets(device, [4, 1, 3], 2, { blank: 2 });
+  const input: Tensor = Tensor.zeros(device, [4, 1, 3]);
+  const seed = Tensor.zeros(device, [2], "u32");
+  const elu: Activation = { kind: "elu", alpha: 1 };
+  const write = (tape: Tape): Tape => {
+    const x: Value = tape.input(input);
+    const y = tape.rnn(rnn, x, rnn.deviceState(1), { lengths, keepEvery: 2, carry: true });
+    const valid = tape.input(targets.inputLengths());
+    const { context, weights } = tape.memory({ kind: "general", memory: head }, y, valid).attend(tape, tape.mean(y, 0));
+    const mapped = tape.map([y, tape.parameter(norm, "gain")], ([y, gain]) => y.mul(gain).add(1).max(y.neg()));
+    tape.freeze(norm);
+    const shape: number[] = tape.softmax(tape.layerNorm(tape.activate(mapped, elu), null, context), 2).shape;
+    tape.crossEntropy(y, valid, { labelSmoothing: 0.1, weight: shape.length });
+    tape.ctc(y, tape.input(targets.labels()), valid, tape.input(targets.labelLengths()), { reduction: "sum", weight: 0.5 });
+    tape.sample(weights, valid, { seed, temperature: 0.5, topK: 2 });
+    return tape;
+  };
+  const learningRate: LearningRate = { kind: "cosine", rate: 0.1, steps: 5, warmUp: 2 };
+  const options: TrainerOptions = {
+    optimizer: "rmsprop", alpha: 0.9, learningRate, groups: [{ parameters: norm, rateFactor: 0.5 }], average: 0.99,
+  };
+  const trainer: Trainer = write(Tape.training(device)).trainer(options);
+  trainer.accumulate();
+  const all: boolean = await trainer.train(10, 5, () => input.write(weight), ({ meanLoss }) => meanLoss > 0.1);
+  const evaluation = write(Tape.evaluating(device)).evaluation();
+  const averaged = await trainer.withAverages(() => evaluation.run());
+  const verdict = new EarlyStopping(3, { minDelta: 0.1 }).update(await evaluation.mean());
+  const { skipped } = await trainer.progress();
+
+  // @ts-expect-error: a tensor is no value: Tape.input makes one of it
+  write(Tape.training(device)).add(input, input);
+  // @ts-expect-error: there is no such schedule
+  trainer.setLearningRate({ kind: "sine", rate: 0.1 });
+  // @ts-expect-error: an activation's constant is missing
+  const constant: Activation = { kind: "leakyRelu" };
+  // @ts-expect-error: T and N are those of a trainer of a model
+  const shaped: TrainerOptions = { steps: 3 };
+  return averaged + skipped + [all, verdict, constant, shaped].length;
 }
