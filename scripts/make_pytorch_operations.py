@@ -11,7 +11,7 @@ metadata key `cases` is a JSON list; an entry's tensors are named after its `nam
     NAME/dx0, NAME/dx1 ...      the derivatives of this loss by the operands
 
 The other keys of an entry are the operation's arguments: axis, axes, constants,
-range, shape, order.
+range, shape, order, window (stride, dilation, groups, zeros before, zeros after).
 
 Run it with
 
@@ -255,8 +255,30 @@ def norms(rng):
             yield case("layer_norm", norm, *inputs, constants=[1e-3], order=[gain, bias])
 
 
+def convolutions(rng):
+    for stride, dilation, groups, before, after in (
+            (1, 1, 1, 0, 0), (1, 2, 1, 2, 2), (2, 1, 1, 1, 0), (3, 2, 2, 0, 3), (1, 1, 3, 1, 1)):
+        kernel, batch, per_group, outputs = draw_shape(rng, 4, 4)
+        steps = dilation * (kernel - 1) + 1 + int(rng.integers(0, 8))
+        x = draw(rng, (steps, batch, groups * per_group))
+        inputs = [x, draw(rng, (groups * outputs, per_group, kernel)), draw(rng, (groups * outputs,))]
+
+        def convolution(x, w, b, window=(stride, dilation, groups, before, after)):
+            stride, dilation, groups, before, after = window
+            # [T, N, C] as PyTorch has it, [N, C, T].
+            x = F.pad(x.permute(1, 2, 0), (before, after))
+            return F.conv1d(x, w, b, stride=stride, dilation=dilation, groups=groups).permute(2, 0, 1)
+
+        yield case("conv1d", convolution, *inputs, window=[stride, dilation, groups, before, after])
+    for axis, before, after in ((0, 2, 1), (1, 0, 3)):
+        pads = [0, 0, before, after] if axis == 0 else [before, after, 0, 0]
+        yield case("pad", lambda x, pads=pads: F.pad(x, pads), draw(rng, draw_shape(rng, 2)),
+                   axis=axis, range=[before, after])
+
+
 # A family is a generator of cases; a new operation adds one here, and an arm to the test.
-FAMILIES = [element_wise, activations, gated, reductions, valid_steps, softmaxes, views, products, norms]
+FAMILIES = [element_wise, activations, gated, reductions, valid_steps, softmaxes, views, products, norms,
+            convolutions]
 
 
 def run(rng, case):

@@ -7,7 +7,9 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::collections::HashSet;
 use wgrnn::plan::Value;
-use wgrnn::{Activation, Device, LearningRate, Optimizer, Parameters, Result, Tape, Tensor, Trainer, TrainerOptions};
+use wgrnn::{
+    Activation, Conv1d, Device, LearningRate, Optimizer, Parameters, Result, Tape, Tensor, Trainer, TrainerOptions,
+};
 
 /// A case of `scripts/make_pytorch_operations.py`.
 #[derive(Deserialize)]
@@ -28,6 +30,8 @@ struct Case {
     shape: Vec<usize>,
     #[serde(default)]
     order: Vec<bool>,
+    #[serde(default)]
+    window: Vec<usize>,
 }
 
 impl Case {
@@ -91,6 +95,12 @@ impl Case {
                 let bias = self.order[1].then(|| &x[x.len() - 1]);
                 tape.layer_norm(&x[0], gain, bias, self.constants[0])
             }
+            ("conv1d", _) => {
+                let &[stride, dilation, groups, before, after] = &self.window[..] else { unreachable!() };
+                let options = Conv1d::default().stride(stride).dilation(dilation).groups(groups);
+                tape.conv1d(&x[0], &x[1], Some(&x[2]), options.padding(before, after))
+            }
+            ("pad", _) => tape.pad(&x[0], self.axis, self.range[0], self.range[1]),
             (other, _) => panic!("{other} is no operation that this test knows"),
         }
     }
@@ -181,6 +191,6 @@ fn a_comparison_of_operations_sees_a_wrong_number_and_a_missing_infinity() {
     assert!(compared([1.00001, f32::NAN], [1.0, 2.0]).unwrap().contains("2 of 2, the first at [0]"));
 }
 
-const COUNT: usize = 142;
+const COUNT: usize = 149;
 /// Kinds of operations among them.
-const KINDS: usize = 40;
+const KINDS: usize = 42;
