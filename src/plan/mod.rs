@@ -15,6 +15,7 @@ mod parts;
 mod profile;
 mod program;
 mod rounding;
+mod sharing;
 mod trace;
 mod value;
 
