@@ -31,7 +31,8 @@ fn forecasts_get_better(make: fn(&Device, usize, u32) -> anyhow::Result<Network>
     let mut losses = Vec::new();
     for step in 0..150 {
         let firsts: Vec<usize> = (0..32).map(|n| learned[(step * 32 + n) * 1009 % learned.len()]).collect();
-        training.step(&weather.batch(&firsts)).unwrap();
+        training.windows.write(&weather.batch(&firsts)).unwrap();
+        training.trainer.step().unwrap();
         if step % 50 == 49 {
             losses.push(training.trainer.progress().unwrap().mean_loss);
         }

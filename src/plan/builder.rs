@@ -258,6 +258,8 @@ impl PlanBuilder {
         for (from, to, words) in std::mem::take(&mut self.last) {
             self.draft.copy(from, to, words);
         }
+        let places = self.draft.plan.share_memory();
+        self.binds.iter_mut().for_each(|bind| bind.0 = places[bind.0.0]);
         Program::new(&self.device, self.draft.plan, &self.binds)
     }
 }

@@ -16,6 +16,7 @@ mod parts;
 mod profile;
 mod program;
 mod rounding;
+mod sharing;
 mod trace;
 mod value;
 

@@ -55,8 +55,8 @@ pub trait Differentiable: Send + Sync {
     /// Whatever is wrong with the inputs.
     fn forward(&self, plan: &mut PlanBuilder, inputs: &[Value]) -> Result<Value>;
 
-    /// Appends its backward pass: adds to the gradients of its inputs. What a forward pass kept has to be computed again, or
-    /// be its result.
+    /// Appends its backward pass: adds to the gradients of its inputs. It may read the inputs, the result, and values that the forward
+    /// pass put into the operation itself, such as into a [`OnceLock`](std::sync::OnceLock); what else it needs it computes again.
     ///
     /// # Errors
     /// As the operations of the plan that it appends.

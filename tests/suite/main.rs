@@ -32,6 +32,7 @@ mod limits;
 mod losses;
 mod lost_devices;
 mod masks;
+mod memory;
 mod model_gradients;
 mod norms;
 mod operations;

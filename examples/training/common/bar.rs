@@ -23,10 +23,13 @@ impl Bar {
     /// After a step; a loss is shown when it was asked for.
     pub fn step(&self, loss: Option<f32>) {
         self.bar.inc(1);
-        if let Some(loss) = loss {
-            let rate = self.bar.per_sec() * self.each as f64;
-            self.bar.set_message(format!("loss {loss:.3}, {rate:.0} {}/s", self.unit));
-        }
+        loss.into_iter().for_each(|loss| self.loss(loss));
+    }
+
+    /// Shows a loss, and how fast it goes.
+    pub fn loss(&self, loss: f32) {
+        let rate = self.bar.per_sec() * self.each as f64;
+        self.bar.set_message(format!("loss {loss:.3}, {rate:.0} {}/s", self.unit));
     }
 
     /// Lets Ctrl-C end the training, until what this gives is dropped.

@@ -30,6 +30,7 @@ use model::{Forecaster, Network, Training};
 use ndarray::Array2;
 use rand_mt::Mt;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use weather::{AHEAD, Weather};
@@ -110,49 +111,46 @@ fn main() -> Result<()> {
 
 /// Trains, and gives the loss by step.
 fn train(weather: &Weather, training: &mut Training, arguments: &Arguments) -> Result<Vec<(f64, f64)>> {
+    let Training { trainer, windows } = training;
     let path = arguments.checkpoint.as_deref();
     if let Some(path) = path.filter(|_| arguments.resume) {
-        of_file(path, training.trainer.load(path))?;
-        eprintln!("resumed at step {}", training.trainer.steps());
+        of_file(path, trainer.load(path))?;
+        eprintln!("resumed at step {}", trainer.steps());
     }
-    let (from, seed) = (training.trainer.steps(), training.trainer.options().seed);
-    ensure!(arguments.steps > from, "the checkpoint has {from} steps already: ask for more with --steps");
-    let bar = Bar::new(arguments.steps - from, "windows", BATCH)?;
-    let mut random = Mt::new(seed);
-    let (learned, mut losses, notes) = (weather.learned(), Vec::new(), HashMap::new());
+    let (from, to) = (trainer.steps(), arguments.steps);
+    ensure!(to > from, "the checkpoint has {from} steps already: ask for more with --steps");
+    let mut random = Mt::new(trainer.options().seed);
+    let learned = weather.learned();
+    let mut draw =
+        || -> Vec<usize> { (0..BATCH).map(|_| learned.start + random.next_u32() as usize % learned.len()).collect() };
+    // A resumed training draws on from where it was.
+    (0..from).for_each(|_| drop(draw()));
+
+    let bar = Bar::new(to - from, "windows", BATCH)?;
     let _listening = bar.listen()?;
-    let mut place = interrupt::Place {
-        path: path.unwrap_or(Path::new("forecast.safetensors")),
-        is_own: arguments.resume,
-        is_saved: false,
+    let (mut losses, mut saved, notes) = (Vec::new(), arguments.resume.then_some(from), HashMap::new());
+    let feed = |_| {
+        ensure!(!interrupt::asked(), "interrupted");
+        windows.write(&weather.batch(&draw()))?;
+        bar.step(None);
+        Ok(())
     };
-    for step in 1..=arguments.steps {
-        let draw = |_| learned.start + random.next_u32() as usize % learned.len();
-        let firsts: Vec<usize> = (0..BATCH).map(draw).collect();
-        if step <= from {
-            // A resumed training draws on from where it was.
-            continue;
+    let trained = trainer.train(to, EVERY, feed, |trainer, progress| {
+        losses.push((progress.steps.into(), progress.mean_loss.into()));
+        bar.loss(progress.mean_loss);
+        if let Some(path) = path.filter(|_| progress.steps % SAVED == 0 || progress.steps == to) {
+            of_file(path, trainer.save(path, &notes))?;
+            saved = Some(progress.steps);
         }
-        training.step(&weather.batch(&firsts))?;
-        let ends = step == arguments.steps;
-        let mut loss = if step % EVERY == 0 { Some(training.trainer.progress()?.mean_loss) } else { None };
-        place.is_saved = false;
-        if let Some(path) = path.filter(|_| step % SAVED == 0 || ends) {
-            of_file(path, training.trainer.save(path, &notes))?;
-            (place.is_own, place.is_saved) = (true, true);
-        }
-        if ends && loss.is_none() {
-            // Only now: what was saved goes on to the next report, as a training does that never stopped.
-            loss = Some(training.trainer.progress()?.mean_loss);
-        }
-        losses.extend(loss.map(|loss| (step.into(), loss.into())));
-        bar.step(loss);
-        if interrupt::asked() {
-            bar.finish();
-            return Err(interrupt::stop(&training.trainer, place, &notes));
-        }
-    }
+        Ok(ControlFlow::Continue(()))
+    });
     bar.finish();
+    if interrupt::asked() {
+        let (is_own, is_saved) = (saved.is_some(), saved == Some(trainer.steps()));
+        let path = path.unwrap_or(Path::new("forecast.safetensors"));
+        return Err(interrupt::stop(trainer, interrupt::Place { path, is_own, is_saved }, &notes));
+    }
+    trained?;
     Ok(losses)
 }
 

@@ -50,7 +50,7 @@ impl Network {
 }
 
 /// A batch on a device.
-struct Windows {
+pub struct Windows {
     past: Tensor,
     /// The last temperature known, [N, 1].
     now: Tensor,
@@ -70,7 +70,7 @@ impl Windows {
         })
     }
 
-    fn write(&self, batch: &Batch) -> Result<()> {
+    pub fn write(&self, batch: &Batch) -> Result<()> {
         self.past.write(batch.past.view())?;
         self.now.write(batch.past.slice(s![PAST - 1, .., 0]).insert_axis(Axis(1)))?;
         let future = if self.hours_first { batch.future.t() } else { batch.future.view() };
@@ -81,7 +81,8 @@ impl Windows {
 /// A network's training on batches of a size.
 pub struct Training {
     pub trainer: Trainer,
-    windows: Windows,
+    /// What a step learns from.
+    pub windows: Windows,
 }
 
 impl Training {
@@ -96,11 +97,6 @@ impl Training {
             .clip(Clip::Norm(1.0))
             .seed(seed);
         Ok(Self { trainer: Trainer::new(tape, options)?, windows })
-    }
-
-    pub fn step(&mut self, batch: &Batch) -> Result<()> {
-        self.windows.write(batch)?;
-        Ok(self.trainer.step()?)
     }
 }
 

@@ -42,6 +42,12 @@ fn formulas() -> Vec<Formula> {
 
 /// The result's axes and each value's in another order or apart, and one that is repeated along the first axis.
 fn operands(sizes: &[usize], count: usize, folded: usize) -> Vec<Operand> {
+    all_operands(sizes, count, folded, |k| k % 3)
+}
+
+/// The same, each value of a kind: 0 has its elements in order, 1 its axes in the opposite order and a gap after each element, 2
+/// repeats them along the first axis, 3 is as 1 without gaps.
+fn all_operands(sizes: &[usize], count: usize, folded: usize, kind: impl Fn(usize) -> usize) -> Vec<Operand> {
     let dense = |sizes: &[usize]| {
         let mut strides = vec![1; sizes.len()];
         for axis in (1..sizes.len()).rev() {
@@ -54,12 +60,12 @@ fn operands(sizes: &[usize], count: usize, folded: usize) -> Vec<Operand> {
     result.resize(sizes.len(), 0);
     let mut all = vec![Operand { offset: 3, strides: result }];
     for k in 0..count {
-        let strides = match k % 3 {
+        let strides = match kind(k) {
             0 => dense(sizes),
-            // As if the axes stood in the opposite order.
-            1 => {
+            kind @ (1 | 3) => {
                 let reversed: Vec<usize> = sizes.iter().rev().copied().collect();
-                dense(&reversed).into_iter().rev().map(|stride| 2 * stride).collect()
+                let apart = if kind == 1 { 2 } else { 1 };
+                dense(&reversed).into_iter().rev().map(|stride| apart * stride).collect()
             }
             _ => {
                 let mut strides = dense(sizes);
@@ -135,16 +141,32 @@ pub(crate) fn fold(_: &Device) -> Vec<Case> {
             })
         })
     });
-    folds.collect()
+    // Terms that are apart in memory, of results whose terms are side by side.
+    let columns = [Formula::identity()].into_iter().chain(Formula::new(|[a, b]| a * b)).flat_map(|formula| {
+        [Folding::Sum, Folding::Max].map(|folding| {
+            let (sizes, folded) = (&[300, 9][..], 1);
+            let operands = all_operands(sizes, formula.inputs(), folded, |_| 3);
+            fold_case_of((formula, folding), (sizes, folded), &operands, [false, folding == Folding::Max])
+        })
+    });
+    folds.chain(columns).collect()
 }
 
 pub(crate) fn fold_case(
-    (formula, folding): (Formula, Folding),
+    fold: (Formula, Folding),
     (sizes, folded): (&[usize], usize),
     shared: bool,
     accumulate: bool,
 ) -> Case {
-    let operands = operands(sizes, formula.inputs(), folded);
+    fold_case_of(fold, (sizes, folded), &operands(sizes, fold.0.inputs(), folded), [shared, accumulate])
+}
+
+fn fold_case_of(
+    (formula, folding): (Formula, Folding),
+    (sizes, folded): (&[usize], usize),
+    operands: &[Operand],
+    [shared, accumulate]: [bool; 2],
+) -> Case {
     let (kept, inner) = sizes.split_at(sizes.len() - folded);
     let [count, terms] = [kept, inner].map(|sizes| sizes.iter().product::<usize>());
     let (start, row_lanes) = (usize::from(accumulate), 2 * FLAT.lanes as usize);
@@ -159,7 +181,7 @@ pub(crate) fn fold_case(
         tolerance: 4.0 * dot_tolerance(terms),
         params: params.words(),
         window: 0,
-        buffers: buffers(sizes, &operands, 0, result),
+        buffers: buffers(sizes, operands, 0, result),
         variant,
     }
 }
