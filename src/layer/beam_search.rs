@@ -231,9 +231,11 @@ impl Beams {
     /// Makes the state of a recurrent layer that of the beams that the last step continued, in the order of the new beams.
     ///
     /// # Errors
-    /// [`Value`](Error::Value) for a state of another batch than N·K and before the first step, [`OtherDevice`](Error::OtherDevice).
+    /// [`Value`](Error::Value) for a state of another batch than N·K and before the first step, [`OtherDevice`](Error::OtherDevice),
+    /// [`OtherPlan`](Error::OtherPlan).
     pub fn follow_state(&self, plan: &mut PlanBuilder, state: &DeviceState) -> Result<()> {
         let parents = self.parents()?;
+        plan.owns(&parents, "beams")?;
         if state.batch() != self.rows() {
             return Err(Error::value("batch of a state that follows beams", self.rows(), state.batch()));
         }

@@ -394,4 +394,6 @@ fn searches_that_can_not_be_are_refused_by_name() {
         beams.follow_state(&mut plan, &rnn.device_state(5).unwrap()),
         &["batch of a state that follows beams", "6", "5"],
     );
+    let state = rnn.device_state(6).unwrap();
+    refused(beams.follow_state(&mut PlanBuilder::new(&device), &state), &["beams"]);
 }
