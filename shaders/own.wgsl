@@ -4,6 +4,9 @@ struct Params {
     groups_x: u32,
     groups_y: u32,
     groups_z: u32,
+{%- for binding in range(8) %}
+    words_{{ binding }}: u32, // of the value with this binding
+{%- endfor %}
 {%- for name in OWN.params %}
     {{ name }}: u32,
 {%- endfor %}

@@ -17,7 +17,8 @@ pub(crate) const OWN_PARAMS: usize = 8;
 /// The text of the shader is WGSL. The library declares before it
 /// - a buffer for each value that is read, `array<f32>`, or `array<u32>` for indices, and for each that is written, `array<f32>`, by the names
 ///   given here;
-/// - `p`, whose fields are the parameters, each a `u32`, by the names given here;
+/// - `p`, whose fields are the parameters, each a `u32`, by the names given here; the sizes of values belong to them, since a value may lie
+///   at the beginning of a longer buffer, so that `arrayLength` says too much;
 /// - `LANES`, the number of lanes of a workgroup: `@compute @workgroup_size(LANES)`.
 ///
 /// The entry point is `main`. Accesses are checked: one beyond a buffer does no harm. Loops of more than 65,535 trips end too
@@ -149,15 +150,21 @@ impl OwnKernel {
             bytes.next().is_some_and(|first| first.is_ascii_alphabetic())
                 && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         };
+        // What the struct of parameters has besides.
+        let is_field =
+            |name: &str| is_word(name) && !["groups_", "words_", "unnamed_"].iter().any(|own| name.starts_with(own));
         let mut known = HashSet::from(["p", "Params", "LANES", "main"]);
         let buffers = [self.inputs, self.indices, self.outputs].concat();
-        let fields = ["groups_x", "groups_y", "groups_z"].iter().chain(self.params);
         let mut seen = HashSet::new();
         let wrong = buffers.iter().find(|name| !is_word(name) || !known.insert(name));
-        let wrong = wrong.or_else(|| fields.into_iter().find(|name| !is_word(name) || !seen.insert(**name)));
+        let wrong = wrong.or_else(|| self.params.iter().find(|name| !is_field(name) || !seen.insert(**name)));
         match wrong {
             None => Ok(()),
-            Some(name) => Err(Error::value(of("a name"), "letters, digits and _, none twice", format!("'{name}'"))),
+            Some(name) => Err(Error::value(
+                of("a name"),
+                "letters, digits and _, none twice, and none that the library declares",
+                format!("'{name}'"),
+            )),
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::tensor::elements;
 
 impl PlanBuilder {
     /// Runs a kernel of one's own with so many workgroups along x, y and z, and gives what it writes: values of these shapes, which keep
-    /// from run to run what it does not write. Inputs that are views, or part of a larger array, are copied first.
+    /// from run to run what it does not write. Inputs whose elements do not lie one after the other from the beginning of their
+    /// array on are copied first; indices have to lie so.
     ///
     /// # Errors
     /// [`Value`](Error::Value) where the number of inputs, shapes or parameters is not that of the kernel's names, a name is none in WGSL, or
@@ -39,7 +40,7 @@ impl PlanBuilder {
         let mut read = Vec::new();
         for (i, &input) in inputs.iter().enumerate() {
             self.expect_view(input, kernel.inputs.get(i).unwrap_or(&"indices"), i >= numbers)?;
-            let input = self.alone(input)?;
+            let input = self.first(input)?;
             bindings.push(input.buffer);
             read.push(input);
         }
@@ -60,7 +61,30 @@ impl PlanBuilder {
         all[..params.len()].copy_from_slice(params);
         let [p0, p1, p2, p3, p4, p5, p6, p7] = all;
         let [groups_x, groups_y, groups_z] = groups.map(|groups| groups as usize);
-        let params = OwnParams { groups_x, groups_y, groups_z, p0, p1, p2, p3, p4, p5, p6, p7 };
+        let words = |values: &[Value], i: usize| values.get(i).map_or(0, Value::len);
+        let [words_0, words_1, words_2, words_3, words_4, words_5] = std::array::from_fn(|i| words(&read, i));
+        let [words_6, words_7] = std::array::from_fn(|i| words(&outputs, i));
+        let params = OwnParams {
+            groups_x,
+            groups_y,
+            groups_z,
+            words_0,
+            words_1,
+            words_2,
+            words_3,
+            words_4,
+            words_5,
+            words_6,
+            words_7,
+            p0,
+            p1,
+            p2,
+            p3,
+            p4,
+            p5,
+            p6,
+            p7,
+        };
         let tile = Tile { lanes: kernel.lanes, ..FLAT };
         let variant = Variant::new(Of::Own(Own(kernel)), tile, self.device().panel());
         self.draft.dispatch(variant, bindings, &params.words());
@@ -68,14 +92,15 @@ impl PlanBuilder {
         Ok(outputs)
     }
 
-    /// A value that has a buffer for itself, from its first word to its last.
-    fn alone(&mut self, value: &Value) -> Result<Value> {
-        let words = self.plan().buffers()[value.buffer.0].words;
-        if value.is_dense() && value.offset == 0 && value.len() as u64 == words {
+    /// A value at the beginning of its buffer.
+    fn first(&mut self, value: &Value) -> Result<Value> {
+        if value.is_dense() && value.offset == 0 {
             return Ok(value.clone());
         }
-        let out = Value { is_index: value.is_index, ..self.fresh("copy", &value.shape)? };
-        self.copy(value, &out)?;
-        Ok(out)
+        if value.is_index {
+            let got = format!("a part of a larger one, {:?}", value.shape);
+            return Err(Error::value("indices for a kernel of one's own", "a tensor of their own", got));
+        }
+        self.copy_of(value)
     }
 }

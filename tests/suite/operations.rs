@@ -499,7 +499,16 @@ impl Differentiable for Cube {
 #[test]
 fn a_kernel_of_ones_own_has_gradients_too() {
     check_gradients("cube", &[&[5, 9]], |tape, x, _| tape.apply(Cube, &[&x[0]]).unwrap());
-    // A view is copied first, of numbers and of indices.
+    // A view is copied first.
+    // Its memory was that of a longer value before.
+    check_gradients("cube of a short value", &[&[40], &[7]], |tape, x, _| {
+        let long = tape.map([&x[0]], |[x]| x + x.coordinate(0)).unwrap();
+        let sum = tape.sum(&long, &[0]).unwrap().reshape(&[1]).unwrap();
+        let short = tape.map([&x[1]], |[x]| x * 2.0 + x.coordinate(0) * 0.0).unwrap();
+        let cubed = tape.apply(Cube, &[&short]).unwrap();
+        let rest = tape.mul(&x[0].slice(0, 0..7).unwrap(), &cubed).unwrap();
+        tape.map([&rest, &sum], |[rest, sum]| rest + sum * 0.0).unwrap()
+    });
     check_gradients("cube of a view", &[&[5, 9]], |tape, x, _| {
         tape.apply(Cube, &[&x[0].slice(1, 2..7).unwrap().transpose(0, 1).unwrap()]).unwrap()
     });
@@ -511,6 +520,10 @@ fn kernels_of_ones_own_are_refused_by_name() {
     static TWICE: OwnKernel = OwnKernel::new("twice", CUBE_SHADER, |_| {}).reads(&["y"]).writes(&["y"]);
     static TAKEN: OwnKernel = OwnKernel::new("taken", CUBE_SHADER, |_| {}).reads(&["p"]).writes(&["y"]);
     static MANY: OwnKernel = OwnKernel::new("many", CUBE_SHADER, |_| {}).reads(&["a"; 7]).writes(&["y"]);
+    static COUNTED: OwnKernel =
+        OwnKernel::new("counted", CUBE_SHADER, |_| {}).reads(&["x"]).reads_indices(&["at"]).writes(&["y"]);
+    static RESERVED: OwnKernel =
+        OwnKernel::new("reserved", CUBE_SHADER, |_| {}).reads(&["x"]).writes(&["y"]).params(&["words_0"]);
     static NOTHING: OwnKernel = OwnKernel::new("nothing", CUBE_SHADER, |_| {}).reads(&["x"]);
     static WRONG: OwnKernel = OwnKernel::new("wrong", "fn main( {", |_| {}).reads(&["x"]).writes(&["y"]);
     for (name, device) in devices() {
@@ -535,6 +548,8 @@ fn kernels_of_ones_own_are_refused_by_name() {
         refused(&CUBE, &[&x], shape, &[4], [1, 0, 1], "workgroups of the kernel 'cube'");
         refused(&CUBE, &[&index], shape, &[4], one, "numbers (f32)");
         refused(&CUBE, &[&x], &[&[0]], &[4], one, "y");
+        refused(&COUNTED, &[&x, &index.slice(0, 1..3).unwrap()], shape, &[], one, "a tensor of their own");
+        refused(&RESERVED, &[&x], shape, &[4], one, "'words_0'");
         if device.is_cpu() {
             continue;
         }

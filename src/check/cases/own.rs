@@ -40,12 +40,24 @@ pub(crate) fn own_case(count: usize) -> Case {
     let groups = TAKEN.groups_of(count).map(|groups| groups as usize);
     let [groups_x, groups_y, groups_z] = groups;
     let (p0, p1) = (count as u32, 0.75_f32.to_bits());
+    let (words_0, words_1, words_5, words_6, words_7) = (count, count, count, count, count);
+    let all = OwnParams {
+        words_0,
+        words_1,
+        words_2: 1,
+        words_3: 1,
+        words_4: 1,
+        words_5,
+        words_6,
+        words_7,
+        ..Default::default()
+    };
     Case {
         name: format!("a kernel from outside of {count}"),
         variant: Variant::new(Of::Own(Own(&TAKEN)), Tile { lanes: TAKEN.lanes, ..FLAT }, 4),
         // A product and a sum of numbers near 1.
         tolerance: 2.0 * f64::from(f32::EPSILON),
-        params: OwnParams { groups_x, groups_y, groups_z, p0, p1, ..Default::default() }.words(),
+        params: OwnParams { groups_x, groups_y, groups_z, p0, p1, ..all }.words(),
         window: 0,
         buffers: vec![
             Words::Numbers(numbers.uniform(count, 1.0)),
