@@ -257,6 +257,8 @@ fn impossible_convolutions_are_refused_by_name() {
     refused(&x, &w, Some(&x), plain, "bias of a convolution");
     refused(&x, &w, Some(&flat), plain, "[6]");
     assert!(tape.conv1d(&x, &w, Some(&b), plain.padding(1, 1)).is_ok());
+    // One window has no next one, and one step no neighbour.
+    assert_eq!(tape.conv1d(&x, &w, None, plain.stride(usize::MAX)).unwrap().shape(), [1, 2, 6]);
     let indices = tape.input(&Tensor::<u32>::zeros(&device, &[5, 2, 4]).unwrap()).unwrap();
     assert!(matches!(tape.conv1d(&indices, &w, None, plain), Err(Error::Value { .. })));
     assert!(tape.pad(&x, 3, 1, 0).unwrap_err().to_string().contains("axis"));
