@@ -249,7 +249,7 @@ fn impossible_convolutions_are_refused_by_name() {
     refused(&x, &w, None, plain.groups(3), "a number that divides 4 channels and 6 outputs");
     refused(&x, &w, None, plain.groups(2), "[6, 2, 3]");
     refused(&x, &grouped, None, plain, "[6, 4, 3]");
-    refused(&flat, &w, None, plain, "[T, N, C]");
+    refused(&flat, &w, None, plain, "expected shape [T, N, C], got [5, 4]");
     refused(&x, &flat, None, plain, "[O, C / groups, K]");
     refused(&x, &long, None, plain, "at least one window of 6 steps");
     refused(&x, &w, None, plain.dilation(3), "3 apart");

@@ -3,7 +3,7 @@
 use crate::arguments;
 use crate::fault::Result;
 use crate::handles;
-use crate::options;
+use crate::options::{self, Pair};
 use crate::tape::Tape;
 use crate::value::Value;
 use serde::Deserialize;
@@ -15,12 +15,12 @@ struct Convolution {
     stride: Option<usize>,
     dilation: Option<usize>,
     groups: Option<usize>,
-    padding: Option<[usize; 2]>,
+    padding: Option<Pair<usize>>,
 }
 
 fn convolution(value: &JsValue) -> Result<Conv1d> {
     let options: Convolution = options::read("options of a convolution", value)?;
-    let [before, after] = options.padding.unwrap_or_default();
+    let Pair([before, after]) = options.padding.unwrap_or(Pair([0, 0]));
     Ok(Conv1d::default()
         .stride(options.stride.unwrap_or(1))
         .dilation(options.dilation.unwrap_or(1))

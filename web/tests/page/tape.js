@@ -309,9 +309,7 @@ export async function errors() {
   const numbers = (...shape) => wgrnn.Tensor.zeros(device, shape);
   const begin = () => wgrnn.Tape.training(device);
   const tape = begin();
-  const x = tape.input(numbers(2, 3));
-  const y = tape.input(numbers(4));
-  const [s, w] = [[5, 2, 4], [6, 4, 3]].map((shape) => tape.input(numbers(...shape)));
+  const [x, y, s, w] = [[2, 3], [4], [5, 2, 4], [6, 4, 3]].map((shape) => tape.input(numbers(...shape)));
   const classes = tape.input(wgrnn.Tensor.zeros(device, [2], "u32"));
   const linear = wgrnn.Linear.trainable(device, { data: new Float32Array(6), shape: [2, 3] });
   const trained = (options) => {
@@ -374,6 +372,7 @@ export async function errors() {
     groups: () => tape.conv1d(s, w, null, { groups: 3 }),
     padding: () => tape.conv1d(s, w, null, { padding: [1, -1] }),
     paddings: () => tape.conv1d(s, w, null, { padding: 1 }),
+    threePaddings: () => tape.conv1d(s, w, null, { padding: [1, 2, 3] }),
     convolution: () => tape.conv1d(s, w, null, { pad: 1 }),
     window: () => tape.conv1d(s, w, null, { dilation: 2 ** 32 - 1 }),
     bias: () => tape.conv1d(s, w, 4),
