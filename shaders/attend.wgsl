@@ -4,7 +4,7 @@
 {%- set W = 4 if VECTOR else 1 -%}
 {#- SHARE lanes have a step each of a score, or a part of the steps of a context; a lane has EACH steps, or columns. -#}
 {%- set SHARE = 4 -%}
-{%- set EACH = 4 if LANES <= 64 else 2 -%}
+{%- set EACH = 8 if LANES <= 32 else 2 -%}
 {%- set GROUPS = LANES // SHARE -%}
 // What queries see of the memory of their sequences: with score[s] = query · key[s], or scores that are given,
 //
@@ -79,12 +79,12 @@ fn score(lane: u32, row: u32, first: u32, steps: u32) {
     shared_[{{ k * LANES }}u + lane] = sum_{{ k }};
 {%- endfor %}
     workgroupBarrier();
-    if (lane < {{ EACH * GROUPS }}u && first + lane < p.steps) {
+    for (var r = lane; r < min({{ EACH * GROUPS }}u, p.steps - first); r += {{ LANES }}u) {
         var sum = 0.0;
 {%- for i in range(SHARE) %}
-        sum += shared_[lane * {{ SHARE }}u + {{ i }}u];
+        sum += shared_[r * {{ SHARE }}u + {{ i }}u];
 {%- endfor %}
-        scores[first + lane] = sum;
+        scores[first + r] = sum;
     }
     workgroupBarrier();
 }
@@ -122,13 +122,13 @@ fn average(lane: u32, row: u32, first: u32, steps: u32, spoilt: bool) {
     parts[{{ k * LANES }}u + at] = sum_{{ k }};
 {%- endfor %}
     workgroupBarrier();
-    if (lane < {{ EACH * GROUPS }}u && first + lane < end) {
-        let scale = select(1.0 / max(sum_of_weights(), 1.0e-30), bitcast<f32>(p.nan), spoilt);
+    let scale = select(1.0 / max(sum_of_weights(), 1.0e-30), bitcast<f32>(p.nan), spoilt);
+    for (var r = lane; r < min({{ EACH * GROUPS }}u, end - first); r += {{ LANES }}u) {
         var sum = {{ E }}();
 {%- for i in range(SHARE) %}
-        sum += parts[lane * {{ SHARE }}u + {{ i }}u];
+        sum += parts[r * {{ SHARE }}u + {{ i }}u];
 {%- endfor %}
-        context[row * end + first + lane] = select(sum * scale, {{ E }}(), steps == 0u);
+        context[row * end + first + r] = select(sum * scale, {{ E }}(), steps == 0u);
     }
     workgroupBarrier();
 }

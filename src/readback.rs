@@ -6,7 +6,8 @@ use crate::storage::Storage;
 use ndarray::{ArrayD, IxDyn};
 
 /// Things that can be copied from a device to the host: a [`Tensor`](crate::Tensor), a
-/// [`DeviceState`](crate::DeviceState), [`Parameters`](crate::Parameters), and references, options, slices, vectors and
+/// [`DeviceState`](crate::DeviceState), [`Parameters`](crate::Parameters), what a search has found ([`Beams`](crate::Beams),
+/// [`CtcDecoded`](crate::CtcDecoded)), and references, options, slices, vectors and
 /// tuples (of two to four) of these.
 pub trait Readable {
     /// What it is on the host.

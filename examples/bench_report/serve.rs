@@ -128,9 +128,12 @@ fn load_block(
     Ok((Loaded::Block(Box::new(programs), dir.to_owned()), y))
 }
 
+/// Arrays with their names, to be written to a file.
+type Named = Vec<(String, ArrayD<f32>)>;
+
 impl Layer {
     /// The layer as one to be trained, and its gradients after one run.
-    fn train(&self, device: &Device) -> Result<(Training, Vec<(String, ArrayD<f32>)>)> {
+    fn train(&self, device: &Device) -> Result<(Training, Named)> {
         let made = training(device, &self.shape, Schedule::Auto, Some(&self.data))?;
         made.training.forward()?;
         made.training.backward()?;

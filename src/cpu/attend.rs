@@ -67,10 +67,19 @@ impl Vectorised for Look<'_> {
             *weight = if below < -87.0 { 0.0 } else { exp::<M>(below) };
             sum += *weight;
         }
-        for (s, weight) in weights.iter_mut().enumerate() {
-            *weight /= sum;
+        weights.iter_mut().for_each(|weight| *weight /= sum);
+        let blocks = weights.chunks_exact(4);
+        let rest = (steps - blocks.remainder().len()..steps).zip(blocks.remainder());
+        for (block, of) in blocks.enumerate() {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|k| &values[(4 * block + k) * p.values_step..][..p.width]);
+            for (((sum, &a), (&b, &c)), &d) in context.iter_mut().zip(a).zip(b.iter().zip(c)).zip(d) {
+                let pair = M::mul_add(of[1], b, M::mul_add(of[0], a, *sum));
+                *sum = M::mul_add(of[3], d, M::mul_add(of[2], c, pair));
+            }
+        }
+        for (s, &weight) in rest {
             for (sum, &value) in context.iter_mut().zip(&values[s * p.values_step..][..p.width]) {
-                *sum = M::mul_add(*weight, value, *sum);
+                *sum = M::mul_add(weight, value, *sum);
             }
         }
     }

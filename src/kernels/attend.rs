@@ -23,7 +23,7 @@ kernel! {
 pub(crate) const ATTENDED_STEPS: usize = 1024;
 
 /// A workgroup for each query: narrow on adapters in software, where every lane of it costs, else wide.
-pub(crate) const ATTEND_TILES: [Tile; 2] = [FLAT, Tile { lanes: 256, ..FLAT }];
+pub(crate) const ATTEND_TILES: [Tile; 2] = [Tile { lanes: 32, ..FLAT }, Tile { lanes: 256, ..FLAT }];
 
 fn reach(_: &Variant, p: &AttendParams, _: Maxima<'_>) -> Reach {
     let sequences = u(p.rows).div_ceil(u(p.queries).max(1));
@@ -49,8 +49,8 @@ fn trips(variant: &Variant, p: &AttendParams) -> u64 {
     let lanes = u(variant.tile.lanes).max(8);
     // Four lanes share a step or a column.
     let (taken, vector) = (lanes / 4 * attended_at_once(lanes), if variant.of.vector() { 4 } else { 1 });
-    let scores = u(p.steps).div_ceil(taken) * (1 + (u(p.features) / vector).div_ceil(4));
-    let context = (u(p.width) / vector).div_ceil(taken) * (1 + u(p.steps).div_ceil(4));
+    let scores = u(p.steps).div_ceil(taken) * (4 + (u(p.features) / vector).div_ceil(4));
+    let context = (u(p.width) / vector).div_ceil(taken) * (4 + u(p.steps).div_ceil(4));
     if p.scored { 0 } else { scores }.saturating_add(4 * u(p.steps).div_ceil(lanes) + 8 + context)
 }
 

@@ -70,5 +70,5 @@ pub(crate) const ALONE: Tile = Tile { lanes: 1, ..FLAT };
 
 /// Steps, or columns, that a lane of `attend` takes at once, as in its shader.
 pub(super) const fn attended_at_once(lanes: u64) -> u64 {
-    if lanes <= 64 { 4 } else { 2 }
+    if lanes <= 32 { 8 } else { 2 }
 }

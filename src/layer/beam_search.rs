@@ -221,7 +221,8 @@ impl Beams {
     /// this shape.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where the first axis is not N·K, [`Value`](Error::Value) for indices and before the first step.
+    /// [`Shape`](Error::Shape) where the first axis is not N·K, [`Value`](Error::Value) for indices and before the first step,
+    /// [`OtherPlan`](Error::OtherPlan).
     pub fn follow(&self, plan: &mut PlanBuilder, value: &Value) -> Result<Value> {
         let parents = self.parents(plan)?;
         plan.expect_view(value, "value that follows beams", false)?;

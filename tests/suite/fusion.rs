@@ -182,7 +182,7 @@ fn random_graphs_compute_what_each_operation_would() {
 fn a_tape_for_training_is_fused_too() {
     for (name, device) in devices() {
         let x = array![[0.5_f32, -1.0, 2.0], [0.1, 0.2, -0.3]].into_dyn();
-        let parameters = Parameters::new(&device, [("x".to_owned(), x.view())].into_iter()).unwrap();
+        let parameters = Parameters::new(&device, [("x".to_owned(), x.view())]).unwrap();
         let mut tape = Tape::training(&device).unwrap();
         let value = tape.parameter(&parameters, "x").unwrap();
         let mut y = value;

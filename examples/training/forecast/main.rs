@@ -150,8 +150,7 @@ fn train(weather: &Weather, training: &mut Training, arguments: &Arguments) -> R
         let path = path.unwrap_or(Path::new("forecast.safetensors"));
         return Err(interrupt::stop(trainer, interrupt::Place { path, is_own, is_saved }, &notes));
     }
-    trained?;
-    Ok(losses)
+    trained.map(|_| losses)
 }
 
 /// A week of the test: the forecast made at each midnight, beside what came.

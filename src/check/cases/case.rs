@@ -146,8 +146,8 @@ impl Case {
             // Another step.
             Kernel::Masks => buffers[0].indices(|seed| seed[1] += 1),
             Kernel::Scan | Kernel::ScanBackward => buffers[0].add(),
-            // Queries, and values: a single step has the weight 1 whatever its score.
-            Kernel::Attend => [0, 2].into_iter().for_each(|i| buffers[i].numbers(|all| all.reverse())),
+            // Values: a single step has the weight 1 whatever its query.
+            Kernel::Attend => buffers[2].add(),
             // Another order of the classes.
             Kernel::CtcBeam => buffers[0].numbers(|logits| logits.reverse()),
             Kernel::LogSumExp | Kernel::CtcGreedy | Kernel::CtcLattice | Kernel::CtcGradient => buffers[0].add(),
