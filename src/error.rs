@@ -217,7 +217,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn shape(tensor: impl Into<String>, expected: impl std::fmt::Debug, got: impl std::fmt::Debug) -> Self {
-        Self::Shape { tensor: tensor.into(), expected: format!("{expected:?}"), got: format!("{got:?}") }
+        // A shape in words, such as "[T, N, C]", has no quotation marks.
+        let text = |shape: &dyn std::fmt::Debug| format!("{shape:?}").trim_matches('"').to_owned();
+        Self::Shape { tensor: tensor.into(), expected: text(&expected), got: text(&got) }
     }
 
     pub(crate) fn unsupported(what: impl Into<String>, reason: impl Into<String>) -> Self {

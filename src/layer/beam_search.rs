@@ -6,10 +6,11 @@ use super::state::DeviceState;
 use crate::device::{Device, block_on};
 use crate::error::{Error, Result};
 use crate::kernels::{BeamParams, FLAT, GatherParams, Kernel, LogSumExpParams, MAX_BEAMS, Variant, beam_tile};
+use crate::memory;
 use crate::plan::{BufferId, PlanBuilder, Value};
 use crate::readback::{Readable, Request, Words, read_together_async};
 use crate::tensor::Tensor;
-use ndarray::{Array2, ArrayD};
+use ndarray::{ArrayD, ArrayView2};
 
 /// How [`PlanBuilder::beam_search`] searches.
 ///
@@ -126,13 +127,16 @@ impl PlanBuilder {
         let rows = batch.checked_mul(search.beams).filter(|&rows| rows > 0).ok_or_else(|| {
             Error::value("sequences of a beam search", "at least 1, and rows that can be counted", batch)
         })?;
-        let tokens = Tensor::<u32>::zeros(&device, &[search.steps + 1, rows])?;
-        let scores = Tensor::<f32>::zeros(&device, &[search.steps + 1, rows])?;
+        // More steps than can be counted are more than any array holds.
+        let shape = [search.steps.saturating_add(1), rows];
+        let tokens = Tensor::<u32>::zeros(&device, &shape)?;
+        let scores = Tensor::<f32>::zeros(&device, &shape)?;
         let parents = Tensor::<u32>::zeros(&device, &[search.steps, rows])?;
         // At first there is one beam: others would be its copies.
-        let first = |(_, row)| if row % search.beams == 0 { 0.0 } else { f32::NEG_INFINITY };
-        scores.write(Array2::from_shape_fn((search.steps + 1, rows), first).view())?;
-        tokens.write(Array2::from_elem((search.steps + 1, rows), search.start).view())?;
+        let (name, count) = ("first beams", shape[0] * rows);
+        let first = |place: usize| if place.is_multiple_of(search.beams) { 0.0 } else { f32::NEG_INFINITY };
+        scores.write(view(&memory::collected(name, count, (0..count).map(first))?, shape)?)?;
+        tokens.write(view(&memory::filled(name, count, search.start)?, shape)?)?;
         let values = [self.tensor(&tokens)?, self.tensor(&scores)?, self.tensor(&parents)?];
         Ok(Beams { search: *search, batch, device, tokens, scores, parents, values, step: 0 })
     }
@@ -187,7 +191,7 @@ impl Beams {
             let steps = self.search.steps;
             return Err(Error::value(
                 "step of a beam search",
-                format!("one of {steps}, by BeamSearch::new"),
+                format!("one of {steps}, for which it was made"),
                 steps + 1,
             ));
         }
@@ -217,9 +221,10 @@ impl Beams {
     /// this shape.
     ///
     /// # Errors
-    /// [`Shape`](Error::Shape) where the first axis is not N·K, [`Value`](Error::Value) for indices and before the first step.
+    /// [`Shape`](Error::Shape) where the first axis is not N·K, [`Value`](Error::Value) for indices and before the first step,
+    /// [`OtherPlan`](Error::OtherPlan).
     pub fn follow(&self, plan: &mut PlanBuilder, value: &Value) -> Result<Value> {
-        let parents = self.parents()?;
+        let parents = self.parents(plan)?;
         plan.expect_view(value, "value that follows beams", false)?;
         if value.shape().first() != Some(&self.rows()) {
             return Err(Error::shape("value that follows beams", format!("[{}, ...]", self.rows()), value.shape()));
@@ -234,8 +239,7 @@ impl Beams {
     /// [`Value`](Error::Value) for a state of another batch than N·K and before the first step, [`OtherDevice`](Error::OtherDevice),
     /// [`OtherPlan`](Error::OtherPlan).
     pub fn follow_state(&self, plan: &mut PlanBuilder, state: &DeviceState) -> Result<()> {
-        let parents = self.parents()?;
-        plan.owns(&parents, "beams")?;
+        let parents = self.parents(plan)?;
         if state.batch() != self.rows() {
             return Err(Error::value("batch of a state that follows beams", self.rows(), state.batch()));
         }
@@ -281,7 +285,8 @@ impl Beams {
     }
 
     /// Which row each beam continues, after the first step.
-    fn parents(&self) -> Result<Value> {
+    fn parents(&self, plan: &PlanBuilder) -> Result<Value> {
+        plan.owns(&self.values[2], "beams")?;
         let step = self.step.checked_sub(1);
         let step =
             step.ok_or_else(|| Error::value("beams to follow", "those after Beams::advance", "those at the start"))?;
@@ -360,6 +365,11 @@ impl std::fmt::Debug for Beams {
             .field("step", step)
             .finish_non_exhaustive()
     }
+}
+
+/// Numbers as rows.
+fn view<T>(numbers: &[T], shape: [usize; 2]) -> Result<ArrayView2<'_, T>> {
+    ArrayView2::from_shape(shape, numbers).map_err(|_| Error::shape("first beams", shape, [numbers.len()]))
 }
 
 /// log Σ exp of each row of logits.

@@ -11,7 +11,7 @@ use crate::kernels::{
 use crate::memory;
 use crate::plan::{BufferId, PlanBuilder, Value};
 use crate::readback::{Readable, Request, Words, read_together_async};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, elements};
 
 /// How [`PlanBuilder::ctc_decode`] finds labels.
 ///
@@ -185,7 +185,7 @@ impl PlanBuilder {
         let entries = Tensor::<u32>::zeros(&device, &[batch, beam_entries(beams)])?;
         let tree = Tensor::<u32>::zeros(&device, &[batch, steps, beams, 2])?;
         let to = [self.tensor(&numbers)?, self.tensor(&entries)?, self.tensor(&tree)?];
-        let candidates = self.workspace("candidates of CTC decoding", batch * beams * classes);
+        let candidates = self.workspace("candidates of CTC decoding", elements(&[batch, beams, classes])?);
         let limit = self.device().plan_limits().trips;
         let tile = ctc_beam_tile(beams, classes, limit);
         let variant = Variant::plain(Kernel::CtcBeam, tile, self.device().panel());

@@ -83,9 +83,11 @@ impl Convolution {
         let steps = Conv1d { padding: [0, 0], ..self.0 }.steps(x.shape[0], kernel);
         let steps = steps.ok_or_else(|| Error::shape("input of a convolution", "[T, N, C]", x.shape()))?;
         let [step, batch, channel] = [x.strides[0], x.strides[1], x.strides[2]];
+        // What is more than all steps is not taken: there is one window then, or one step of each.
+        let [stride, dilation] = [self.0.stride, self.0.dilation].map(|apart| step * apart.min(x.shape[0]));
         Ok(Value {
             shape: vec![steps, x.shape[1], self.0.groups, channels, kernel],
-            strides: vec![step * self.0.stride, batch, channel * channels, channel, step * self.0.dilation],
+            strides: vec![stride, batch, channel * channels, channel, dilation],
             ..x.clone()
         })
     }

@@ -368,6 +368,7 @@ fn searches_that_can_not_be_are_refused_by_name() {
     refused(plan.beam_search(&BeamSearch::new(0, 1, 0), 1), &["steps of a beam search", "at least 1"]);
     refused(plan.beam_search(&new(), 0), &["sequences of a beam search", "0"]);
     refused(plan.beam_search(&new(), usize::MAX), &["sequences of a beam search"]);
+    refused(plan.beam_search(&BeamSearch::new(0, 1, usize::MAX), 1), &["tensor shape"]);
     let mut beams = plan.beam_search(&new().beams(3), 2).unwrap();
     let value = |plan: &mut PlanBuilder, shape: &[usize]| {
         let tensor = Tensor::<f32>::zeros(&device, shape).unwrap();
@@ -394,6 +395,7 @@ fn searches_that_can_not_be_are_refused_by_name() {
         beams.follow_state(&mut plan, &rnn.device_state(5).unwrap()),
         &["batch of a state that follows beams", "6", "5"],
     );
-    let state = rnn.device_state(6).unwrap();
-    refused(beams.follow_state(&mut PlanBuilder::new(&device), &state), &["beams"]);
+    let mut other = PlanBuilder::new(&device);
+    refused(beams.follow_state(&mut other, &rnn.device_state(6).unwrap()), &["beams", "another plan"]);
+    refused(beams.follow(&mut other, &logits), &["beams", "another plan"]);
 }

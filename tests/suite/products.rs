@@ -249,7 +249,7 @@ fn impossible_convolutions_are_refused_by_name() {
     refused(&x, &w, None, plain.groups(3), "a number that divides 4 channels and 6 outputs");
     refused(&x, &w, None, plain.groups(2), "[6, 2, 3]");
     refused(&x, &grouped, None, plain, "[6, 4, 3]");
-    refused(&flat, &w, None, plain, "[T, N, C]");
+    refused(&flat, &w, None, plain, "expected shape [T, N, C], got [5, 4]");
     refused(&x, &flat, None, plain, "[O, C / groups, K]");
     refused(&x, &long, None, plain, "at least one window of 6 steps");
     refused(&x, &w, None, plain.dilation(3), "3 apart");
@@ -257,6 +257,8 @@ fn impossible_convolutions_are_refused_by_name() {
     refused(&x, &w, Some(&x), plain, "bias of a convolution");
     refused(&x, &w, Some(&flat), plain, "[6]");
     assert!(tape.conv1d(&x, &w, Some(&b), plain.padding(1, 1)).is_ok());
+    // One window has no next one, and one step no neighbour.
+    assert_eq!(tape.conv1d(&x, &w, None, plain.stride(usize::MAX)).unwrap().shape(), [1, 2, 6]);
     let indices = tape.input(&Tensor::<u32>::zeros(&device, &[5, 2, 4]).unwrap()).unwrap();
     assert!(matches!(tape.conv1d(&indices, &w, None, plain), Err(Error::Value { .. })));
     assert!(tape.pad(&x, 3, 1, 0).unwrap_err().to_string().contains("axis"));

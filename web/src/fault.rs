@@ -84,6 +84,8 @@ const OPTIONS: [&str; 19] = [
 fn translated(text: &str) -> String {
     let partial = "fromSafetensorsPartial and loadSafetensorsPartial leave others";
     let mut text = text.replace("load_partial leaves others", partial);
+    // There is no `PlanBuilder`.
+    text = text.replace("PlanBuilder::contiguous or Tape::contiguous", "Tape::contiguous");
     for (rust, javascript) in QUANTITIES.into_iter().chain([("initial c", "state's c")]) {
         if let Some(rest) = text.strip_prefix(rust).filter(|rest| rest.starts_with(':')) {
             text = format!("{javascript}{rest}");

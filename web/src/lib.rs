@@ -7,6 +7,8 @@ mod arrays;
 mod attention;
 mod check;
 mod choose;
+mod convolution;
+mod decoding;
 mod dense;
 mod device;
 mod evaluation;

@@ -79,6 +79,10 @@ fn explained(text: &str, got: &JsValue) -> String {
     if let Some(name) = text.strip_prefix("missing field ") {
         return format!("{} is missing", name.replace('`', "'"));
     }
+    // What is no object is asked for its iterator.
+    if text.starts_with("TypeError") {
+        return format!("expected an array, got {}", describe(got));
+    }
     let Some((_, expected)) = text.split_once(", expected ") else { return text.to_owned() };
     let expected = match expected {
         "usize" | "u32" | "u64" => "a whole number from 0 to 4294967295".to_owned(),
@@ -93,6 +97,21 @@ fn explained(text: &str, got: &JsValue) -> String {
         _ => expected.to_owned(),
     };
     format!("expected {expected}, got {}", describe(got))
+}
+
+/// An array of two. The deserialiser would leave out what else there is in a longer one.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "Vec<T>", bound = "T: Deserialize<'de>")]
+pub struct Pair<T>(pub [T; 2]);
+
+impl<T> TryFrom<Vec<T>> for Pair<T> {
+    type Error = String;
+
+    fn try_from(all: Vec<T>) -> Result<Self, String> {
+        all.try_into()
+            .map(Self)
+            .map_err(|all: Vec<T>| format!("expected an array of length 2, got an array of {}", all.len()))
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -136,7 +155,7 @@ struct Config {
     coupled: Option<bool>,
     clip: Option<f32>,
     dropout: Option<f64>,
-    zoneout: Option<[f64; 2]>,
+    zoneout: Option<Pair<f64>>,
     recurrent_dropout: Option<f64>,
     /// Read elsewhere.
     #[serde(rename = "activations")]
@@ -207,7 +226,7 @@ pub fn config(value: &JsValue) -> Result<RnnConfig> {
     if let Some(limit) = options.clip {
         config = config.clip(limit);
     }
-    if let Some([h, c]) = options.zoneout {
+    if let Some(Pair([h, c])) = options.zoneout {
         config = config.zoneout(h, c);
     }
     if let Some([gates, candidate, cell]) = activations(value)? {

@@ -38,7 +38,7 @@ impl Tape {
     }
 
     /// An operation that gives a value.
-    fn value<E>(&self, write: impl FnOnce(&mut wgrnn::Tape) -> Result<wgrnn::plan::Value, E>) -> Result<Value>
+    pub fn value<E>(&self, write: impl FnOnce(&mut wgrnn::Tape) -> Result<wgrnn::plan::Value, E>) -> Result<Value>
     where
         Fault: From<E>,
     {

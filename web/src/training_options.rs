@@ -5,7 +5,7 @@ use crate::arrays::property;
 use crate::fault::{Fault, Result};
 use crate::handles::{self, Handle};
 use crate::learning_rate::learning_rate;
-use crate::options::{Shape, names, read, read_beside, shape_beside};
+use crate::options::{Pair, Shape, names, read, read_beside, shape_beside};
 use crate::tensor::Parameters;
 use js_sys::Array;
 use serde::Deserialize;
@@ -37,7 +37,7 @@ struct Training {
     optimizer: Option<OptimizerName>,
     momentum: Option<f32>,
     nesterov: Option<bool>,
-    betas: Option<[f32; 2]>,
+    betas: Option<Pair<f32>>,
     alpha: Option<f32>,
     centered: Option<bool>,
     epsilon: Option<f32>,
@@ -182,7 +182,7 @@ fn optimizer(name: &str, options: &Training) -> Result<Optimizer> {
     if let Some((option, .., only)) = rules.into_iter().find(|(_, given, allowed, _)| *given && !allowed) {
         return Err(Fault::new(format!("{name}: {only} {option}")));
     }
-    let (momentum, betas) = (options.momentum.unwrap_or(0.0), options.betas.unwrap_or([0.9, 0.999]));
+    let (momentum, betas) = (options.momentum.unwrap_or(0.0), options.betas.map_or([0.9, 0.999], |Pair(betas)| betas));
     let (alpha, epsilon) = (options.alpha.unwrap_or(0.99), options.epsilon.unwrap_or(1e-8));
     let optimizer = match kind {
         Sgd if options.nesterov == Some(true) => Optimizer::nesterov(momentum),

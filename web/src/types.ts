@@ -247,6 +247,50 @@ export interface CtcOptions {
   zeroInfinity?: boolean;
 }
 
+/** How a convolution moves over the steps. */
+export interface Conv1d {
+  /** Steps from one window to the next; 1. */
+  stride?: number;
+  /** Steps between two steps of a window; 1. */
+  dilation?: number;
+  /** Groups of channels that do not see each other; 1. As many as channels is a convolution of each by itself. */
+  groups?: number;
+  /** Zeros before the first step and after the last one; [0, 0]. */
+  padding?: [number, number];
+}
+
+/** How a beam search goes: the best texts Y by log P(Y) / ((5 + |Y|) / 6)^α, where |Y| counts the tokens with the end. */
+export interface BeamSearch {
+  /** The token that begins each text, and the one that ends it. */
+  start: number;
+  end: number;
+  /** The most tokens of a text. */
+  steps: number;
+  /** K, how many texts of a sequence are followed at once: 1, which is greedy, to 256; 4. */
+  beams?: number;
+  /** α: 0 ranks by log P(Y), larger numbers prefer longer texts; 0.6. */
+  alpha?: number;
+}
+
+/** How labels are found from the logits of CTC. */
+export interface CtcDecoding {
+  /** How many sequences of labels are followed at once by prefix beam search, 1 to 256; without it the labels are those of the most probable
+   * class of each step. */
+  beams?: number;
+  /** The class that stands for no label; 0. */
+  blank?: number;
+}
+
+/** A text or a sequence of labels that was found. */
+export interface Hypothesis {
+  /** Its tokens, or labels, without the end token. */
+  tokens: Uint32Array;
+  /** What hypotheses are ranked by. */
+  score: number;
+  /** The logarithm of its probability. */
+  logProbability: number;
+}
+
 /** How well a query q fits a step m of the memory: q · m, q · W m, or v · tanh(W q + U m) with W, U and v as query, memory and score. */
 export type Attention =
   | "dot"

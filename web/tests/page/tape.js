@@ -1,6 +1,7 @@
 // Models written on a tape, beside PyTorch's numbers.
 import { CELLS } from "../../demo/checkpoint.js";
 import { open, thrown, wgrnn } from "./library.js";
+import { convolved, logSoftmax, normalised } from "./loops.js";
 import { fixture } from "./safetensors.js";
 
 /** Losses and attention of a model with a residual connection, layer norm, attention and CTC, and PyTorch's. */
@@ -126,12 +127,14 @@ export async function operations(kind) {
   const indices = (values, ...shape) => ({ data: Uint32Array.from(values), shape });
   const [a, b] = [numbers([1, -2, 3, 4, 0.5, -6], 2, 3), numbers([2, 4, -1], 3)];
   const [length, index] = [indices([2, 0], 2, 1), indices([2, 0], 2, 1)];
+  const waves = (count, ...shape) => numbers(Array.from({ length: count }, (_, i) => Math.sin(1.7 * i)), ...shape);
+  // [T, N, C]; weights of one group of channels and of two; a bias.
+  const [x, w, g, c] = [waves(40, 5, 2, 4), waves(24, 3, 4, 2), waves(36, 6, 2, 3), waves(6, 6)];
+  const windows = { stride: 2, dilation: 2, groups: 2, padding: [3, 1] };
+  const oneWindow = { stride: 2 ** 32 - 1 };
   const tanh = Math.tanh;
   const sigmoid = (x) => 1 / (1 + Math.exp(-x));
-  const softmax = (values) => {
-    const all = values.map(Math.exp);
-    return all.map((value) => value / all.reduce((sum, one) => sum + one));
-  };
+  const softmax = (values) => logSoftmax(values).map(Math.exp);
   const [one, two] = [[1, -2, 3], [4, 0.5, -6]];
   const both = [...one, ...two];
   const b2 = [2, 4, -1, 2, 4, -1];
@@ -166,17 +169,21 @@ export async function operations(kind) {
     take: [(tape, { a, index }) => tape.take(a, 1, index), [3, 4]],
     softmax: [(tape, { a }) => tape.softmax(a, 1), [...softmax(one), ...softmax(two)]],
     masked: [(tape, { a, length }) => tape.softmax(a, 1, length), [...softmax([1, -2]), 0, 0, 0, 0]],
-    logSoftmax: [(tape, { a }) => tape.logSoftmax(a, 1, null), [...softmax(one), ...softmax(two)].map(Math.log)],
+    logSoftmax: [(tape, { a }) => tape.logSoftmax(a, 1, null), [...logSoftmax(one), ...logSoftmax(two)]],
     concat: [(tape, { a }) => tape.concat([a.at(1), a.slice(0, 0, 1).reshape([3])], 0), [...two, ...one]],
     matmul: [(tape, { a }) => tape.matmul(a, a.transpose(0, 1)), [14, -15, -15, 52.25]],
     contiguous: [(tape, { a }) => tape.contiguous(a.transpose(0, 1)).reshape([6]), [1, 4, -2, 0.5, 3, -6]],
     layerNorm: [(tape, { a, b }) => tape.layerNorm(a.at(0), undefined, b), normalised(one, 1e-5).map((x, i) => x + [2, 4, -1][i])],
     dropout: [(tape, { a }) => tape.dropout(a, 0.5), both],
+    conv1d: [(tape, { x, w }) => tape.conv1d(x, w), convolved(x, w)],
+    windows: [(tape, { x, g, c }) => tape.conv1d(x, g, c, windows), convolved(x, g, c, windows)],
+    oneWindow: [(tape, { x, w }) => tape.conv1d(x, w, null, oneWindow), convolved(x, w, null, oneWindow)],
+    pad: [(tape, { a }) => tape.pad(a, 1, 2, 1), [0, 0, ...one, 0, 0, 0, ...two, 0]],
   };
   const found = {};
   for (const [name, [write, expected]] of Object.entries(cases)) {
     const tape = wgrnn.Tape.evaluating(device);
-    const inputs = { a, b, length, index };
+    const inputs = { a, b, length, index, x, w, g, c };
     for (const key of Object.keys(inputs)) inputs[key] = tape.input(wgrnn.Tensor.fromArray(device, inputs[key]));
     const value = write(tape, inputs);
     const out = wgrnn.Tensor.zeros(device, value.shape);
@@ -185,12 +192,6 @@ export async function operations(kind) {
     found[name] = { got: [...(await out.read()).data].map(String), expected: expected.map(String) };
   }
   return found;
-}
-
-function normalised(values, epsilon) {
-  const mean = values.reduce((sum, x) => sum + x) / values.length;
-  const variance = values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / values.length;
-  return values.map((x) => (x - mean) / Math.sqrt(variance + epsilon));
 }
 
 /** Each loss for small inputs, and what it should be. */
@@ -308,8 +309,7 @@ export async function errors() {
   const numbers = (...shape) => wgrnn.Tensor.zeros(device, shape);
   const begin = () => wgrnn.Tape.training(device);
   const tape = begin();
-  const x = tape.input(numbers(2, 3));
-  const y = tape.input(numbers(4));
+  const [x, y, s, w] = [[2, 3], [4], [5, 2, 4], [6, 4, 3]].map((shape) => tape.input(numbers(...shape)));
   const classes = tape.input(wgrnn.Tensor.zeros(device, [2], "u32"));
   const linear = wgrnn.Linear.trainable(device, { data: new Float32Array(6), shape: [2, 3] });
   const trained = (options) => {
@@ -367,6 +367,17 @@ export async function errors() {
     label: () => new wgrnn.CtcTargets(device, [4, 1, 3], 2).write([[1, 7]], [4]),
     noSeed: () => tape.sample(x, classes, { temperature: 0.5 }),
     topK: () => tape.sample(x, classes, { seed: wgrnn.Tensor.zeros(device, [2], "u32"), topK: 0 }),
+    stride: () => tape.conv1d(s, w, null, { stride: 0 }),
+    dilation: () => tape.conv1d(s, w, null, { dilation: 0 }),
+    groups: () => tape.conv1d(s, w, null, { groups: 3 }),
+    padding: () => tape.conv1d(s, w, null, { padding: [1, -1] }),
+    paddings: () => tape.conv1d(s, w, null, { padding: 1 }),
+    threePaddings: () => tape.conv1d(s, w, null, { padding: [1, 2, 3] }),
+    convolution: () => tape.conv1d(s, w, null, { pad: 1 }),
+    window: () => tape.conv1d(s, w, null, { dilation: 2 ** 32 - 1 }),
+    bias: () => tape.conv1d(s, w, 4),
+    zeros: () => tape.pad(x, 0, 2 ** 32 - 1, 1),
+    padAxis: () => tape.pad(x, 2, 1, 1),
     evaluation: () => tape.evaluation(),
     nothing: () => begin().trainer(),
     unknown: () => trained({ learningrate: 1 }),

@@ -1,8 +1,8 @@
 // What the declarations must allow and refuse; compiled, not run.
 import init, {
   CtcTargets, Device, EarlyStopping, Linear, Model, Parameters, Predictor, Rnn, RnnWeights, Tape, Tensor, Trainer, cellNames,
-  checkKernel, choose, type Activation, type CheckRow, type LearningRate, type NdArray, type RnnConfig, type Tokens,
-  type TrainerOptions, type Value,
+  checkKernel, choose, ctcDecode, type Activation, type BeamSearch, type Beams, type CheckRow, type Conv1d, type Hypothesis,
+  type LearningRate, type NdArray, type RnnConfig, type Tokens, type TrainerOptions, type Value,
 } from "../../pkg/wgrnn.js";
 
 export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
@@ -85,4 +85,29 @@ export async function tapes(device: Device, weight: NdArray, rnn: Rnn): Promise<
   // @ts-expect-error: T and N are those of a trainer of a model
   const shaped: TrainerOptions = { steps: 3 };
   return averaged + skipped + [all, verdict, constant, shaped].length;
+}
+
+export async function decodes(device: Device, x: NdArray, rnn: Rnn): Promise<number> {
+  const tape = Tape.evaluating(device);
+  const frames = tape.input(Tensor.fromArray(device, x));
+  const causal: Conv1d = { stride: 1, dilation: 2, groups: 1, padding: [4, 0] };
+  const y: Value = tape.conv1d(tape.pad(frames, 0, 1, 1), frames, null, causal);
+  const plain: Value = tape.conv1d(frames, frames);
+  const options: BeamSearch = { start: 0, end: 1, steps: 5, alpha: 0.8 };
+  const beams: Beams = tape.beamSearch(options, 2);
+  const state = rnn.deviceState(beams.rows);
+  beams.advance(tape, tape.rnn(rnn, beams.follow(tape, plain), state, { carry: true }));
+  beams.followState(tape, state);
+  const decoded = tape.ctcDecode(y, beams.tokens(), { beams: 16, blank: 2 });
+  const texts: Hypothesis[][] = await beams.read();
+  const labels: Uint32Array = (await decoded.read())[0][0].tokens;
+  const [[best]] = await ctcDecode(device, x, [3, 2]);
+
+  // @ts-expect-error: zeros stand on both sides
+  const padded: Conv1d = { padding: 2 };
+  // @ts-expect-error: a search has to end
+  tape.beamSearch({ start: 0, end: 1 }, 2);
+  // @ts-expect-error: lengths of a tape are a value
+  tape.ctcDecode(y, [3, 2]);
+  return best.score + best.logProbability + texts.length + labels[0] + [padded].length;
 }
