@@ -123,9 +123,11 @@ pub(super) fn row_trips(kernel: Kernel, tile: Tile, columns: u64) -> u64 {
 }
 
 /// The tile of `argmax`, `cross_entropy` or `sample` over rows of this many columns: a lane takes as many columns a loop trip as keep its
-/// trips within a limit.
+/// trips within a limit. Of long rows `sample` has more lanes: its many loops are written out so many times, and SwiftShader takes minutes and
+/// gigabytes to compile dozens of them.
 pub(crate) fn row_tile(kernel: Kernel, columns: usize, trips: u64) -> Tile {
-    let mut tiles = (0..=6).map(|power| Tile { columns: 1 << power, ..FLAT });
+    let lanes = if kernel == Kernel::Sample && columns > 4096 { 256 } else { FLAT.lanes };
+    let mut tiles = (0..=6).map(|power| Tile { columns: 1 << power, lanes, ..FLAT });
     let fits = |tile: &Tile| row_trips(kernel, *tile, columns as u64) <= trips;
     tiles.clone().find(fits).or_else(|| tiles.next_back()).unwrap_or(FLAT)
 }
