@@ -131,6 +131,12 @@ impl OwnKernel {
         [u32::try_from(groups).unwrap_or(u32::MAX), 1, 1]
     }
 
+    /// Whether it reads indices by a binding of this name: `x0`, `x1` and so on.
+    pub(crate) fn reads_indices_by(&self, binding: &str) -> bool {
+        let values = self.inputs.len()..self.inputs.len() + self.indices.len();
+        binding.strip_prefix('x').and_then(|number| number.parse().ok()).is_some_and(|number| values.contains(&number))
+    }
+
     /// Refuses names that WGSL or this library could not declare, and numbers of them that no dispatch has.
     pub(crate) fn check(&self) -> Result<()> {
         let of = |what: &str| format!("{what} of the kernel '{}'", self.name);

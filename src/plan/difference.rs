@@ -4,7 +4,7 @@ use super::commands::{BufferId, Command, Dispatch, Plan};
 use super::cpu::Runner;
 use super::gpu::Recorder;
 use super::program::{Executor, Program};
-use super::rounding::{distance, is_integer, round_again, tolerance, within};
+use super::rounding::{distance, is_integer, reads_integer, round_again, tolerance, within};
 use crate::cpu::halves;
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
@@ -198,7 +198,7 @@ impl Twins {
                 let mut words = buffer.before.clone();
                 // One buffer may be bound as several things.
                 let same = || bound.iter().filter(|other| other.id == buffer.id);
-                let is_kept = |i| same().any(|other| other.halves || is_integer(variant.kernel(), other.name, i));
+                let is_kept = |i| same().any(|other| other.halves || reads_integer(variant, other.name, i));
                 round_again(&mut words, seed, is_kept);
                 *write_lock(self.rounded.memory(buffer.id)) = words;
             }

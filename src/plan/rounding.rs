@@ -4,7 +4,7 @@
 //! program may be of any size, so how much that matters is measured: the twin runs again on inputs that were rounded once more,
 //! and what moves its results by one rounding may move the device's by several.
 
-use crate::kernels::{EXCHANGE_HEAD, Kernel};
+use crate::kernels::{EXCHANGE_HEAD, Kernel, Variant};
 
 /// How many roundings of the inputs a difference may be worth. The rounding error of a sum of n products is about √n / 7 times
 /// what rounding each input does: 16 covers sums of some thousands.
@@ -40,6 +40,11 @@ pub(super) fn is_integer(kernel: Kernel, binding: &str, word: usize) -> bool {
         "exchange" => (word as u64) < EXCHANGE_HEAD,
         _ => false,
     }
+}
+
+/// The same of what a variant reads: only a kernel from outside says itself which values are indices.
+pub(super) fn reads_integer(variant: &Variant, binding: &str, word: usize) -> bool {
+    is_integer(variant.kernel(), binding, word) || variant.own().is_some_and(|own| own.reads_indices_by(binding))
 }
 
 /// Rounds numbers once more, up or down at random. Whole numbers stay, for they may be counts or masks, and so do the
@@ -134,7 +139,12 @@ mod tests {
                     }
                     // What a grid wrote is numbers but for its first words.
                     let declared = line.contains("u32>");
-                    assert_eq!(is_integer(kernel, name, 0), declared, "{name} of {}: {line}", case.variant());
+                    assert_eq!(
+                        reads_integer(case.variant(), name, 0),
+                        declared,
+                        "{name} of {}: {line}",
+                        case.variant()
+                    );
                     integers += usize::from(declared);
                 }
             }
