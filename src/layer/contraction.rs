@@ -1,10 +1,10 @@
 //! Sums of products of two values as products of matrices: `fold` would read both operands again for every result.
 
 use super::outer::outer_rows;
-use super::pack::{packed, row_lanes};
+use super::pack::{Matrix, emit_matrix, packed};
 use super::product::{Operands, Right, gemm};
 use super::schedule;
-use crate::kernels::{FLAT, GemmParams, Kernel, Operand, OuterParams, PackParams, Variant};
+use crate::kernels::{FLAT, GemmParams, Kernel, Operand, OuterParams, Variant};
 use crate::plan::{BufferId, PlanBuilder};
 
 /// Most products of matrices that one sum becomes.
@@ -41,13 +41,7 @@ pub(super) struct Contraction {
 impl Contraction {
     /// The products of matrices that a sum consists of; none where it is none, or too small to gain by it. The first operand is the
     /// result, the axes from `kept` on are summed.
-    pub fn new(
-        plan: &PlanBuilder,
-        sizes: &[usize],
-        kept: usize,
-        operands: &[Operand],
-        buffers: [BufferId; 3],
-    ) -> Option<Self> {
+    pub fn new(sizes: &[usize], kept: usize, operands: &[Operand], buffers: [BufferId; 3]) -> Option<Self> {
         let [out, left, right] = operands else { return None };
         let axes = (0..sizes.len()).filter(|&axis| sizes[axis] > 1).map(|axis| {
             let [out, left, right] = [out, left, right].map(|operand| operand.strides[axis]);
@@ -64,7 +58,7 @@ impl Contraction {
             .or_else(|| Self::of_axes(turned, &swap(&kept), &swap(&summed)));
         found.filter(|found| {
             let products = found.loops.iter().map(|axis| axis.size).product::<usize>();
-            products <= MOST && schedule::contracts(plan.device(), [found.m.size, found.n.size, found.k.size])
+            products <= MOST && schedule::contracts([found.m.size, found.n.size, found.k.size])
         })
     }
 
@@ -155,22 +149,11 @@ impl Contraction {
         let words = layout.vectors() * variant.reads.vector_words() as usize;
         let matrices = if batch.right == 0 { 1 } else { batch.size };
         let target = plan.workspace("packed factor", matrices * words);
-        for matrix in 0..matrices {
-            let params = PackParams {
-                rows: k.size,
-                columns: n.size,
-                pitch: layout.pitch(),
-                panel: plan.device().panel() as usize,
-                source_offset: self.offsets[2] + matrix * batch.right,
-                source_row: k.right,
-                source_column: n.right,
-                biased: false,
-                bias_offset: 0,
-                packed_offset: matrix * words,
-                row_lanes: row_lanes(words),
-            };
-            let source = self.buffers[2];
-            plan.draft.dispatch(variant.clone(), vec![source, source, target], &params.words());
+        let source = self.buffers[2];
+        for number in 0..matrices {
+            let matrix = Matrix { rows: k.size, columns: n.size, offset: 0, row: k.right, column: n.right, bias: None };
+            let places = [self.offsets[2] + number * batch.right, 0, number * words];
+            emit_matrix(plan, &variant, &matrix, [source, source, target], places);
         }
         target
     }

@@ -204,7 +204,7 @@ pub(crate) fn emit_fold(
     let shared = schedule::shares_folds(plan.device(), [count, terms], contiguous);
     if folding == Folding::Sum && is_product(formula)? && integers == 0 {
         let all = [out.value.buffer, buffers[0], buffers[1]];
-        if let Some(contraction) = Contraction::new(plan, &sizes, kept, &operands, all) {
+        if let Some(contraction) = Contraction::new(&sizes, kept, &operands, all) {
             contraction.emit(plan, out.accumulate);
             return Ok(());
         }

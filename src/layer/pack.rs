@@ -144,23 +144,36 @@ impl PackedMatrices {
             let (source, source_offset) = weights.at(matrix.offset);
             let (bias, bias_offset) = matrix.bias.map_or((source, 0), |bias| weights.at(bias));
             let (target, packed_offset) = target.map_or_else(|| matrices.at(offset), |packed| (packed, offset));
-            let params = PackParams {
-                rows: matrix.rows,
-                columns: matrix.columns,
-                pitch: layout.pitch(),
-                panel: device.panel() as usize,
-                source_offset,
-                source_row: matrix.row,
-                source_column: matrix.column,
-                biased: matrix.bias.is_some(),
-                bias_offset,
-                packed_offset,
-                row_lanes: row_lanes(words),
-            };
-            plan.draft.dispatch(variant, vec![source, bias, target], &params.words());
+            let places = [source_offset, bias_offset, packed_offset];
+            emit_matrix(plan, &variant, matrix, [source, bias, target], places);
             offset += words;
         }
     }
+}
+
+/// Packs one matrix, from the first word of its source on, with its bias if it has one; each buffer with its offset.
+pub(crate) fn emit_matrix(
+    plan: &mut PlanBuilder,
+    variant: &Variant,
+    matrix: &Matrix,
+    buffers: [BufferId; 3],
+    [source_offset, bias_offset, packed_offset]: [usize; 3],
+) {
+    let layout = packed(plan.device(), matrix.rows, matrix.columns);
+    let params = PackParams {
+        rows: matrix.rows,
+        columns: matrix.columns,
+        pitch: layout.pitch(),
+        panel: layout.panel,
+        source_offset,
+        source_row: matrix.row,
+        source_column: matrix.column,
+        biased: matrix.bias.is_some(),
+        bias_offset,
+        packed_offset,
+        row_lanes: row_lanes(layout.vectors() * variant.reads.vector_words() as usize),
+    };
+    plan.draft.dispatch(variant.clone(), buffers.into(), &params.words());
 }
 
 /// Packs matrices of a block now.

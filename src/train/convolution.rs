@@ -222,10 +222,10 @@ impl Tape {
         self.apply(Pad { axis, before, after }, &[x])
     }
 
-    /// A convolution over the steps of sequences (PyTorch's `Conv1d`): `y[t, n, o] = b[o] + Σ x[t·stride + k·dilation, n, c] · w[o, c, k]`, summed over c and k, where
-    /// c runs over the channels of o's group and zeros stand around the steps of x as `options` say. `x` is [T, N, C] as other sequences
-    /// here are; `weight` is [O, C / groups, K] and `bias` `[O]` as PyTorch stores them. The result is [T', N, O], with T' from
-    /// [`Conv1d::steps`].
+    /// A convolution over the steps of sequences (PyTorch's `Conv1d`):
+    /// `y[t, n, o] = b[o] + Σ x[t·stride + k·dilation, n, c] · w[o, c, k]`, summed over k and over the channels c of o's group. Zeros stand
+    /// around the steps of x as `options` say. `x` is [T, N, C] as other sequences here are; `weight` is [O, C / groups, K] and `bias`
+    /// `[O]` as PyTorch stores them. The result is [T', N, O], with T' from [`Conv1d::steps`].
     ///
     /// ```
     /// # fn main() -> wgrnn::Result<()> {
