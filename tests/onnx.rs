@@ -9,6 +9,8 @@ mod damaged;
 mod held;
 #[path = "onnx/memory.rs"]
 mod memory;
+#[path = "onnx/sources.rs"]
+mod sources;
 #[path = "onnx/write.rs"]
 mod write;
 

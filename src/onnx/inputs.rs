@@ -2,7 +2,7 @@
 
 use super::node::{Node, Operator};
 use super::tensor::{Constant, Tensor};
-use super::values::Held;
+use super::values::{Finder, Held};
 use crate::error::{Error, Result};
 use ndarray::{ArrayView3, Axis, Ix3};
 use std::sync::Arc;
@@ -95,28 +95,9 @@ impl<T> Optional<T> {
     }
 }
 
-/// Tensors that a caller gives, by name.
-pub(super) struct Given<'a>(&'a [(&'a str, &'a Tensor)]);
-
-impl<'a> Given<'a> {
-    pub fn new(given: &'a [(&'a str, &'a Tensor)]) -> Result<Self> {
-        let mut names: Vec<_> = given.iter().map(|(name, _)| *name).collect();
-        names.sort_unstable();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Error::value(format!("tensor '{}'", pair[0]), "to be given once", "it twice")),
-            None => Ok(Self(given)),
-        }
-    }
-
-    pub fn get(&self, name: &str) -> Option<&'a Tensor> {
-        self.0.iter().find(|(given, _)| *given == name).map(|(_, tensor)| *tensor)
-    }
-}
-
 /// A value of a node, of those that are known when its layer is made.
-pub(super) enum Known<'a> {
-    Given(&'a Tensor),
-    Held(&'a Arc<Constant>),
+pub(super) enum Known {
+    Constant(Arc<Constant>),
     /// Nothing but zeros, of whatever shape.
     Zeros,
     /// It is not known, since ...; and whether that is because a node computes it.
@@ -128,20 +109,15 @@ pub(super) enum Known<'a> {
 
 impl Node {
     /// The value of an input; none where the node leaves it out.
-    pub(super) fn known<'a>(&'a self, input: usize, given: &Given<'a>) -> Option<Known<'a>> {
-        let name = self.inputs[input].as_deref()?;
-        if let Some(tensor) = given.get(name) {
-            return Some(Known::Given(tensor));
-        }
-        let computed = |since| Known::Not { since, is_computed: true };
-        let held = self.held.iter().find(|(held, _)| held == name).map_or(&Held::Unknown, |(_, held)| held);
-        Some(match held {
-            Held::Constant(constant) => Known::Held(constant),
-            Held::Zeros { by, from } => match from.iter().find(|name| given.get(name).is_some()) {
-                Some(other) => computed(format!("{by} computes it from '{other}', which is given")),
-                None => Known::Zeros,
-            },
-            Held::Computed { by } => computed(format!("{by} computes it")),
+    pub(super) fn known(&self, input: usize, finder: &Finder<'_>) -> Result<Option<Known>> {
+        self.inputs[input].as_deref().map(|name| self.known_by_name(name, finder)).transpose()
+    }
+
+    pub(super) fn known_by_name(&self, name: &str, finder: &Finder<'_>) -> Result<Known> {
+        Ok(match finder.held(name, self.scope)? {
+            Held::Constant(constant) => Known::Constant(constant),
+            Held::Zeros { .. } => Known::Zeros,
+            Held::Computed { since } => Known::Not { since: since.to_string(), is_computed: true },
             Held::Input => Known::Not { since: "it is an input of the graph".to_owned(), is_computed: false },
             Held::Unknown => Known::Not { since: "nothing in the graph makes it".to_owned(), is_computed: false },
         })
@@ -167,13 +143,13 @@ struct Sizes {
 
 impl Defaults {
     /// `input` is I, as W has it.
-    pub fn new(node: &Node, given: &Given<'_>, input: usize) -> Result<Self> {
+    pub fn new(node: &Node, finder: &Finder<'_>, input: usize) -> Result<Self> {
         let (directions, hidden) = (node.direction.count(), node.hidden_size);
         let sizes = Sizes { input, directions, hidden, batch_first: node.batch_first };
         Ok(Self {
             x: node.of(0),
-            lengths: held_lengths(node, given)?,
-            states: [held_state(node, H.0, given, &sizes)?, held_state(node, C.0, given, &sizes)?],
+            lengths: held_lengths(node, finder)?,
+            states: [held_state(node, H.0, finder, &sizes)?, held_state(node, C.0, finder, &sizes)?],
             operator: node.operator,
             sizes,
         })
@@ -245,13 +221,12 @@ impl Defaults {
     }
 }
 
-fn held_lengths(node: &Node, given: &Given<'_>) -> Result<Optional<Vec<usize>>> {
+fn held_lengths(node: &Node, finder: &Finder<'_>) -> Result<Optional<Vec<usize>>> {
     let what = node.of(LENGTHS.0);
     let held = |tensor: &Tensor| lengths_of(tensor, &what).map(Otherwise::Held);
-    let otherwise = match node.known(LENGTHS.0, given) {
+    let otherwise = match node.known(LENGTHS.0, finder)? {
         None => Otherwise::Usual,
-        Some(Known::Given(tensor)) => held(tensor)?,
-        Some(Known::Held(constant)) => held(&constant.tensor)?,
+        Some(Known::Constant(constant)) => held(&constant.tensor)?,
         // Lengths of 0, but of how many sequences?
         Some(Known::Zeros) => Otherwise::Required("the graph computes it".to_owned()),
         Some(Known::Not { since, .. }) => Otherwise::Required(since),
@@ -259,13 +234,12 @@ fn held_lengths(node: &Node, given: &Given<'_>) -> Result<Optional<Vec<usize>>> 
     Ok(Optional { what, otherwise })
 }
 
-fn held_state(node: &Node, input: usize, given: &Given<'_>, sizes: &Sizes) -> Result<Optional<Arc<Constant>>> {
+fn held_state(node: &Node, input: usize, finder: &Finder<'_>, sizes: &Sizes) -> Result<Optional<Arc<Constant>>> {
     let what = node.of(input);
-    let constant = match node.known(input, given) {
+    let constant = match node.known(input, finder)? {
         None | Some(Known::Zeros) => return Ok(Optional { what, otherwise: Otherwise::Usual }),
         Some(Known::Not { since, .. }) => return Ok(Optional { what, otherwise: Otherwise::Required(since) }),
-        Some(Known::Given(tensor)) => Arc::new(Constant::new(tensor.clone())),
-        Some(Known::Held(constant)) => constant.clone(),
+        Some(Known::Constant(constant)) => constant,
     };
     match &constant.tensor {
         Tensor::Numbers(array) => sizes.check_state(&what, array.shape())?,

@@ -1,9 +1,12 @@
 //! A node as a layer on a device, with inputs and outputs as ONNX lays them out.
 
-use super::inputs::{Defaults, Given, Inputs, Known, axes};
+use super::inputs::{Defaults, Inputs, Known, axes};
 use super::memory::zeros;
 use super::node::{Node, Operator};
-use super::tensor::Tensor;
+use super::rules::Call;
+use super::tensor::{Constant, Tensor};
+use super::values::{Finder, Given};
+use super::{fold, proto};
 use crate::config::{Bias, Direction, RnnConfig};
 use crate::device::Device;
 use crate::dialects::System;
@@ -12,6 +15,7 @@ use crate::layer::{Lengths, Rnn, RnnCall, RnnOutput, State};
 use crate::tensor::check_finite;
 use crate::weights::{LayerWeights, RnnWeights};
 use ndarray::{Array1, Array3, Array4, ArrayView2, ArrayView3, ArrayViewD, Axis, Ix2, Ix3, Ix4, s};
+use std::sync::Arc;
 
 /// A recurrent node with its weights on a device.
 pub struct Layer {
@@ -41,6 +45,9 @@ struct Tensors<'a> {
     p: Option<ArrayView2<'a, f32>>,
 }
 
+/// The places of W, R, B and P among a node's inputs.
+const WEIGHTS: [usize; 4] = [1, 2, 3, 7];
+
 impl Node {
     /// Makes a layer on a device from the weights that the model holds and those in `given`, which are found by the
     /// names that they have in the graph. Given tensors take precedence over those of the model, also for
@@ -52,10 +59,15 @@ impl Node {
     /// the graph and is not given, [`Unsupported`](Error::Unsupported) where the graph computes it and it is not given,
     /// [`Shape`](Error::Shape) where one does not fit, [`NotFinite`](Error::NotFinite), and as [`Rnn::new`].
     pub fn layer(&self, device: &Device, given: &[(&str, &Tensor)]) -> Result<Layer> {
+        self.layer_of(device, &Finder::new(&self.values, Given::new(given)?))
+    }
+
+    /// A layer of what is known of the node's inputs.
+    pub(super) fn layer_of(&self, device: &Device, finder: &Finder<'_>) -> Result<Layer> {
         self.check()?;
-        let given = Given::new(given)?;
-        let tensors = self.tensors(&given)?;
-        let defaults = Defaults::new(self, &given, tensors.w.len_of(Axis(2)))?;
+        let weights = self.weights(finder)?;
+        let tensors = self.tensors(&weights)?;
+        let defaults = Defaults::new(self, finder, tensors.w.len_of(Axis(2)))?;
         // Two directions are one layer where they have the same activations.
         let alike = self.activations.windows(2).all(|pair| pair[0] == pair[1]);
         let parts = if alike {
@@ -72,20 +84,40 @@ impl Node {
         Ok(Layer { parts, operator: self.operator, batch_first: self.batch_first, defaults })
     }
 
+    /// W, R, B and P; none of those that the node leaves out.
+    fn weights(&self, finder: &Finder<'_>) -> Result<[Option<Arc<Constant>>; 4]> {
+        let mut weights = [const { None }; 4];
+        for (place, input) in WEIGHTS.into_iter().enumerate() {
+            weights[place] = match self.weight(input, finder)? {
+                None if place < 2 => return Err(Error::MissingWeight(self.of(input))),
+                Some(weight) if self.quantized && place < 2 => Some(self.dequantized(place, weight, finder)?),
+                other => other,
+            };
+        }
+        Ok(weights)
+    }
+
     /// W, R, B and P, with the sizes that they have to have.
-    fn tensors<'a>(&'a self, given: &Given<'a>) -> Result<Tensors<'a>> {
+    fn tensors<'a>(&self, weights: &'a [Option<Arc<Constant>>; 4]) -> Result<Tensors<'a>> {
         let directions = self.direction.count();
         let rows = self.cell(0)?.gates() * self.hidden_size;
-        let required = |input: usize| self.weights(input, given)?.ok_or_else(|| Error::MissingWeight(self.of(input)));
-        let vectors = |input: usize, size: usize| {
-            let vectors = self.weights(input, given)?;
-            vectors.map(|vectors| self.fitted::<Ix2>(input, vectors, [Some(directions), Some(size)])).transpose()
+        let array = |place: usize| -> Result<Option<ArrayViewD<'a, f32>>> {
+            match weights[place].as_ref().map(|weight| &weight.tensor) {
+                None => Ok(None),
+                Some(Tensor::Numbers(array)) => Ok(Some(array.view())),
+                Some(Tensor::Integers(_)) => Err(Error::value(self.of(WEIGHTS[place]), "floats", "integers")),
+            }
+        };
+        let required = |place| array(place)?.ok_or_else(|| Error::MissingWeight(self.of(WEIGHTS[place])));
+        let vectors = |place: usize, size: usize| {
+            let fitted = |array| self.fitted::<Ix2>(WEIGHTS[place], array, [Some(directions), Some(size)]);
+            array(place)?.map(fitted).transpose()
         };
         Ok(Tensors {
-            w: self.fitted::<Ix3>(1, required(1)?, [Some(directions), Some(rows), None])?,
-            r: self.fitted::<Ix3>(2, required(2)?, [Some(directions), Some(rows), Some(self.hidden_size)])?,
-            b: vectors(3, 2 * rows)?,
-            p: vectors(7, 3 * self.hidden_size)?,
+            w: self.fitted::<Ix3>(1, required(0)?, [Some(directions), Some(rows), None])?,
+            r: self.fitted::<Ix3>(2, required(1)?, [Some(directions), Some(rows), Some(self.hidden_size)])?,
+            b: vectors(2, 2 * rows)?,
+            p: vectors(3, 3 * self.hidden_size)?,
         })
     }
 
@@ -133,28 +165,76 @@ impl Node {
     }
 
     /// The value of W, R, B or P; none where the node leaves it out.
-    fn weights<'a>(&'a self, input: usize, given: &Given<'a>) -> Result<Option<ArrayViewD<'a, f32>>> {
-        let tensor = match self.known(input, given) {
-            None => return Ok(None),
-            Some(Known::Given(tensor)) => tensor,
-            Some(Known::Held(constant)) => &constant.tensor,
+    fn weight(&self, input: usize, finder: &Finder<'_>) -> Result<Option<Arc<Constant>>> {
+        match self.known(input, finder)? {
+            None => Ok(None),
+            Some(Known::Constant(constant)) => Ok(Some(constant)),
             // Biases and peepholes of 0 are as none.
-            Some(Known::Zeros) if [3, 7].contains(&input) => return Ok(None),
-            Some(Known::Zeros) => return Err(self.computed(input, "the graph computes it")),
-            Some(Known::Not { since, is_computed: true }) => return Err(self.computed(input, &since)),
+            Some(Known::Zeros) if [3, 7].contains(&input) => Ok(None),
+            Some(Known::Zeros) => {
+                Err(self.computed(input, "the graph computes it as zeros of a shape that is not known"))
+            }
+            Some(Known::Not { since, is_computed: true }) => Err(self.computed(input, &since)),
             Some(Known::Not { since, .. }) => {
                 let expected = format!("a value of that name given to `Node::layer`, since {since}");
-                return Err(Error::value(self.of(input), expected, "none"));
+                Err(Error::value(self.of(input), expected, "none"))
             }
-        };
-        match tensor {
-            Tensor::Numbers(array) => Ok(Some(array.view())),
-            Tensor::Integers(_) => Err(Error::value(self.of(input), "floats", "integers")),
         }
     }
 
+    /// W or R of eight bits as floats, [D, 4·H, ·]: ONNX Runtime has them as [D, ·, 4·H].
+    fn dequantized(&self, place: usize, weight: Arc<Constant>, finder: &Finder<'_>) -> Result<Arc<Constant>> {
+        let what = self.of(WEIGHTS[place]);
+        if matches!(weight.tensor, Tensor::Numbers(_)) {
+            return Err(Error::value(what, "integers, with a scale", "floats"));
+        }
+        let mut known = vec![Some(weight.clone())];
+        for name in &self.quantization[2 * place..2 * place + 2] {
+            known.push(match name.as_deref().map(|name| self.known_by_name(name, finder)).transpose()? {
+                Some(Known::Constant(constant)) => Some(constant),
+                Some(Known::Not { since, .. }) => return Err(self.computed(WEIGHTS[place], &since)),
+                None | Some(Known::Zeros) => None,
+            });
+        }
+        let rows = 4 * self.hidden_size;
+        // A number, one of each direction [D], or one of each row [D, 4·H]: of [D, 4·H, ·] or [D, ·, 4·H].
+        let shape = weight.tensor.shape();
+        let expected = || format!("[{}, ·, {rows}] or [{0}, {rows}, ·]", self.direction.count());
+        let fault = || Error::Shape { tensor: what.clone(), expected: expected(), got: format!("{shape:?}") };
+        let axis = match shape {
+            [_, _, last] if *last == rows => 2,
+            [_, middle, _] if *middle == rows => 1,
+            _ => return Err(fault()),
+        };
+        for scale in known[1..].iter_mut().flatten() {
+            *scale = Arc::new(Constant::new(spread(&scale.tensor, axis).ok_or_else(|| {
+                let expected = format!("[], [D] or [D, {rows}]");
+                Error::Shape {
+                    tensor: format!("scale or zero point of {what}"),
+                    expected,
+                    got: format!("{:?}", scale.tensor.shape()),
+                }
+            })?));
+        }
+        let node = proto::Node {
+            op_type: "DequantizeLinear".to_owned(),
+            name: self.name.clone(),
+            input: (0..known.len()).map(|i| known[i].as_ref().map_or_else(String::new, |_| i.to_string())).collect(),
+            ..Default::default()
+        };
+        let limit = weight.tensor.len();
+        let tensor = fold::dequantized_by(&Call { node: &node, known, opset: self.values.opset, limit })?;
+        Ok(Arc::new(Constant::new(match tensor {
+            Tensor::Numbers(array) if axis == 2 => {
+                Tensor::Numbers(array.permuted_axes(ndarray::IxDyn(&[0, 2, 1])).as_standard_layout().into_owned())
+            }
+            other => other,
+        })))
+    }
+
     fn computed(&self, input: usize, since: &str) -> Error {
-        let reason = format!("{since}, and only constants are read: give its value to `Node::layer` by that name");
+        let reason =
+            format!("{since}, and it is not known before the model runs: give its value to `Node::layer` by that name");
         Error::unsupported(self.of(input), reason)
     }
 
@@ -182,6 +262,22 @@ impl Node {
         check_finite(&self.of(input), tensor.iter())?;
         tensor.into_dimensionality::<D>().map_err(|_| fault())
     }
+}
+
+/// A scale or zero point, one number or [D] or [D, rows], with three axes: those of weights with `rows` at this axis.
+fn spread(tensor: &Tensor, axis: usize) -> Option<Tensor> {
+    let shape = match *tensor.shape() {
+        [] => [1; 3],
+        [directions] => [directions, 1, 1],
+        [directions, rows] if axis == 1 => [directions, rows, 1],
+        [directions, rows] => [directions, 1, rows],
+        _ => return None,
+    };
+    let shape = ndarray::IxDyn(&shape);
+    Some(match tensor {
+        Tensor::Numbers(array) => Tensor::Numbers(array.to_shape(shape).ok()?.into_owned()),
+        Tensor::Integers(array) => Tensor::Integers(array.to_shape(shape).ok()?.into_owned()),
+    })
 }
 
 impl Layer {

@@ -19,6 +19,9 @@
 //! # }
 //! ```
 
+mod attributes;
+mod external;
+mod fold;
 mod formats;
 mod inputs;
 mod layer;
@@ -26,7 +29,10 @@ mod memory;
 mod model;
 mod node;
 mod proto;
+mod rules;
+mod scopes;
 mod tensor;
+mod unrolled;
 mod values;
 
 pub use inputs::{Inputs, lengths};

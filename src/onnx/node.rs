@@ -1,11 +1,13 @@
 //! Recurrent nodes: their attributes, and which tensor is which.
 
+use super::attributes::Attributes;
 use super::proto::{self, attribute_type};
-use super::values::{Held, Values, is_standard};
+use super::scopes::{ScopeId, is_standard};
+use super::values::Values;
 use crate::cells::{Activation, Cell, Coefficient, Equations, Reset};
 use crate::config::Direction;
 use crate::error::{Error, Result};
-use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The operators that this library runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +23,9 @@ pub enum Operator {
 
 impl Operator {
     pub(super) fn named(name: &str, domain: &str) -> Option<Self> {
+        if is_quantized(name, domain) {
+            return Some(Self::Lstm);
+        }
         [Self::Rnn, Self::Lstm, Self::Gru].into_iter().find(|own| own.name() == name && is_standard(domain))
     }
 
@@ -51,8 +56,16 @@ impl Operator {
     }
 }
 
+/// Whether this is ONNX Runtime's LSTM with weights of eight bits.
+fn is_quantized(name: &str, domain: &str) -> bool {
+    name == "DynamicQuantizeLSTM" && domain == "com.microsoft"
+}
+
 /// The inputs of a recurrent node, in ONNX's order.
 const INPUTS: [&str; 8] = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"];
+
+/// Those that a `DynamicQuantizeLSTM` has behind them: scales and zero points of W and R.
+const QUANTIZATION: usize = 4;
 
 /// The largest hidden size: more units could not be indexed by the 32-bit words of a shader.
 const MOST_UNITS: usize = 1 << 24;
@@ -60,7 +73,8 @@ const MOST_UNITS: usize = 1 << 24;
 /// A recurrent node of a model.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Its name, which may be empty.
+    /// Its name, which may be empty. That of a node in a body of an `If`, `Loop` or `Scan` begins with the names of the nodes
+    /// and attributes that lead to it: `if/then_branch/lstm`.
     pub name: String,
     /// What it computes.
     pub operator: Operator,
@@ -80,38 +94,43 @@ pub struct Node {
     pub clip: Option<f32>,
     /// Whether the forget gate of an `LSTM` is 1 − i (`input_forget`).
     pub coupled: bool,
+    /// Whether it is a `DynamicQuantizeLSTM` (com.microsoft), whose weights have eight bits. It runs with their values as
+    /// floats, and X and h are not rounded to eight bits as ONNX Runtime does: results are nearer to those of the model before it
+    /// was quantised.
+    pub quantized: bool,
     /// The names of X, W, R, B, `sequence_lens`, `initial_h`, `initial_c` and P in the graph; `None` for those left
     /// out.
     pub inputs: [Option<String>; 8],
     /// The names of Y, Y_h and Y_c.
     pub outputs: [Option<String>; 3],
-    /// What the model knows of each input but X that it had in the graph, by name.
-    pub(super) held: Vec<(String, Held)>,
+    /// Scales and zero points: W's scale, W's zero point, and those of R.
+    pub(super) quantization: [Option<String>; QUANTIZATION],
+    /// The model's values, and the graph or body whose names the inputs are.
+    pub(super) values: Arc<Values>,
+    pub(super) scope: ScopeId,
 }
 
 impl Node {
-    /// The recurrent node that is a graph's `i`-th node.
-    pub(super) fn new(values: &Values, i: usize) -> Result<Self> {
-        let node = values.node(i)?;
+    /// The recurrent node that is a model's `i`-th node.
+    pub(super) fn new(values: &Arc<Values>, i: usize) -> Result<Self> {
+        let mut node = values.scopes.node(i)?;
+        node.name = values.scopes.path(i, &values.scopes.head(i)?);
         let operator = Operator::named(&node.op_type, &node.domain);
         let operator = operator.ok_or_else(|| Error::Onnx(format!("node {i} is no recurrent node")))?;
-        let mut own = Self::of_operator(&node, operator)?;
-        for name in own.inputs[1..].iter().flatten() {
-            own.held.push((name.clone(), values.held(name)?));
-        }
-        Ok(own)
+        Self::of_operator(&node, operator, values.clone(), values.scopes.scope_of(i))
     }
 
-    fn of_operator(node: &proto::Node, operator: Operator) -> Result<Self> {
-        let attributes = Attributes { node, operator };
-        attributes.check_names()?;
+    fn of_operator(node: &proto::Node, operator: Operator, values: Arc<Values>, scope: ScopeId) -> Result<Self> {
+        let attributes = RecurrentAttributes { of: Attributes { node }, operator };
+        let quantized = is_quantized(&node.op_type, &node.domain);
+        attributes.check_allowed()?;
         let direction = match &*attributes.text("direction", "forward")? {
             "forward" => Direction::Forward,
             "reverse" => Direction::Reverse,
             "bidirectional" => Direction::Bidirectional,
             other => return Err(attributes.fault("direction", "forward, reverse or bidirectional", other)),
         };
-        attributes.check_places()?;
+        attributes.check_places(quantized)?;
         let activations = attributes.activations(direction.count())?;
         let after = attributes.integer("linear_before_reset", 0)? != 0;
         let clip = attributes.typed("clip", attribute_type::FLOAT)?.map(|attribute| attribute.f);
@@ -141,9 +160,12 @@ impl Node {
             reset: if after { Reset::After } else { Reset::Before },
             clip,
             coupled: attributes.integer("input_forget", 0)? != 0,
+            quantized,
             inputs: std::array::from_fn(|i| name(&node.input, i)),
             outputs: std::array::from_fn(|i| name(&node.output, i)),
-            held: Vec::new(),
+            quantization: std::array::from_fn(|i| name(&node.input, INPUTS.len() + i)),
+            values,
+            scope,
         })
     }
 
@@ -186,8 +208,9 @@ impl Node {
     }
 
     /// The node for errors.
-    fn label(&self) -> String {
-        format!("{} node '{}'", self.operator.name(), self.name)
+    pub(super) fn label(&self) -> String {
+        let operator = if self.quantized { "DynamicQuantizeLSTM" } else { self.operator.name() };
+        format!("{operator} node '{}'", self.name)
     }
 
     /// An input for errors.
@@ -197,38 +220,21 @@ impl Node {
     }
 }
 
-/// A node's attributes, by name.
-struct Attributes<'a> {
-    node: &'a proto::Node,
+/// The attributes of a recurrent node.
+struct RecurrentAttributes<'a> {
+    of: Attributes<'a>,
     operator: Operator,
 }
 
-impl Attributes<'_> {
-    fn find(&self, name: &str) -> Option<&proto::Attribute> {
-        self.node.attribute.iter().find(|attribute| attribute.name == name)
-    }
+impl<'a> std::ops::Deref for RecurrentAttributes<'a> {
+    type Target = Attributes<'a>;
 
-    /// An error that names node and attribute.
-    fn fault(&self, what: &str, expected: impl std::fmt::Display, got: impl std::fmt::Display) -> Error {
-        Error::value(format!("{what} of {} node '{}'", self.operator.name(), self.node.name), expected, got)
+    fn deref(&self) -> &Attributes<'a> {
+        &self.of
     }
+}
 
-    /// An attribute, whose value is of this type.
-    fn typed(&self, name: &str, kind: i32) -> Result<Option<&proto::Attribute>> {
-        let Some(attribute) = self.find(name) else { return Ok(None) };
-        attribute.check(kind).map_err(|got| self.fault(name, attribute_type::name(kind), got))?;
-        Ok(Some(attribute))
-    }
-
-    fn integer(&self, name: &str, otherwise: i64) -> Result<i64> {
-        Ok(self.typed(name, attribute_type::INT)?.map_or(otherwise, |attribute| attribute.i))
-    }
-
-    fn text(&self, name: &str, otherwise: &str) -> Result<String> {
-        let Some(attribute) = self.typed(name, attribute_type::STRING)? else { return Ok(otherwise.to_owned()) };
-        String::from_utf8(attribute.s.clone()).map_err(|_| self.fault(name, "text", "bytes that are none"))
-    }
-
+impl RecurrentAttributes<'_> {
     /// The activations of each direction: f of an `RNN`, f and g of a `GRU`, f, g and h of an `LSTM`, and what is not there as
     /// it usually is.
     fn activations(&self, directions: usize) -> Result<Vec<[Activation; 3]>> {
@@ -279,33 +285,25 @@ impl Attributes<'_> {
         })
     }
 
-    /// What can't be honoured is refused by name, and so is what is unknown or there twice.
-    fn check_names(&self) -> Result<()> {
-        let mut names = HashSet::new();
-        for attribute in &self.node.attribute {
-            let is_allowed = match (&*attribute.name, self.operator) {
-                ("direction" | "hidden_size" | "layout" | "activations", _) => true,
-                ("linear_before_reset", Operator::Gru) => true,
-                ("input_forget", Operator::Lstm) => true,
-                ("activation_alpha" | "activation_beta" | "clip", _) => true,
-                // Before version 7 of the operators.
-                ("output_sequence", _) => true,
-                _ => false,
-            };
-            if !is_allowed {
-                return Err(self.unsupported(&format!("attribute {}", attribute.name), "no cell here has it"));
-            }
-            if !names.insert(&*attribute.name) {
-                return Err(self.fault(&format!("attribute {}", attribute.name), "it once", "it twice"));
-            }
-        }
-        Ok(())
+    /// Refuses attributes that the operator does not have.
+    fn check_allowed(&self) -> Result<()> {
+        self.check_names(|name| match (name, self.operator) {
+            ("direction" | "hidden_size" | "layout" | "activations", _) => true,
+            ("linear_before_reset", Operator::Gru) => true,
+            ("input_forget", Operator::Lstm) => true,
+            ("activation_alpha" | "activation_beta" | "clip", _) => true,
+            // Before version 7 of the operators.
+            ("output_sequence", _) => true,
+            _ => false,
+        })
     }
 
     /// Refuses inputs and outputs that the operator does not have.
-    fn check_places(&self) -> Result<()> {
+    fn check_places(&self, quantized: bool) -> Result<()> {
+        let [inputs, outputs] = self.operator.places();
+        let places = [inputs + if quantized { QUANTIZATION } else { 0 }, outputs];
         for (what, names, most) in [("inputs", &self.node.input, 0), ("outputs", &self.node.output, 1)]
-            .map(|(what, names, place)| (what, names, self.operator.places()[place]))
+            .map(|(what, names, place)| (what, names, places[place]))
         {
             if let Some(name) = names.iter().skip(most).find(|name| !name.is_empty()) {
                 let reason = format!("{} has up to {most}", self.operator.name());
@@ -314,21 +312,17 @@ impl Attributes<'_> {
         }
         Ok(())
     }
-
-    fn unsupported(&self, what: &str, reason: &str) -> Error {
-        Error::unsupported(format!("{what} of {} node '{}'", self.operator.name(), self.node.name), reason)
-    }
 }
 
 /// The constants of activations, which take them in turn.
 struct Constants<'a> {
-    attributes: &'a Attributes<'a>,
+    attributes: &'a RecurrentAttributes<'a>,
     alpha: std::slice::Iter<'a, f32>,
     beta: std::slice::Iter<'a, f32>,
 }
 
 impl<'a> Constants<'a> {
-    fn new(attributes: &'a Attributes<'a>) -> Result<Self> {
+    fn new(attributes: &'a RecurrentAttributes<'a>) -> Result<Self> {
         let list = |name| -> Result<_> {
             let list = attributes.typed(name, attribute_type::FLOATS)?;
             Ok(list.map_or(&[][..], |attribute| &attribute.floats).iter())
@@ -358,6 +352,8 @@ impl<'a> Constants<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::external::Nothing;
+    use super::super::scopes::Scopes;
     use super::*;
 
     fn attribute(name: &str) -> proto::Attribute {
@@ -377,7 +373,12 @@ mod tests {
             attribute: [&[hidden_size], attributes].concat(),
             ..Default::default()
         };
-        Node::of_operator(&node, Operator::named(operator, "").unwrap())
+        of_operator(&node, Operator::named(operator, "").unwrap())
+    }
+
+    fn of_operator(node: &proto::Node, operator: Operator) -> Result<Node> {
+        let scopes = Scopes::new(proto::Graph::default(), &mut Nothing).unwrap();
+        Node::of_operator(node, operator, Arc::new(Values::new(scopes, 1, 0)), 0)
     }
 
     fn numbers(name: &str, floats: &[f32]) -> proto::Attribute {
@@ -438,7 +439,7 @@ mod tests {
         fault("GRU", &[proto::Attribute { i: 2, ..attribute("layout") }], "layout");
         fault("GRU", &[attribute("new_one")], "new_one");
         let sizeless = proto::Node { op_type: "GRU".to_owned(), ..Default::default() };
-        let error = Node::of_operator(&sizeless, Operator::Gru).unwrap_err().to_string();
+        let error = of_operator(&sizeless, Operator::Gru).unwrap_err().to_string();
         assert!(error.contains("hidden_size"), "{error}");
     }
 }

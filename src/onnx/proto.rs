@@ -1,5 +1,4 @@
-//! The messages of an ONNX file that recurrent nodes need, with the field numbers of `onnx.proto`. Other fields are
-//! skipped.
+//! The messages of an ONNX file, with the field numbers of `onnx.proto`. Fields that nothing here reads are skipped.
 //!
 //! A graph keeps its nodes and tensors as bytes, which are parts of the file and not copies of it. Each is decoded when it is
 //! needed: of most of them only the names are.
@@ -15,6 +14,18 @@ pub struct Model {
     pub opset_import: Vec<OperatorSet>,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<Graph>,
+    /// Functions that the model defines for its nodes.
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<Function>,
+}
+
+/// The name of a function.
+#[derive(Clone, PartialEq, Message)]
+pub struct Function {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "10")]
+    pub domain: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -45,6 +56,43 @@ pub struct Graph {
 pub struct ValueInfo {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(message, optional, tag = "2")]
+    pub kind: Option<ValueType>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ValueType {
+    #[prost(message, optional, tag = "1")]
+    pub tensor: Option<TensorType>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorType {
+    #[prost(int32, tag = "1")]
+    pub element: i32,
+    #[prost(message, optional, tag = "2")]
+    pub shape: Option<Shape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    pub dimensions: Vec<Dimension>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Dimension {
+    #[prost(oneof = "Size", tags = "1, 2")]
+    pub size: Option<Size>,
+}
+
+/// The size of an axis: a number, or a name for what is known when the model runs.
+#[derive(Clone, PartialEq, Eq, prost::Oneof)]
+pub enum Size {
+    #[prost(int64, tag = "1")]
+    Value(i64),
+    #[prost(string, tag = "2")]
+    Name(String),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -53,11 +101,37 @@ pub struct SparseTensor {
     pub values: Option<TensorName>,
 }
 
-/// A [`Tensor`] without its data.
+/// A [`Tensor`] without what it holds itself.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorName {
     #[prost(string, tag = "8")]
     pub name: String,
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<Entry>,
+    #[prost(int32, tag = "14")]
+    pub data_location: i32,
+}
+
+/// What is said of data in another file: `location`, `offset`, `length`, `checksum`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Entry {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(string, tag = "2")]
+    pub value: String,
+}
+
+/// A [`Node`] with the tensors of its attributes alone, without what they hold themselves.
+#[derive(Clone, PartialEq, Message)]
+pub struct NodeTensors {
+    #[prost(message, repeated, tag = "5")]
+    pub attribute: Vec<AttributeTensors>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct AttributeTensors {
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<TensorName>,
 }
 
 /// A [`Node`] without its attributes and inputs.
@@ -101,6 +175,9 @@ pub struct Attribute {
     pub s: Vec<u8>,
     #[prost(message, optional, boxed, tag = "5")]
     pub t: Option<Box<Tensor>>,
+    /// A body, which is a [`Graph`].
+    #[prost(bytes = "bytes", optional, tag = "6")]
+    pub g: Option<Bytes>,
     #[prost(float, repeated, tag = "7")]
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
@@ -126,6 +203,7 @@ impl Attribute {
             (attribute_type::INT, self.i != 0),
             (attribute_type::STRING, !self.s.is_empty()),
             (attribute_type::TENSOR, self.t.is_some()),
+            (attribute_type::GRAPH, self.g.is_some()),
             (attribute_type::FLOATS, !self.floats.is_empty()),
             (attribute_type::INTS, !self.ints.is_empty()),
             (attribute_type::STRINGS, !self.strings.is_empty()),
@@ -154,6 +232,10 @@ pub struct Tensor {
     pub raw_data: Bytes,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
+    #[prost(uint64, repeated, tag = "11")]
+    pub uint64_data: Vec<u64>,
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<Entry>,
     #[prost(int32, tag = "14")]
     pub data_location: i32,
 }
@@ -166,6 +248,7 @@ pub mod attribute_type {
     pub const INT: i32 = 2;
     pub const STRING: i32 = 3;
     pub const TENSOR: i32 = 4;
+    pub const GRAPH: i32 = 5;
     pub const FLOATS: i32 = 6;
     pub const INTS: i32 = 7;
     pub const STRINGS: i32 = 8;
@@ -192,11 +275,20 @@ pub mod attribute_type {
 pub mod data_type {
     pub const UNDEFINED: i32 = 0;
     pub const FLOAT: i32 = 1;
+    pub const UINT8: i32 = 2;
+    pub const INT8: i32 = 3;
+    pub const UINT16: i32 = 4;
+    pub const INT16: i32 = 5;
     pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;
+    pub const BOOL: i32 = 9;
     pub const FLOAT16: i32 = 10;
     pub const DOUBLE: i32 = 11;
+    pub const UINT32: i32 = 12;
+    pub const UINT64: i32 = 13;
     pub const BFLOAT16: i32 = 16;
+    pub const UINT4: i32 = 21;
+    pub const INT4: i32 = 22;
 
     /// The name of one.
     pub fn name(of: i32) -> String {
@@ -218,6 +310,13 @@ pub mod data_type {
             "complex64",
             "complex128",
             "bfloat16",
+            "float8e4m3fn",
+            "float8e4m3fnuz",
+            "float8e5m2",
+            "float8e5m2fnuz",
+            "uint4",
+            "int4",
+            "float4e2m1",
         ];
         let name = usize::try_from(of).ok().and_then(|of| names.get(of));
         name.map_or_else(|| format!("type {of}"), |name| (*name).to_owned())

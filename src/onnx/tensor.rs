@@ -1,5 +1,6 @@
 //! Tensors of ONNX files.
 
+use super::external::{DataFiles, Folder};
 use super::formats::recognize;
 use super::memory::collect;
 use super::proto::{self, data_type};
@@ -8,6 +9,7 @@ use crate::weights::files::read_file;
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
 use prost::Message;
+use prost::bytes::Bytes;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -20,7 +22,7 @@ const DIMENSIONS: usize = 64;
 pub enum Tensor {
     /// Floats: float32 as they are, float64 rounded, float16 and bfloat16 exactly.
     Numbers(ArrayD<f32>),
-    /// Integers of the types int32 or int64.
+    /// Integers of any type, of 4 to 64 bits, and truth values as 0 and 1.
     Integers(ArrayD<i64>),
 }
 
@@ -43,13 +45,18 @@ impl Tensor {
         if tensor.data_type == data_type::UNDEFINED {
             return Err(fault("there is no tensor in it"));
         }
-        Self::new(&tensor, &name)
+        let mut files = DataFiles::default();
+        if tensor.data_location == proto::EXTERNAL {
+            files.read(&tensor.external_data, &name, &mut Folder(path))?;
+        }
+        Self::new(&tensor, &name, &files)
     }
 
     /// From a message; `name` is for errors. How much data there is is checked before memory is asked for.
-    pub(super) fn new(tensor: &proto::Tensor, name: &str) -> Result<Self> {
-        let data = Data::new(tensor, name)?;
-        let raw = &tensor.raw_data;
+    pub(super) fn new(tensor: &proto::Tensor, name: &str, files: &DataFiles) -> Result<Self> {
+        let data = Data::new(tensor, name, files)?;
+        let raw = &data.raw;
+        let narrow = &tensor.int32_data;
         match (tensor.data_type, data.is_raw) {
             (data_type::FLOAT, true) => data.numbers_of_bytes(raw, f32::from_le_bytes),
             (data_type::FLOAT, false) => data.numbers(&tensor.float_data, |&value| Some(value)),
@@ -57,16 +64,40 @@ impl Tensor {
             (data_type::DOUBLE, false) => data.numbers(&tensor.double_data, |&value| rounded(value)),
             (data_type::FLOAT16, true) => data.numbers_of_bytes(raw, |bytes| f16::from_le_bytes(bytes).to_f32()),
             (data_type::FLOAT16, false) => {
-                data.numbers(&tensor.int32_data, |&bits| Some(f16::from_bits(bits.try_into().ok()?).to_f32()))
+                data.numbers(narrow, |&bits| Some(f16::from_bits(bits.try_into().ok()?).to_f32()))
             }
             (data_type::BFLOAT16, true) => data.numbers_of_bytes(raw, |bytes| bf16::from_le_bytes(bytes).to_f32()),
             (data_type::BFLOAT16, false) => {
-                data.numbers(&tensor.int32_data, |&bits| Some(bf16::from_bits(bits.try_into().ok()?).to_f32()))
+                data.numbers(narrow, |&bits| Some(bf16::from_bits(bits.try_into().ok()?).to_f32()))
             }
-            (data_type::INT32, true) => data.integers(raw.as_chunks().0, |&bytes| i32::from_le_bytes(bytes).into()),
-            (data_type::INT32, false) => data.integers(&tensor.int32_data, |&value| value.into()),
-            (_, true) => data.integers(raw.as_chunks().0, |&bytes| i64::from_le_bytes(bytes)),
-            (_, false) => data.integers(&tensor.int64_data, |&value| value),
+            (data_type::INT64, true) => data.integers_of_bytes(raw, i64::from_le_bytes),
+            (data_type::INT64, false) => data.integers(&tensor.int64_data, |&value| Some(value)),
+            (data_type::INT32, true) => data.integers_of_bytes(raw, |bytes| i32::from_le_bytes(bytes).into()),
+            (data_type::INT32, false) => data.integers(narrow, |&value| Some(value.into())),
+            (data_type::INT16, true) => data.integers_of_bytes(raw, |bytes| i16::from_le_bytes(bytes).into()),
+            (data_type::INT16, false) => data.integers(narrow, |&value| Some(i16::try_from(value).ok()?.into())),
+            (data_type::INT8, true) => data.integers_of_bytes(raw, |bytes| i8::from_le_bytes(bytes).into()),
+            (data_type::INT8, false) => data.integers(narrow, |&value| Some(i8::try_from(value).ok()?.into())),
+            (data_type::UINT16, true) => data.integers_of_bytes(raw, |bytes| u16::from_le_bytes(bytes).into()),
+            (data_type::UINT16, false) => data.integers(narrow, |&value| Some(u16::try_from(value).ok()?.into())),
+            (data_type::UINT8, true) => data.integers_of_bytes(raw, |[byte]| byte.into()),
+            (data_type::UINT8, false) => data.integers(narrow, |&value| Some(u8::try_from(value).ok()?.into())),
+            (data_type::BOOL, true) => data.integers_of_bytes(raw, |[byte]| (byte != 0).into()),
+            (data_type::BOOL, false) => data.integers(narrow, |&value| Some((value != 0).into())),
+            (data_type::UINT32, true) => data.integers_of_bytes(raw, |bytes| u32::from_le_bytes(bytes).into()),
+            (data_type::UINT32, false) => {
+                data.integers(&tensor.uint64_data, |&value| Some(u32::try_from(value).ok()?.into()))
+            }
+            (data_type::UINT64, true) => {
+                data.integers(raw.as_chunks().0, |&bytes| i64::try_from(u64::from_le_bytes(bytes)).ok())
+            }
+            (data_type::UINT64, false) => data.integers(&tensor.uint64_data, |&value| i64::try_from(value).ok()),
+            // Two to a byte, the first in the lower half.
+            (data_type::UINT4, true) => data.halves(raw.iter().map(|&byte| byte.into()), |half| half.into()),
+            (data_type::UINT4, false) => data.halves(narrow.iter().copied(), |half| half.into()),
+            (data_type::INT4, true) => data.halves(raw.iter().map(|&byte| byte.into()), signed_half),
+            (data_type::INT4, false) => data.halves(narrow.iter().copied(), signed_half),
+            (other, _) => Err(Error::Plan(format!("elements of {}", data_type::name(other)))),
         }
     }
 
@@ -79,10 +110,39 @@ impl Tensor {
     }
 }
 
+impl Tensor {
+    /// Its floats; none where it holds integers.
+    pub fn numbers(&self) -> Option<&ArrayD<f32>> {
+        match self {
+            Self::Numbers(array) => Some(array),
+            Self::Integers(_) => None,
+        }
+    }
+
+    /// Its integers; none where it holds floats.
+    pub fn integers(&self) -> Option<&ArrayD<i64>> {
+        match self {
+            Self::Integers(array) => Some(array),
+            Self::Numbers(_) => None,
+        }
+    }
+
+    /// How many elements it has.
+    pub(super) fn len(&self) -> usize {
+        self.shape().iter().product()
+    }
+}
+
 /// A float64 as a float32; none where it is a number that float32 does not reach.
 fn rounded(value: f64) -> Option<f32> {
     let single = value as f32;
     (single.is_finite() || !value.is_finite()).then_some(single)
+}
+
+/// Four bits as a number from -8 to 7.
+fn signed_half(half: u8) -> i64 {
+    let half = i64::from(half);
+    if half < 8 { half } else { half - 16 }
 }
 
 /// What a tensor's message says of its data, checked against the data that are there.
@@ -92,29 +152,34 @@ struct Data<'a> {
     elements: usize,
     /// Whether they are bytes, little-endian, or else in the field of their type.
     is_raw: bool,
+    raw: Bytes,
+}
+
+/// The field that elements of a type stand in where they are not raw, and how many bits they have there.
+fn field_of(data_type: i32) -> Option<(&'static str, usize)> {
+    Some(match data_type {
+        data_type::FLOAT => ("float_data", 32),
+        data_type::DOUBLE => ("double_data", 64),
+        data_type::FLOAT16 | data_type::BFLOAT16 | data_type::INT16 | data_type::UINT16 => ("int32_data", 16),
+        data_type::INT8 | data_type::UINT8 | data_type::BOOL => ("int32_data", 8),
+        data_type::INT4 | data_type::UINT4 => ("int32_data", 4),
+        data_type::INT32 => ("int32_data", 32),
+        data_type::INT64 => ("int64_data", 64),
+        data_type::UINT32 => ("uint64_data", 32),
+        data_type::UINT64 => ("uint64_data", 64),
+        _ => return None,
+    })
 }
 
 impl<'a> Data<'a> {
-    fn new(tensor: &proto::Tensor, name: &'a str) -> Result<Self> {
+    fn new(tensor: &proto::Tensor, name: &'a str, files: &DataFiles) -> Result<Self> {
         let fault = |reason: String| Error::Onnx(format!("tensor '{name}': {reason}"));
-        if tensor.data_location == proto::EXTERNAL {
-            return Err(Error::unsupported(
-                format!("tensor '{name}', whose data lie in another file,"),
-                "save the model with its data inside, with `onnx.save(onnx.load(path), path)`, or give the tensor's \
-                 value by its name",
-            ));
-        }
-        let (field, size) = match tensor.data_type {
-            data_type::FLOAT => ("float_data", 4),
-            data_type::DOUBLE => ("double_data", 8),
-            data_type::FLOAT16 | data_type::BFLOAT16 => ("int32_data", 2),
-            data_type::INT32 => ("int32_data", 4),
-            data_type::INT64 => ("int64_data", 8),
-            data_type::UNDEFINED => return Err(fault("its elements have no type".to_owned())),
-            other => {
-                let what = format!("tensor '{name}' of {}", data_type::name(other));
-                return Err(Error::unsupported(what, "weights and states are floats, lengths are int32 or int64"));
+        let type_name = data_type::name(tensor.data_type);
+        let Some((field, bits)) = field_of(tensor.data_type) else {
+            if tensor.data_type == data_type::UNDEFINED {
+                return Err(fault("its elements have no type".to_owned()));
             }
+            return Err(Error::unsupported(format!("tensor '{name}' of {type_name}"), "floats and integers are read"));
         };
         if tensor.dims.len() > DIMENSIONS {
             return Err(fault(format!("{} dimensions, at most {DIMENSIONS} are read", tensor.dims.len())));
@@ -123,6 +188,7 @@ impl<'a> Data<'a> {
         let shape = sizes.collect::<Option<Vec<_>>>().ok_or_else(|| fault(format!("shape {:?}", tensor.dims)))?;
         let elements = shape.iter().try_fold(1_usize, |all, &size| all.checked_mul(size));
         let elements = elements.ok_or_else(|| fault(format!("shape {shape:?} is too large")))?;
+        let bytes = elements.checked_mul(bits).map(|bits| bits.div_ceil(8));
 
         let fields = [
             ("raw_data", tensor.raw_data.len()),
@@ -130,26 +196,39 @@ impl<'a> Data<'a> {
             ("int32_data", tensor.int32_data.len()),
             ("int64_data", tensor.int64_data.len()),
             ("double_data", tensor.double_data.len()),
+            ("uint64_data", tensor.uint64_data.len()),
         ];
         let mut filled = fields.into_iter().filter(|(_, count)| *count > 0);
+        let is_external = tensor.data_location == proto::EXTERNAL;
+        if is_external && let Some((found, _)) = filled.next() {
+            return Err(fault(format!("data in {found} and in another file, expected one of them")));
+        }
         let (found, count) = filled.next().unwrap_or((field, 0));
-        let type_name = data_type::name(tensor.data_type);
         if let Some(other) =
             filled.next().map(|(other, _)| other).or((found != "raw_data" && found != field).then_some(found))
         {
             return Err(fault(format!("data of {type_name} in {other}, expected in raw_data or {field} alone")));
         }
-        let is_raw = found == "raw_data";
-        let fits = if is_raw { elements.checked_mul(size) == Some(count) } else { elements == count };
+        let raw = if is_external {
+            files.part(tensor, name, bytes.ok_or_else(|| fault(format!("shape {shape:?} is too large")))?)?
+        } else {
+            tensor.raw_data.clone()
+        };
+        let is_raw = is_external || found == "raw_data";
+        let (fits, count) = match is_raw {
+            true => (bytes == Some(raw.len()), raw.len()),
+            false if bits == 4 => (elements.div_ceil(2) == count, count),
+            false => (elements == count, count),
+        };
         if !fits {
             let unit = if is_raw { format!("bytes of {type_name}") } else { "elements".to_owned() };
             return Err(fault(format!("{count} {unit} for shape {shape:?}")));
         }
-        Ok(Self { name, shape, elements, is_raw })
+        Ok(Self { name, shape, elements, is_raw, raw })
     }
 
     /// Floats, one of each item; none where a float32 can't hold it.
-    fn numbers<T: std::fmt::Debug>(&self, items: &[T], of: impl Fn(&T) -> Option<f32>) -> Result<Tensor> {
+    fn numbers<T>(&self, items: &[T], of: impl Fn(&T) -> Option<f32>) -> Result<Tensor> {
         if let Some(index) = items.iter().position(|item| of(item).is_none()) {
             return Err(self.fault(&format!("element {index} is outside of what a float of its type can hold")));
         }
@@ -160,8 +239,22 @@ impl<'a> Data<'a> {
         self.numbers(raw.as_chunks().0, |&bytes| Some(of(bytes)))
     }
 
-    fn integers<T>(&self, items: &[T], of: impl Fn(&T) -> i64) -> Result<Tensor> {
-        self.shaped(items.iter().map(of)).map(Tensor::Integers)
+    /// Integers, one of each item; none where its type, or 64 bits with a sign, can't hold it.
+    fn integers<T>(&self, items: &[T], of: impl Fn(&T) -> Option<i64>) -> Result<Tensor> {
+        if let Some(index) = items.iter().position(|item| of(item).is_none()) {
+            return Err(self.fault(&format!("element {index} is outside of what an integer of its type can hold")));
+        }
+        self.shaped(items.iter().filter_map(of)).map(Tensor::Integers)
+    }
+
+    fn integers_of_bytes<const N: usize>(&self, raw: &[u8], of: impl Fn([u8; N]) -> i64) -> Result<Tensor> {
+        self.integers(raw.as_chunks().0, |&bytes| Some(of(bytes)))
+    }
+
+    /// Integers of four bits, two of each item.
+    fn halves(&self, bytes: impl Iterator<Item = i32>, of: impl Fn(u8) -> i64) -> Result<Tensor> {
+        let halves = bytes.flat_map(|byte| [byte & 15, byte >> 4 & 15]).map(|half| of(half as u8));
+        self.shaped(halves).map(Tensor::Integers)
     }
 
     fn shaped<T>(&self, values: impl Iterator<Item = T>) -> Result<ArrayD<T>> {
@@ -205,9 +298,16 @@ mod tests {
     }
 
     fn numbers(tensor: &proto::Tensor) -> Vec<f32> {
-        match Tensor::new(tensor, "t").unwrap() {
+        match Tensor::new(tensor, "t", &DataFiles::default()).unwrap() {
             Tensor::Numbers(array) => array.into_iter().collect(),
             Tensor::Integers(_) => panic!("integers"),
+        }
+    }
+
+    fn integers(tensor: &proto::Tensor) -> Vec<i64> {
+        match Tensor::new(tensor, "t", &DataFiles::default()).unwrap() {
+            Tensor::Integers(array) => array.into_iter().collect(),
+            Tensor::Numbers(_) => panic!("numbers"),
         }
     }
 
@@ -231,22 +331,44 @@ mod tests {
     #[test]
     fn integers_are_read_raw_and_by_field() {
         let raw_data = [-1_i32, 7].map(i32::to_le_bytes).concat().into();
-        let expected = Tensor::Integers(ndarray::arr1(&[-1, 7]).into_dyn());
-        assert_eq!(Tensor::new(&proto::Tensor { raw_data, ..tensor(data_type::INT32, &[2]) }, "t").unwrap(), expected);
+        let expected = [-1, 7];
+        assert_eq!(integers(&proto::Tensor { raw_data, ..tensor(data_type::INT32, &[2]) }), expected);
         let int64_data = vec![-1, 7];
-        assert_eq!(
-            Tensor::new(&proto::Tensor { int64_data, ..tensor(data_type::INT64, &[2]) }, "t").unwrap(),
-            expected
-        );
+        assert_eq!(integers(&proto::Tensor { int64_data, ..tensor(data_type::INT64, &[2]) }), expected);
+    }
+
+    #[test]
+    fn small_integers_are_read_raw_and_by_field() {
+        let two = |data_type, raw: &[u8], field: &[i32]| {
+            let raw_data = raw.to_vec().into();
+            let of_bytes = integers(&proto::Tensor { raw_data, ..tensor(data_type, &[2]) });
+            let int32_data = field.to_vec();
+            assert_eq!(of_bytes, integers(&proto::Tensor { int32_data, ..tensor(data_type, &[2]) }));
+            of_bytes
+        };
+        assert_eq!(two(data_type::INT8, &[0xff, 0x7f], &[-1, 127]), [-1, 127]);
+        assert_eq!(two(data_type::UINT8, &[0xff, 0x7f], &[255, 127]), [255, 127]);
+        assert_eq!(two(data_type::BOOL, &[0, 1], &[0, 1]), [0, 1]);
+        assert_eq!(two(data_type::INT16, &[0xff, 0xff, 0, 1], &[-1, 256]), [-1, 256]);
+        assert_eq!(two(data_type::UINT16, &[0xff, 0xff, 0, 1], &[65535, 256]), [65535, 256]);
+        assert_eq!(two(data_type::INT4, &[0x7f], &[0x7f]), [-1, 7]);
+        assert_eq!(two(data_type::UINT4, &[0x7f], &[0x7f]), [15, 7]);
+        let uint64_data = vec![5, 1 << 31];
+        assert_eq!(integers(&proto::Tensor { uint64_data, ..tensor(data_type::UINT32, &[2]) }), [5, 1 << 31]);
+        let odd = proto::Tensor { raw_data: vec![0x21, 0x03].into(), ..tensor(data_type::UINT4, &[3]) };
+        assert_eq!(integers(&odd), [1, 2, 3]);
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
         let fault = |tensor: &proto::Tensor, part: &str| {
-            let error = Tensor::new(tensor, "W").unwrap_err().to_string();
+            let error = Tensor::new(tensor, "W", &DataFiles::default()).unwrap_err().to_string();
             assert!(error.contains("'W'") && error.contains(part), "{error}");
         };
-        fault(&tensor(3, &[1]), "int8");
+        fault(&tensor(8, &[1]), "string");
+        fault(&tensor(17, &[1]), "float8e4m3fn");
+        fault(&proto::Tensor { int32_data: vec![300], ..tensor(data_type::UINT8, &[1]) }, "element 0");
+        fault(&proto::Tensor { uint64_data: vec![1 << 63], ..tensor(data_type::UINT64, &[1]) }, "element 0");
         fault(&tensor(99, &[1]), "type 99");
         fault(&tensor(data_type::FLOAT, &[-1]), "[-1]");
         fault(&tensor(data_type::FLOAT, &[i64::MAX, 4]), "shape");
@@ -258,7 +380,7 @@ mod tests {
     #[test]
     fn data_that_contradict_themselves_are_refused() {
         let fault = |tensor: &proto::Tensor, part: &str| {
-            let error = Tensor::new(tensor, "W").unwrap_err();
+            let error = Tensor::new(tensor, "W", &DataFiles::default()).unwrap_err();
             assert!(matches!(error, Error::Onnx(_)) && error.to_string().contains(part), "{error}");
         };
         let float_data = vec![1.0, 2.0];
@@ -277,7 +399,8 @@ mod tests {
     fn a_shape_of_more_elements_than_there_are_data_is_refused_before_memory_is_asked_for() {
         for (kind, dims) in [(data_type::FLOAT, [1 << 40, 1 << 20]), (data_type::INT64, [1 << 31, 1 << 31])] {
             let raw_data = vec![0; 64].into();
-            let error = Tensor::new(&proto::Tensor { raw_data, ..tensor(kind, &dims) }, "W").unwrap_err();
+            let tensor = proto::Tensor { raw_data, ..tensor(kind, &dims) };
+            let error = Tensor::new(&tensor, "W", &DataFiles::default()).unwrap_err();
             assert!(error.to_string().contains("64 bytes"), "{error}");
         }
     }

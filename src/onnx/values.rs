@@ -1,360 +1,385 @@
-//! Where the values of a graph come from: the model holds them, a node computes them, or the caller gives them.
+//! Where the values of a graph come from: the model holds them, nodes compute them from what it holds, or the caller gives them.
 
-use super::memory::collect;
-use super::proto::{self, attribute_type};
+use super::attributes::label;
+use super::fold;
+use super::proto;
+use super::rules::Call;
+use super::scopes::{Place, ScopeId, Scopes, is};
 use super::tensor::{Constant, Tensor};
 use crate::error::{Error, Result};
-use ndarray::{arr0, arr1};
 use prost::Message as _;
-use prost::bytes::Bytes;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
-
-/// Nodes between a state and the constant zeros that it comes from, at most. Exporters write some five.
-const CHAIN: usize = 64;
 
 /// The values of a graph by name. What is known of a tensor or a node is found out once, when it is first needed, and shared.
 pub(super) struct Values {
-    places: HashMap<String, Place>,
-    nodes: Vec<Message>,
-    initializers: Vec<Message>,
+    pub scopes: Scopes,
+    /// The version of the standard operators.
+    pub opset: i64,
+    initializers: Vec<OnceLock<Found>>,
+    nodes: Vec<OnceLock<Found>>,
+    /// Elements of a computed constant, at most.
+    limit: usize,
 }
 
-/// A message of the file, and what it says of the values that it makes.
-struct Message {
-    bytes: Bytes,
-    held: OnceLock<Box<Result<Held>>>,
-}
+/// What is known of each output of a node.
+type Found = Box<Result<Arc<[Held]>>>;
 
-#[derive(Clone, Copy)]
-enum Place {
-    /// An initialiser, which may be the default of an input of the graph.
-    Initializer(usize),
-    Sparse,
-    /// An output of a node.
-    Node(usize),
-    /// An input of the graph without a default.
-    Input,
-    /// Several of these: which of them is meant is not known.
-    Several(&'static str, &'static str),
-}
-
-impl Place {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Initializer(_) => "an initialiser",
-            Self::Sparse => "a sparse initialiser",
-            Self::Node(_) => "an output of a node",
-            Self::Input => "an input of the graph",
-            Self::Several(..) => "several values",
-        }
-    }
-}
-
-/// What a model knows of an input of a node.
+/// What a model knows of a value.
 #[derive(Clone, Debug)]
 pub(super) enum Held {
     /// Its value.
     Constant(Arc<Constant>),
-    /// A node computes it, but it has no number other than 0, unless the caller gives one of the values that it is computed
-    /// from.
-    Zeros { by: Arc<str>, from: Arc<[String]> },
-    /// A node computes it.
-    Computed { by: Arc<str> },
-    /// It is an input of the graph.
+    /// A node computes it, and it has no number other than 0, whatever its shape.
+    Zeros { by: Arc<str> },
+    /// A node computes it, from what is known when the model runs, or by an operator that is not evaluated before.
+    Computed { since: Arc<str> },
+    /// It is an input of the graph, or of a body.
     Input,
     /// Nothing in the graph makes it.
     Unknown,
 }
 
+/// Tensors that a caller gives, by name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Given<'a>(&'a [(&'a str, &'a Tensor)]);
+
+impl<'a> Given<'a> {
+    pub fn new(given: &'a [(&'a str, &'a Tensor)]) -> Result<Self> {
+        let mut names: Vec<_> = given.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Error::value(format!("tensor '{}'", pair[0]), "to be given once", "it twice")),
+            None => Ok(Self(given)),
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&'a Tensor> {
+        self.0.iter().find(|(given, _)| *given == name).map(|(_, tensor)| *tensor)
+    }
+}
+
+/// What is known of values, with what a caller gives in place of what the model holds.
+pub(super) struct Finder<'a> {
+    values: &'a Values,
+    given: Given<'a>,
+    constants: RefCell<HashMap<String, Arc<Constant>>>,
+    /// Of nodes, where something is given: their results may come from it.
+    own: RefCell<HashMap<usize, Found>>,
+}
+
+/// Where a name leads to.
+enum Way {
+    Held(Held),
+    Node { node: usize, output: usize },
+}
+
+impl std::fmt::Debug for Values {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Values").field("opset", &self.opset).finish_non_exhaustive()
+    }
+}
+
 impl Values {
-    pub fn new(graph: &mut proto::Graph) -> Result<Self> {
-        let [nodes, initializers] = [&mut graph.node, &mut graph.initializer].map(std::mem::take);
-        let count = nodes.len() + initializers.len() + graph.input.len();
-        let what = "what a graph makes";
-        let message = |bytes| Message { bytes, held: OnceLock::new() };
-        let mut values = Self {
-            places: HashMap::new(),
-            nodes: collect(what, nodes.len(), nodes.into_iter().map(message))?,
-            initializers: collect(what, initializers.len(), initializers.into_iter().map(message))?,
-        };
-        let bytes = (count * size_of::<(String, Place)>()) as u64;
-        values.places.try_reserve(count).map_err(|_| Error::OutOfMemory { what: what.to_owned(), bytes })?;
-        for i in 0..values.initializers.len() {
-            let tensor = proto::TensorName::decode(values.initializers[i].bytes.clone())
-                .map_err(|error| Error::Onnx(format!("initialiser {i}: {error}")))?;
-            values.add(tensor.name, Place::Initializer(i));
+    pub fn new(scopes: Scopes, opset: i64, file_size: usize) -> Self {
+        let once = |count: usize| std::iter::repeat_with(OnceLock::new).take(count).collect();
+        Self {
+            initializers: once(scopes.initializer_count()),
+            nodes: once(scopes.node_count()),
+            scopes,
+            opset,
+            // Weights of a small model that are expanded from one number fit, and a bomb does not.
+            limit: file_size.saturating_add(1 << 24),
         }
-        for tensor in &graph.sparse_initializer {
-            values.add(tensor.values.as_ref().map(|values| values.name.clone()).unwrap_or_default(), Place::Sparse);
-        }
-        for i in 0..values.nodes.len() {
-            for output in values.head(i)?.output {
-                values.add(output, Place::Node(i));
+    }
+
+    /// What the model knows of a value, as a scope names it.
+    pub fn held(&self, name: &str, scope: ScopeId) -> Result<Held> {
+        Finder::new(self, Given::default()).held(name, scope)
+    }
+
+    fn of_initializer(&self, i: usize, name: &str) -> Result<Held> {
+        let found = self.initializers[i].get_or_init(|| {
+            let find = || {
+                let tensor = proto::Tensor::decode(self.scopes.initializer(i));
+                let tensor = tensor.map_err(|error| Error::Onnx(format!("tensor '{name}': {error}")))?;
+                let constant = Constant::new(Tensor::new(&tensor, name, &self.scopes.files)?);
+                Ok([Held::Constant(Arc::new(constant))].into())
+            };
+            Box::new(find())
+        });
+        again(found).map(|held| held[0].clone())
+    }
+}
+
+impl<'a> Finder<'a> {
+    pub fn new(values: &'a Values, given: Given<'a>) -> Self {
+        Self { values, given, constants: RefCell::default(), own: RefCell::default() }
+    }
+
+    /// What is known of a value, as a scope names it.
+    pub fn held(&self, name: &str, scope: ScopeId) -> Result<Held> {
+        match self.way(name, scope)? {
+            Way::Held(held) => Ok(held),
+            Way::Node { node, output } => {
+                self.find(node)?;
+                Ok(self.found(node)?.and_then(|held| held.get(output).cloned()).unwrap_or(Held::Unknown))
             }
         }
-        for input in &graph.input {
-            values.add(input.name.clone(), Place::Input);
-        }
-        Ok(values)
     }
 
-    fn add(&mut self, name: String, place: Place) {
-        // Outputs that are left out have no name.
-        if name.is_empty() {
-            return;
+    fn way(&self, name: &str, scope: ScopeId) -> Result<Way> {
+        let place = self.values.scopes.place(name, scope);
+        // What a caller names are values of the graph itself.
+        if place.is_none_or(|(_, owner)| owner == 0)
+            && let Some(tensor) = self.given.get(name)
+        {
+            let mut constants = self.constants.borrow_mut();
+            let constant = constants.entry(name.to_owned()).or_insert_with(|| Arc::new(Constant::new(tensor.clone())));
+            return Ok(Way::Held(Held::Constant(constant.clone())));
         }
-        match self.places.entry(name) {
-            Entry::Vacant(entry) => {
-                entry.insert(place);
+        Ok(Way::Held(match place.map(|(place, _)| place) {
+            None => Held::Unknown,
+            Some(Place::Input) => Held::Input,
+            Some(Place::Sparse) => {
+                let reason = "weights, states and lengths are dense tensors";
+                return Err(Error::unsupported(format!("sparse tensor '{name}'"), reason));
             }
-            Entry::Occupied(mut entry) => match (*entry.get(), place) {
-                // An input's default.
-                (Place::Initializer(_) | Place::Sparse, Place::Input) | (Place::Several(..), _) => {}
-                (first, second) => {
-                    entry.insert(Place::Several(first.name(), second.name()));
-                }
-            },
-        }
-    }
-
-    pub fn node_count(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// A node without its attributes and inputs.
-    pub fn head(&self, i: usize) -> Result<proto::NodeHead> {
-        let bytes = self.nodes[i].bytes.clone();
-        proto::NodeHead::decode(bytes).map_err(|error| Error::Onnx(format!("node {i}: {error}")))
-    }
-
-    pub fn node(&self, i: usize) -> Result<proto::Node> {
-        let bytes = self.nodes[i].bytes.clone();
-        proto::Node::decode(bytes).map_err(|error| Error::Onnx(format!("node {i}: {error}")))
-    }
-
-    /// Whether the caller need not give the value of an input of the graph.
-    pub fn has_default(&self, input: &str) -> bool {
-        self.places.get(input).is_some_and(|place| !matches!(place, Place::Input))
-    }
-
-    /// What the model knows of a value.
-    pub fn held(&self, name: &str) -> Result<Held> {
-        match self.places.get(name) {
-            None => Ok(Held::Unknown),
-            Some(Place::Input) => Ok(Held::Input),
-            Some(Place::Sparse) => Err(Error::unsupported(
-                format!("sparse tensor '{name}'"),
-                "weights, states and lengths are dense tensors",
-            )),
             Some(Place::Several(first, second)) => {
                 let reason = format!("'{name}' is the name of {first} and of {second}, expected one value of a name");
-                Err(Error::Onnx(reason))
+                return Err(Error::Onnx(reason));
             }
-            Some(&Place::Initializer(i)) => self.of_initializer(i, name).map(Held::Constant),
-            Some(&Place::Node(i)) => self.of_node(i, CHAIN),
+            Some(Place::Initializer(i)) => self.values.of_initializer(i, name)?,
+            Some(Place::Node { node, output }) => return Ok(Way::Node { node, output }),
+        }))
+    }
+
+    /// What was found of a node's outputs.
+    fn found(&self, node: usize) -> Result<Option<Arc<[Held]>>> {
+        if self.given.0.is_empty() {
+            return self.values.nodes[node].get().map(again).transpose();
+        }
+        self.own.borrow().get(&node).map(again).transpose()
+    }
+
+    fn keep(&self, node: usize, found: Result<Arc<[Held]>>) {
+        if self.given.0.is_empty() {
+            // Another thread may have been first: it found the same.
+            let _ = self.values.nodes[node].set(Box::new(found));
+        } else {
+            self.own.borrow_mut().insert(node, Box::new(found));
         }
     }
 
-    fn of_initializer(&self, i: usize, name: &str) -> Result<Arc<Constant>> {
-        let held = self.initializers[i].once(|bytes| {
-            let tensor = proto::Tensor::decode(bytes);
-            let tensor = tensor.map_err(|error| Error::Onnx(format!("tensor '{name}': {error}")))?;
-            Ok(Held::Constant(Arc::new(Constant::new(Tensor::new(&tensor, name)?))))
-        })?;
-        match held {
-            Held::Constant(constant) => Ok(constant),
-            other => Err(Error::Plan(format!("an initialiser is {other:?}"))),
-        }
-    }
-
-    /// What is known of a node's outputs; of those before it, as many as `chain` in a row are looked at.
-    fn of_node(&self, i: usize, chain: usize) -> Result<Held> {
-        self.nodes[i].once(|_| {
-            let node = self.node(i)?;
-            if is(&node, "Constant") {
-                return Ok(Held::Constant(Arc::new(Constant::new(of_constant_node(&node)?))));
-            }
-            let by = format!("{} node '{}'", node.op_type, node.name).into();
-            Ok(match self.zeros(i, &node, chain) {
-                Some(from) => Held::Zeros { by, from: from.into() },
-                None => Held::Computed { by },
-            })
-        })
-    }
-
-    /// The names of what a node's outputs come from, where all numbers in them are constants of 0. Operators that move or
-    /// repeat elements keep that, whatever the shapes are.
-    fn zeros(&self, i: usize, node: &proto::Node, chain: usize) -> Option<Vec<String>> {
-        let inputs = match () {
-            () if is(node, "ConstantOfShape") => return fills_with_zero(node).then(Vec::new),
-            () if is(node, "Concat") => &node.input[..],
-            () if MOVES.iter().any(|&moves| is(node, moves)) => node.input.get(..1)?,
-            () => return None,
-        };
-        let mut from = Vec::new();
-        for input in inputs {
-            if from.len() >= CHAIN || chain == 0 {
-                return None;
-            }
-            let held = match *self.places.get(input)? {
-                Place::Initializer(tensor) => Held::Constant(self.of_initializer(tensor, input).ok()?),
-                // Nodes come in order, so that there is no circle.
-                Place::Node(before) if before < i => self.of_node(before, chain - 1).ok()?,
-                _ => return None,
+    /// Finds what is known of a node's outputs, after those that they come from: a chain of any length takes no stack.
+    fn find(&self, node: usize) -> Result<()> {
+        let mut open = vec![node];
+        let mut on_the_way = HashSet::from([node]);
+        while let Some(&next) = open.last() {
+            let missing = match self.found(next) {
+                Ok(None) => self.step(next),
+                // An error is kept for who asks for it.
+                Ok(Some(_)) | Err(_) => Ok(None),
             };
-            match held {
-                Held::Constant(constant) if constant.is_zero() => {}
-                Held::Zeros { from: before, .. } => from.extend(before.iter().cloned()),
-                _ => return None,
+            match missing {
+                Ok(Some(before)) => {
+                    if !on_the_way.insert(before) {
+                        let node = self.values.scopes.node(before)?;
+                        return Err(Error::Onnx(format!("{} computes what it is computed from", label(&node))));
+                    }
+                    open.push(before);
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => self.keep(next, Err(error)),
             }
-            from.push(input.clone());
+            open.pop();
+            on_the_way.remove(&next);
         }
-        (!from.is_empty()).then_some(from)
+        Ok(())
+    }
+
+    /// Keeps what is known of a node's outputs, or says which node has to be looked at before.
+    fn step(&self, node: usize) -> Result<Option<usize>> {
+        let scope = self.values.scopes.scope_of(node);
+        let decoded = self.values.scopes.node(node)?;
+        let by: Arc<str> = label(&decoded).into();
+        let all = |held: Held| -> Arc<[Held]> { vec![held; decoded.output.len()].into() };
+        if is(&decoded, "If") {
+            return self.branch(node, &decoded);
+        }
+        if let ("Shape", Some(name)) = (&*decoded.op_type, decoded.input.first())
+            && let Some(shape) = self.declared_shape(name, scope)
+        {
+            let call = Call { node: &decoded, known: Vec::new(), opset: self.values.opset, limit: self.values.limit };
+            let constant = Constant::new(fold::shape(&call, &shape)?);
+            self.keep(node, Ok(all(Held::Constant(Arc::new(constant)))));
+            return Ok(None);
+        }
+        let computed = |way: String| Held::Computed { since: format!("{by} computes it{way}").into() };
+        let moves = moves(&decoded);
+        if moves.is_none() && !fold::is_known(&decoded) {
+            self.keep(node, Ok(all(computed(String::new()))));
+            return Ok(None);
+        }
+        let mut inputs = Vec::new();
+        let mut unknown = None;
+        for (i, name) in decoded.input.iter().enumerate() {
+            if name.is_empty() {
+                inputs.push(None);
+                continue;
+            }
+            let held = match self.way(name, scope)? {
+                Way::Held(held) => held,
+                Way::Node { node: before, output } => match self.found(before)? {
+                    Some(held) => held.get(output).cloned().unwrap_or(Held::Unknown),
+                    None => return Ok(Some(before)),
+                },
+            };
+            let mut is_zeros = false;
+            let (constant, reason) = match held {
+                Held::Constant(constant) => (Some(constant), String::new()),
+                Held::Zeros { by } => {
+                    is_zeros = true;
+                    (None, format!("{by} computes it"))
+                }
+                Held::Computed { since } => (None, since.to_string()),
+                Held::Input => (None, "an input of the graph".to_owned()),
+                Held::Unknown => (None, "which nothing in the graph makes".to_owned()),
+            };
+            inputs.push(constant);
+            if reason.is_empty() {
+                continue;
+            }
+            unknown.get_or_insert_with(|| format!(" from '{name}', {reason}"));
+            // Nothing follows from what is not constant, but that zeros remain zeros wherever they are moved.
+            if moves.is_none_or(|count| i < count && !is_zeros) {
+                self.keep(node, Ok(all(computed(unknown.unwrap_or_default()))));
+                return Ok(None);
+            }
+        }
+        let unknown = unknown.unwrap_or_default();
+        self.keep(node, self.evaluate(&decoded, inputs, moves, &by, &unknown));
+        Ok(None)
+    }
+
+    /// The shape of an input of the graph, where the graph says all of it.
+    fn declared_shape(&self, name: &str, scope: ScopeId) -> Option<Vec<usize>> {
+        let (place, owner) = self.values.scopes.place(name, scope)?;
+        let inputs = &self.values.scopes.scope(owner).inputs;
+        let input = inputs.iter().find(|input| input.name == name && place == Place::Input)?;
+        input.shape.as_ref()?.iter().copied().collect()
+    }
+
+    /// What is known of the outputs of a node whose inputs are known, or whose moved inputs are constants or zeros.
+    fn evaluate(
+        &self,
+        node: &proto::Node,
+        known: Vec<Option<Arc<Constant>>>,
+        moves: Option<usize>,
+        by: &Arc<str>,
+        unknown: &str,
+    ) -> Result<Arc<[Held]>> {
+        let is_known = node.input.iter().zip(&known).all(|(name, constant)| name.is_empty() || constant.is_some());
+        if is_known && fold::is_known(node) {
+            let call = Call { node, known, opset: self.values.opset, limit: self.values.limit };
+            let tensors = fold::evaluate(&call, &self.values.scopes.files)?;
+            return Ok(tensors.into_iter().map(|tensor| Held::Constant(Arc::new(Constant::new(tensor)))).collect());
+        }
+        // Those that are not known are zeros, or say only how these are moved.
+        let moved = &known[..moves.unwrap_or(0).min(known.len())];
+        let is_zero = moved.iter().all(|constant| constant.as_ref().is_none_or(|constant| constant.is_zero()));
+        let is_zero =
+            is_zero && (node.op_type != "ConstantOfShape" || fold::fills_with_zero(node, &self.values.scopes.files)?);
+        let held = if is_zero {
+            Held::Zeros { by: by.clone() }
+        } else {
+            let since = format!("{by} computes it{unknown}");
+            Held::Computed { since: since.into() }
+        };
+        Ok(vec![held; node.output.len()].into())
+    }
+
+    /// An `If` whose condition is known is the branch that it takes.
+    fn branch(&self, node: usize, decoded: &proto::Node) -> Result<Option<usize>> {
+        let by = label(decoded);
+        let scopes = &self.values.scopes;
+        let condition = match decoded.input.first().map(|name| self.way(name, scopes.scope_of(node))).transpose()? {
+            Some(Way::Node { node: before, output }) => match self.found(before)? {
+                Some(held) => held.get(output).cloned(),
+                None => return Ok(Some(before)),
+            },
+            Some(Way::Held(held)) => Some(held),
+            None => None,
+        };
+        let taken = match condition {
+            Some(Held::Constant(constant)) => fold::truth(&constant.tensor),
+            _ => None,
+        };
+        let Some(taken) = taken else {
+            let since = format!("{by} computes it, whose condition is known when the model runs");
+            self.keep(node, Ok(vec![Held::Computed { since: since.into() }; decoded.output.len()].into()));
+            return Ok(None);
+        };
+        let attribute = if taken { "then_branch" } else { "else_branch" };
+        let Some(body) = scopes.body(node, attribute) else {
+            return Err(Error::Onnx(format!("{by} has no {attribute}")));
+        };
+        let mut held = Vec::new();
+        for name in &scopes.scope(body).outputs {
+            held.push(match self.way(name, body)? {
+                Way::Held(held) => held,
+                Way::Node { node: before, output } => match self.found(before)? {
+                    Some(found) => found.get(output).cloned().unwrap_or(Held::Unknown),
+                    None => return Ok(Some(before)),
+                },
+            });
+        }
+        if held.len() != decoded.output.len() {
+            let got = held.len();
+            return Err(Error::Onnx(format!("{by}: {got} values of {attribute} for {} outputs", decoded.output.len())));
+        }
+        self.keep(node, Ok(held.into()));
+        Ok(None)
     }
 }
 
-impl Message {
-    /// What `find` finds, now or when it was asked for first: many nodes may read one value. An error is the same again.
-    fn once(&self, find: impl FnOnce(Bytes) -> Result<Held>) -> Result<Held> {
-        match &**self.held.get_or_init(|| Box::new(find(self.bytes.clone()))) {
-            Ok(held) => Ok(held.clone()),
-            Err(Error::Unsupported { what, reason }) => Err(Error::unsupported(what, reason)),
-            Err(Error::OutOfMemory { what, bytes }) => Err(Error::OutOfMemory { what: what.clone(), bytes: *bytes }),
-            Err(Error::Onnx(reason)) => Err(Error::Onnx(reason.clone())),
-            Err(other) => Err(Error::Onnx(other.to_string())),
-        }
+/// What was found, again: many nodes may read one value.
+fn again(found: &Found) -> Result<Arc<[Held]>> {
+    match &**found {
+        Ok(held) => Ok(held.clone()),
+        Err(Error::Unsupported { what, reason }) => Err(Error::unsupported(what, reason)),
+        Err(Error::OutOfMemory { what, bytes }) => Err(Error::OutOfMemory { what: what.clone(), bytes: *bytes }),
+        Err(Error::Onnx(reason)) => Err(Error::Onnx(reason.clone())),
+        Err(other) => Err(Error::Onnx(other.to_string())),
     }
 }
 
-/// Operators whose every output has no elements but those of the first input, or those as another type.
-const MOVES: [&str; 15] = [
-    "Cast",
-    "CastLike",
-    "Expand",
-    "Flatten",
-    "Gather",
-    "GatherElements",
-    "GatherND",
-    "Identity",
-    "Reshape",
-    "Slice",
-    "Split",
-    "Squeeze",
-    "Tile",
-    "Transpose",
-    "Unsqueeze",
-];
-
-fn is(node: &proto::Node, operator: &str) -> bool {
-    node.op_type == operator && is_standard(&node.domain)
-}
-
-/// Whether this is the domain of ONNX's own operators.
-pub(super) fn is_standard(domain: &str) -> bool {
-    matches!(domain, "" | "ai.onnx")
-}
-
-/// Of a `ConstantOfShape`, whose value is 0 where the attribute is left out.
-fn fills_with_zero(node: &proto::Node) -> bool {
-    match &node.attribute[..] {
-        [] => true,
-        [only] if only.name == "value" => {
-            let tensor = only.t.as_ref().and_then(|tensor| Tensor::new(tensor, "value").ok());
-            tensor.is_some_and(|tensor| Constant::new(tensor).is_zero())
-        }
-        _ => false,
-    }
-}
-
-/// The value of a `Constant` node, in any of its forms.
-fn of_constant_node(node: &proto::Node) -> Result<Tensor> {
-    let name = node.output.first().map_or("", |name| name);
-    let fault = |reason: &str| Error::Onnx(format!("Constant node that makes '{name}': {reason}"));
-    if node.output.len() != 1 {
-        return Err(fault(&format!("{} outputs, expected one", node.output.len())));
-    }
-    let [attribute] = &node.attribute[..] else {
-        return Err(fault(&format!("{} attributes, expected one, its value", node.attribute.len())));
-    };
-    let kind = match &*attribute.name {
-        "value" => attribute_type::TENSOR,
-        "value_float" => attribute_type::FLOAT,
-        "value_floats" => attribute_type::FLOATS,
-        "value_int" => attribute_type::INT,
-        "value_ints" => attribute_type::INTS,
-        other @ ("sparse_value" | "value_string" | "value_strings") => {
-            let what = format!("{other} of the Constant node that makes '{name}'");
-            return Err(Error::unsupported(what, "weights, states and lengths are dense tensors of numbers"));
-        }
-        other => return Err(fault(&format!("an attribute '{other}', expected its value"))),
-    };
-    attribute.check(kind).map_err(|got| fault(&format!("{} is {got}", attribute.name)))?;
-    Ok(match kind {
-        attribute_type::FLOAT => Tensor::Numbers(arr0(attribute.f).into_dyn()),
-        attribute_type::FLOATS => Tensor::Numbers(arr1(&attribute.floats).into_dyn()),
-        attribute_type::INT => Tensor::Integers(arr0(attribute.i).into_dyn()),
-        attribute_type::INTS => Tensor::Integers(arr1(&attribute.ints).into_dyn()),
-        _ => Tensor::new(attribute.t.as_ref().ok_or_else(|| fault("its value is no tensor"))?, name)?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn floats(name: &str, values: &[f32]) -> proto::Tensor {
-        let dims = vec![values.len() as i64];
-        proto::Tensor { name: name.to_owned(), dims, data_type: 1, float_data: values.to_vec(), ..Default::default() }
-    }
-
-    fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<proto::Attribute>) -> Bytes {
-        let input = input.iter().map(|name| (*name).to_owned()).collect();
-        let (op_type, output) = (op_type.to_owned(), vec![output.to_owned()]);
-        proto::Node { op_type, input, output, attribute, ..Default::default() }.encode_to_vec().into()
-    }
-
-    fn values(initializers: &[proto::Tensor], node: Vec<Bytes>) -> Values {
-        let initializer = initializers.iter().map(|tensor| tensor.encode_to_vec().into()).collect();
-        Values::new(&mut proto::Graph { node, initializer, ..Default::default() }).unwrap()
-    }
-
-    fn constant(values: &Values, name: &str) -> Arc<Constant> {
-        match values.held(name).unwrap() {
-            Held::Constant(constant) => constant,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_constant_is_decoded_once_and_shared() {
-        let value =
-            proto::Attribute { name: "value".to_owned(), t: Some(floats("", &[2.0]).into()), ..Default::default() };
-        let values = values(&[floats("a", &[1.0])], vec![node("Constant", &[], "b", vec![value])]);
-        for name in ["a", "b"] {
-            assert!(Arc::ptr_eq(&constant(&values, name), &constant(&values, name)), "{name}");
-        }
-        assert!(matches!(values.held("c").unwrap(), Held::Unknown));
-    }
-
-    /// No more than the names is read of what no recurrent node needs.
-    #[test]
-    fn what_is_not_asked_for_is_not_decoded() {
-        let values = values(&[floats("a", &[1.0]), floats("b", &[1.0])], vec![node("Exp", &["a"], "c", Vec::new())]);
-        constant(&values, "a");
-        assert!(values.initializers[0].held.get().is_some());
-        assert!(values.initializers[1].held.get().is_none() && values.nodes[0].held.get().is_none());
-    }
-
-    /// Such a chain would take a stack as deep, and a look at each of its nodes for each value.
-    #[test]
-    fn a_chain_of_any_length_ends_the_search_for_zeros() {
-        let names: Vec<String> = (0..50_000).map(|i| i.to_string()).collect();
-        let mut nodes = vec![node("ConstantOfShape", &["shape"], "0", Vec::new())];
-        nodes.extend(names.windows(2).map(|pair| node("Identity", &[&pair[0]], &pair[1], Vec::new())));
-        let values = values(&[], nodes);
-        assert!(matches!(values.held("50").unwrap(), Held::Zeros { .. }));
-        assert!(matches!(values.held(names.last().unwrap()).unwrap(), Held::Computed { .. }));
+/// How many of a node's inputs hold the elements of its outputs; none where it computes others.
+fn moves(node: &proto::Node) -> Option<usize> {
+    /// Operators whose every output has no elements but those of the first input, or those as another type.
+    const OF_THE_FIRST: [&str; 15] = [
+        "Cast",
+        "CastLike",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "GatherElements",
+        "GatherND",
+        "Identity",
+        "Reshape",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    ];
+    match () {
+        () if is(node, "ConstantOfShape") => Some(0),
+        () if is(node, "Concat") => Some(node.input.len()),
+        () if OF_THE_FIRST.iter().any(|operator| is(node, operator)) => Some(1),
+        () => None,
     }
 }

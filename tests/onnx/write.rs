@@ -42,6 +42,17 @@ pub fn int32s(name: &str, values: &[i32]) -> Vec<u8> {
     tensor(name, INT32, &[values.len()], &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
 }
 
+pub fn int64s(name: &str, values: &[i64]) -> Vec<u8> {
+    tensor(name, INT64, &[values.len()], &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
+}
+
+/// Floats that lie in another file.
+pub fn external(name: &str, shape: &[usize], location: &str) -> Vec<u8> {
+    let dims = shape.iter().flat_map(|&size| number(1, size as i64));
+    let entry = [bytes(1, "location"), bytes(2, location)].concat();
+    dims.chain(number(2, FLOAT)).chain(bytes(8, name)).chain(bytes(13, entry)).chain(number(14, 1)).collect()
+}
+
 /// An attribute: its name, its type and the fields of its value.
 pub fn attribute(name: &str, kind: i64, value: &[u8]) -> Vec<u8> {
     [&bytes(1, name)[..], value, &number(20, kind)].concat()
