@@ -1,4 +1,4 @@
-//! Runs ONNX backend test directories of single RNN, LSTM and GRU nodes: a line for each, failure if any is off.
+//! Runs ONNX backend test directories, of single nodes and of whole models: a line for each, failure if any is off.
 //!
 //! ```sh
 //! cargo run --release --example onnx_conformance -- tests/fixtures/onnx
@@ -14,7 +14,7 @@ use common::Choice;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs recurrent ONNX nodes against the outputs that lie beside them.
+/// Runs ONNX models against the outputs that lie beside them.
 #[derive(Parser)]
 struct Arguments {
     /// Directories with model.onnx and test_data_set_0, or of such directories.

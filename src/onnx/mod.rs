@@ -23,6 +23,7 @@ mod attributes;
 mod external;
 mod fold;
 mod formats;
+mod graph;
 mod inputs;
 mod layer;
 mod memory;
@@ -35,6 +36,7 @@ mod tensor;
 mod unrolled;
 mod values;
 
+pub use graph::Graph;
 pub use inputs::{Inputs, lengths};
 pub use layer::{Layer, Outputs};
 pub use model::Model;

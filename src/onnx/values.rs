@@ -118,6 +118,11 @@ impl<'a> Finder<'a> {
         Self { values, given, constants: RefCell::default(), own: RefCell::default() }
     }
 
+    /// What the caller gives.
+    pub fn given(&self) -> Given<'a> {
+        self.given
+    }
+
     /// What is known of a value, as a scope names it.
     pub fn held(&self, name: &str, scope: ScopeId) -> Result<Held> {
         match self.way(name, scope)? {

@@ -12,6 +12,19 @@ use ndarray::ArrayD;
 use std::sync::Arc;
 
 impl Tape {
+    /// Builds the program of a tape for evaluation that has no loss to report: its values are read from tensors that its
+    /// [`plan`](Tape::plan) copies them to.
+    ///
+    /// # Errors
+    /// [`Unsupported`](Error::Unsupported) for a tape for training, and as [`PlanBuilder::build`](crate::PlanBuilder::build).
+    pub fn build(self) -> Result<Program> {
+        if self.training {
+            let reason = "its backward pass follows from Trainer::new; Tape::evaluating starts one that can be built";
+            return Err(Error::unsupported("the program of a tape for training", reason));
+        }
+        self.plan.build()
+    }
+
     /// Makes a program of a tape for evaluation.
     ///
     /// # Errors

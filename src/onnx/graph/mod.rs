@@ -1,0 +1,13 @@
+//! Whole models as plans: the operators around recurrent nodes, by the operations of a tape.
+
+mod builder;
+mod elements;
+mod graph;
+mod item;
+mod moves;
+mod operators;
+mod products;
+mod recurrent;
+mod sums;
+
+pub use graph::Graph;
