@@ -1,13 +1,17 @@
 """Makes the node tests of the `onnx` package for the operators that `onnx::Graph` takes, in the layout of ONNX's backend tests:
 
-    python3 scripts/make_onnx_operators.py tests/fixtures/onnx_operators
+    python3 scripts/make_onnx_operators.py tests/fixtures/onnx_operators.tar.gz --small
 
-Only tests whose data are floats (and integers where the operator has indices, axes or lengths): this library computes in 32-bit
-floats. Tests of more than 40,000 bytes are left out with `--small`. Needs onnx; the cases are under Apache License 2.0.
+writes one archive; the name of a folder writes folders. Only tests whose data are floats (and integers where the operator has
+indices, axes or lengths): this library computes in 32-bit floats. Tests of more than 2,000 bytes are left out with `--small`.
+Needs onnx; the cases are under Apache License 2.0.
 """
 
 import argparse
+import gzip
+import io
 import pathlib
+import tarfile
 import warnings
 
 import numpy as np
@@ -31,10 +35,11 @@ def collect():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("to", type=pathlib.Path, help="a .tar.gz or a folder")
     parser.add_argument("--small", action="store_true", help="leave large tests out")
     arguments = parser.parse_args()
     count = 0
+    files = {}
     for test in collect():
         nodes = test.model.graph.node
         if len(nodes) != 1 or nodes[0].op_type not in OPERATORS or nodes[0].domain:
@@ -49,18 +54,26 @@ def main():
         if nodes[0].op_type in ("Cast",) and outputs[0].dtype != np.float32:
             continue
         size = sum(a.nbytes for a in arrays)
-        if arguments.small and size > 40_000:
+        if arguments.small and size > 2_000:
             continue
-        folder = arguments.folder / test.name
-        data = folder / "test_data_set_0"
-        data.mkdir(parents=True, exist_ok=True)
-        onnx.save(test.model, str(folder / "model.onnx"))
+        files[f"{test.name}/model.onnx"] = test.model.SerializeToString()
         for kind, values, infos in [("input", inputs, test.model.graph.input), ("output", outputs, test.model.graph.output)]:
             for i, (value, info) in enumerate(zip(values, infos)):
                 if value is not None:
                     tensor = numpy_helper.from_array(np.asarray(value), info.name)
-                    (data / f"{kind}_{i}.pb").write_bytes(tensor.SerializeToString())
+                    files[f"{test.name}/test_data_set_0/{kind}_{i}.pb"] = tensor.SerializeToString()
         count += 1
+    if arguments.to.suffix == ".gz":
+        with open(arguments.to, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
+            for name, data in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                archive.addfile(entry, io.BytesIO(data))
+    else:
+        for name, data in files.items():
+            path = arguments.to / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
     print(f"{count} tests")
 
 

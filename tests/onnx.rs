@@ -5,6 +5,8 @@
 mod case;
 #[path = "onnx/damaged.rs"]
 mod damaged;
+#[path = "onnx/graph.rs"]
+mod graph;
 #[path = "onnx/held.rs"]
 mod held;
 #[path = "onnx/memory.rs"]

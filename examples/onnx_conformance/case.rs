@@ -17,6 +17,27 @@ const ROUNDINGS: f64 = 8.0;
 const WHOLE: f64 = 8.0;
 const TERMS: f64 = 1024.0;
 
+/// The directories, with archives among them unpacked into others below `to`.
+pub fn unpacked(roots: &[PathBuf], to: &Path) -> Result<Vec<PathBuf>> {
+    let unpack = |(i, root): (usize, &PathBuf)| {
+        if root.extension().is_none_or(|extension| extension != "gz") {
+            return Ok(root.clone());
+        }
+        let to = to.join(i.to_string());
+        let file = std::fs::File::open(root).with_context(|| root.display().to_string())?;
+        tar::Archive::new(flate2::read::GzDecoder::new(file))
+            .unpack(&to)
+            .with_context(|| root.display().to_string())?;
+        Ok(to)
+    };
+    roots.iter().enumerate().map(unpack).collect()
+}
+
+/// Whether a model asks for what this library lacks, and says so.
+pub fn is_refused(error: &anyhow::Error) -> bool {
+    matches!(error.root_cause().downcast_ref(), Some(wgrnn::Error::Unsupported { .. }))
+}
+
 /// The directories with a `model.onnx` at or below these, in order.
 pub fn find(roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();

@@ -280,6 +280,15 @@ impl Constant {
         Self { tensor, is_zero: OnceLock::new() }
     }
 
+    /// Its number, where it has one element.
+    pub fn one_number(&self) -> Option<f32> {
+        match &self.tensor {
+            Tensor::Numbers(array) if array.len() == 1 => array.iter().copied().next(),
+            Tensor::Integers(array) if array.len() == 1 => array.iter().next().map(|&value| value as f32),
+            _ => None,
+        }
+    }
+
     /// Whether it has elements and all of them are 0.
     pub fn is_zero(&self) -> bool {
         *self.is_zero.get_or_init(|| match &self.tensor {

@@ -105,6 +105,12 @@ impl Graph {
         self
     }
 
+    #[must_use]
+    pub fn output(mut self, name: &str) -> Self {
+        self.0.extend(bytes(12, bytes(1, name)));
+        self
+    }
+
     /// As a file: version, graph, operator set.
     pub fn file(&self) -> Vec<u8> {
         [number(1, 8), bytes(7, &self.0), bytes(8, number(2, 17))].concat()

@@ -59,7 +59,6 @@ pub(super) struct Builder<'a> {
 pub(super) struct Site<'a> {
     pub node: &'a proto::Node,
     pub index: usize,
-    pub scope: ScopeId,
     pub call: Call<'a>,
     pub inputs: Vec<Option<Item>>,
 }
@@ -88,6 +87,10 @@ impl<'a> Builder<'a> {
 
     /// Makes an input of the model a value.
     pub fn add_input(&mut self, name: &str, shape: &[usize], is_integer: bool) -> Result<()> {
+        if shape.contains(&0) {
+            let what = format!("input '{name}' of shape {shape:?}");
+            return Err(Error::unsupported(what, "arrays on a device have elements"));
+        }
         let size = with_axes(shape);
         let device = self.tape.device().clone();
         let input = self.inputs.len();
@@ -190,7 +193,7 @@ impl<'a> Builder<'a> {
             _ => None,
         });
         let call = Call { node: &node, known: known.collect(), opset: values.opset, limit: LIMIT };
-        let outputs = self.compute(&Site { node: &node, index, scope, call, inputs })?;
+        let outputs = self.compute(&Site { node: &node, index, call, inputs })?;
         self.keep(index, &node, scope, outputs)?;
         Ok(None)
     }
@@ -260,7 +263,7 @@ impl<'a> Builder<'a> {
         };
         let Some(taken) = taken else {
             let call = Call { node, known: Vec::new(), opset: self.values.opset, limit: LIMIT };
-            let site = Site { node, index, scope, call, inputs: Vec::new() };
+            let site = Site { node, index, call, inputs: Vec::new() };
             self.lack(&site, "its condition is known only when the model runs");
             self.keep(index, node, scope, vec![Item::Lacking; node.output.len()])?;
             return Ok(None);

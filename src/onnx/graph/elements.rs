@@ -111,7 +111,12 @@ fn numbers_of(builder: &mut Builder<'_>, site: &Site<'_>, item: &Item) -> Result
 
 /// `Pow` with a known exponent.
 pub(super) fn power(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Item>> {
-    let exponent = site.call.number("", 1)?.unwrap_or(1.0);
+    let Some(exponent) = (match site.item(1)? {
+        Item::Known(constant) => constant.one_number(),
+        _ => None,
+    }) else {
+        return Err(site.call.attributes().unsupported("an exponent", "it has to be one number that is known"));
+    };
     let x = site.numbers(builder, 0)?;
     if exponent == 0.5 {
         return mapped(builder, &x, |x| x.sqrt());

@@ -42,6 +42,12 @@ pub(super) fn identity(_: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Item>
     Ok(vec![site.item(0)?.clone()])
 }
 
+/// `Dropout` of a trained model: all elements stay, as its mask says.
+pub(super) fn dropout(_: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Item>> {
+    let mask = ArrayD::from_elem(IxDyn(site.shape(0)?), 1);
+    Ok(vec![site.item(0)?.clone(), Item::known(Tensor::Integers(mask))])
+}
+
 /// Between floats nothing changes: all are of 32 bits here. Integers become floats; floats do not become integers.
 pub(super) fn cast(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Item>> {
     let to = site.call.attributes().integer("to", 1)? as i32;
@@ -152,6 +158,9 @@ pub(super) fn split(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<It
     let mut start = 0;
     let mut parts = Vec::new();
     for size in sizes {
+        if size == 0 {
+            return Err(site.call.attributes().unsupported("a part without elements", "arrays on a device have some"));
+        }
         parts.push(Item::numbers(x.value.slice(axis, start..start + size)?));
         start += size;
     }

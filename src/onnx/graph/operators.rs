@@ -19,7 +19,7 @@ const OPERATORS: &[(&str, &[&str], Build)] = &[
     ("Clip", &["min", "max"], elements::with_parameters),
     ("Concat", &["axis"], moves::concat),
     ("Conv", &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], products::conv),
-    ("Dropout", &["ratio", "seed"], moves::identity),
+    ("Dropout", &["ratio", "seed"], moves::dropout),
     ("Elu", &["alpha"], elements::with_parameters),
     ("Expand", &[], moves::repeat),
     ("Flatten", &["axis"], moves::reshape),

@@ -5,7 +5,7 @@ use super::super::node::Operator;
 use super::super::tensor::Tensor;
 use super::builder::{Builder, InputKind, Site};
 use super::item::Item;
-use super::moves::permuted;
+use super::moves::{mark_read, permuted};
 use crate::error::{Error, Result};
 use crate::layer::{DeviceState, Lengths, Rnn, RnnCall};
 use crate::plan::Value;
@@ -52,9 +52,10 @@ pub(super) fn recurrent(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Ve
         let y = y.reshape(&shape)?;
         outputs[0].push(if node.batch_first { y } else { permuted(&y, &[0, 2, 1, 3])? });
         let h = builder.tape.input(&state.h())?.slice(2, 0..hidden)?;
-        outputs[1].push(h);
+        outputs[1].push(without_empty(builder, site, h)?);
         if let Some(c) = state.c() {
-            outputs[2].push(builder.tape.input(&c)?);
+            let c = builder.tape.input(&c)?;
+            outputs[2].push(without_empty(builder, site, c)?);
         }
         first += directions;
     }
@@ -161,6 +162,27 @@ fn lengths(
         }
         _ => Err(lengths_fault(site, node)),
     }
+}
+
+/// A final state, [D, N, H], that is 0 where a sequence has no step, as ONNX Runtime has it.
+fn without_empty(builder: &mut Builder<'_>, site: &Site<'_>, state: Value) -> Result<Value> {
+    let batch = state.shape()[1];
+    let lengths = match site.inputs.get(LENGTHS).and_then(Option::as_ref) {
+        Some(Item::Known(constant)) => {
+            let lengths = super::super::inputs::lengths(&constant.tensor)?;
+            if !lengths.contains(&0) {
+                return Ok(state);
+            }
+            builder.indices(&lengths)?
+        }
+        Some(Item::Integers(integers)) => {
+            mark_read(builder, integers, None);
+            integers.value.clone()
+        }
+        _ => return Ok(state),
+    };
+    let lengths = lengths.reshape(&[1, batch, 1])?;
+    builder.tape.map([&state, &lengths], |[h, length]| length.less(length.number(1.0)).choose(h.number(0.0), h))
 }
 
 fn lengths_fault(site: &Site<'_>, node: &Node) -> Error {

@@ -95,7 +95,21 @@ pub(super) fn layer_norm(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<V
     let epsilon = attributes.float("epsilon", 1e-5)?;
     let value = builder.tape.layer_norm(&rows, gain.as_ref(), bias.as_ref(), epsilon)?;
     let value = builder.reshaped(&value, &x.shape)?;
-    Ok(vec![Item::Numbers(Numbers { value, shape: x.shape })])
+    let mut items = vec![Item::Numbers(Numbers { value, shape: x.shape.clone() })];
+    if site.node.output.iter().skip(1).any(|name| !name.is_empty()) {
+        // The mean, and 1 / √(variance + ε).
+        let mean = builder.tape.mean(&rows, &[1])?.insert_axis(1)?;
+        let squares = builder.tape.map([&rows, &mean], |[x, mean]| (x - mean) * (x - mean))?;
+        let variance = builder.tape.mean(&squares, &[1])?;
+        let inverse = builder.tape.map([&variance], |[variance]| 1.0 / (variance + epsilon).sqrt())?;
+        let shape: Vec<usize> =
+            x.shape.iter().enumerate().map(|(at, &size)| if at < axis { size } else { 1 }).collect();
+        for value in [mean, inverse] {
+            let value = builder.reshaped(&value, &shape)?;
+            items.push(Item::Numbers(Numbers { value, shape: shape.clone() }));
+        }
+    }
+    Ok(items)
 }
 
 /// Of a trained model: (x − mean) / √(variance + ε) · scale + bias for each channel, the second axis.
@@ -146,15 +160,14 @@ pub(super) fn argmax(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<I
     let found = DeviceTensor::<u32>::zeros(builder.tape.device(), &[rows.shape()[0]])?;
     let found = builder.tape.input(&found)?;
     builder.tape.plan().argmax(&rows, &found)?;
+    // Back to where the axis was, of which one element is left.
+    let turned_shape = [&turned.shape()[..last], &[1]].concat();
+    let found = found.reshape(&turned_shape)?.transpose(axis, last)?;
     let mut shape = x.shape.clone();
     if attributes.integer("keepdims", 1)? != 0 {
         shape[axis] = 1;
     } else {
         shape.remove(axis);
-    }
-    if axis != last && x.shape[axis + 1..].iter().product::<usize>() != 1 {
-        return Err(attributes
-            .unsupported(&format!("axis {axis} of shape {:?}", x.shape), "indices are found along the last axis"));
     }
     let value = found.reshape(&with_axes(&shape))?;
     Ok(vec![Item::Integers(Integers { value, shape, input: None })])
