@@ -5,6 +5,7 @@
 //! ```sh
 //! cargo run --release --example bench_report
 //! cargo run --release --example bench_report -- --device gpu --shapes "charlm lstm" --training --out report.json
+//! cargo run --release --example bench_report -- models DIR    # whole ONNX models; see scripts/make_onnx_models.py
 //! ```
 //!
 //! The binary needs nothing but a driver: it can be carried to a machine without a toolchain. `serve` runs layers for
@@ -14,6 +15,7 @@ mod blocks;
 mod ceiling;
 mod layer;
 mod measure;
+mod models;
 mod serve;
 mod shapes;
 
@@ -46,7 +48,7 @@ struct Arguments {
     #[arg(long, value_parser = schedule_of, default_value = "auto")]
     schedule: Schedule,
     /// Seconds for each measurement.
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, global = true)]
     seconds: f64,
     /// Where to write; else to the standard output.
     #[arg(long)]
@@ -57,6 +59,12 @@ struct Arguments {
 enum Command {
     /// Run layers on request: JSON lines in, JSON lines out.
     Serve,
+    /// Time whole ONNX models: reading the file, making the plan, running it from arrays to arrays.
+    Models {
+        /// Folders of directories with model.onnx and test_data_set_0.
+        #[arg(required = true)]
+        directories: Vec<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -95,6 +103,10 @@ fn main() -> Result<()> {
     }
     let seconds = arguments.seconds;
     ensure!(seconds.is_finite() && seconds >= 0.0, "--seconds {seconds}: expected a number from 0");
+    if let Some(Command::Models { directories }) = &arguments.command {
+        let devices = arguments.device.iter().map(|kind| Ok(kind.device()?)).collect::<Result<Vec<_>>>()?;
+        return models::report(&devices, directories, seconds);
+    }
     let mut all = shapes::shapes();
     all.iter_mut().for_each(|shape| shape.half = arguments.half);
     if let Some(unknown) = arguments.shapes.iter().find(|name| !all.iter().any(|shape| shape.id() == **name)) {

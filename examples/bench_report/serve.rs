@@ -2,6 +2,7 @@
 
 use super::blocks::{Arrays, Programs};
 use super::layer::{Data, Training, forward, training};
+use super::models::WholeModel;
 use super::shapes::{Block, Shape};
 use anyhow::{Context, Result, bail};
 use ndarray::{ArrayD, Ix3};
@@ -17,9 +18,20 @@ use wgrnn::{Device, RnnWeights, Schedule, Session};
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 enum Request {
-    Load { shape: Shape, dir: PathBuf },
-    Forward { runs: usize },
-    Training { runs: usize },
+    Load {
+        shape: Shape,
+        dir: PathBuf,
+    },
+    /// A whole ONNX model with the inputs that lie beside it.
+    Model {
+        dir: PathBuf,
+    },
+    Forward {
+        runs: usize,
+    },
+    Training {
+        runs: usize,
+    },
     Quit,
 }
 
@@ -27,6 +39,7 @@ enum Request {
 enum Loaded {
     Layer(Box<Layer>),
     Block(Box<Programs>, PathBuf),
+    Model(Box<WholeModel>),
 }
 
 struct Layer {
@@ -72,6 +85,15 @@ fn answer(device: &Device, peer: &str, loaded: &mut Option<Loaded>, request: Req
             *loaded = Some(made);
             Ok(json!({ "ok": true }))
         }
+        (Request::Model { dir }, loaded) => {
+            *loaded = None;
+            let model = WholeModel::load(device, &dir)?;
+            let seconds = model.load_seconds;
+            *loaded = Some(Loaded::Model(Box::new(model)));
+            Ok(json!({ "ok": true, "read": seconds[0], "plan": seconds[1] }))
+        }
+        (Request::Forward { runs }, Some(Loaded::Model(model))) => time(runs, || model.run(), wait),
+        (Request::Training { .. }, Some(Loaded::Model(_))) => bail!("whole models are not trained"),
         (Request::Forward { runs }, Some(Loaded::Layer(layer))) => time(runs, || Ok(layer.session.run()?), wait),
         (Request::Forward { runs }, Some(Loaded::Block(block, _))) => {
             time(runs, || block.evaluation.run().map(|_| ()).map_err(Into::into), wait)

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::layer::Linear;
 use crate::plan::Value;
 use crate::train::Conv1d;
-use ndarray::{Array1, Array2, Ix2};
+use ndarray::{Array1, Array2, ArrayD, Ix2, IxDyn};
 
 /// A known matrix of floats.
 fn matrix(site: &Site<'_>, input: usize) -> Option<Array2<f32>> {
@@ -18,6 +18,32 @@ fn matrix(site: &Site<'_>, input: usize) -> Option<Array2<f32>> {
         }
         _ => None,
     }
+}
+
+/// A known array of floats.
+fn known_array(site: &Site<'_>, input: usize) -> Option<ArrayD<f32>> {
+    match site.inputs.get(input)?.as_ref()? {
+        Item::Known(constant) => constant.tensor.numbers().cloned(),
+        _ => None,
+    }
+}
+
+/// The steps of each window side by side: of [T, N, C] they make [T', N, K·C].
+fn window_rows(
+    builder: &mut Builder<'_>,
+    x: &Value,
+    [windows, kernel]: [usize; 2],
+    [stride, dilation]: [usize; 2],
+) -> Result<Value> {
+    let &[steps, batch, channels] = x.shape() else { return Ok(x.clone()) };
+    // What is more than all steps is not taken: there is one window then, or one step of each.
+    let [stride, dilation] = [stride, dilation].map(|apart| x.strides[0] * apart.min(steps));
+    let view = Value {
+        shape: vec![windows, batch, kernel, channels],
+        strides: vec![stride, x.strides[1], dilation, x.strides[2]],
+        ..x.clone()
+    };
+    builder.reshaped(&view, &[windows, batch, kernel * channels])
 }
 
 /// Products with a known matrix over the last axis: its weights are packed once.
@@ -106,8 +132,7 @@ pub(super) fn gemm(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Ite
 pub(super) fn conv(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Item>> {
     let attributes = site.call.attributes();
     let x = site.numbers(builder, 0)?;
-    let weight = site.numbers(builder, 1)?;
-    let (&[_, _, steps], &[_, _, kernel]) = (&x.shape[..], &weight.shape[..]) else {
+    let (&[_, channels, steps], &[_, of_group, kernel]) = (&x.shape[..], site.shape(1)?) else {
         let what = format!("an input of shape {:?}", x.shape);
         return Err(attributes.unsupported(&what, "convolutions run over one axis, that of [N, C, T]"));
     };
@@ -145,6 +170,25 @@ pub(super) fn conv(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Ite
     let bias = site.optional_numbers(builder, 2)?;
     let options = Conv1d::default().stride(stride).dilation(dilation).groups(groups).padding(before, after);
     let by_steps = permuted(&x.value, &[2, 0, 1])?;
+    if let (1, Some(known)) = (groups, known_array(site, 1))
+        && channels == of_group
+        && let Some(windows) = options.steps(steps, kernel).filter(|&windows| windows > 0)
+    {
+        let padded = builder.tape.pad(&by_steps, 0, before, after)?;
+        let rows = window_rows(builder, &padded, [windows, kernel], [stride, dilation])?;
+        // [O, C, K] as [O, K·C].
+        let outputs = known.shape()[0];
+        let weight = known.permuted_axes(IxDyn(&[0, 2, 1])).as_standard_layout().into_owned();
+        let weight =
+            weight.into_shape_with_order((outputs, rows.shape()[2])).map_err(|error| site.call.fault(error))?;
+        let known_bias = known_array(site, 2).map(|bias| bias.iter().copied().collect::<Array1<f32>>());
+        let mut y = with_known(builder, &rows, &weight, known_bias.as_ref())?;
+        if let (None, Some(bias)) = (known_bias, &bias) {
+            y = builder.tape.add(&y, &bias.value)?;
+        }
+        return Ok(vec![Item::numbers(permuted(&y, &[1, 2, 0])?)]);
+    }
+    let weight = site.numbers(builder, 1)?;
     let y = builder.tape.conv1d(&by_steps, &weight.value, bias.as_ref().map(|bias| &bias.value), options)?;
     Ok(vec![Item::numbers(permuted(&y, &[1, 2, 0])?)])
 }
