@@ -60,9 +60,11 @@ static MODELS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     // Both of this folder and of `tests`, whose tests include this file.
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
     let mut models = Vec::new();
-    for folder in ["onnx", "onnx_random"] {
+    for folder in ["onnx", "onnx_random", "onnx_held"] {
         let Ok(folder) = std::fs::read_dir(format!("{fixtures}/{folder}")) else { continue };
-        let mut files: Vec<_> = folder.flatten().map(|entry| entry.path().join("model.onnx")).collect();
+        let model = |path: std::path::PathBuf| if path.is_dir() { path.join("model.onnx") } else { path };
+        let mut files: Vec<_> = folder.flatten().map(|entry| model(entry.path())).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "onnx"));
         files.sort();
         models.extend(files.into_iter().filter_map(|file| std::fs::read(file).ok()));
     }
@@ -96,6 +98,48 @@ pub fn onnx(bytes: &[u8]) -> bool {
         }
     }
     ran
+}
+
+/// Whole models that are damaged, each with the inputs of its test.
+static WHOLE: LazyLock<Vec<(Vec<u8>, Vec<onnx::Tensor>)>> = LazyLock::new(|| {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
+    let folder = tempfile::tempdir().expect("a folder for models");
+    for name in ["onnx_models", "onnx_operators"] {
+        let Ok(file) = std::fs::File::open(format!("{fixtures}/{name}.tar.gz")) else { continue };
+        tar::Archive::new(flate2::read::GzDecoder::new(file)).unpack(folder.path()).expect("the archive is whole");
+    }
+    let folders = std::fs::read_dir(folder.path()).expect("the folder was made");
+    let mut folders: Vec<_> = folders.flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    let model = |folder: std::path::PathBuf| {
+        let inputs = (0..).map(|i| onnx::Tensor::load(folder.join(format!("test_data_set_0/input_{i}.pb"))));
+        Some((std::fs::read(folder.join("model.onnx")).ok()?, inputs.map_while(Result::ok).collect()))
+    };
+    let models: Vec<_> = folders.into_iter().filter_map(model).collect();
+    assert!(!models.is_empty(), "there are no models to damage");
+    models
+});
+
+/// A whole model as a plan, and what it computes.
+pub fn graph(bytes: &[u8]) -> bool {
+    let mut draw = Unstructured::new(bytes);
+    let place = draw.choose_index(WHOLE.len()).unwrap_or(0);
+    let (file, inputs) = &WHOLE[place];
+    let file = damaged(&mut draw, file);
+    let Ok(model) = onnx::Model::from_bytes_with(&file, |_| Ok(vec![1; 4096])) else { return false };
+    for name in model.tensor_names().unwrap_or_default().iter().take(20) {
+        drop(model.tensor(name));
+    }
+    let named: Vec<_> = model.inputs().zip(inputs).collect();
+    let first = draw.ratio(1, 2).unwrap_or(false);
+    let is_known = |i: usize, tensor: &onnx::Tensor| i > 0 && (first || matches!(tensor, onnx::Tensor::Integers(_)));
+    let [mut known, mut written] = [Vec::new(), Vec::new()];
+    for (i, (name, tensor)) in named.into_iter().enumerate() {
+        if is_known(i, tensor) { known.push((name, tensor)) } else { written.push((name, tensor)) }
+    }
+    let shapes: Vec<_> = written.iter().map(|(name, tensor)| (*name, tensor.shape())).collect();
+    let Ok(graph) = model.graph(&Device::cpu(), &shapes, &known) else { return false };
+    graph.run(&written).is_ok()
 }
 
 /// A trainer of a small model, and its checkpoint after two steps.

@@ -236,7 +236,7 @@ impl<'a> Data<'a> {
     }
 
     fn numbers_of_bytes<const N: usize>(&self, raw: &[u8], of: impl Fn([u8; N]) -> f32) -> Result<Tensor> {
-        self.numbers(raw.as_chunks().0, |&bytes| Some(of(bytes)))
+        self.shaped(raw.as_chunks().0.iter().map(|&bytes| of(bytes))).map(Tensor::Numbers)
     }
 
     /// Integers, one of each item; none where its type, or 64 bits with a sign, can't hold it.

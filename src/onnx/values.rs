@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use prost::Message as _;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// The values of a graph by name. What is known of a tensor or a node is found out once, when it is first needed, and shared.
@@ -19,8 +20,8 @@ pub(super) struct Values {
     pub opset: i64,
     initializers: Vec<OnceLock<Found>>,
     nodes: Vec<OnceLock<Found>>,
-    /// Elements of a computed constant, at most.
-    limit: usize,
+    /// Elements of computed constants that may still be made, all together: a file of a few bytes may ask for any number.
+    budget: AtomicUsize,
 }
 
 /// What is known of each output of a node.
@@ -89,9 +90,21 @@ impl Values {
             nodes: once(scopes.node_count()),
             scopes,
             opset,
-            // Weights of a small model that are expanded from one number fit, and a bomb does not.
-            limit: file_size.saturating_add(1 << 24),
+            // Some steps between what a file holds and the weights fit, and a bomb does not.
+            budget: AtomicUsize::new(file_size.saturating_mul(8).saturating_add(1 << 22)),
         }
+    }
+
+    /// Elements of computed constants that may still be made.
+    pub fn remaining(&self) -> usize {
+        self.budget.load(Ordering::Relaxed)
+    }
+
+    /// Notes that constants of so many elements were made.
+    pub fn spend(&self, elements: usize) {
+        let rest = |rest: usize| Some(rest.saturating_sub(elements));
+        // It always succeeds.
+        let _ = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
     }
 
     /// What the model knows of a value, as a scope names it.
@@ -217,7 +230,8 @@ impl<'a> Finder<'a> {
         if let ("Shape", Some(name)) = (&*decoded.op_type, decoded.input.first())
             && let Some(shape) = self.declared_shape(name, scope)
         {
-            let call = Call { node: &decoded, known: Vec::new(), opset: self.values.opset, limit: self.values.limit };
+            let call =
+                Call { node: &decoded, known: Vec::new(), opset: self.values.opset, limit: self.values.remaining() };
             let constant = Constant::new(fold::shape(&call, &shape)?);
             self.keep(node, Ok(all(Held::Constant(Arc::new(constant)))));
             return Ok(None);
@@ -288,8 +302,9 @@ impl<'a> Finder<'a> {
     ) -> Result<Arc<[Held]>> {
         let is_known = node.input.iter().zip(&known).all(|(name, constant)| name.is_empty() || constant.is_some());
         if is_known && fold::is_known(node) {
-            let call = Call { node, known, opset: self.values.opset, limit: self.values.limit };
+            let call = Call { node, known, opset: self.values.opset, limit: self.values.remaining() };
             let tensors = fold::evaluate(&call, &self.values.scopes.files)?;
+            self.values.spend(tensors.iter().map(Tensor::len).sum());
             return Ok(tensors.into_iter().map(|tensor| Held::Constant(Arc::new(Constant::new(tensor)))).collect());
         }
         // Those that are not known are zeros, or say only how these are moved.

@@ -19,8 +19,9 @@ use crate::train::Tape;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Elements of a known value in a plan, at most: those of a large weight.
-const LIMIT: usize = 1 << 28;
+/// Elements that one node may make by repeating others, at most; and so many for each element of the inputs, where that is more.
+const REPEATED: usize = 1 << 24;
+const REPEATS: usize = 64;
 
 /// An input of the model on the device.
 pub(super) struct Input {
@@ -53,6 +54,8 @@ pub(super) struct Builder<'a> {
     constants: HashMap<usize, (Arc<Constant>, Value)>,
     /// Operators that can't be built: how many nodes have each, and why.
     lacking: BTreeMap<String, (usize, String)>,
+    /// Elements of the inputs.
+    elements: usize,
 }
 
 /// A node with its inputs.
@@ -74,6 +77,7 @@ impl<'a> Builder<'a> {
             computed: HashSet::new(),
             constants: HashMap::new(),
             lacking: BTreeMap::new(),
+            elements: 0,
         })
     }
 
@@ -92,6 +96,7 @@ impl<'a> Builder<'a> {
             return Err(Error::unsupported(what, "arrays on a device have elements"));
         }
         let size = with_axes(shape);
+        self.elements = self.elements.saturating_add(crate::tensor::elements(&size)?);
         let device = self.tape.device().clone();
         let input = self.inputs.len();
         let shape = shape.to_vec();
@@ -135,14 +140,18 @@ impl<'a> Builder<'a> {
     }
 
     /// The node that has to be computed before a value is there.
-    fn missing(&self, name: &str, scope: ScopeId) -> Result<Option<usize>> {
-        match self.values.scopes.place(name, scope) {
-            Some((_, owner)) if self.items.contains_key(&(owner, name.to_owned())) => Ok(None),
-            Some((Place::Node { node, .. }, _)) if !self.computed.contains(&node) && !self.is_given(name, scope) => {
-                Ok(Some(node))
-            }
-            _ => Ok(None),
+    fn missing(&mut self, name: &str, scope: ScopeId) -> Result<Option<usize>> {
+        let Some((Place::Node { node, .. }, owner)) = self.values.scopes.place(name, scope) else { return Ok(None) };
+        let key = (owner, name.to_owned());
+        if self.items.contains_key(&key) || self.computed.contains(&node) || self.is_given(name, scope) {
+            return Ok(None);
         }
+        // What follows from constants alone is known once for all plans.
+        if let Held::Constant(constant) = self.finder.held(name, scope)? {
+            self.items.insert(key, Item::Known(constant));
+            return Ok(None);
+        }
+        Ok(Some(node))
     }
 
     fn is_given(&self, name: &str, scope: ScopeId) -> bool {
@@ -192,7 +201,10 @@ impl<'a> Builder<'a> {
             Some(Item::Known(constant)) => Some(constant.clone()),
             _ => None,
         });
-        let call = Call { node: &node, known: known.collect(), opset: values.opset, limit: LIMIT };
+        let known: Vec<_> = known.collect();
+        let all_known = node.input.iter().zip(&known).all(|(name, known)| name.is_empty() || known.is_some());
+        let limit = if all_known { values.remaining() } else { REPEATED.max(REPEATS.saturating_mul(self.elements)) };
+        let call = Call { node: &node, known, opset: values.opset, limit };
         let outputs = self.compute(&Site { node: &node, index, call, inputs })?;
         self.keep(index, &node, scope, outputs)?;
         Ok(None)
@@ -217,7 +229,9 @@ impl<'a> Builder<'a> {
         }
         let all_known = site.inputs.iter().flatten().all(|item| matches!(item, Item::Known(_)));
         if all_known && fold::is_known(site.node) {
-            return Ok(fold::evaluate(&site.call, self.files())?.into_iter().map(Item::known).collect());
+            let tensors = fold::evaluate(&site.call, self.files())?;
+            self.values.spend(tensors.iter().map(Tensor::len).sum());
+            return Ok(tensors.into_iter().map(Item::known).collect());
         }
         let Some(build) = operators::find(site.node) else {
             self.lack(site, "no operation of this library computes it");
@@ -262,7 +276,7 @@ impl<'a> Builder<'a> {
             _ => None,
         };
         let Some(taken) = taken else {
-            let call = Call { node, known: Vec::new(), opset: self.values.opset, limit: LIMIT };
+            let call = Call { node, known: Vec::new(), opset: self.values.opset, limit: 0 };
             let site = Site { node, index, call, inputs: Vec::new() };
             self.lack(&site, "its condition is known only when the model runs");
             self.keep(index, node, scope, vec![Item::Lacking; node.output.len()])?;

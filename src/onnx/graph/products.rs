@@ -8,22 +8,17 @@ use crate::error::Result;
 use crate::layer::Linear;
 use crate::plan::Value;
 use crate::train::Conv1d;
-use ndarray::{Array1, Array2, ArrayD, Ix2, IxDyn};
+use ndarray::{Array1, ArrayD, ArrayView2, Ix2, IxDyn};
 
 /// A known matrix of floats.
-fn matrix(site: &Site<'_>, input: usize) -> Option<Array2<f32>> {
-    match site.inputs.get(input)?.as_ref()? {
-        Item::Known(constant) => {
-            constant.tensor.numbers()?.view().into_dimensionality::<Ix2>().ok().map(|array| array.to_owned())
-        }
-        _ => None,
-    }
+fn matrix<'a>(site: &'a Site<'_>, input: usize) -> Option<ArrayView2<'a, f32>> {
+    known_array(site, input)?.view().into_dimensionality::<Ix2>().ok()
 }
 
 /// A known array of floats.
-fn known_array(site: &Site<'_>, input: usize) -> Option<ArrayD<f32>> {
+fn known_array<'a>(site: &'a Site<'_>, input: usize) -> Option<&'a ArrayD<f32>> {
     match site.inputs.get(input)?.as_ref()? {
-        Item::Known(constant) => constant.tensor.numbers().cloned(),
+        Item::Known(constant) => constant.tensor.numbers(),
         _ => None,
     }
 }
@@ -47,8 +42,13 @@ fn window_rows(
 }
 
 /// Products with a known matrix over the last axis: its weights are packed once.
-fn with_known(builder: &mut Builder<'_>, x: &Value, weight: &Array2<f32>, bias: Option<&Array1<f32>>) -> Result<Value> {
-    let linear = Linear::new(builder.device(), weight.view(), bias.map(|bias| bias.view()))?;
+fn with_known(
+    builder: &mut Builder<'_>,
+    x: &Value,
+    weight: ArrayView2<'_, f32>,
+    bias: Option<&Array1<f32>>,
+) -> Result<Value> {
+    let linear = Linear::new(builder.device(), weight, bias.map(|bias| bias.view()))?;
     let x = builder.tape.contiguous(x)?;
     builder.tape.linear(&linear, &x)
 }
@@ -56,7 +56,7 @@ fn with_known(builder: &mut Builder<'_>, x: &Value, weight: &Array2<f32>, bias: 
 pub(super) fn matmul(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Item>> {
     let a = site.numbers(builder, 0)?;
     if let Some(weight) = matrix(site, 1).filter(|weight| a.shape.last() == Some(&weight.nrows())) {
-        let value = with_known(builder, &a.value, &weight.t().to_owned(), None)?;
+        let value = with_known(builder, &a.value, weight.reversed_axes(), None)?;
         return Ok(vec![Item::numbers(value)]);
     }
     let b = site.numbers(builder, 1)?;
@@ -103,12 +103,15 @@ pub(super) fn gemm(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Ite
     };
     let product = match matrix(site, 1) {
         Some(weight) => {
-            let weight = if turns_b { weight } else { weight.reversed_axes().as_standard_layout().into_owned() };
+            let weight = if turns_b { weight } else { weight.reversed_axes() };
             if left.shape()[1] != weight.ncols() {
                 return Err(site.call.fault(format!("matrices of shapes {:?} and {:?}", a.shape, site.shape(1)?)));
             }
-            let weight = if alpha == 1.0 { weight } else { weight * alpha };
-            let product = with_known(builder, &left, &weight, bias.as_ref())?;
+            let product = if alpha == 1.0 {
+                with_known(builder, &left, weight, bias.as_ref())?
+            } else {
+                with_known(builder, &left, (&weight * alpha).view(), bias.as_ref())?
+            };
             if bias.is_some() {
                 return Ok(vec![Item::numbers(product)]);
             }
@@ -168,6 +171,9 @@ pub(super) fn conv(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Ite
         other => return Err(attributes.fault("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER", other)),
     };
     let bias = site.optional_numbers(builder, 2)?;
+    // A file may ask for any number of zeros around the steps.
+    site.call.elements(&[before, channels, x.shape[0]])?;
+    site.call.elements(&[after, channels, x.shape[0]])?;
     let options = Conv1d::default().stride(stride).dilation(dilation).groups(groups).padding(before, after);
     let by_steps = permuted(&x.value, &[2, 0, 1])?;
     if let (1, Some(known)) = (groups, known_array(site, 1))
@@ -178,11 +184,11 @@ pub(super) fn conv(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Ite
         let rows = window_rows(builder, &padded, [windows, kernel], [stride, dilation])?;
         // [O, C, K] as [O, K·C].
         let outputs = known.shape()[0];
-        let weight = known.permuted_axes(IxDyn(&[0, 2, 1])).as_standard_layout().into_owned();
+        let weight = known.view().permuted_axes(IxDyn(&[0, 2, 1])).as_standard_layout().into_owned();
         let weight =
             weight.into_shape_with_order((outputs, rows.shape()[2])).map_err(|error| site.call.fault(error))?;
         let known_bias = known_array(site, 2).map(|bias| bias.iter().copied().collect::<Array1<f32>>());
-        let mut y = with_known(builder, &rows, &weight, known_bias.as_ref())?;
+        let mut y = with_known(builder, &rows, weight.view(), known_bias.as_ref())?;
         if let (None, Some(bias)) = (known_bias, &bias) {
             y = builder.tape.add(&y, &bias.value)?;
         }
