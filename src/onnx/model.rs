@@ -198,7 +198,8 @@ impl Model {
                 listed(&weights)
             );
         }
-        Error::unsupported("the model has no RNN, LSTM or GRU node, which", reason)
+        let expected = "an RNN, LSTM or GRU node in the model (`Model::graph` runs whole models)";
+        Error::value("recurrent nodes", expected, format!("none: {reason}"))
     }
 
     /// The operators of the graph and of the bodies in it, and how many nodes have each.
