@@ -299,7 +299,7 @@ impl Tape {
         }
         rnn.backward_weights(0)?;
         self.plan.expect(x, "recurrent input", false)?;
-        let (steps, batch) = layer::sequence_sizes(rnn.config(), x.shape())?;
+        let (steps, batch) = layer::call_sizes(rnn.config(), x.shape(), &call.lengths)?;
         let mut reserve = Reserve::new(rnn, steps, batch, call)?;
         reserve.set_seed(&self.hyper, &mut self.streams);
         let out =

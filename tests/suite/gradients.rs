@@ -293,7 +293,7 @@ pub fn slopes_of(
 }
 
 /// relu has no derivative at 0, which a finite step may cross: PyTorch's numbers judge it.
-fn has_slopes(config: &RnnConfig) -> bool {
+pub fn has_slopes(config: &RnnConfig) -> bool {
     ![Cell::Elman(Activation::Relu), Cell::IndRnn(Activation::Relu)].contains(&config.cell())
 }
 

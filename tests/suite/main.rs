@@ -51,6 +51,7 @@ mod random_layers;
 mod reads;
 mod sampling;
 mod scan;
+mod sequences;
 mod shaders;
 mod snapshot;
 mod stream;
