@@ -93,7 +93,12 @@ impl Rnn {
             let (rnn, x, state, call) = (self.clone(), x.to_owned(), state.cloned(), call.clone());
             return elsewhere(move || async move { rnn.check_async(x.view(), state.as_ref(), &call).await }).await;
         }
-        if let Lengths::Map(_) = call.lengths {
+        let is_map = match &call.lengths {
+            Lengths::Map(_) => true,
+            Lengths::PerRun(lengths) => lengths.is_masked(),
+            _ => false,
+        };
+        if is_map {
             let reason = "the reference knows lengths, no index maps; compare with a call of the CPU device";
             return Err(Error::unsupported("a check of a call with an index map", reason));
         }
@@ -153,7 +158,14 @@ impl Rnn {
         });
         // The twin's CPU knows no lengths that lie on another device.
         let lengths = match &call.lengths {
-            Lengths::PerRun(lengths) => Lengths::Fixed(lengths.list()),
+            Lengths::PerRun(lengths) if !lengths.is_masked() => Lengths::Fixed(lengths.list()),
+            Lengths::PerRun(_) => {
+                let reason = "they lie on this device alone: give the mask as an index map";
+                return Err(Error::unsupported(
+                    "a check of gradients with a mask that changes from run to run",
+                    reason,
+                ));
+            }
             lengths => lengths.clone(),
         };
         let call = call.clone().lengths(lengths);

@@ -50,6 +50,7 @@ mod selection;
 pub(crate) mod sequence;
 pub(crate) mod sequence_backward;
 pub(crate) mod settle;
+mod shares;
 pub(crate) mod sgd;
 pub(crate) mod step;
 pub(crate) mod step_backward;

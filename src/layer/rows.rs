@@ -14,6 +14,7 @@ use crate::kernels::{GemmParams, OuterParams};
 use crate::memory;
 use crate::plan::{BufferId, PlanBuilder};
 use crate::storage::Storage;
+use ndarray::ArrayView2;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
@@ -82,8 +83,14 @@ struct OnDevice {
     device: Device,
     config: RnnConfig,
     steps: usize,
-    lengths: Mutex<Vec<usize>>,
+    lengths: Mutex<Known>,
     rows: Storage,
+}
+
+/// What was written last.
+struct Known {
+    lengths: Vec<usize>,
+    is_masked: bool,
 }
 
 impl BatchLengths {
@@ -94,7 +101,7 @@ impl BatchLengths {
         let full = RowMap::new(device, config, steps, batch, None)?;
         let rows = Storage::zeros(device, "rows, ranks, offsets", full.indices.len() as u64)?;
         rows.write(device, &full.indices)?;
-        let lengths = Mutex::new(memory::filled("lengths", batch, steps)?);
+        let lengths = Mutex::new(Known { lengths: memory::filled("lengths", batch, steps)?, is_masked: false });
         Ok(Self(Arc::new(OnDevice { device: device.clone(), config: config.clone(), steps, lengths, rows })))
     }
 
@@ -104,11 +111,35 @@ impl BatchLengths {
     /// [`Shape`](Error::Shape) unless there is a length for each sequence, [`Value`](Error::Value) where a length is
     /// not from 0 to T, [`OutOfMemory`](Error::OutOfMemory).
     pub fn write(&self, lengths: &[usize]) -> Result<()> {
-        let OnDevice { device, config, steps, lengths: known, rows } = &*self.0;
+        let OnDevice { device, config, steps, lengths: known, .. } = &*self.0;
         let mut known = locked(known);
-        let batch = known.len();
+        let batch = known.lengths.len();
         check_each_length(*steps, batch, lengths)?;
-        let map = RowMap::of_lengths(device, config, *steps, batch, Some(lengths))?;
+        self.write_rows(&RowMap::of_lengths(device, config, *steps, batch, Some(lengths))?, batch)?;
+        known.lengths.clone_from_slice(lengths);
+        known.is_masked = false;
+        Ok(())
+    }
+
+    /// Writes a mask for the runs that follow, in place of lengths: the steps that count, in any place, in the first two axes of the
+    /// input. Outputs of masked steps are 0.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) for a mask of another shape, [`OutOfMemory`](Error::OutOfMemory).
+    pub fn write_mask(&self, mask: ArrayView2<'_, bool>) -> Result<()> {
+        let OnDevice { device, config, steps, lengths: known, .. } = &*self.0;
+        let mut known = locked(known);
+        let batch = known.lengths.len();
+        let segments = SequenceMap::mask(mask).resolve(config, [*steps, batch])?;
+        let lengths: Vec<usize> = segments.starts.windows(2).map(|ends| ends[1] - ends[0]).collect();
+        self.write_rows(&RowMap::of_segments(device, config, segments)?, batch)?;
+        known.lengths = lengths;
+        known.is_masked = true;
+        Ok(())
+    }
+
+    fn write_rows(&self, map: &RowMap, batch: usize) -> Result<()> {
+        let OnDevice { device, config, steps, rows, .. } = &*self.0;
         // The places are those of full sequences; what is beyond the last row is never looked up.
         let full = steps * batch;
         let mut indices = memory::filled("map of rows", config.tracks() * full + batch + steps + 2, 0)?;
@@ -121,14 +152,17 @@ impl BatchLengths {
         indices[offsets..].fill(last);
         let first_rows = &map.indices[map.offsets..];
         indices[offsets..][..first_rows.len()].copy_from_slice(first_rows);
-        rows.write(device, &indices)?;
-        known.clone_from_slice(lengths);
-        Ok(())
+        rows.write(device, &indices)
     }
 
-    /// The lengths as they are now.
+    /// Whether a mask was written last, in place of lengths.
+    pub(crate) fn is_masked(&self) -> bool {
+        locked(&self.0.lengths).is_masked
+    }
+
+    /// The lengths as they are now; of a mask, how many steps count.
     pub fn list(&self) -> Vec<usize> {
-        locked(&self.0.lengths).clone()
+        locked(&self.0.lengths).lengths.clone()
     }
 }
 

@@ -401,6 +401,34 @@ fn gradients_of_masked_steps_are_those_of_a_plain_loop() {
     }
 }
 
+#[test]
+fn masks_may_change_from_run_to_run() {
+    for (i, config) in trainable().filter(|(i, _)| i % 3 == 0) {
+        let mut random = Random::new(i as u32);
+        let weights = weights(&config, i as u32);
+        let (x, state) = (input(&config, &mut random), random.state(&config, SEQUENCES));
+        let last = random.state(&config, SEQUENCES);
+        let (a, b) = shape(&config);
+        let dy = random.array([a, b, config.output_size()]).into_dyn();
+        for (name, device) in [("gpu", gpu()), ("cpu", Device::cpu())] {
+            let rnn = Rnn::trainable(&device, &config, &weights).unwrap();
+            let lengths = rnn.batch_lengths(STEPS, SEQUENCES).unwrap();
+            let call = RnnCall::default().lengths(Lengths::PerRun(lengths.clone()));
+            for _ in 0..3 {
+                let (_, mask) = masked(&config, &mut random, false);
+                lengths.write_mask(mask.view()).unwrap();
+                let fixed = RnnCall::default().map(SequenceMap::mask(mask.view()));
+                let run = |call: &RnnCall| rnn.gradients(x.view(), Some(&state), call, dy.view(), Some(&last)).unwrap();
+                assert_eq!(run(&call), run(&fixed), "{config:?} on {name}");
+            }
+            lengths.write(&[1, 2, 3, 4]).unwrap();
+            let fixed = RnnCall::default().lengths(Lengths::Fixed(vec![1, 2, 3, 4]));
+            let run = |call: &RnnCall| rnn.forward_with(x.view(), None, call).unwrap();
+            assert_eq!(run(&call), run(&fixed), "{config:?} on {name}");
+        }
+    }
+}
+
 /// Random resets, also before the first step, the last one, and none at all; over a mask in every other case.
 fn reset(config: &RnnConfig, i: usize) -> (Batch, SequenceMap) {
     let mut random = Random::new(100 + i as u32);

@@ -1,10 +1,10 @@
 //! Which rows of an input sequences are made of: masks, resets, packed sequences.
 
 use crate::arguments;
-use crate::arrays::{array_of, property, shape_to_js, to_js};
-use crate::fault::{Fault, Result};
+use crate::arrays::{array_of, flags, shape_to_js, to_js};
+use crate::fault::Result;
 use crate::handles::Handle;
-use js_sys::{Array, Uint8Array};
+use js_sys::Array;
 use ndarray::{Array2, ArrayView2, Ix2};
 use wasm_bindgen::prelude::*;
 
@@ -181,20 +181,6 @@ impl PackedSequence {
     pub fn inner(&self) -> &wgrnn::PackedSequence {
         &self.0
     }
-}
-
-/// 1 or 0 for each step: `{data: Uint8Array, shape}`.
-fn flags(name: &str, value: &JsValue) -> Result<Array2<bool>> {
-    let expected = "{data: Uint8Array, shape: number[]}";
-    let data = property(value, "data");
-    let data = data.dyn_ref::<Uint8Array>().ok_or_else(|| arguments::fault(name, expected, value))?.to_vec();
-    let shape = arguments::wholes(&format!("{name}.shape"), &property(value, "shape"))?;
-    let [rows, columns] = *shape else {
-        return Err(Fault::new(format!("{name}: expected 2 axes, got shape {shape:?}")));
-    };
-    let count = data.len();
-    Array2::from_shape_vec((rows, columns), data.into_iter().map(|flag| flag != 0).collect())
-        .map_err(|_| Fault::new(format!("{name}: expected as many numbers as its shape {shape:?} says, got {count}")))
 }
 
 /// An array of arrays of whole numbers.
