@@ -28,8 +28,8 @@ struct Case {
 }
 
 enum Ready {
-    Forward(Session),
-    Training(RnnTraining),
+    Forward(Box<Session>),
+    Training(Box<RnnTraining>),
 }
 
 impl Ready {
@@ -119,10 +119,10 @@ fn ready(device: &Device, case: &Case, trains: bool) -> Ready {
         training.input().write(numbers(training.input().shape()).view()).expect("the input fits");
         let gradient = numbers(training.output_gradient().shape());
         training.output_gradient().write(gradient.view()).expect("the gradient fits");
-        return Ready::Training(training);
+        return Ready::Training(Box::new(training));
     }
     let rnn = Rnn::new(device, &config, weights).expect("the weights fit");
     let session = rnn.session(case.options.clone()).expect("the shape fits");
     session.input().write(numbers(session.input().shape()).view()).expect("the input fits");
-    Ready::Forward(session)
+    Ready::Forward(Box::new(session))
 }

@@ -3,7 +3,7 @@
 use super::comparison::Comparison;
 use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
-use crate::layer::{Lengths, Output, Rnn, RnnCall, RnnGradients, State};
+use crate::layer::{Lengths, Output, Rnn, RnnCall, RnnGradients, State, output_shape};
 use crate::plan::Difference;
 use crate::reference;
 use ndarray::{Array2, Array3, ArrayD, ArrayView3, ArrayViewD, s};
@@ -102,6 +102,8 @@ impl Rnn {
             let reason = "the reference knows lengths, no index maps; compare with a call of the CPU device";
             return Err(Error::unsupported("a check of a call with an index map", reason));
         }
+        // There is nothing to check without a step.
+        output_shape(self.config(), x.shape(), call)?;
         let got = self.forward_with_async(x, state, call).await?;
         let lengths = call.lengths.list();
         let lengths = lengths.as_deref();
@@ -149,7 +151,7 @@ impl Rnn {
             return elsewhere(move || async move { rnn.check_gradients_async(x.view(), &call).await }).await;
         }
         let twin = Self::trainable(&Device::cpu(), self.config(), &*self.weights_async().await?)?;
-        let shape = crate::layer::output_shape(self.config(), x.shape(), call)?;
+        let shape = output_shape(self.config(), x.shape(), call)?;
         // Numbers of either sign, none of them 0.
         let mut place = 0_u32;
         let dy = ArrayD::from_shape_simple_fn(shape, || {

@@ -10,8 +10,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let mut workspaces = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
     let started = recurrence.step(0).running;
-    let tiles = started.div_ceil((call.variant.tile.rows as usize).max(1));
-    let shares = shares(recurrence.p.steps, |s| recurrence.step(s).running, tiles);
+    let shares = shares(call.variant.tile, recurrence.p.steps, started, |s| recurrence.step(s).running);
     let tasks = recurrence.p.tracks * shares.len();
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, ForwardWorkspace::default);

@@ -11,8 +11,7 @@ pub(crate) fn run(call: &mut Call<'_>) {
     let mut workspaces = std::mem::take(&mut call.scratch.backward);
     let backward = Backward::new(call);
     let started = backward.step(0).running;
-    let tiles = started.div_ceil((call.variant.tile.rows as usize).max(1));
-    let shares = shares(backward.p.steps, |s| backward.step(s).running, tiles);
+    let shares = shares(call.variant.tile, backward.p.steps, started, |s| backward.step(s).running);
     let tasks = backward.p.tracks * shares.len();
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, BackwardWorkspace::default);

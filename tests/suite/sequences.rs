@@ -78,11 +78,10 @@ fn plain(config: &RnnConfig, weights: &RnnWeights, x: ArrayView2<'_, f64>, batch
     let mut all = Plain { y: Array2::zeros((x.nrows(), width)), h: wide(&state.h), c: state.c.as_ref().map(wide) };
     let config = &config.clone().batch_first(false);
     for (n, steps) in batch.sequences.iter().enumerate() {
-        let mut stretches = vec![0..steps.len()];
-        for (t, _) in steps.iter().enumerate().filter(|(t, step)| *t > 0 && step.is_reset) {
-            let last = stretches.pop().unwrap();
-            stretches.extend([last.start..t, t..last.end]);
-        }
+        let cuts = (1..steps.len()).filter(|&t| steps[t].is_reset);
+        let starts: Vec<usize> = std::iter::once(0).chain(cuts).collect();
+        let ends = starts[1..].iter().copied().chain([steps.len()]);
+        let stretches: Vec<_> = starts.iter().zip(ends).map(|(&start, end)| start..end).collect();
         let reset_first = steps.first().is_some_and(|step| step.is_reset);
         for (i, stretch) in stretches.iter().enumerate() {
             let begin = |states: &Array3<f32>| {
@@ -403,7 +402,7 @@ fn gradients_of_masked_steps_are_those_of_a_plain_loop() {
 
 #[test]
 fn masks_may_change_from_run_to_run() {
-    for (i, config) in trainable().filter(|(i, _)| i % 3 == 0) {
+    for (i, config) in trainable().filter(|(i, _)| i.is_multiple_of(3)) {
         let mut random = Random::new(i as u32);
         let weights = weights(&config, i as u32);
         let (x, state) = (input(&config, &mut random), random.state(&config, SEQUENCES));
@@ -446,7 +445,7 @@ fn reset(config: &RnnConfig, i: usize) -> (Batch, SequenceMap) {
     batch.sequences[3].iter_mut().for_each(|step| step.is_reset = false);
     batch.to_initial = i % 3 == 2;
     let flags = batch.flags(shape(config), |step| step.is_reset);
-    let map = match (has_mask, i % 3 == 0) {
+    let map = match (has_mask, i.is_multiple_of(3)) {
         (true, true) => SequenceMap::mask(mask.view()).with_resets(flags.view()),
         (true, false) => SequenceMap::mask(mask.view()).with_resets_at(&batch.resets_at()),
         (false, true) => SequenceMap::resets(flags.view()),

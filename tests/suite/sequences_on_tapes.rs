@@ -46,7 +46,7 @@ fn learned(device: &Device, x: ArrayD<f32>, targets: ArrayD<u32>, map: &dyn Fn(&
     let mut found = Vec::new();
     for _ in 0..3 {
         trainer.step().unwrap();
-        found.push(Array1::from_elem(1, trainer.progress().unwrap().last_loss as f32).into_dyn());
+        found.push(Array1::from_elem(1, trainer.progress().unwrap().last_loss).into_dyn());
     }
     found.extend(rnn.weights().unwrap().named().map(|(_, array)| array.to_owned()));
     found
