@@ -1,4 +1,4 @@
-//! Variable lengths, direction and layout, all as one index map.
+//! Variable lengths, masks, resets, packed sequences, direction and layout, all as one index map.
 //!
 //! Sequences are ranked by falling length, so that those still running at a step are the first ranks. The rows of a step
 //! lie together, ranks in order; `map` says which row of the caller's array each one is. No row is stored or computed
