@@ -53,7 +53,7 @@ mod random_layers;
 mod reads;
 mod sampling;
 mod scan;
-mod sequence_errors;
+mod sequence_maps;
 mod sequences;
 mod sequences_on_tapes;
 mod shaders;

@@ -592,22 +592,3 @@ fn resets_may_be_in_a_packed_batch() {
     compare("packed with resets", &got.y.data().clone().into_dyn(), &got.state, expected);
     assert_eq!(batch.rows(), rows);
 }
-
-/// Masks cost the steps that count, and resets no more than none.
-#[test]
-fn the_cost_of_a_map_is_that_of_its_valid_steps() {
-    let config = RnnConfig::new(Cell::Lstm, 3, 5).layers(2);
-    let rnn = Rnn::new(&gpu(), &config, weights(&config, 1)).unwrap();
-    let flop = |lengths: Lengths| {
-        let call = RnnCall::default().lengths(lengths).schedule(Schedule::Step);
-        let session = rnn.session(SessionOptions::new(STEPS, SEQUENCES).call(call)).unwrap();
-        (session.plan().flop(), session.plan().dispatches().count())
-    };
-    let mask = Array2::from_shape_fn((STEPS, SEQUENCES), |(t, _)| t % 2 == 0);
-    let half = flop(SequenceMap::mask(mask.view()).into());
-    assert_eq!(half, flop(Lengths::Fixed(vec![STEPS.div_ceil(2); SEQUENCES])));
-    let full = flop(Lengths::Full);
-    let cut = flop(SequenceMap::resets_at(&vec![vec![STEPS / 2]; SEQUENCES]).into());
-    assert_eq!(cut.0, full.0);
-    assert!(cut.1 < full.1, "{} dispatches with resets, {} without", cut.1, full.1);
-}

@@ -1,8 +1,13 @@
-//! Index maps and packed sequences that can't be: errors by name, without a panic and without memory for what they claim.
+//! What index maps cost, and those that can't be: errors by name, without a panic and without memory for what they claim.
 
-use crate::common::weights;
+use crate::common::{gpu, weights};
 use ndarray::{Array2, Array3};
-use wgrnn::{Cell, Device, Error, Lengths, PackedSequence, Rnn, RnnCall, RnnConfig, SequenceMap, SessionOptions};
+use wgrnn::{
+    Cell, Device, Error, Lengths, PackedSequence, Rnn, RnnCall, RnnConfig, Schedule, SequenceMap, SessionOptions,
+};
+
+const STEPS: usize = 7;
+const SEQUENCES: usize = 4;
 
 #[test]
 fn maps_that_do_not_fit_are_refused_by_name() {
@@ -60,4 +65,23 @@ fn maps_that_do_not_fit_are_refused_by_name() {
     let call = RnnCall::default().map(SequenceMap::resets_at(&[vec![1], vec![]]));
     let error = rnn.training(SessionOptions::new(4, 2).call(call), false).map(|_| ()).unwrap_err();
     expect(error.to_string(), &["recurrent dropout"]);
+}
+
+/// Masks cost the steps that count, and resets no more than none.
+#[test]
+fn the_cost_of_a_map_is_that_of_its_valid_steps() {
+    let config = RnnConfig::new(Cell::Lstm, 3, 5).layers(2);
+    let rnn = Rnn::new(&gpu(), &config, weights(&config, 1)).unwrap();
+    let flop = |lengths: Lengths| {
+        let call = RnnCall::default().lengths(lengths).schedule(Schedule::Step);
+        let session = rnn.session(SessionOptions::new(STEPS, SEQUENCES).call(call)).unwrap();
+        (session.plan().flop(), session.plan().dispatches().count())
+    };
+    let mask = Array2::from_shape_fn((STEPS, SEQUENCES), |(t, _)| t % 2 == 0);
+    let half = flop(SequenceMap::mask(mask.view()).into());
+    assert_eq!(half, flop(Lengths::Fixed(vec![STEPS.div_ceil(2); SEQUENCES])));
+    let full = flop(Lengths::Full);
+    let cut = flop(SequenceMap::resets_at(&vec![vec![STEPS / 2]; SEQUENCES]).into());
+    assert_eq!(cut.0, full.0);
+    assert!(cut.1 < full.1, "{} dispatches with resets, {} without", cut.1, full.1);
 }
