@@ -29,7 +29,7 @@ pub struct PackedSequence {
 }
 
 impl PackedSequence {
-    /// From PyTorch's four arrays: `data` [Σ lengths, features], `batch_sizes` [T], and `sorted_indices` and `unsorted_indices` [N],
+    /// From PyTorch's four arrays: `data` [Σ lengths, features], `batch_sizes` `[T]`, and `sorted_indices` and `unsorted_indices` `[N]`,
     /// which are none where sequences are given in the order of falling lengths. If only one of them is given, the other one follows.
     ///
     /// # Errors
