@@ -88,8 +88,8 @@ pub use device::{
 pub use error::{Error, Result};
 pub use layer::{
     BatchLengths, BeamSearch, Beams, CtcDecoded, CtcDecoding, DeviceState, Embedding, Hypothesis, Lengths, Linear,
-    Output, Reserve, Rnn, RnnCall, RnnGradients, RnnOutput, RnnTraining, Sampling, Schedule, Session, SessionOptions,
-    State, Stream,
+    Output, PackedOutput, PackedSequence, RaggedOutput, Reserve, ResetTo, Rnn, RnnCall, RnnGradients, RnnOutput,
+    RnnTraining, Sampling, Schedule, SequenceMap, Session, SessionOptions, State, Stream,
 };
 pub use parameters::Parameters;
 pub use plan::{Difference, KernelTime, Plan, PlanBuilder, Profile, Program};

@@ -2,8 +2,8 @@
 
 use super::comparison::Comparison;
 use crate::device::{Device, block_on, elsewhere, may_wait};
-use crate::error::Result;
-use crate::layer::{Output, Rnn, RnnCall, RnnGradients, State};
+use crate::error::{Error, Result};
+use crate::layer::{Lengths, Output, Rnn, RnnCall, RnnGradients, State, output_shape};
 use crate::plan::Difference;
 use crate::reference;
 use ndarray::{Array2, Array3, ArrayD, ArrayView3, ArrayViewD, s};
@@ -93,6 +93,17 @@ impl Rnn {
             let (rnn, x, state, call) = (self.clone(), x.to_owned(), state.cloned(), call.clone());
             return elsewhere(move || async move { rnn.check_async(x.view(), state.as_ref(), &call).await }).await;
         }
+        let is_map = match &call.lengths {
+            Lengths::Map(_) => true,
+            Lengths::PerRun(lengths) => lengths.is_masked(),
+            _ => false,
+        };
+        if is_map {
+            let reason = "the reference knows lengths, no index maps; compare with a call of the CPU device";
+            return Err(Error::unsupported("a check of a call with an index map", reason));
+        }
+        // There is nothing to check without a step.
+        output_shape(self.config(), x.shape(), call)?;
         let got = self.forward_with_async(x, state, call).await?;
         let lengths = call.lengths.list();
         let lengths = lengths.as_deref();
@@ -140,7 +151,7 @@ impl Rnn {
             return elsewhere(move || async move { rnn.check_gradients_async(x.view(), &call).await }).await;
         }
         let twin = Self::trainable(&Device::cpu(), self.config(), &*self.weights_async().await?)?;
-        let shape = crate::layer::output_shape(self.config(), x.shape(), call)?;
+        let shape = output_shape(self.config(), x.shape(), call)?;
         // Numbers of either sign, none of them 0.
         let mut place = 0_u32;
         let dy = ArrayD::from_shape_simple_fn(shape, || {
@@ -148,7 +159,18 @@ impl Rnn {
             (place >> 8) as f32 / 8_388_608.0 - 1.0
         });
         // The twin's CPU knows no lengths that lie on another device.
-        let call = RnnCall { lengths: call.lengths.list().into(), ..call.clone() };
+        let lengths = match &call.lengths {
+            Lengths::PerRun(lengths) if !lengths.is_masked() => Lengths::Fixed(lengths.list()),
+            Lengths::PerRun(_) => {
+                let reason = "they lie on this device alone: give the mask as an index map";
+                return Err(Error::unsupported(
+                    "a check of gradients with a mask that changes from run to run",
+                    reason,
+                ));
+            }
+            lengths => lengths.clone(),
+        };
+        let call = call.clone().lengths(lengths);
         let got = self.gradients_async(x, None, &call, dy.view(), None).await?;
         let expected = twin.gradients(x, None, &call, dy.view(), None)?;
         // The twin once more on inputs that were rounded once more: norms divide by what may be small.

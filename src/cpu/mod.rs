@@ -51,6 +51,7 @@ pub(crate) mod sequence;
 pub(crate) mod sequence_backward;
 pub(crate) mod settle;
 pub(crate) mod sgd;
+mod shares;
 pub(crate) mod step;
 pub(crate) mod step_backward;
 pub(crate) mod threads;

@@ -3,20 +3,21 @@
 use super::call::Call;
 use super::recurrence::{Part, Recurrence};
 use super::scratch::ForwardWorkspace;
+use super::shares::shares;
 use super::threads;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let mut workspaces = std::mem::take(&mut call.scratch.threads);
     let recurrence = Recurrence::new(call);
     let started = recurrence.step(0).running;
-    let rows = (call.variant.tile.rows as usize).max(1);
-    let tiles = started.div_ceil(rows);
-    let tasks = recurrence.p.tracks * tiles;
+    let shares = shares(call.variant.tile, recurrence.p.steps, started, |s| recurrence.step(s).running);
+    let tasks = recurrence.p.tracks * shares.len();
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, ForwardWorkspace::default);
     }
     threads::for_each(&mut workspaces[..tasks], |task, workspace| {
-        tile(&recurrence, workspace, task / tiles, task % tiles * rows, rows.min(started - task % tiles * rows));
+        let ranks = &shares[task % shares.len()];
+        tile(&recurrence, workspace, task / shares.len(), ranks.start, ranks.len());
     });
     call.scratch.threads = workspaces;
 }

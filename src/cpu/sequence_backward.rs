@@ -4,21 +4,21 @@ use super::backward::Backward;
 use super::call::Call;
 use super::recurrence::Part;
 use super::scratch::BackwardWorkspace;
+use super::shares::shares;
 use super::threads;
 
 pub(crate) fn run(call: &mut Call<'_>) {
     let mut workspaces = std::mem::take(&mut call.scratch.backward);
     let backward = Backward::new(call);
-    // The first step has the most sequences.
     let started = backward.step(0).running;
-    let rows = (call.variant.tile.rows as usize).max(1);
-    let tiles = started.div_ceil(rows);
-    let tasks = backward.p.tracks * tiles;
+    let shares = shares(call.variant.tile, backward.p.steps, started, |s| backward.step(s).running);
+    let tasks = backward.p.tracks * shares.len();
     if workspaces.len() < tasks {
         workspaces.resize_with(tasks, BackwardWorkspace::default);
     }
     threads::for_each(&mut workspaces[..tasks], |task, workspace| {
-        tile(&backward, workspace, task / tiles, task % tiles * rows, rows.min(started - task % tiles * rows));
+        let ranks = &shares[task % shares.len()];
+        tile(&backward, workspace, task / shares.len(), ranks.start, ranks.len());
     });
     call.scratch.backward = workspaces;
 }

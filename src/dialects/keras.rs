@@ -10,9 +10,9 @@ use crate::cells::{Activation, Cell, Reset};
 use crate::config::{Bias, Direction, RnnConfig};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::layer::{Rnn, RnnCall, State};
+use crate::layer::{Rnn, RnnCall, SequenceMap, State};
 use crate::weights::{LayerWeights, RnnWeights};
-use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis, Ix1, Ix2, Ix3, s};
+use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView2, ArrayView3, Axis, Ix1, Ix2, Ix3, s};
 
 /// The weights of one direction of a layer, as Keras's `get_weights` returns them.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,7 +172,8 @@ pub enum Reads {
 pub struct Outputs {
     /// What Keras returns with `return_sequences`: [N, T, H], or [N, T, 2·H] for [`Merge::Concat`].
     pub sequences: Array3<f32>,
-    /// What Keras returns without `return_sequences`: the output after each direction's last step, [N, H] or [N, 2·H].
+    /// What Keras returns without `return_sequences`: the output after each direction's last step, [N, H] or [N, 2·H]; 0 of a
+    /// sequence without a valid step.
     pub last: Array2<f32>,
     /// The final state: [D, N, H].
     pub state: State,
@@ -198,6 +199,7 @@ pub struct Outputs {
 pub struct Layer {
     rnn: Rnn,
     reads: Reads,
+    zero_output_for_mask: bool,
 }
 
 impl Layer {
@@ -223,12 +225,18 @@ impl Layer {
         let (biases, own): (Vec<_>, Vec<_>) = own.into_iter().unzip();
         let mut config = config.clone().layers(1).direction(direction).bias(biases[0]).batch_first(true);
         (config.input, config.hidden) = (weights[0].kernel.nrows(), weights[0].recurrent_kernel.nrows());
-        Ok(Self { rnn: Rnn::new(device, &config, RnnWeights::new(vec![own]))?, reads })
+        Ok(Self { rnn: Rnn::new(device, &config, RnnWeights::new(vec![own]))?, reads, zero_output_for_mask: false })
     }
 
     /// The layer that computes it, with batches first.
     pub fn rnn(&self) -> &Rnn {
         &self.rnn
+    }
+
+    /// Sets `zero_output_for_mask`: whether outputs of masked steps are 0, or repeat those before them, which is the default.
+    /// `Bidirectional` sets it where it returns sequences, and so does a layer that [`Reads::Both`], whatever is set here.
+    pub fn zero_output_for_mask(self, zero_output_for_mask: bool) -> Self {
+        Self { zero_output_for_mask, ..self }
     }
 
     /// Runs the layer on `x` [N, T, I]. Outputs beyond a sequence's length are 0, as in Keras with
@@ -237,12 +245,66 @@ impl Layer {
     /// # Errors
     /// As [`Rnn::forward_with`].
     pub fn run(&self, x: ArrayView3<'_, f32>, lengths: Option<Vec<usize>>, state: Option<&State>) -> Result<Outputs> {
-        let call = RnnCall { lengths: lengths.into(), ..RnnCall::default() };
-        let output = self.rnn.forward_with(x, state, &call)?;
+        let empty = |lengths: &Vec<usize>| lengths.iter().map(|&length| length == 0).collect();
+        let empty: Vec<bool> = lengths.as_ref().map_or_else(Vec::new, empty);
+        self.run_call(x, &RnnCall { lengths: lengths.into(), ..RnnCall::default() }, &empty, state)
+    }
+
+    /// Runs the layer on `x` [N, T, I] with a mask [N, T], which may have padding at either end and holes. A step where it is
+    /// `false` keeps the state; its output is that of the step before it, as the direction reads, and 0 before the first valid step,
+    /// or it is 0: see [`zero_output_for_mask`](Self::zero_output_for_mask). The output of `go_backwards` has its steps turned round, the
+    /// mask for the next layer has not: turn it as well where that is meant.
+    ///
+    /// ```
+    /// # fn main() -> wgrnn::Result<()> {
+    /// # use ndarray::{Array2, Array3, array};
+    /// # use wgrnn::dialects::keras::{Layer, Reads, Weights};
+    /// # use wgrnn::{Cell, Device, RnnConfig};
+    /// # let kernel = Array2::from_elem((3, 16), 0.1);
+    /// # let weights = Weights { kernel, recurrent_kernel: Array2::from_elem((4, 16), 0.1), bias: None };
+    /// # let layer = Layer::new(&Device::auto(), &RnnConfig::new(Cell::Lstm, 3, 4), &[weights], Reads::Forward)?;
+    /// let mask = array![[false, true, true], [true, false, true]]; // [N, T]
+    /// let outputs = layer.run_masked(Array3::ones((2, 3, 3)).view(), mask.view(), None)?;
+    /// assert_eq!(outputs.sequences.dim(), (2, 3, 4));
+    /// // The masked step of the second sequence repeats the one before it.
+    /// use ndarray::s;
+    /// assert_eq!(outputs.sequences.slice(s![1, 1, ..]), outputs.sequences.slice(s![1, 0, ..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Rnn::forward_with`], and [`Shape`](Error::Shape) for a mask that is not [N, T].
+    pub fn run_masked(
+        &self,
+        x: ArrayView3<'_, f32>,
+        mask: ArrayView2<'_, bool>,
+        state: Option<&State>,
+    ) -> Result<Outputs> {
+        let map = SequenceMap::mask(mask);
+        let repeats = !self.zero_output_for_mask && !matches!(self.reads, Reads::Both(_));
+        let map = if repeats { map.repeat_output() } else { map };
+        let empty: Vec<bool> = mask.rows().into_iter().map(|steps| !steps.iter().any(|&step| step)).collect();
+        self.run_call(x, &RnnCall::default().map(map), &empty, state)
+    }
+
+    /// Runs a call; sequences that are `empty` have no valid step.
+    fn run_call(
+        &self,
+        x: ArrayView3<'_, f32>,
+        call: &RnnCall,
+        empty: &[bool],
+        state: Option<&State>,
+    ) -> Result<Outputs> {
+        let output = self.rnn.forward_with(x, state, call)?;
         let shape = output.y.shape().to_vec();
         let y = output.y.into_dimensionality::<Ix3>();
         let y = y.map_err(|_| Error::Plan(format!("an output of shape {shape:?}")))?;
-        let h = &output.state.h;
+        // An output, not a state: where there is none, it is 0.
+        let mut h = output.state.h.clone();
+        for (n, _) in empty.iter().enumerate().filter(|(_, empty)| **empty) {
+            h.slice_mut(s![.., n, ..]).fill(0.0);
+        }
         let (sequences, last) = match self.reads {
             Reads::Forward => (y, h.index_axis(Axis(0), 0).to_owned()),
             Reads::Backward => (y.slice(s![.., ..;-1, ..]).to_owned(), h.index_axis(Axis(0), 0).to_owned()),

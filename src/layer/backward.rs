@@ -1,17 +1,18 @@
 //! The backward pass of a stack of recurrent layers as commands of a plan.
 
 use super::backward_layer::LayerBackward;
-use super::call::{Output, RnnCall, output_shape};
+use super::call::{Output, RnnCall, call_sizes, output_shape};
 use super::copies::copy_rows;
 use super::emit::emit_layer;
 use super::forward_layer::{Buffers, LayerForward};
 use super::outer::gradient_parts;
 use super::pass::{Pass, check_state, last_states};
 use super::places::{At, Steps, Target, Turns};
+use super::repeats::emit_repeats_backward;
 use super::reserve::Reserve;
 use super::rnn::Rnn;
+use super::segment_states::{States, emit_begin_backward, emit_end_backward};
 use super::sequence::emit_sequence_backward;
-use super::shapes::sequence_sizes;
 use super::state::DeviceState;
 use super::step::emit_steps_backward;
 use super::strategy::Strategy;
@@ -37,7 +38,7 @@ pub(crate) struct Flow<'a> {
 impl Flow<'_> {
     /// Whether it fits a layer and its call.
     fn check(&self, plan: &PlanBuilder, rnn: &Rnn, x: &Value, call: &RnnCall) -> Result<()> {
-        let (_, batch) = sequence_sizes(rnn.config(), x.shape())?;
+        let (_, batch) = call_sizes(rnn.config(), x.shape(), &call.lengths)?;
         let expected = output_shape(rnn.config(), x.shape(), call)?;
         if let Some(dy) = self.dy.filter(|dy| dy.shape() != expected) {
             return Err(Error::shape("gradient of the output", expected, dy.shape()));
@@ -58,13 +59,9 @@ struct Carries {
 }
 
 impl Carries {
-    fn new(plan: &mut PlanBuilder, pass: &Pass<'_>, state: &DeviceState) -> Self {
+    fn new(plan: &mut PlanBuilder, pass: &Pass<'_>, states: States) -> Self {
         let config = pass.config();
-        let dh = plan.external("gradient of h", &state.h, (pass.states() * pass.h_width()) as u64);
-        let dc = match &state.c {
-            Some(c) => plan.external("gradient of c", c, (pass.states() * config.cell_state_size()) as u64),
-            None => plan.workspace("no c", 1),
-        };
+        let (dh, dc) = (states.h, states.c.unwrap_or_else(|| plan.workspace("no c", 1)));
         let gates = pass.phase_gates(0);
         // A scan has no phases, and so no words.
         let words = if pass.strategies.backward.norms() { 0 } else { pass.states() * gates.next_multiple_of(4) };
@@ -94,20 +91,34 @@ pub(crate) fn emit_backward(
     flow: &Flow<'_>,
 ) -> Result<()> {
     let config = rnn.config();
-    let (steps, batch) = sequence_sizes(config, x.shape())?;
+    let (steps, batch) = call_sizes(config, x.shape(), &call.lengths)?;
     flow.check(plan, rnn, x, call)?;
     reserve.check(rnn, steps, batch, call)?;
     rnn.backward_weights(0)?;
     let pass = Pass::new(plan, rnn, [steps, batch], call, reserve.keep_every())?;
-    let carries = Carries::new(plan, &pass, flow.state);
+    let own = States::external(plan, "gradient of ", flow.state);
+    let states = if pass.rows.states.is_some() { States::workspace(plan, &pass, "gradient of ") } else { own };
+    let carries = Carries::new(plan, &pass, states);
     if let Some((dx, _)) = flow.dx.filter(|(_, accumulate)| pass.rows.padded && !accumulate) {
-        plan.draft.clear(dx.buffer, dx.offset as u64, (steps * batch * config.input) as u64);
+        plan.draft.clear(dx.buffer, dx.offset as u64, (pass.rows.places * config.input) as u64);
     }
     if let (Output::Last, Some(dy)) = (call.output, flow.dy) {
-        add_last(plan, &pass, dy, carries.dh);
+        add_last(plan, &pass, dy, own.h);
     }
+    if let Some(map) = &pass.rows.states {
+        emit_end_backward(plan, &pass, map, own, states);
+    }
+    let of_output = flow.dy.filter(|_| call.output == Output::All).map(At::from);
+    let of_output = of_output.map(|dy| match &pass.rows.repeats {
+        Some(repeats) => {
+            let valid = plan.workspace("gradient of outputs of valid steps", pass.rows.places * config.output_size());
+            emit_repeats_backward(plan, &pass, repeats, dy, valid);
+            At::start_of(valid)
+        }
+        None => dy,
+    });
     for layer in (0..config.layers).rev() {
-        let dy = output_gradient(plan, &pass, layer, flow.dy.filter(|_| call.output == Output::All));
+        let dy = output_gradient(plan, &pass, layer, of_output);
         let dx = input_gradient(plan, &pass, layer, flow.dx, reserve);
         if let (true, Some(dy)) = (layer + 1 < config.layers, dy) {
             reserve.drop_numbers(plan, layer, dy.buffer);
@@ -131,15 +142,18 @@ pub(crate) fn emit_backward(
         LayerBackward { pass, layer, reserve, rows, input, dy, dy_offset, dx, d, between, dh, dc, trains }
             .emit_layer(plan)?;
     }
+    if let Some(map) = &pass.rows.states {
+        emit_begin_backward(plan, &pass, map, states, own);
+    }
     Ok(())
 }
 
 /// The gradient of what a layer gave: of the last one that of the whole output, if there is one.
-fn output_gradient(plan: &mut PlanBuilder, pass: &Pass<'_>, layer: usize, of_output: Option<&Value>) -> Option<At> {
+fn output_gradient(plan: &mut PlanBuilder, pass: &Pass<'_>, layer: usize, of_output: Option<At>) -> Option<At> {
     // The plan's memory for what has no gradient comes first.
     plan.workspace("no gradient", 1);
     if layer + 1 == pass.config().layers {
-        return of_output.map(At::from);
+        return of_output;
     }
     Some(between_layers(plan, pass, layer))
 }
@@ -161,7 +175,7 @@ fn input_gradient(
     };
     // The directions' parts of a step come with different steps.
     if !dx.accumulate && config.tracks() > 1 && !reserve.is_whole() {
-        let words = pass.steps * pass.batch * config.input_of(layer);
+        let words = pass.rows.places * config.input_of(layer);
         plan.draft.clear(dx.at.buffer, dx.at.offset as u64, words as u64);
         dx.accumulate = true;
     }
@@ -170,7 +184,7 @@ fn input_gradient(
 
 /// Memory for the gradient of what a layer gave to the next: layers take turns with two.
 fn between_layers(plan: &mut PlanBuilder, pass: &Pass<'_>, layer: usize) -> At {
-    let words = pass.steps * pass.batch * pass.config().output_size();
+    let words = pass.rows.places * pass.config().output_size();
     let buffer = plan.workspace(&format!("gradient of a layer's output, {}", layer % 2), words);
     At::start_of(buffer)
 }
@@ -178,11 +192,11 @@ fn between_layers(plan: &mut PlanBuilder, pass: &Pass<'_>, layer: usize) -> At {
 /// Adds the gradient of the last h, [N, D·H], to that of the final state.
 fn add_last(plan: &mut PlanBuilder, pass: &Pass<'_>, dy: &Value, dh: BufferId) {
     let config = pass.config();
-    for (row, column) in last_states(config, pass.batch) {
+    for (row, column) in last_states(config, pass.sequences) {
         let params = GatherParams {
-            m: pass.batch,
+            m: pass.sequences,
             columns: config.state_size(),
-            table_rows: pass.batch,
+            table_rows: pass.sequences,
             table_offset: dy.offset + column,
             table_row: config.output_size(),
             out_offset: row * pass.h_width(),

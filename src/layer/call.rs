@@ -2,7 +2,8 @@
 
 use super::rows::Lengths;
 use super::schedule::Schedule;
-use super::shapes::sequence_sizes;
+use super::sequence_map::SequenceMap;
+use super::shapes::{packed_sizes, sequence_sizes};
 use crate::config::RnnConfig;
 use crate::error::{Error, Result};
 
@@ -10,11 +11,12 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Output {
-    /// Every step: [T, N, D·S·H], or [N, T, D·S·H]; 0 beyond a sequence's length.
+    /// Every step: [T, N, D·S·H], or [N, T, D·S·H]; 0 beyond a sequence's length. [rows, D·S·H] of packed sequences.
     #[default]
     All,
     /// The last layer's final h of each sequence, directions and heads side by side: [N, D·S·H]. The forward direction
-    /// gives its h after the last valid step, the reverse direction after the first step.
+    /// gives its h after the last valid step, the reverse direction after the first step. A sequence without a step gives
+    /// its initial h.
     Last,
 }
 
@@ -69,6 +71,11 @@ impl RnnCall {
         Self { lengths, ..self }
     }
 
+    /// Sets which rows of the input the sequences are made of: masks, resets, packed sequences.
+    pub fn map(self, map: SequenceMap) -> Self {
+        self.lengths(Lengths::Map(map))
+    }
+
     /// Sets whether a run starts from the contents of the [`DeviceState`](crate::DeviceState) instead of zeros.
     pub fn carry(self, carry: bool) -> Self {
         Self { carry, ..self }
@@ -108,9 +115,23 @@ impl RnnCall {
 
 /// The output's shape for an input of this shape.
 pub(crate) fn output_shape(config: &RnnConfig, x: &[usize], call: &RnnCall) -> Result<Vec<usize>> {
-    let (steps, batch) = sequence_sizes(config, x)?;
+    let (_, batch) = call_sizes(config, x, &call.lengths)?;
+    let rows = x.iter().take(x.len() - 1).copied();
     Ok(match call.output {
-        Output::All => config.sequence_shape(steps, batch, config.output_size()).to_vec(),
+        Output::All => rows.chain([config.output_size()]).collect(),
         Output::Last => vec![batch, config.output_size()],
     })
+}
+
+/// Steps and sequences of a call for an input of this shape: [T, N, I] or [N, T, I], or [rows, I] of packed sequences.
+pub(crate) fn call_sizes(config: &RnnConfig, x: &[usize], lengths: &Lengths) -> Result<(usize, usize)> {
+    let Lengths::Map(map) = lengths else { return sequence_sizes(config, x) };
+    let Some(rows) = map.packed_rows()? else { return sequence_sizes(config, x) };
+    let expected = [rows, config.input];
+    if x != expected {
+        return Err(Error::shape("packed input", expected, x));
+    }
+    let (steps, batch) = map.packed_sizes();
+    packed_sizes(config, rows, [steps, batch])?;
+    Ok((steps, batch))
 }

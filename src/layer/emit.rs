@@ -1,6 +1,6 @@
 //! A stack of recurrent layers as commands of a plan.
 
-use super::call::{Output, RnnCall, output_shape};
+use super::call::{Output, RnnCall, call_sizes, output_shape};
 use super::copies::copy_rows;
 use super::forward_layer::{Buffers, LayerForward, input_part_row};
 use super::grid::emit_grid;
@@ -9,11 +9,13 @@ use super::norm::emit_normed;
 use super::pass::{Pass, check_state, last_states};
 use super::places::{At, Steps};
 use super::product::fits_terms;
+use super::repeats::emit_repeats;
 use super::reserve::Reserve;
 use super::rnn::Rnn;
 use super::scan::emit_scan;
+use super::segment_states::{States, emit_begin, emit_end};
+use super::segments::StateMap;
 use super::sequence::emit_sequence;
-use super::shapes::sequence_sizes;
 use super::state::DeviceState;
 use super::step::emit_steps;
 use super::strategy::Strategy;
@@ -36,7 +38,7 @@ pub(crate) fn emit_forward(
     reserve: Option<&Reserve>,
 ) -> Result<()> {
     let config = rnn.config();
-    let (steps, batch) = sequence_sizes(config, x.shape())?;
+    let (steps, batch) = call_sizes(config, x.shape(), &call.lengths)?;
     let expected = output_shape(config, x.shape(), call)?;
     if out.shape() != expected {
         return Err(Error::shape("recurrent output", expected, out.shape()));
@@ -55,15 +57,26 @@ pub(crate) fn emit_forward(
     let chunk = chunk_rows(plan, &pass, call.input_part_bytes, narrow);
     let in_reserve = |reserve: &Reserve| reserve.is_whole() || config.form().draws();
     let rows = if reserve.is_some_and(in_reserve) { 1 } else { chunk };
-    let common = Buffers::new(plan, &pass, state, rows, narrow);
-    let words = steps * batch * config.output_size();
-    begin(plan, &pass, &common, state, call.carry, reserve);
-    if pass.rows.padded && call.output == Output::All {
+    let of_segments = pass.rows.states.is_some().then(|| States::workspace(plan, &pass, ""));
+    let common = Buffers::new(plan, &pass, (state, of_segments), rows, narrow);
+    let own = States::external(plan, "", state);
+    let states = of_segments.unwrap_or(own);
+    let words = pass.rows.places * config.output_size();
+    match (&pass.rows.states, call.carry) {
+        (Some(map), true) => begin_segments(plan, &pass, &common, map, own, states),
+        (_, carry) => begin(plan, &pass, &common, carry, reserve),
+    }
+    let y = (call.output == Output::All).then_some(At::from(out));
+    let repeated = pass.rows.repeats.as_ref().zip(y);
+    let valid = repeated.map(|_| plan.workspace("outputs of valid steps", words));
+    if pass.rows.padded && call.output == Output::All && valid.is_none() {
         plan.draft.clear(out.buffer, out.offset as u64, words as u64);
     }
 
-    let y = (call.output == Output::All).then_some(At::from(out));
+    let y = valid.map(At::start_of).or(y);
     match (pass.strategies.forward, reserve) {
+        // Nothing but empty sequences.
+        _ if pass.rows.steps == 0 => {}
         (Strategy::Wavefront, None) => emit_wavefront(plan, &pass, &common, x.into(), y),
         // Layers side by side keep nothing.
         (Strategy::Wavefront, Some(_))
@@ -71,8 +84,14 @@ pub(crate) fn emit_forward(
             layer_by_layer(plan, &pass, &common, (x.into(), y), words, reserve);
         }
     }
+    if let (Some((repeats, y)), Some(valid)) = (repeated, valid) {
+        emit_repeats(plan, &pass, repeats, valid, y);
+    }
+    if let Some(map) = &pass.rows.states {
+        emit_end(plan, &pass, map, states, own);
+    }
     if call.output == Output::Last {
-        gather_last(plan, &pass, common.h_final, out);
+        gather_last(plan, &pass, own.h, out);
     }
     Ok(())
 }
@@ -89,21 +108,18 @@ fn is_narrow(plan: &PlanBuilder, pass: &Pass<'_>) -> bool {
 }
 
 /// The states that the first steps read: the caller's, or zeros.
-fn begin(
-    plan: &mut PlanBuilder,
-    pass: &Pass<'_>,
-    common: &Buffers,
-    state: &DeviceState,
-    carry: bool,
-    reserve: Option<&Reserve>,
-) {
+fn begin(plan: &mut PlanBuilder, pass: &Pass<'_>, common: &Buffers, carry: bool, reserve: Option<&Reserve>) {
     let config = pass.config();
     let words = (pass.states() * pass.h_width()) as u64;
     if carry {
         plan.draft.copy(common.h_final, common.h.now, words);
     } else {
         plan.draft.clear(common.h.now, 0, words);
-        if state.c.is_some() {
+        if pass.rows.has_empty {
+            // Sequences without a step end as they begin.
+            plan.draft.clear(common.h_final, 0, words);
+        }
+        if config.cell.has_cell_state() {
             plan.draft.clear(common.aux, 0, (pass.states() * config.cell_state_size()) as u64);
         }
     }
@@ -117,6 +133,19 @@ fn begin(
             masks::drop_states(plan, pass, layer, draw, common.h.now);
         }
     }
+}
+
+/// The states that the first steps of segments read; those without a step end with them.
+fn begin_segments(
+    plan: &mut PlanBuilder,
+    pass: &Pass<'_>,
+    common: &Buffers,
+    map: &StateMap,
+    own: States,
+    states: States,
+) {
+    emit_begin(plan, pass, map, own, states);
+    plan.draft.copy(common.h_final, common.h.now, (pass.states() * pass.h_width()) as u64);
 }
 
 /// Each layer's steps after those of the one below, whose output is so many words; the last one writes `out`, if that is
@@ -206,17 +235,17 @@ fn chunk_rows(plan: &PlanBuilder, pass: &Pass<'_>, most: usize, narrow: bool) ->
     let row = pass.config().tracks() * input_part_row(pass, narrow).1;
     // `gemm` takes at least one row a workgroup along its second axis.
     let most = (bytes / row).min(usize::try_from(limits.workgroups).unwrap_or(usize::MAX));
-    (most / pass.batch * pass.batch).max(pass.batch).min(pass.rows.rows)
+    (most / pass.batch * pass.batch).max(pass.batch).min(pass.rows.rows).max(1)
 }
 
 /// The final h of the last layer, from [D, N, ·] to [N, D·H].
 fn gather_last(plan: &mut PlanBuilder, pass: &Pass<'_>, h_state: BufferId, out: &Value) {
     let config = pass.config();
-    for (row, column) in last_states(config, pass.batch) {
+    for (row, column) in last_states(config, pass.sequences) {
         let params = GatherParams {
-            m: pass.batch,
+            m: pass.sequences,
             columns: config.state_size(),
-            table_rows: pass.batch,
+            table_rows: pass.sequences,
             table_offset: row * pass.h_width(),
             table_row: pass.h_width(),
             out_offset: out.offset + column,

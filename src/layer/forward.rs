@@ -1,8 +1,9 @@
 //! Forward calls of a layer: from the host, by a session, by a stream.
 
 use super::call::RnnCall;
+use super::no_steps::{no_steps, without_steps};
 use super::rnn::{Rnn, SESSIONS};
-use super::rows::check_lengths;
+use super::rows::check_each_length;
 use super::session::{Session, SessionOptions};
 use super::state::{DeviceState, State};
 use super::stream::Stream;
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Difference, PlanBuilder};
 use crate::readback::read_together_async;
 use crate::tensor::Tensor;
-use ndarray::{ArrayD, ArrayView3};
+use ndarray::{ArrayD, ArrayView3, ArrayViewD};
 
 /// The result of a forward call.
 ///
@@ -30,9 +31,10 @@ use ndarray::{ArrayD, ArrayView3};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RnnOutput {
-    /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length; or [N, D·S·H] for [`Output::Last`](crate::Output::Last).
+    /// The output y: [T, N, D·S·H] or [N, T, D·S·H], 0 beyond a sequence's length and where steps are masked; or [N, D·S·H] for
+    /// [`Output::Last`](crate::Output::Last).
     pub y: ArrayD<f32>,
-    /// The state after each sequence's last valid step.
+    /// The state after each sequence's last valid step; the initial one of a sequence without a step.
     pub state: State,
 }
 
@@ -49,7 +51,8 @@ impl Rnn {
 
     /// Runs sequences with lengths, from an initial state, or with other settings of an [`RnnCall`]. Without a state,
     /// they start from zeros. The layer keeps its programs for the last few shapes and runs them again. Lengths are
-    /// part of a shape, so a new list of lengths needs a new program.
+    /// part of a shape, so a new list of lengths needs a new program. An input without a step (T = 0) gives an output
+    /// without a step and the initial state.
     ///
     /// # Errors
     /// As [`Rnn::forward`], and for lengths or a state that do not fit; [`Value`](Error::Value) for a call that
@@ -68,6 +71,16 @@ impl Rnn {
         state: Option<&State>,
         call: &RnnCall,
     ) -> Result<RnnOutput> {
+        self.forward_any_async(x.into_dyn(), state, call).await
+    }
+
+    /// The same of packed sequences too.
+    pub(super) async fn forward_any_async(
+        &self,
+        x: ArrayViewD<'_, f32>,
+        state: Option<&State>,
+        call: &RnnCall,
+    ) -> Result<RnnOutput> {
         if may_wait() {
             return self.run(x, state, call).await;
         }
@@ -75,8 +88,12 @@ impl Rnn {
         elsewhere(move || async move { rnn.run(x.view(), state.as_ref(), &call).await }).await
     }
 
-    async fn run(&self, x: ArrayView3<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<RnnOutput> {
+    async fn run(&self, x: ArrayViewD<'_, f32>, state: Option<&State>, call: &RnnCall) -> Result<RnnOutput> {
         let call = call.of_host(state.is_some())?;
+        if let Some(batch) = no_steps(self.config(), x.shape(), &call.lengths)? {
+            let (y, state) = without_steps(self.config(), x.shape(), batch, state, &call)?;
+            return Ok(RnnOutput { y, state });
+        }
         let options = SessionOptions::of_input(self.config(), x.shape(), call)?;
         // Taken out while it is used: another thread that calls with this shape meanwhile makes a session of its own.
         let kept = {
@@ -141,7 +158,7 @@ impl Session {
         // Whether the shape and the lengths can be, before memory is asked for.
         options.output_shape(rnn.config())?;
         if let Some(lengths) = options.call.lengths.list() {
-            check_lengths(options.steps, options.batch, Some(&lengths))?;
+            check_each_length(options.steps, options.batch, &lengths)?;
         }
         let state = rnn.device_state(options.batch)?;
         Self::with_state(rnn, options, state)
@@ -150,7 +167,7 @@ impl Session {
     /// With input and output of its own, from and to this state.
     pub(super) fn with_state(rnn: &Rnn, options: SessionOptions, state: DeviceState) -> Result<Self> {
         let output = Tensor::zeros(rnn.device(), &options.output_shape(rnn.config())?)?;
-        let input = Tensor::zeros(rnn.device(), &options.input_shape(rnn.config()))?;
+        let input = Tensor::zeros(rnn.device(), &options.input_shape(rnn.config())?)?;
         Self::with_tensors(rnn, options, input, output, state)
     }
 
@@ -167,7 +184,7 @@ impl Session {
         state: DeviceState,
     ) -> Result<Self> {
         let mut plan = PlanBuilder::new(rnn.device());
-        let shape = options.input_shape(rnn.config());
+        let shape = options.input_shape(rnn.config())?;
         if input.shape() != shape {
             return Err(Error::shape("input", shape, input.shape()));
         }

@@ -5,6 +5,7 @@ use super::pack::packed;
 use super::pass::Pass;
 use super::places::{At, Draw, Turns};
 use super::product::{Operands, Right, gemm};
+use super::segment_states::States;
 use super::state::DeviceState;
 use crate::cells::{Form, Width};
 use crate::device::Device;
@@ -34,13 +35,19 @@ pub(super) struct Buffers {
     pub between: BufferId,
     /// [L·D·S·N, width of c]: c; or [L·D·S·N, slots·H]: what phases pass on.
     pub aux: BufferId,
-    /// [L·D·S·N, H], rows of whole vectors: the caller's state.
+    /// [L·D·S·N, H], rows of whole vectors: the caller's state, or that of segments.
     pub h_final: BufferId,
 }
 
 impl Buffers {
-    /// The layers' common memory, for `rows` rows of the input part.
-    pub fn new(plan: &mut PlanBuilder, pass: &Pass<'_>, state: &DeviceState, rows: usize, narrow: bool) -> Self {
+    /// The layers' common memory, for `rows` rows of the input part; with states of segments, where there are such.
+    pub fn new(
+        plan: &mut PlanBuilder,
+        pass: &Pass<'_>,
+        (state, of_segments): (&DeviceState, Option<States>),
+        rows: usize,
+        narrow: bool,
+    ) -> Self {
         let config = pass.config();
         let h = Self::states(plan, pass, "h");
         let (stride, bytes) = input_part_row(pass, narrow);
@@ -53,11 +60,15 @@ impl Buffers {
             narrow,
             h,
             between: Self::between(plan, pass, h.next),
-            aux: match &state.c {
-                Some(c) => plan.external("c", c, (pass.states() * config.cell_state_size()) as u64),
-                None => Self::slots(plan, pass),
+            aux: match (&state.c, of_segments.and_then(|states| states.c)) {
+                (_, Some(c)) => c,
+                (Some(c), None) => plan.external("c", c, (pass.states() * config.cell_state_size()) as u64),
+                (None, None) => Self::slots(plan, pass),
             },
-            h_final: plan.external("h", &state.h, (pass.states() * pass.h_width()) as u64),
+            h_final: match of_segments {
+                Some(states) => states.h,
+                None => plan.external("h", &state.h, (pass.states() * pass.h_width()) as u64),
+            },
         }
     }
 

@@ -16,8 +16,10 @@ pub(super) struct Pass<'a> {
     pub rnn: &'a Rnn,
     /// T of the caller's arrays.
     pub steps: usize,
-    /// N.
+    /// N of the layer: the sequences of the call, or their segments.
     pub batch: usize,
+    /// N of the caller's states and of the last output.
+    pub sequences: usize,
     pub rows: RowMap,
     /// [D·S, rows] rows of the caller's arrays, [N] ranks, [T + 2] first rows of steps: see [`RowMap`].
     pub map: BufferId,
@@ -54,12 +56,18 @@ impl<'a> Pass<'a> {
         if call.keep_every == Some(0) {
             return Err(Error::value("keep_every", "at least 1", 0));
         }
-        let rows = RowMap::of_call(plan.device(), config, steps, batch, &call.lengths)?;
+        let sequences = batch;
+        let rows = RowMap::of_call(plan.device(), config, steps, sequences, &call.lengths)?;
+        let batch = rows.batch;
+        if !rows.is_grid && config.options.noise.recurrent_dropout.is_some() {
+            let reason = "its masks belong to whole sequences: cut the batch into sequences of their own, or use dropout between layers";
+            return Err(Error::unsupported("recurrent dropout with resets within sequences or packed ones", reason));
+        }
         let at_once = rows.steps.min(every.unwrap_or(usize::MAX));
         let strategies = Strategies::new(plan.device(), config, call.schedule, [at_once, batch])?;
         let map = rows.buffer(plan)?;
         let columns = Columns::new(&config.form(), config.hidden, config.state_size());
-        Ok(Self { rnn, steps, batch, rows, map, strategies, columns })
+        Ok(Self { rnn, steps, batch, sequences, rows, map, strategies, columns })
     }
 
     pub fn config(&self) -> &RnnConfig {
@@ -85,6 +93,11 @@ impl<'a> Pass<'a> {
     /// L·D·S·N: rows of the states of all layers.
     pub fn states(&self) -> usize {
         self.config().layers * self.layer_states()
+    }
+
+    /// L·D·S·N: rows of the states of the caller's sequences.
+    pub fn sequence_states(&self) -> usize {
+        self.config().layers * self.config().tracks() * self.sequences
     }
 
     /// D·S·N: rows of the states of one layer.

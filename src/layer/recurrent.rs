@@ -13,7 +13,7 @@ use crate::plan::{PlanBuilder, Region, Value};
 
 impl PlanBuilder {
     /// Runs a recurrent layer over `x`, [T, N, I] or as its configuration says, from and to a state on the device.
-    /// Gives the output, whose shape follows from [`RnnCall::output`].
+    /// Gives the output, whose shape follows from [`RnnCall::output`]. With an index map of packed sequences, `x` is [rows, I].
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) and [`Value`](Error::Value) where input, lengths or state do not fit the layer.

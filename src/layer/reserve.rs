@@ -1,6 +1,6 @@
 //! What training keeps of a forward pass, row by row.
 
-use super::call::RnnCall;
+use super::call::{RnnCall, output_shape};
 use super::columns::Columns;
 use super::copies::copy_rows;
 use super::dropout::drop_numbers;
@@ -8,7 +8,7 @@ use super::pass::Pass;
 use super::places::{At, Draw};
 use super::rnn::Rnn;
 use super::rows::{Lengths, RowMap};
-use super::shapes::sequence_sizes;
+use super::session::SessionOptions;
 use crate::config::RnnConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -24,6 +24,10 @@ pub struct Reserve {
     steps: usize,
     batch: usize,
     lengths: Lengths,
+    /// Rows of the caller's arrays.
+    places: usize,
+    /// The layer's sequences, which may be segments of the caller's.
+    sequences: usize,
     /// What the call asks for,
     asked: Option<usize>,
     /// and what is done: where a buffer can't hold all rows, those of as many steps as it can.
@@ -56,7 +60,7 @@ impl Reserve {
     pub fn new(rnn: &Rnn, steps: usize, batch: usize, call: &RnnCall) -> Result<Self> {
         let config = rnn.config();
         let device = rnn.device();
-        sequence_sizes(config, &config.sequence_shape(steps, batch, config.input))?;
+        output_shape(config, &SessionOptions::new(steps, batch).call(call.clone()).input_shape(config)?, call)?;
         let map = RowMap::of_call(device, config, steps, batch, &call.lengths)?;
         if call.keep_every == Some(0) {
             return Err(Error::value("keep_every", "at least 1", 0));
@@ -65,16 +69,16 @@ impl Reserve {
         let row = config.tracks() * columns.width;
         let keep_every = call.keep_every.or_else(|| needed_parts(device, &map, row));
         // Sequences end but none begins: the first steps have the most rows.
-        let chunk = map.offset(keep_every.unwrap_or(map.steps).min(map.steps));
+        let chunk = map.offset(keep_every.unwrap_or(map.steps).min(map.steps)).max(1);
         let zeros = |name: String, sizes: &[usize]| Storage::zeros(device, &name, elements(sizes)? as u64);
         let count = if keep_every.is_some() { 1 } else { config.layers };
         let rows = (0..count)
             .map(|layer| zeros(format!("reserve of layer {layer}"), &[config.tracks(), chunk, columns.width]));
         let outputs = (1..config.layers)
-            .map(|layer| zeros(format!("output of layer {}", layer - 1), &[steps, batch, config.output_size()]));
-        let states = config.tracks() * batch;
+            .map(|layer| zeros(format!("output of layer {}", layer - 1), &[map.places, config.output_size()]));
+        let states = config.tracks() * map.batch;
         let kept = (0..if keep_every.is_some() { config.layers } else { 0 }).map(|layer| {
-            let count = map.steps.div_ceil(keep_every.unwrap_or(1));
+            let count = map.steps.div_ceil(keep_every.unwrap_or(1)).max(1);
             let h =
                 zeros(format!("states of layer {layer}"), &[count, states, config.state_size().next_multiple_of(4)])?;
             let c = config.cell.has_cell_state();
@@ -88,6 +92,8 @@ impl Reserve {
             steps,
             batch,
             lengths: call.lengths.clone(),
+            places: map.places,
+            sequences: map.batch,
             asked: call.keep_every,
             keep_every,
             device: device.clone(),
@@ -121,7 +127,7 @@ impl Reserve {
     pub(super) fn drop_numbers(&self, plan: &mut PlanBuilder, layer: usize, values: BufferId) {
         if let Some((seed, [first, _])) = self.seed.as_ref().filter(|_| self.config.dropout() > 0.0) {
             let seed = plan.external("seed", &seed.storage, 2);
-            let count = self.steps * self.batch * self.config.output_size();
+            let count = self.places * self.config.output_size();
             let draw = Draw { seed, stream: first + layer as u32 };
             drop_numbers(plan, draw, At::start_of(values), count, self.config.dropout());
         }
@@ -130,8 +136,8 @@ impl Reserve {
     /// How many bytes of device memory it takes.
     pub fn bytes(&self) -> u64 {
         let row = self.config.tracks() * self.chunk * self.columns.width;
-        let output = self.steps * self.batch * self.config.output_size();
-        let states = self.config.tracks() * self.batch;
+        let output = self.places * self.config.output_size();
+        let states = self.config.tracks() * self.sequences;
         let count = self.keep_every.map_or(0, |every| self.steps.div_ceil(every));
         let state = self.config.state_size().next_multiple_of(4) + self.config.cell_state_size();
         let words = self.rows.len() * row + self.outputs.len() * output + self.kept.len() * count * states * state;
@@ -181,7 +187,7 @@ impl Reserve {
     }
 
     pub(super) fn output(&self, plan: &mut PlanBuilder, layer: usize) -> BufferId {
-        let words = self.steps * self.batch * self.config.output_size();
+        let words = self.places * self.config.output_size();
         plan.reserve(&format!("output of layer {layer}"), &self.outputs[layer], words as u64)
     }
 

@@ -1,9 +1,11 @@
-//! Variable lengths, direction and layout, all as one index map.
+//! Variable lengths, masks, resets, packed sequences, direction and layout, all as one index map.
 //!
 //! Sequences are ranked by falling length, so that those still running at a step are the first ranks. The rows of a step
 //! lie together, ranks in order; `map` says which row of the caller's array each one is. No row is stored or computed
 //! for a step beyond a sequence's length, so cost follows the valid steps.
 
+use super::segments::{Segments, StateMap};
+use super::sequence_map::SequenceMap;
 use super::shapes::sequence_sizes;
 use crate::config::RnnConfig;
 use crate::device::{Device, locked};
@@ -12,8 +14,8 @@ use crate::kernels::{GemmParams, OuterParams};
 use crate::memory;
 use crate::plan::{BufferId, PlanBuilder};
 use crate::storage::Storage;
+use ndarray::ArrayView2;
 use std::hash::{Hash, Hasher};
-use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
 /// How many steps of each sequence of a batch are valid.
@@ -23,12 +25,20 @@ pub enum Lengths {
     /// All T steps of every sequence.
     #[default]
     Full,
-    /// These lengths, from 1 to T for each sequence. They are part of the plan, so another list needs another plan.
-    /// Steps beyond a length are not computed.
+    /// These lengths, from 0 to T for each sequence. They are part of the plan, so another list needs another plan.
+    /// Steps beyond a length are not computed. A sequence of length 0 ends in its initial state.
     Fixed(Vec<usize>),
     /// The lengths that were last written before a run. The plan is made for the longest allowed lengths, so one plan
     /// serves training on batches of many lengths.
     PerRun(BatchLengths),
+    /// An index map: masks in any place, resets within sequences, and packed sequences. It is part of the plan.
+    Map(SequenceMap),
+}
+
+impl From<SequenceMap> for Lengths {
+    fn from(map: SequenceMap) -> Self {
+        Self::Map(map)
+    }
 }
 
 impl From<Option<Vec<usize>>> for Lengths {
@@ -38,10 +48,10 @@ impl From<Option<Vec<usize>>> for Lengths {
 }
 
 impl Lengths {
-    /// The lengths as a list, as they are now; `None` for full sequences.
+    /// The lengths as a list, as they are now; `None` for full sequences and for an index map.
     pub fn list(&self) -> Option<Vec<usize>> {
         match self {
-            Self::Full => None,
+            Self::Full | Self::Map(_) => None,
             Self::Fixed(lengths) => Some(lengths.clone()),
             Self::PerRun(lengths) => Some(lengths.list()),
         }
@@ -73,44 +83,63 @@ struct OnDevice {
     device: Device,
     config: RnnConfig,
     steps: usize,
-    /// The least length of a sequence: 1, or 0 where a sequence may pause.
-    least: usize,
-    lengths: Mutex<Vec<usize>>,
+    lengths: Mutex<Known>,
     rows: Storage,
+}
+
+/// What was written last.
+struct Known {
+    lengths: Vec<usize>,
+    is_masked: bool,
 }
 
 impl BatchLengths {
     /// All sequences at full length.
     pub(crate) fn new(device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Result<Self> {
-        Self::from_least(device, config, [steps, batch], 1)
-    }
-
-    /// Lengths that may also be 0, for calls that carry the state on: a sequence of length 0 keeps it.
-    pub(crate) fn with_pauses(device: &Device, config: &RnnConfig, steps: usize, batch: usize) -> Result<Self> {
-        Self::from_least(device, config, [steps, batch], 0)
-    }
-
-    fn from_least(device: &Device, config: &RnnConfig, [steps, batch]: [usize; 2], least: usize) -> Result<Self> {
         config.validate()?;
         sequence_sizes(config, &config.sequence_shape(steps, batch, config.input))?;
         let full = RowMap::new(device, config, steps, batch, None)?;
         let rows = Storage::zeros(device, "rows, ranks, offsets", full.indices.len() as u64)?;
         rows.write(device, &full.indices)?;
-        let lengths = Mutex::new(memory::filled("lengths", batch, steps)?);
-        Ok(Self(Arc::new(OnDevice { device: device.clone(), config: config.clone(), steps, least, lengths, rows })))
+        let lengths = Mutex::new(Known { lengths: memory::filled("lengths", batch, steps)?, is_masked: false });
+        Ok(Self(Arc::new(OnDevice { device: device.clone(), config: config.clone(), steps, lengths, rows })))
     }
 
     /// Writes the lengths for the runs that follow.
     ///
     /// # Errors
     /// [`Shape`](Error::Shape) unless there is a length for each sequence, [`Value`](Error::Value) where a length is
-    /// not from 1 to T, [`OutOfMemory`](Error::OutOfMemory).
+    /// not from 0 to T, [`OutOfMemory`](Error::OutOfMemory).
     pub fn write(&self, lengths: &[usize]) -> Result<()> {
-        let OnDevice { device, config, steps, least, lengths: known, rows } = &*self.0;
+        let OnDevice { device, config, steps, lengths: known, .. } = &*self.0;
         let mut known = locked(known);
-        let batch = known.len();
-        check_each_length(*least..=*steps, batch, lengths)?;
-        let map = RowMap::of_lengths(device, config, *steps, batch, Some(lengths))?;
+        let batch = known.lengths.len();
+        check_each_length(*steps, batch, lengths)?;
+        self.write_rows(&RowMap::of_lengths(device, config, *steps, batch, Some(lengths))?, batch)?;
+        known.lengths.clone_from_slice(lengths);
+        known.is_masked = false;
+        Ok(())
+    }
+
+    /// Writes a mask for the runs that follow, in place of lengths: the steps that count, in any place, in the first two axes of the
+    /// input. Outputs of masked steps are 0.
+    ///
+    /// # Errors
+    /// [`Shape`](Error::Shape) for a mask of another shape, [`OutOfMemory`](Error::OutOfMemory).
+    pub fn write_mask(&self, mask: ArrayView2<'_, bool>) -> Result<()> {
+        let OnDevice { device, config, steps, lengths: known, .. } = &*self.0;
+        let mut known = locked(known);
+        let batch = known.lengths.len();
+        let segments = SequenceMap::mask(mask).resolve(config, [*steps, batch])?;
+        let lengths: Vec<usize> = segments.starts.windows(2).map(|ends| ends[1] - ends[0]).collect();
+        self.write_rows(&RowMap::of_segments(device, config, segments)?, batch)?;
+        known.lengths = lengths;
+        known.is_masked = true;
+        Ok(())
+    }
+
+    fn write_rows(&self, map: &RowMap, batch: usize) -> Result<()> {
+        let OnDevice { device, config, steps, rows, .. } = &*self.0;
         // The places are those of full sequences; what is beyond the last row is never looked up.
         let full = steps * batch;
         let mut indices = memory::filled("map of rows", config.tracks() * full + batch + steps + 2, 0)?;
@@ -123,14 +152,17 @@ impl BatchLengths {
         indices[offsets..].fill(last);
         let first_rows = &map.indices[map.offsets..];
         indices[offsets..][..first_rows.len()].copy_from_slice(first_rows);
-        rows.write(device, &indices)?;
-        known.clone_from_slice(lengths);
-        Ok(())
+        rows.write(device, &indices)
     }
 
-    /// The lengths as they are now.
+    /// Whether a mask was written last, in place of lengths.
+    pub(crate) fn is_masked(&self) -> bool {
+        locked(&self.0.lengths).is_masked
+    }
+
+    /// The lengths as they are now; of a mask, how many steps count.
     pub fn list(&self) -> Vec<usize> {
-        locked(&self.0.lengths).clone()
+        locked(&self.0.lengths).lengths.clone()
     }
 }
 
@@ -171,6 +203,18 @@ pub(crate) struct RowMap {
     pub padded: bool,
     /// Whether every row is its own image, in all directions.
     pub identity: bool,
+    /// Rows of the caller's array.
+    pub places: usize,
+    /// Whether these are the steps of the layer's sequences, [T, N] or [N, T].
+    pub is_grid: bool,
+    /// M: the sequences of the layer, which are segments of the caller's.
+    pub batch: usize,
+    /// Whether a sequence has no step, or may have none in some run.
+    pub has_empty: bool,
+    /// Which states of the caller's sequences those of the segments are; none where segments are the sequences.
+    pub states: Option<StateMap>,
+    /// For each row of the caller's array, read forward and read backward, the one whose output it repeats.
+    pub repeats: Option<[Vec<u32>; 2]>,
     /// Where indices change between runs; those here are the largest that may come.
     per_run: Option<Storage>,
 }
@@ -196,8 +240,9 @@ impl RowMap {
                     return Err(Error::shape(what, expected, got));
                 }
                 let full = Self::new(device, config, steps, batch, None)?;
-                Ok(Self { padded: true, identity: false, per_run: Some(known.rows.clone()), ..full })
+                Ok(Self { padded: true, identity: false, has_empty: true, per_run: Some(known.rows.clone()), ..full })
             }
+            Lengths::Map(map) => Self::of_segments(device, config, map.resolve(config, [steps, batch])?),
         }
     }
 
@@ -241,7 +286,7 @@ impl RowMap {
             return Err(Error::shape("steps and sequences", "[T, N], neither of them 0", [steps, batch]));
         }
         if let Some(lengths) = lengths {
-            check_each_length(1..=steps, batch, lengths)?;
+            check_each_length(steps, batch, lengths)?;
         }
         Self::of_lengths(device, config, steps, batch, lengths)
     }
@@ -255,11 +300,29 @@ impl RowMap {
         lengths: Option<&[usize]>,
     ) -> Result<Self> {
         let length = |n: usize| lengths.map_or(steps, |lengths| lengths[n]);
-        let longest = lengths.map_or(steps, |lengths| lengths.iter().copied().max().unwrap_or(0));
-        let rows = match lengths {
-            Some(lengths) => lengths.iter().fold(0, |rows: usize, &length| rows.saturating_add(length)),
-            None => steps.saturating_mul(batch),
-        };
+        let row = |n: usize, t: usize| if config.batch_first { n * steps + t } else { t * batch + n };
+        Self::of_rows(device, config, [steps.saturating_mul(batch), batch], length, row)
+    }
+
+    /// The map of segments of the caller's sequences.
+    fn of_segments(device: &Device, config: &RnnConfig, segments: Segments) -> Result<Self> {
+        let Segments { places, is_grid, rows, starts, states, repeats } = segments;
+        let length = |m: usize| starts[m + 1] - starts[m];
+        let row = |m: usize, t: usize| rows[starts[m] + t] as usize;
+        let map = Self::of_rows(device, config, [places, starts.len() - 1], length, row)?;
+        Ok(Self { is_grid: is_grid && states.is_none(), states, repeats, ..map })
+    }
+
+    /// The map of `batch` sequences with these lengths in an array of `places` rows, of which `row` tells that of a sequence's step.
+    fn of_rows(
+        device: &Device,
+        config: &RnnConfig,
+        [places, batch]: [usize; 2],
+        length: impl Fn(usize) -> usize,
+        row: impl Fn(usize, usize) -> usize,
+    ) -> Result<Self> {
+        let longest = (0..batch).map(&length).max().unwrap_or(0);
+        let rows = (0..batch).fold(0, |rows: usize, n| rows.saturating_add(length(n)));
         let words = map_words(config, rows, batch, longest);
         let (needed, allowed) = (words.saturating_mul(4), device.plan_limits().binding_bytes);
         if needed > allowed {
@@ -283,7 +346,7 @@ impl RowMap {
                 for &n in &order[..(offsets[s + 1] - offsets[s]) as usize] {
                     let n = n as usize;
                     let t = if config.is_reverse(direction) { length(n) - 1 - s } else { s };
-                    indices.push((if config.batch_first { n * steps + t } else { t * batch + n }) as u32);
+                    indices.push(row(n, t) as u32);
                 }
             }
         }
@@ -296,8 +359,14 @@ impl RowMap {
             steps: longest,
             order: order_at,
             offsets: offsets_at,
-            padded: rows < steps * batch,
+            padded: rows < places,
             identity,
+            places,
+            is_grid: true,
+            batch,
+            has_empty: (0..batch).any(|n| length(n) == 0),
+            states: None,
+            repeats: None,
             per_run: None,
         })
     }
@@ -325,27 +394,24 @@ fn map_words(config: &RnnConfig, rows: usize, batch: usize, steps: usize) -> u64
     words as u64
 }
 
-/// Lengths as given, or T for each; an error unless each is from 1 to T.
+/// Lengths as given, or T for each; an error unless each is from 0 to T.
 pub(crate) fn check_lengths(steps: usize, batch: usize, lengths: Option<&[usize]>) -> Result<Vec<usize>> {
     match lengths {
         Some(lengths) => {
-            check_each_length(1..=steps, batch, lengths)?;
+            check_each_length(steps, batch, lengths)?;
             Ok(lengths.to_vec())
         }
         None => memory::filled("lengths", batch, steps),
     }
 }
 
-/// An error unless there are as many lengths as sequences, each of them allowed.
-pub(super) fn check_each_length(allowed: RangeInclusive<usize>, batch: usize, lengths: &[usize]) -> Result<()> {
+/// An error unless there are as many lengths as sequences, each of them from 0 to T.
+pub(super) fn check_each_length(steps: usize, batch: usize, lengths: &[usize]) -> Result<()> {
     if lengths.len() != batch {
         return Err(Error::shape("lengths", [batch], [lengths.len()]));
     }
-    match lengths.iter().enumerate().find(|(_, length)| !allowed.contains(length)) {
-        Some((n, length)) => {
-            let (least, most) = allowed.into_inner();
-            Err(Error::value(format!("length of sequence {n}"), format!("from {least} to {most}"), length))
-        }
+    match lengths.iter().enumerate().find(|(_, length)| **length > steps) {
+        Some((n, length)) => Err(Error::value(format!("length of sequence {n}"), format!("from 0 to {steps}"), length)),
         None => Ok(()),
     }
 }
@@ -383,10 +449,8 @@ mod tests {
 
     #[test]
     fn lengths_out_of_range_are_refused_by_name() {
-        for lengths in [[0, 1], [1, 4]] {
-            let error = check_lengths(3, 2, Some(&lengths)).unwrap_err().to_string();
-            assert!(error.contains("length of sequence") && error.contains("from 1 to 3"), "{error}");
-        }
+        let error = check_lengths(3, 2, Some(&[1, 4])).unwrap_err().to_string();
+        assert!(error.contains("length of sequence 1") && error.contains("from 0 to 3"), "{error}");
         assert!(check_lengths(3, 2, Some(&[1])).is_err());
     }
 }

@@ -1,12 +1,11 @@
 //! Programs of a layer for a shape.
 
-use super::call::{RnnCall, output_shape};
-use super::shapes::sequence_sizes;
+use super::call::{RnnCall, call_sizes, output_shape};
+use super::rows::Lengths;
+use super::sequence_map::SequenceMap;
 use super::state::DeviceState;
 use crate::config::RnnConfig;
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::{Difference, Plan, Profile, Program};
 use crate::tensor::Tensor;
 
@@ -33,17 +32,40 @@ impl SessionOptions {
         Self { call, ..self }
     }
 
+    /// Packed sequences, whose number and steps the map tells; the state is carried from run to run.
+    ///
+    /// # Errors
+    /// [`Value`](Error::Value) for a map of masks or resets over [T, N], which has a shape of its own.
+    pub fn packed(map: &SequenceMap) -> Result<Self> {
+        if map.packed_rows()?.is_none() {
+            let expected = "one of packed sequences; SessionOptions::new takes T and N of others";
+            return Err(Error::value("index map of a session without T and N", expected, "one over [T, N]"));
+        }
+        let (steps, batch) = map.packed_sizes();
+        Ok(Self::new(steps, batch).call(RnnCall { carry: true, ..RnnCall::default() }.map(map.clone())))
+    }
+
     pub(super) fn of_input(config: &RnnConfig, x: &[usize], call: RnnCall) -> Result<Self> {
-        let (steps, batch) = sequence_sizes(config, x)?;
+        let (steps, batch) = call_sizes(config, x, &call.lengths)?;
         Ok(Self { steps, batch, call })
     }
 
-    pub(super) fn input_shape(&self, config: &RnnConfig) -> [usize; 3] {
-        config.sequence_shape(self.steps, self.batch, config.input)
+    /// [T, N, I] or [N, T, I], or [rows, I] of packed sequences.
+    pub(super) fn input_shape(&self, config: &RnnConfig) -> Result<Vec<usize>> {
+        if let Lengths::Map(map) = &self.call.lengths
+            && let Some(rows) = map.packed_rows()?
+        {
+            let (expected, got) = (map.packed_sizes(), (self.steps, self.batch));
+            if expected != got {
+                return Err(Error::shape("T and N of packed sequences", expected, got));
+            }
+            return Ok(vec![rows, config.input]);
+        }
+        Ok(config.sequence_shape(self.steps, self.batch, config.input).to_vec())
     }
 
     pub(super) fn output_shape(&self, config: &RnnConfig) -> Result<Vec<usize>> {
-        output_shape(config, &self.input_shape(config), &self.call)
+        output_shape(config, &self.input_shape(config)?, &self.call)
     }
 }
 

@@ -92,7 +92,7 @@ impl Stream {
             return Err(Error::shape("input", expected, x.shape()));
         }
         if let Some(lengths) = lengths {
-            check_each_length(0..=steps, self.batch, lengths)?;
+            check_each_length(steps, self.batch, lengths)?;
             if lengths.iter().all(|&length| length == 0) {
                 return zeros(&config.sequence_shape(steps, self.batch, config.output_size()));
             }
@@ -148,7 +148,7 @@ impl Push {
                 let (steps, batch) = sequence_sizes(config, x.shape())?;
                 let mut options = SessionOptions::new(steps, batch);
                 if self.lengths.is_some() {
-                    let lengths = BatchLengths::with_pauses(self.rnn.device(), config, steps, batch)?;
+                    let lengths = BatchLengths::new(self.rnn.device(), config, steps, batch)?;
                     options.call.lengths = Lengths::PerRun(lengths);
                 }
                 Arc::new(Session::with_state(&self.rnn, options, self.state)?)

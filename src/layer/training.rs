@@ -1,8 +1,10 @@
 //! A layer's forward and backward passes for one shape, all on the device.
 
 use super::backward::{Flow, emit_backward};
-use super::call::{RnnCall, output_shape};
+use super::call::{Output, RnnCall, output_shape};
 use super::forward::RnnOutput;
+use super::no_steps::{no_steps, without_steps};
+use super::pass::last_states;
 use super::reserve::Reserve;
 use super::rnn::Rnn;
 use super::session::SessionOptions;
@@ -14,7 +16,7 @@ use crate::plan::{Difference, Plan, PlanBuilder, Profile, Program};
 use crate::readback::read_together_async;
 use crate::tensor::Tensor;
 use crate::weights::RnnWeights;
-use ndarray::{Array3, ArrayView3, ArrayViewD};
+use ndarray::{Array3, ArrayView3, ArrayViewD, Axis};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The gradients of everything that a layer computes from.
@@ -68,7 +70,7 @@ impl RnnTraining {
         let device = rnn.device();
         let config = rnn.config();
         let call = &options.call;
-        let shape = config.sequence_shape(options.steps, options.batch, config.input);
+        let shape = options.input_shape(config)?;
         let output_shape = output_shape(config, &shape, call)?;
         let mut reserve = Reserve::new(rnn, options.steps, options.batch, call)?;
         let seed = Tensor::zeros(device, &[2])?;
@@ -287,6 +289,9 @@ impl Rnn {
         state_gradient: Option<&State>,
     ) -> Result<RnnGradients> {
         let call = call.of_host(state.is_some())?;
+        if let Some(batch) = no_steps(self.config(), x.shape(), &call.lengths)? {
+            return self.gradients_without_steps((x, batch), state, &call, dy, state_gradient).await;
+        }
         let training = self.training(SessionOptions::of_input(self.config(), x.shape(), call)?, false)?;
         if dy.shape() != training.output_gradient.shape() {
             return Err(Error::shape("gradient of the output", training.output_gradient.shape(), dy.shape()));
@@ -313,6 +318,37 @@ impl Rnn {
             state,
             weights: RnnWeights::collect(self.config(), find)?,
         })
+    }
+}
+
+impl Rnn {
+    /// Gradients of a call on an input without a step: the final state is the initial one.
+    async fn gradients_without_steps(
+        &self,
+        (x, batch): (ArrayView3<'_, f32>, usize),
+        state: Option<&State>,
+        call: &RnnCall,
+        dy: ArrayViewD<'_, f32>,
+        state_gradient: Option<&State>,
+    ) -> Result<RnnGradients> {
+        let config = self.config();
+        self.backward_weights(0)?;
+        let (y, last) = without_steps(config, x.shape(), batch, state, call)?;
+        if dy.shape() != y.shape() {
+            return Err(Error::shape("gradient of the output", y.shape(), dy.shape()));
+        }
+        let (_, mut gradient) = without_steps(config, x.shape(), batch, state_gradient, call)?;
+        if call.output == Output::Last {
+            for (row, column) in last_states(config, 1) {
+                let dy = dy.slice_axis(Axis(1), (column..column + config.state_size()).into());
+                let mut dh = gradient.h.index_axis_mut(Axis(0), row);
+                dh.iter_mut().zip(&dy).for_each(|(dh, dy)| *dh += dy);
+            }
+        }
+        let weights = self.weights_async().await?;
+        let zeros = weights.named().map(|(name, array)| (name, array.mapv(|_| 0.0)));
+        let weights = RnnWeights::from_named(config, &zeros.collect::<Vec<_>>())?;
+        Ok(RnnGradients { output: RnnOutput { y, state: last }, x: x.to_owned(), state: gradient, weights })
     }
 }
 

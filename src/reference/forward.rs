@@ -28,7 +28,7 @@ fn mean<F: Real>(z: Probability, old: &Array1<F>, new: &Array1<F>) -> Array1<F> 
     old.mapv(|old| z * old) + new.mapv(|new| (F::one() - z) * new)
 }
 
-/// Runs a stack of layers over whole sequences. `x` is [T, N, I], or [N, T, I] where the configuration is batch-first.
+/// Runs a stack of layers over whole sequences, or as many steps of each as `lengths` says, from 0 to T. `x` is [T, N, I], or [N, T, I] where the configuration is batch-first.
 ///
 /// ```
 /// # fn main() -> wgrnn::Result<()> {
@@ -56,8 +56,8 @@ pub fn forward<F: Real>(
     weights.check(config)?;
     let x = if config.batch_first { x.permuted_axes([1, 0, 2]) } else { x };
     let (steps, batch, features) = x.dim();
-    if steps == 0 || batch == 0 || features != config.input {
-        return Err(Error::shape("input", format!("[T, N, {}], none of them 0", config.input), x.shape()));
+    if batch == 0 || features != config.input {
+        return Err(Error::shape("input", format!("[T, N, {}] with N of at least 1", config.input), x.shape()));
     }
     let lengths = check_lengths(steps, batch, lengths)?;
     if let Some(state) = state {

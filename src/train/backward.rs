@@ -5,13 +5,10 @@ use super::gradient_sums::Gradients;
 use super::paths::{Paths, Source};
 use super::tape::{Operation, Recurrence, Tape, Wanted};
 use crate::error::{Error, Result};
-use crate::kernels::{FLAT, GemmParams, Kernel, LinksParams, OuterParams, ScatterAddParams, Variant};
+use crate::kernels::{GemmParams, OuterParams};
 use crate::layer::{self, Flow, Linear};
 use crate::plan::{BufferId, PlanBuilder, Trace, Value};
 use std::collections::HashSet;
-
-/// Rows that one dispatch of `scatter_add` takes: its loops run over them.
-const SCATTER_ROWS: usize = 8192;
 
 impl Tape {
     /// Appends the backward pass, which adds to the parameters' gradients.
@@ -80,7 +77,10 @@ impl Tape {
             Operation::Embedding { embedding, indices, .. } => {
                 if let Some(dy) = dy.filter(|_| trains) {
                     let (target, _) = layer::gradient_parts(plan, embedding.parameters()).at(0);
-                    scatter_add(plan, &dy, indices, target, [embedding.symbols(), embedding.features()]);
+                    let (symbols, features) = (embedding.symbols(), embedding.features());
+                    let places = [indices.offset, indices.len()];
+                    let buffers = [dy.buffer, indices.buffer, target];
+                    layer::add_rows(plan, buffers, places, symbols, [dy.offset, features, features]);
                 }
             }
             Operation::Linear { linear, x, .. } => {
@@ -142,35 +142,6 @@ fn add(plan: &mut PlanBuilder, gradients: &mut Gradients, of: &Value, gradient: 
     }
     let (target, accumulate) = gradients.target(plan, of);
     layer::copy_value(plan, gradient, &target, accumulate);
-}
-
-fn scatter_add(plan: &mut PlanBuilder, dy: &Value, indices: &Value, target: BufferId, [symbols, features]: [usize; 2]) {
-    let m = indices.len();
-    for start in (0..m).step_by(SCATTER_ROWS) {
-        let end = m.min(start + SCATTER_ROWS);
-        let params = ScatterAddParams {
-            start,
-            end,
-            columns: features,
-            table_rows: symbols,
-            values_offset: dy.offset,
-            values_row: features,
-            index_offset: indices.offset,
-            table_offset: 0,
-            row_groups: end - start,
-        };
-        let links = plan.workspace("lists of equal indices", m);
-        let lists = LinksParams {
-            start: params.start,
-            end: params.end,
-            index_offset: params.index_offset,
-            row_lanes: layer::row_lanes(end - start),
-        };
-        let variant = |kernel| Variant::plain(kernel, FLAT, plan.device().panel());
-        let (list, add) = (variant(Kernel::Links), variant(Kernel::ScatterAdd));
-        plan.draft.dispatch(list, vec![indices.buffer, links], &lists.words());
-        plan.draft.dispatch(add, vec![dy.buffer, indices.buffer, links, target], &params.words());
-    }
 }
 
 /// dx (+)= dy·W; where the layer is trained, dW += dyᵀ·x, db += Σ dy.

@@ -285,7 +285,8 @@ impl Tape {
         Ok(())
     }
 
-    /// Runs a recurrent layer over `x`, from and to a state on the device. If an earlier layer of the tape left this
+    /// Runs a recurrent layer over `x`, [T, N, I] or as its configuration says, or [rows, I] of packed sequences
+    /// ([`RnnCall::map`](crate::RnnCall::map)), from and to a state on the device. If an earlier layer of the tape left this
     /// state and this one carries it on, gradients pass back to that layer. A state from before the tape passes none,
     /// which is truncated backpropagation through time. [`RnnConfig::dropout`](crate::RnnConfig::dropout) acts between
     /// its layers.
@@ -299,7 +300,7 @@ impl Tape {
         }
         rnn.backward_weights(0)?;
         self.plan.expect(x, "recurrent input", false)?;
-        let (steps, batch) = layer::sequence_sizes(rnn.config(), x.shape())?;
+        let (steps, batch) = layer::call_sizes(rnn.config(), x.shape(), &call.lengths)?;
         let mut reserve = Reserve::new(rnn, steps, batch, call)?;
         reserve.set_seed(&self.hyper, &mut self.streams);
         let out =

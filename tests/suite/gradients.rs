@@ -293,7 +293,7 @@ pub fn slopes_of(
 }
 
 /// relu has no derivative at 0, which a finite step may cross: PyTorch's numbers judge it.
-fn has_slopes(config: &RnnConfig) -> bool {
+pub fn has_slopes(config: &RnnConfig) -> bool {
     ![Cell::Elman(Activation::Relu), Cell::IndRnn(Activation::Relu)].contains(&config.cell())
 }
 
@@ -560,7 +560,7 @@ fn lengths_written_before_a_run_are_checked_and_belong_to_a_shape() {
     let device = gpu();
     let rnn = crate::common::rnn(&device, &RnnConfig::new(Cell::Lstm, 3, 4));
     let lengths = rnn.batch_lengths(5, 2).unwrap();
-    for wrong in [&[1][..], &[0, 1], &[1, 6], &[1, 2, 3]] {
+    for wrong in [&[1][..], &[1, 6], &[1, 2, 3]] {
         assert!(lengths.write(wrong).is_err());
     }
     assert_eq!(lengths.list(), [5, 5], "a refused list was taken over");
@@ -571,7 +571,7 @@ fn lengths_written_before_a_run_are_checked_and_belong_to_a_shape() {
         let call = RnnCall::default().lengths(Lengths::Fixed(list.to_vec()));
         rnn.forward_with(x.view(), None, &call).unwrap()
     };
-    for list in [[2, 5], [5, 1], [1, 1]] {
+    for list in [[2, 5], [5, 1], [0, 3]] {
         lengths.write(&list).unwrap();
         assert_eq!(rnn.forward_with(x.view(), None, &call).unwrap(), expected(&list), "{list:?}");
     }

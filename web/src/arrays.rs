@@ -2,8 +2,8 @@
 
 use crate::arguments;
 use crate::fault::{Fault, Result};
-use js_sys::{Array, Float32Array, Map, Object, Reflect, Uint32Array};
-use ndarray::{ArrayD, ArrayViewD, Dimension, IxDyn};
+use js_sys::{Array, Float32Array, Map, Object, Reflect, Uint8Array, Uint32Array};
+use ndarray::{Array2, ArrayD, ArrayViewD, Dimension, IxDyn};
 use wasm_bindgen::{JsCast, JsValue};
 use wgrnn::{RnnWeights, State};
 
@@ -58,6 +58,20 @@ pub fn array_of<T: Number, D: Dimension>(name: &str, value: &JsValue) -> Result<
     let shape = array.shape().to_vec();
     let axes = D::NDIM.unwrap_or_default();
     array.into_dimensionality().map_err(|_| Fault::new(format!("{name}: expected {axes} axes, got shape {shape:?}")))
+}
+
+/// 1 or 0 for each step: `{data: Uint8Array, shape}`.
+pub fn flags(name: &str, value: &JsValue) -> Result<Array2<bool>> {
+    let expected = "{data: Uint8Array, shape: number[]}";
+    let data = property(value, "data");
+    let data = data.dyn_ref::<Uint8Array>().ok_or_else(|| arguments::fault(name, expected, value))?.to_vec();
+    let shape = arguments::wholes(&format!("{name}.shape"), &property(value, "shape"))?;
+    let [rows, columns] = *shape else {
+        return Err(Fault::new(format!("{name}: expected 2 axes, got shape {shape:?}")));
+    };
+    let count = data.len();
+    Array2::from_shape_vec((rows, columns), data.into_iter().map(|flag| flag != 0).collect())
+        .map_err(|_| Fault::new(format!("{name}: expected as many numbers as its shape {shape:?} says, got {count}")))
 }
 
 fn set(object: &Object, name: &str, value: &JsValue) {

@@ -7,6 +7,7 @@ use crate::device::Device;
 use crate::fault::{Fault, Result};
 use crate::options;
 use crate::promise::{attempt, promise};
+use crate::sequences::{PackedSequence, matrices, matrices_to_js};
 use crate::tensor::{BatchLengths, DeviceState, Parameters};
 use js_sys::{Array, Promise};
 use ndarray::Ix3;
@@ -113,6 +114,44 @@ impl Rnn {
             Ok(promise(async move {
                 let output = rnn.forward_with_async(x.view(), initial.as_ref(), &call).await?;
                 Ok(object([("y", to_js(output.y.view())), ("state", state_to_js(&output.state))]))
+            }))
+        })
+    }
+
+    /// Outputs and final state of sequences of different lengths, an array [T, I] each; a sequence may have no step.
+    #[wasm_bindgen(js_name = forwardRagged, unchecked_return_type = "Promise<RaggedOutput>")]
+    pub fn forward_ragged(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "NdArray[]")] x: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "RnnCall")] call: &JsValue,
+    ) -> Promise {
+        attempt(|| {
+            let x = matrices("sequences", x)?;
+            let initial = state("state", &property(call, "state"))?;
+            let (rnn, call) = (Rc::clone(&self.0), options::call(call)?);
+            Ok(promise(async move {
+                let views: Vec<_> = x.iter().map(|x| x.view()).collect();
+                let output = rnn.forward_ragged_async(&views, initial.as_ref(), &call).await?;
+                Ok(object([("y", matrices_to_js(&output.y)), ("state", state_to_js(&output.state))]))
+            }))
+        })
+    }
+
+    /// Outputs and final state of packed sequences.
+    #[wasm_bindgen(js_name = forwardPacked, unchecked_return_type = "Promise<PackedOutput>")]
+    pub fn forward_packed(
+        &self,
+        x: &PackedSequence,
+        #[wasm_bindgen(unchecked_optional_param_type = "RnnCall")] call: &JsValue,
+    ) -> Promise {
+        attempt(|| {
+            let x = x.inner().clone();
+            let initial = state("state", &property(call, "state"))?;
+            let (rnn, call) = (Rc::clone(&self.0), options::call(call)?);
+            Ok(promise(async move {
+                let output = rnn.forward_packed_async(&x, initial.as_ref(), &call).await?;
+                let y = PackedSequence::of(output.y);
+                Ok(object([("y", y.into()), ("state", state_to_js(&output.state))]))
             }))
         })
     }

@@ -22,6 +22,7 @@ mod model;
 mod models;
 mod options;
 mod promise;
+mod sequences;
 mod stopping;
 mod tape;
 mod tensor;

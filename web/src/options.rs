@@ -5,6 +5,7 @@ use crate::arguments::{self, describe};
 use crate::arrays::property;
 use crate::fault::{Fault, Result};
 use crate::handles::{handle, optional};
+use crate::sequences::SequenceMap;
 use crate::tensor::{BatchLengths, Tensor};
 use js_sys::{Array, Object, Reflect};
 use serde::Deserialize;
@@ -263,6 +264,8 @@ struct Call {
     /// Lengths and arrays are read elsewhere.
     #[serde(rename = "lengths")]
     _lengths: Option<IgnoredAny>,
+    #[serde(rename = "map")]
+    _map: Option<IgnoredAny>,
     output: Option<OutputName>,
     schedule: Option<ScheduleName>,
     #[serde(rename = "state")]
@@ -271,9 +274,15 @@ struct Call {
     _state_gradient: Option<IgnoredAny>,
 }
 
-/// The lengths of options: a list, or lengths on the device.
+/// The lengths of options: a list, lengths on the device, or an index map.
 fn lengths(name: &str, options: &JsValue) -> Result<Lengths> {
     let lengths = property(options, "lengths");
+    if let Some(map) = optional::<SequenceMap>(&format!("{name}: map"), &property(options, "map"))? {
+        if !(lengths.is_undefined() || lengths.is_null()) {
+            return Err(Fault::new(format!("{name}: expected a map or lengths, got both")));
+        }
+        return Ok(Lengths::Map(map.inner().clone()));
+    }
     let name = format!("{name}: lengths");
     match () {
         () if lengths.is_undefined() || lengths.is_null() => Ok(Lengths::Full),
@@ -309,6 +318,8 @@ pub fn call(value: &JsValue) -> Result<RnnCall> {
 struct TapeCall {
     #[serde(rename = "lengths")]
     _lengths: Option<IgnoredAny>,
+    #[serde(rename = "map")]
+    _map: Option<IgnoredAny>,
     output: Option<OutputName>,
     schedule: Option<ScheduleName>,
     carry: Option<bool>,
@@ -334,6 +345,8 @@ pub struct Shape {
     batch: usize,
     #[serde(rename = "lengths")]
     _lengths: Option<IgnoredAny>,
+    #[serde(rename = "map")]
+    _map: Option<IgnoredAny>,
     output: Option<OutputName>,
     schedule: Option<ScheduleName>,
     carry: Option<bool>,

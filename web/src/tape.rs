@@ -125,7 +125,8 @@ impl Tape {
         self.value(|tape| tape.linear(linear.inner(), x.inner()))
     }
 
-    /// Runs a recurrent layer over x [T, N, I], or [N, T, I] with `batchFirst`, from and to a state on the device.
+    /// Runs a recurrent layer over x [T, N, I], or [N, T, I] with `batchFirst`, or [rows, I] of packed sequences, from and to a state on
+    /// the device.
     pub fn rnn(
         &self,
         rnn: &Rnn,

@@ -1,7 +1,9 @@
 //! What stays on a device from run to run: tensors, parameters, states, lengths.
 
 use crate::arguments;
-use crate::arrays::{array, indices_to_js, named_arrays, named_to_js, property, shape_to_js, state_to_js, to_js};
+use crate::arrays::{
+    array, flags, indices_to_js, named_arrays, named_to_js, property, shape_to_js, state_to_js, to_js,
+};
 use crate::device::Device;
 use crate::fault::{Fault, Result};
 use crate::handles::Handle;
@@ -270,7 +272,13 @@ impl BatchLengths {
         Ok(self.0.write(&arguments::wholes("lengths", lengths)?)?)
     }
 
-    /// The lengths as they are now.
+    /// Sets a mask for the runs that follow, in place of lengths: 1 or 0 for each step, in the first two axes of the input.
+    #[wasm_bindgen(js_name = writeMask)]
+    pub fn write_mask(&self, #[wasm_bindgen(unchecked_param_type = "Flags")] mask: &JsValue) -> Result<()> {
+        Ok(self.0.write_mask(flags("mask", mask)?.view())?)
+    }
+
+    /// The lengths as they are now; of a mask, how many steps count.
     #[wasm_bindgen(unchecked_return_type = "number[]")]
     pub fn list(&self) -> JsValue {
         shape_to_js(&self.0.list())

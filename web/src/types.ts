@@ -1,5 +1,7 @@
 /** Numbers, row-major: as many as the product of the shape. */
 export interface NdArray { data: Float32Array; shape: number[] }
+/** 1 or 0 for each step: row-major, in the first two axes of an input. */
+export interface Flags { data: Uint8Array; shape: number[] }
 /** Symbols, row-major. */
 export interface Tokens { data: Uint32Array; shape: number[] }
 
@@ -93,8 +95,10 @@ export type Activation =
 export interface State { h: NdArray; c?: NdArray }
 
 export interface RnnCall {
-  /** Valid steps of each sequence; all. Those of `Rnn.batchLengths` may change from run to run of one program. */
+  /** Valid steps of each sequence, from 0 to T; all. Those of `Rnn.batchLengths` may change from run to run of one program. */
   lengths?: number[] | BatchLengths;
+  /** In place of lengths: masks in any place, resets within sequences, packed sequences. */
+  map?: SequenceMap;
   /** Initial state; zeros. */
   state?: State;
   /** [T, N, D·H], or the last step's [N, D·H]. */
@@ -105,6 +109,8 @@ export interface RnnCall {
 /** How a layer is called on a tape. */
 export interface TapeCall {
   lengths?: number[] | BatchLengths;
+  /** In place of lengths; the input of packed sequences is [rows, I]. */
+  map?: SequenceMap;
   /** [T, N, D·H], or the last step's [N, D·H]. */
   output?: "all" | "last";
   schedule?: "auto" | "step" | "sequence" | "wavefront";
@@ -117,6 +123,12 @@ export interface TapeCall {
 }
 
 export interface RnnOutput { y: NdArray; state: State }
+
+/** [T, D·H] of each sequence. */
+export interface RaggedOutput { y: NdArray[]; state: State }
+
+/** In the layout of the input. */
+export interface PackedOutput { y: PackedSequence; state: State }
 
 export interface RnnGradients {
   /** What the forward pass gave. */
@@ -135,6 +147,8 @@ export interface SessionOptions {
   /** N. */
   batch: number;
   lengths?: number[] | BatchLengths;
+  /** In place of lengths. */
+  map?: SequenceMap;
   output?: "all" | "last";
   schedule?: "auto" | "step" | "sequence" | "wavefront";
   /** Whether a run begins with the state that the last one left: true of a `Session`, false of a `Predictor`. */

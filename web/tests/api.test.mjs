@@ -92,7 +92,7 @@ test("what is wrong is named", async () => {
     type: /input: expected \{data: Float32Array, shape: number\[\]\}/,
     nothing: /input: expected \{data: Float32Array/,
     lengths: /length/,
-    option: /call: unknown option 'length', expected some of lengths, output/,
+    option: /call: unknown option 'length', expected some of lengths, map, output/,
     schedule: /^call: schedule: expected one of "auto", "step", "sequence", "wavefront", got "fast"$/,
     state: /^state's c: expected shape/,
     cell: /cell: expected .*lstm.*; got lstn/,

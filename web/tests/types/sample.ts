@@ -1,8 +1,9 @@
 // What the declarations must allow and refuse; compiled, not run.
 import init, {
-  CtcTargets, Device, EarlyStopping, Linear, Model, Parameters, Predictor, Rnn, RnnWeights, Tape, Tensor, Trainer, cellNames,
-  checkKernel, choose, ctcDecode, type Activation, type BeamSearch, type Beams, type CheckRow, type Conv1d, type Hypothesis,
-  type LearningRate, type NdArray, type RnnConfig, type Tokens, type TrainerOptions, type Value,
+  CtcTargets, Device, EarlyStopping, Linear, Model, PackedSequence, Parameters, Predictor, Rnn, RnnWeights,
+  SequenceMap, Tape, Tensor, Trainer, cellNames, checkKernel, choose, ctcDecode, type Activation, type BeamSearch,
+  type Beams, type CheckRow, type Conv1d, type Flags, type Hypothesis, type LearningRate, type NdArray,
+  type PackedOutput, type RaggedOutput, type RnnConfig, type Tokens, type TrainerOptions, type Value,
 } from "../../pkg/wgrnn.js";
 
 export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
@@ -41,6 +42,19 @@ export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
 
   const all = [pushed, predicted, gradient, notes, row, wrong, backwards, made];
   return meanLoss + choose(scores.data, 0.7, 20, 0.5) + all.length;
+}
+
+export async function sequences(device: Device, rnn: Rnn, x: NdArray): Promise<number> {
+  const flags: Flags = { data: new Uint8Array(8), shape: [4, 2] };
+  const map: SequenceMap = SequenceMap.mask(flags).withResets(flags).withResetsAt([[1], []]).resetTo("initial").repeatOutput();
+  const masked = await rnn.forward(x, { map });
+  const ragged: RaggedOutput = await rnn.forwardRagged([x, x], { state: masked.state });
+  const packed = PackedSequence.pack(ragged.y);
+  const again = new PackedSequence(packed.data(), packed.batchSizes(), packed.sortedIndices(), packed.unsortedIndices());
+  const output: PackedOutput = await rnn.forwardPacked(again);
+  rnn.batchLengths(4, 2).writeMask(flags);
+  const maps = [SequenceMap.resets(flags), SequenceMap.concatenated([1, 2]), SequenceMap.packed([2, 1]), SequenceMap.rows(3, [[0], [2]]), packed.map()];
+  return output.y.unpack().length + maps.length;
 }
 
 export async function tapes(device: Device, weight: NdArray, rnn: Rnn): Promise<number> {
