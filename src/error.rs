@@ -187,6 +187,16 @@ pub enum Error {
     #[error("safetensors: {0}")]
     Safetensors(String),
 
+    /// A file of weights in another format than safetensors is damaged, or holds what this library does not read.
+    #[error("{format}: {reason}")]
+    #[non_exhaustive]
+    WeightFile {
+        /// The format: `"PyTorch file"`, `"NumPy file"`, `"Keras file"`.
+        format: &'static str,
+        /// What is wrong, and the way out.
+        reason: String,
+    },
+
     /// A file has more tensors of a layer or a model than are loaded from it.
     #[error(
         "weights: tensors would be left out: {}; expected those of {expected}; load_partial leaves others out on purpose",

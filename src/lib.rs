@@ -59,6 +59,7 @@ pub(crate) mod cpu;
 mod device;
 pub mod dialects;
 mod error;
+pub mod files;
 pub mod kernels;
 mod layer;
 mod memory;

@@ -431,7 +431,7 @@ impl Model {
         for (part, parameters) in self.parameters() {
             own.extend(parameters.names().map(|(array, _)| format!("{prefix}{part}{array}")));
         }
-        let mut missing: Vec<_> = own.iter().filter(|name| archive.shape(name).is_none()).cloned().collect();
+        let mut missing: Vec<_> = own.iter().filter(|name| archive.shape_of(name).is_none()).cloned().collect();
         missing.sort();
         if let Some((first, more)) = missing.split_first() {
             return Err(

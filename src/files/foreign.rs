@@ -1,10 +1,17 @@
 //! Files that are no safetensors file, known by their first bytes.
 
+/// What reads files of other frameworks.
+const READ: &str = if cfg!(feature = "files") {
+    "wgrnn::files::Arrays, RnnWeights::load and dialects::pytorch::load read it"
+} else {
+    "the cargo feature `files` of wgrnn reads it; this build was made without"
+};
+
 /// What a file is that could not be read as safetensors, and what to do with it; none where it is not known.
 pub(super) fn foreign(bytes: &[u8]) -> Option<String> {
     let begins = |magic: &[u8]| bytes.starts_with(magic);
     let text = |what: &str, advice: &str| Some(format!("this is {what}, no safetensors file: {advice}"));
-    let python = "in Python, safetensors.torch.save_file(model.state_dict(), \"model.safetensors\") writes one";
+    let python = READ;
     match bytes {
         [] => return Some("the file is empty: it was not written or downloaded to its end".to_owned()),
         _ if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") => return Some(zip(bytes, python)),
