@@ -1,0 +1,5 @@
+//! Files of weights that other frameworks write, read without Python.
+
+mod common;
+mod hostile;
+mod pytorch;
