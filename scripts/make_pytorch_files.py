@@ -179,6 +179,10 @@ def main():
     repack(OUT / "lstm.pt", OUT / "deflated.pt", method=zipfile.ZIP_DEFLATED)
     expected("deflated", lstm, "")
 
+    torch.serialization.set_crc32_options(False)
+    write("unchecked", lstm)
+    torch.serialization.set_crc32_options(True)
+
     # TorchScript.
     script = nn.Sequential(nn.Linear(2, 3), nn.LSTM(3, 4, num_layers=2))
     torch.jit.script(script).save(OUT / "script.pt")
@@ -220,8 +224,6 @@ def main():
 
     metadata = {"cases": json.dumps(cases)}
     (OUT / "expected.safetensors").write_bytes(save(arrays, metadata))
-    for case in cases:
-        torch.load(OUT / case["file"], weights_only=False) if case["cell"] else None
     size = sum(path.stat().st_size for path in OUT.rglob("*") if path.is_file())
     print(f"{len(cases)} cases, {size:,} bytes")
 

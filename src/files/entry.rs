@@ -45,7 +45,7 @@ pub(super) struct Entry {
 }
 
 /// An array as it is written back, whatever its numbers are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Raw {
     pub dtype: Dtype,
     pub shape: Vec<usize>,

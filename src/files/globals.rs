@@ -63,7 +63,9 @@ pub(super) fn global<'p>(module: &'p str, name: &'p str) -> Option<Global<'p>> {
         if name == "Size" {
             return Some(Global::List);
         }
-        if name == "device" {
+        // How numbers are laid out and quantised, which holds none.
+        let schemes = ["_affine", "_symmetric", "_format", "_float_qparams"];
+        if ["device", "strided", "Generator"].contains(&name) || schemes.iter().any(|end| name.ends_with(end)) {
             return Some(Global::Opaque);
         }
         if let Some(own) = name.strip_suffix("Storage").filter(|own| !own.is_empty()) {

@@ -1,16 +1,15 @@
 //! Files of `torch.save` and `torch.jit.save`.
 
-use crate::common::{equal, expected, folder, output, read};
+use crate::common::{equal, expected, folder, output};
 use wgrnn::dialects::pytorch;
-use wgrnn::files::{Arrays, Format};
-use wgrnn::{Cell, RnnWeights};
+use wgrnn::RnnWeights;
 
 const FOLDER: &str = "pytorch_files";
 
 #[test]
 fn weights_of_every_form_of_file_give_pytorchs_outputs() {
     let (arrays, cases) = expected(&format!("{FOLDER}/expected.safetensors"));
-    assert_eq!(cases.len(), 37);
+    assert_eq!(cases.len(), 38);
     for case in &cases {
         let path = folder(&format!("{FOLDER}/{}", case.file));
         let (config, weights) =

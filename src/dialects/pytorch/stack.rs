@@ -99,7 +99,7 @@ pub fn to_safetensors(weights: &RnnWeights, module: Module, prefix: &str) -> Res
 
 impl Module {
     /// The name of a tensor of a stack in this module.
-    fn name(self, name: &str) -> &str {
+    pub(super) fn name(self, name: &str) -> &str {
         match self {
             Self::Stack => name,
             Self::Cell => name.strip_suffix("_l0").unwrap_or(name),
@@ -108,7 +108,7 @@ impl Module {
 }
 
 /// The configuration that shapes by name come from.
-fn config(cell: Cell, module: Module, shape: impl Fn(&str) -> Option<Vec<usize>>) -> Result<RnnConfig> {
+pub(super) fn config(cell: Cell, module: Module, shape: impl Fn(&str) -> Option<Vec<usize>>) -> Result<RnnConfig> {
     let matrix = |name: &str| {
         let own = module.name(name);
         match shape(own).ok_or_else(|| Error::MissingWeight(own.to_owned()))?[..] {
