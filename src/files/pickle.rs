@@ -91,12 +91,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Pickle<'_>, String> {
     let mut machine = Machine {
         bytes,
         at: 0,
-        // Shared by all: opcodes of one byte make none.
-        values: vec![Value::None, Value::Bool(false), Value::Bool(true), Value::Tuple(Vec::new())],
+        // Shared by all: what one or two bytes stand for makes none.
+        values: shared(),
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
-        most: 4096 + bytes.len() / 2,
+        most: 4096 + bytes.len() / 3,
     };
     loop {
         let at = machine.at;
@@ -115,7 +115,7 @@ struct Machine<'p> {
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// Values, and places of the memo, at most: real pickles have more than two bytes for each.
+    /// Values, and places of the memo, at most: real pickles have three bytes or more for each.
     most: usize,
 }
 
@@ -123,6 +123,13 @@ const NONE: Id = 0;
 const FALSE: Id = 1;
 const TRUE: Id = 2;
 const EMPTY: Id = 3;
+/// 0, which 1 to 255 follow.
+const ZERO: Id = 4;
+
+fn shared() -> Vec<Value<'static>> {
+    let constants = [Value::None, Value::Bool(false), Value::Bool(true), Value::Tuple(Vec::new())];
+    constants.into_iter().chain((0..=255).map(Value::Int)).collect()
+}
 
 type Step<T = ()> = Result<T, String>;
 
@@ -152,7 +159,7 @@ impl<'p> Machine<'p> {
             }
             b'K' => {
                 let value = self.byte()?;
-                self.push(Value::Int(value.into()))?;
+                self.stack.push(ZERO + Id::from(value));
             }
             b'M' => {
                 let value = u16::from_le_bytes(self.array()?);
@@ -289,6 +296,11 @@ impl<'p> Machine<'p> {
     fn push(&mut self, value: Value<'p>) -> Step {
         let id = Id::try_from(self.values.len()).ok().filter(|_| self.values.len() < self.most);
         let id = id.ok_or("it makes more values than its length allows: the file is damaged or made to do harm")?;
+        if self.values.len() == self.values.capacity() {
+            // Doubled, but never beyond what is allowed.
+            let more = self.values.len().min(self.most - self.values.len());
+            self.values.try_reserve_exact(more).map_err(|_| "there is no memory for its values")?;
+        }
         self.values.push(value);
         self.stack.push(id);
         Ok(())

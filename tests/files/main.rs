@@ -2,5 +2,6 @@
 
 mod common;
 mod hostile;
+mod memory;
 mod model;
 mod pytorch;
