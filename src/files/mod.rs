@@ -12,6 +12,10 @@ mod format;
 #[cfg(feature = "files")]
 mod globals;
 #[cfg(feature = "files")]
+mod hdf5;
+#[cfg(feature = "files")]
+mod npy;
+#[cfg(feature = "files")]
 mod pickle;
 mod reader;
 mod safetensors;

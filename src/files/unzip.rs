@@ -1,7 +1,6 @@
 //! Zip archives in memory: parts as they lie in the file, or unpacked within bounds.
 
 use super::entry::Blob;
-use super::format::Format;
 use crate::error::{Error, Result};
 use flate2::{Crc, bufread::DeflateDecoder};
 use rawzip::{CompressionMethod, ZipArchive, ZipArchiveEntryWayfinder, ZipSliceArchive};
@@ -14,9 +13,11 @@ use std::sync::Arc;
 const GROWTH: usize = 32;
 const SMALL: usize = 1 << 20;
 
+/// What errors call it: they come before it is known whose archive it is.
+const ARCHIVE: &str = "zip archive of weights (.pt, .npz, .keras)";
+
 /// An archive, with what may still be unpacked from it.
 pub(super) struct Zip<'a> {
-    format: Format,
     archive: ZipSliceArchive<&'a [u8]>,
     parts: BTreeMap<String, Part>,
     left: usize,
@@ -32,11 +33,11 @@ struct Part {
 }
 
 impl<'a> Zip<'a> {
-    /// Reads the directory at the end of the file. `format` is for errors.
-    pub fn open(bytes: &'a [u8], format: Format) -> Result<Self> {
-        let fault = |reason: String| Error::WeightFile { format: format.name(), reason };
+    /// Reads the directory at the end of the file.
+    pub fn open(bytes: &'a [u8]) -> Result<Self> {
+        let fault = |reason: String| Error::WeightFile { format: ARCHIVE, reason };
         let damaged = |error: rawzip::Error| {
-            fault(format!("the zip archive has no sound directory at its end, so it was cut off or damaged: {error}"))
+            fault(format!("it has no sound directory at its end, so it was cut off or damaged: {error}"))
         };
         let archive = ZipArchive::from_slice(bytes).map_err(damaged)?;
         let mut parts = BTreeMap::new();
@@ -46,11 +47,11 @@ impl<'a> Zip<'a> {
             count += 1;
             let raw = part.file_path();
             let Ok(name) = std::str::from_utf8(raw.as_bytes()) else {
-                return Err(fault("the zip archive has a part whose name is no UTF-8".to_owned()));
+                return Err(fault("it has a part whose name is no UTF-8".to_owned()));
             };
             let leads_out = name.starts_with(['/', '\\']) || name.split(['/', '\\']).any(|part| part == "..");
             if leads_out || name.contains('\0') {
-                return Err(fault(format!("the zip archive has a part '{}', a path that leads out of it", name.escape_debug())));
+                return Err(fault(format!("it has a part '{}', a path that leads out of it", name.escape_debug())));
             }
             if part.is_dir() {
                 continue;
@@ -65,16 +66,16 @@ impl<'a> Zip<'a> {
                 size: part.uncompressed_size_hint(),
             };
             if parts.insert(name.to_owned(), entry).is_some() {
-                return Err(fault(format!("the zip archive has two parts of the name '{name}'")));
+                return Err(fault(format!("it has two parts of the name '{name}'")));
             }
         }
         if count != archive.entries_hint() {
             let said = archive.entries_hint();
-            return Err(fault(format!("the zip archive has {count} parts, and its directory says {said}")));
+            return Err(fault(format!("it has {count} parts, and its directory says {said}")));
         }
         let left = bytes.len().saturating_mul(GROWTH).saturating_add(SMALL);
         let checked = parts.values().any(|part| part.crc != 0);
-        Ok(Self { format, archive, parts, left, checked })
+        Ok(Self { archive, parts, left, checked })
     }
 
     /// The names of all parts, sorted.
@@ -86,7 +87,7 @@ impl<'a> Zip<'a> {
     pub fn part(&mut self, name: &str) -> Result<Option<Blob>> {
         let Some(part) = self.parts.get(name) else { return Ok(None) };
         let fault = |reason: String| {
-            Err(Error::WeightFile { format: self.format.name(), reason: format!("'{name}' of the zip archive {reason}") })
+            Err(Error::WeightFile { format: ARCHIVE, reason: format!("'{name}' {reason}") })
         };
         let Ok(entry) = self.archive.get_entry(part.place) else {
             return fault("lies beyond the file's end: the file was cut off or damaged".to_owned());

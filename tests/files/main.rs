@@ -2,6 +2,8 @@
 
 mod common;
 mod hostile;
+mod keras;
 mod memory;
 mod model;
+mod numpy;
 mod pytorch;
