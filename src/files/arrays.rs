@@ -53,6 +53,14 @@ impl Arrays<'static> {
         Self::of(Cow::Owned(read_file(path)?)).map_err(of_file(path))
     }
 
+    /// As [`Arrays::load`], from the bytes of a file, which it keeps.
+    ///
+    /// # Errors
+    /// As [`Arrays::load`], but for [`File`](Error::File).
+    pub fn from_vec(bytes: Vec<u8>) -> Result<Self> {
+        Self::of(Cow::Owned(bytes))
+    }
+
     /// Takes arrays by name.
     ///
     /// # Errors
@@ -245,9 +253,10 @@ fn wrapper(entries: &BTreeMap<String, Entry>, root: &str) -> String {
     if names().next().is_none() {
         return found;
     }
-    while let Some(more) = ["module.", "_orig_mod."].iter().find(|more| {
-        names().all(|name| name.strip_prefix(found.as_str()).is_some_and(|name| name.starts_with(**more)))
-    }) {
+    while let Some(more) = ["module.", "_orig_mod."]
+        .iter()
+        .find(|more| names().all(|name| name.strip_prefix(found.as_str()).is_some_and(|name| name.starts_with(**more))))
+    {
         found.push_str(more);
     }
     found

@@ -119,10 +119,9 @@ impl Entry {
         let end = last.and_then(|last| last.checked_add(self.offset)?.checked_add(1)?.checked_mul(size));
         match end {
             Some(end) if end <= bytes => None,
-            _ => Some(format!(
-                "its last element, of shape {:?}, lies beyond the {bytes} bytes of its data",
-                self.shape
-            )),
+            _ => {
+                Some(format!("its last element, of shape {:?}, lies beyond the {bytes} bytes of its data", self.shape))
+            }
         }
     }
 

@@ -94,7 +94,9 @@ pub(super) fn global<'p>(module: &'p str, name: &'p str) -> Option<Global<'p>> {
         ("torch._utils", "_rebuild_qtensor") => Global::Strange("a quantised tensor"),
         ("torch._utils", "_rebuild_sparse_tensor" | "_rebuild_sparse_csr_tensor") => Global::Strange("a sparse tensor"),
         ("torch._utils", "_rebuild_nested_tensor") => Global::Strange("a nested tensor"),
-        ("torch._utils", "_rebuild_meta_tensor_no_storage") => Global::Strange("a tensor of the device 'meta', without numbers"),
+        ("torch._utils", "_rebuild_meta_tensor_no_storage") => {
+            Global::Strange("a tensor of the device 'meta', without numbers")
+        }
         ("torch._tensor", "_rebuild_from_type_v2") => Global::Typed,
         ("torch._tensor" | "torch", "Tensor") => Global::First,
         ("torch.nn.parameter", "Parameter" | "Buffer") => Global::First,
@@ -103,7 +105,9 @@ pub(super) fn global<'p>(module: &'p str, name: &'p str) -> Option<Global<'p>> {
         ("pathlib" | "pathlib._local", "Path" | "PosixPath" | "WindowsPath" | "PurePosixPath") => Global::Opaque,
         ("numpy", "dtype" | "float64" | "float32" | "int64" | "ndarray") => Global::Opaque,
         ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar" | "_reconstruct") => Global::Opaque,
-        ("torch.jit._pickle", "build_intlist" | "build_doublelist" | "build_boollist" | "build_tensorlist") => Global::First,
+        ("torch.jit._pickle", "build_intlist" | "build_doublelist" | "build_boollist" | "build_tensorlist") => {
+            Global::First
+        }
         ("torch.jit._pickle", "restore_type_tag") => Global::First,
         _ => return None,
     })

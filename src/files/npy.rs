@@ -44,7 +44,9 @@ pub(super) fn zip(bytes: &[u8], mut zip: Zip<'_>) -> Result<Content> {
         let entry = entry(Zip::bytes(&blob, bytes), &blob).map_err(|text| fault(format!("{name}: {text}")))?;
         if entry.kind.is_float() {
             let size = entry.count().and_then(|count| count.checked_mul(4));
-            left = size.and_then(|size| left.checked_sub(size)).ok_or_else(|| fault(format!("{name}: it is too large")))?;
+            left = size
+                .and_then(|size| left.checked_sub(size))
+                .ok_or_else(|| fault(format!("{name}: it is too large")))?;
         }
         entries.insert(name.to_owned(), entry);
     }

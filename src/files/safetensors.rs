@@ -74,9 +74,9 @@ pub(crate) fn write(arrays: &[(String, Raw)], notes: Option<HashMap<String, Stri
         return Err(Error::value("tensors of a file", "a name of its own for each", format!("two of name '{name}'")));
     }
     let fault = |error: &SafeTensorError| Error::Safetensors(error.to_string());
-    let views = arrays.iter().map(|(name, raw)| {
-        TensorView::new(raw.dtype, raw.shape.clone(), &raw.bytes).map(|view| (name.as_str(), view))
-    });
+    let views = arrays
+        .iter()
+        .map(|(name, raw)| TensorView::new(raw.dtype, raw.shape.clone(), &raw.bytes).map(|view| (name.as_str(), view)));
     let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| fault(&error))?;
     safetensors::serialize(views, notes).map_err(|error| fault(&error))
 }

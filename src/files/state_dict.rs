@@ -34,7 +34,8 @@ pub(super) fn leaves(pickle: &Pickle<'_>, file: usize) -> Result<BTreeMap<String
         if let Some((id, listed)) = next.take() {
             match pickle.value(id) {
                 Value::Tensor(_) | Value::Strange(_) => {
-                    letters = letters.checked_sub(name.len()).ok_or("the names of its tensors are longer than the file")?;
+                    letters =
+                        letters.checked_sub(name.len()).ok_or("the names of its tensors are longer than the file")?;
                     if found.insert(name.clone(), Leaf { value: id, listed }).is_some() {
                         return Err(format!("two tensors have the name '{name}'"));
                     }

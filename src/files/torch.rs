@@ -24,7 +24,8 @@ fn fault(reason: impl Into<String>) -> Error {
 
 /// A file of today: `data.pkl` in a folder of a zip archive, and a part for each storage.
 pub(super) fn zip(bytes: &[u8], mut zip: Zip<'_>) -> Result<Content> {
-    let main = zip.names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl") && name.matches('/').count() == 1);
+    let main =
+        zip.names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl") && name.matches('/').count() == 1);
     let main = main.map(str::to_owned);
     let Some(main) = main else {
         return Err(fault("the zip archive has no data.pkl, which names its tensors: was it packed by torch.save?"));
@@ -84,7 +85,13 @@ pub(super) fn legacy(bytes: &[u8]) -> Result<Content> {
         let Value::Storage(storage) = value else { continue };
         let size = match storage.class {
             Global::Storage(dtype) => dtype.map_or(1, |dtype| dtype.bitsize() / 8),
-            _ => return Err(fault(format!("its storage '{}' is of {}: save floats", storage.key, unread(storage.class)))),
+            _ => {
+                return Err(fault(format!(
+                    "its storage '{}' is of {}: save floats",
+                    storage.key,
+                    unread(storage.class)
+                )));
+            }
         };
         sizes.insert(storage.key, size);
     }
@@ -100,7 +107,9 @@ pub(super) fn legacy(bytes: &[u8]) -> Result<Content> {
         let length = count.and_then(|count| usize::try_from(count).ok()?.checked_mul(*size));
         let end = length.and_then(|length| start.checked_add(length)).filter(|end| *end <= bytes.len());
         let Some(end) = end else {
-            return Err(fault(format!("its storage '{key}' lies beyond the end of the file, which was cut off or damaged")));
+            return Err(fault(format!(
+                "its storage '{key}' lies beyond the end of the file, which was cut off or damaged"
+            )));
         };
         blobs.insert(*key, Blob::File(start..end));
         at = end;

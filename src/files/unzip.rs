@@ -86,9 +86,7 @@ impl<'a> Zip<'a> {
     /// A part's bytes, if it is there. What lies in the file as it is stays there.
     pub fn part(&mut self, name: &str) -> Result<Option<Blob>> {
         let Some(part) = self.parts.get(name) else { return Ok(None) };
-        let fault = |reason: String| {
-            Err(Error::WeightFile { format: ARCHIVE, reason: format!("'{name}' {reason}") })
-        };
+        let fault = |reason: String| Err(Error::WeightFile { format: ARCHIVE, reason: format!("'{name}' {reason}") });
         let Ok(entry) = self.archive.get_entry(part.place) else {
             return fault("lies beyond the file's end: the file was cut off or damaged".to_owned());
         };

@@ -87,12 +87,7 @@ impl RnnWeights {
     }
 
     /// The weights, and the names of recurrent tensors under the prefix that are none of theirs.
-    fn extract(
-        archive: &Arrays<'_>,
-        config: &RnnConfig,
-        prefix: &str,
-        extent: Extent,
-    ) -> Result<(Self, Vec<String>)> {
+    fn extract(archive: &Arrays<'_>, config: &RnnConfig, prefix: &str, extent: Extent) -> Result<(Self, Vec<String>)> {
         config.validate()?;
         let prefix = archive.resolve(prefix);
         let prefix = prefix.as_str();

@@ -135,7 +135,8 @@ fn a_file_that_was_cut_off_is_an_error_at_every_length() {
 
 #[test]
 fn a_flipped_bit_is_an_error_or_changes_numbers_only() {
-    let names = ["lstm.pt", "lstm_old.pt", "deflated.pt", "script.pt", "strided.pt"].map(|name| format!("pytorch_files/{name}"));
+    let names = ["lstm.pt", "lstm_old.pt", "deflated.pt", "script.pt", "strided.pt"]
+        .map(|name| format!("pytorch_files/{name}"));
     let others = ["numpy_files/arrays.npz", "numpy_files/compressed.npz", "keras_files/float16.weights.h5"];
     for name in names.into_iter().chain(others.map(str::to_owned)) {
         let bytes = read(&name);
@@ -281,7 +282,9 @@ fn tensors_that_lie_about_their_storage_are_errors() {
 #[test]
 fn pickles_that_grow_without_end_are_errors() {
     let start = b"\x80\x02".to_vec();
-    let deep = |open: &[u8], close: &[u8]| [start.clone(), open.repeat(100_000), close.repeat(100_000), b".".to_vec()].concat();
+    let deep = |open: &[u8], close: &[u8]| {
+        [start.clone(), open.repeat(100_000), close.repeat(100_000), b".".to_vec()].concat()
+    };
     // Each list holds the one before ten times.
     let laughs = |levels: usize| {
         let mut pickle = [start.clone(), b"]q\0".to_vec()].concat();
@@ -297,7 +300,17 @@ fn pickles_that_grow_without_end_are_errors() {
     let cases = [
         ("deep tuples", deep(b"", b"\x85").split_off(0)),
         ("deep lists", deep(b"]", b"a")),
-        ("deep dicts", [start.clone(), [b"}".to_vec(), text("a")].concat().repeat(100_000), b"N".to_vec(), b"s".repeat(100_000), b".".to_vec()].concat()),
+        (
+            "deep dicts",
+            [
+                start.clone(),
+                [b"}".to_vec(), text("a")].concat().repeat(100_000),
+                b"N".to_vec(),
+                b"s".repeat(100_000),
+                b".".to_vec(),
+            ]
+            .concat(),
+        ),
         ("marks", deep(b"(", b"t")),
         ("a million empty lists", [start.clone(), b"]".repeat(1_000_000), b".".to_vec()].concat()),
         ("lists of lists of lists", laughs(200)),

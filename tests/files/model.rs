@@ -2,7 +2,7 @@
 
 use crate::common::{equal, expected, folder, output, read};
 use std::collections::HashMap;
-use wgrnn::dialects::pytorch::{Model, Parts};
+use wgrnn::dialects::pytorch::{Parts, StateDict};
 use wgrnn::files::Arrays;
 use wgrnn::ndarray::{Array, Array2, Array3, ArrayD, Axis, Ix1, Ix3, s};
 use wgrnn::{Cell, Device, Error, PlanBuilder, Reset, Tensor};
@@ -25,11 +25,11 @@ fn tagger() -> Vec<u8> {
     read("pytorch_files/tagger.pt")
 }
 
-fn vector(model: &Model, part: &str, tensor: &str) -> Array<f32, Ix1> {
+fn vector(model: &StateDict, part: &str, tensor: &str) -> Array<f32, Ix1> {
     model.array(part, tensor).unwrap().clone().into_dimensionality().unwrap()
 }
 
-fn dense(model: &Model, name: &str, x: &Array2<f32>) -> Array2<f32> {
+fn dense(model: &StateDict, name: &str, x: &Array2<f32>) -> Array2<f32> {
     let device = Device::cpu();
     let linear = model.linear(&device, name).unwrap();
     let outputs = model.array(name, "weight").unwrap().len_of(Axis(0));
@@ -43,7 +43,7 @@ fn dense(model: &Model, name: &str, x: &Array2<f32>) -> Array2<f32> {
 }
 
 /// The tagger's forward pass, [T, N] to [T, N, 2].
-fn forward(model: &Model, symbols: &Array2<usize>) -> ArrayD<f32> {
+fn forward(model: &StateDict, symbols: &Array2<usize>) -> ArrayD<f32> {
     let table = model.array("embedding", "weight").unwrap();
     let embedding = model.embedding(&Device::cpu(), "embedding").unwrap();
     assert_eq!((embedding.symbols(), embedding.features()), (7, 3));
@@ -134,7 +134,10 @@ fn tensors_of_no_part_are_an_error_unless_the_map_is_partial() {
     let bytes = tagger();
     let head = Parts::new().linear("head", "fc");
     let error = head.from_bytes(&bytes).unwrap_err();
-    assert!(matches!(&error, Error::StateDict { missing, shapes, .. } if missing.is_empty() && shapes.is_empty()), "{error}");
+    assert!(
+        matches!(&error, Error::StateDict { missing, shapes, .. } if missing.is_empty() && shapes.is_empty()),
+        "{error}"
+    );
     let model = head.partial(true).from_bytes(&bytes).unwrap();
     assert_eq!(model.left_over().len(), 28);
     assert!(!model.left_over().iter().any(|name| name == "fc.weight"));

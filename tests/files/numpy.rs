@@ -21,7 +21,8 @@ fn arrays_of_every_type_and_order_are_read() {
         assert_eq!(arrays.get("fortran.cube").unwrap(), cube.into_dyn(), "{name}");
         assert_eq!(arrays.get("scalar").unwrap().into_raw_vec_and_offset().0, [0.5]);
         assert_eq!(arrays.get("empty").unwrap().shape(), [0, 4]);
-        for (other, kind) in [("whole", "I64"), ("complex", "complex"), ("text", "text"), ("structured", "structured")] {
+        for (other, kind) in [("whole", "I64"), ("complex", "complex"), ("text", "text"), ("structured", "structured")]
+        {
             let text = arrays.get(other).unwrap_err().to_string();
             assert!(text.contains(kind) && text.contains(other), "{text}");
         }
@@ -66,7 +67,10 @@ fn headers_that_lie_are_errors() {
         ("no shape", npy("{'descr': '<f4', 'fortran_order': False}", 8)),
         ("a negative size", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", 8)),
         ("a size that overflows", npy("{'descr': '<f4', 'fortran_order': True, 'shape': (9223372036854775807, 8)}", 8)),
-        ("sizes that overflow to 0", npy("{'descr': '<f4', 'fortran_order': True, 'shape': (4294967296, 4294967296)}", 0)),
+        (
+            "sizes that overflow to 0",
+            npy("{'descr': '<f4', 'fortran_order': True, 'shape': (4294967296, 4294967296)}", 0),
+        ),
         ("no order", npy("{'descr': '<f4', 'fortran_order': 1, 'shape': (2,)}", 8)),
         ("a shape that is not closed", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,", 8)),
         ("nesting", npy(&deep, 8)),

@@ -1,8 +1,8 @@
 //! Files of `torch.save` and `torch.jit.save`.
 
 use crate::common::{equal, expected, folder, output};
-use wgrnn::dialects::pytorch;
 use wgrnn::RnnWeights;
+use wgrnn::dialects::pytorch;
 
 const FOLDER: &str = "pytorch_files";
 

@@ -15,10 +15,10 @@
 //!
 //! [`Parts`] reads a whole model by a map of names.
 
-mod model;
 mod parts;
 mod stack;
+mod state_dict;
 
-pub use model::Model;
 pub use parts::Parts;
 pub use stack::{Module, from_arrays, from_bytes, from_safetensors, load, to_safetensors};
+pub use state_dict::StateDict;

@@ -1,7 +1,7 @@
 //! A map of a model's parts to the prefixes of a state dict, and what it reads.
 
-use super::model::{Content, Model, Read};
 use super::stack::{self, Module};
+use super::state_dict::{Content, Read, StateDict};
 use crate::cells::Cell;
 use crate::config::RnnConfig;
 use crate::error::{Error, Result};
@@ -94,7 +94,7 @@ impl Parts {
     }
 
     /// All tensors under the prefix as arrays, such as those of a `LayerNorm`, a `Conv1d` or a `BatchNorm1d`. Whole numbers are
-    /// kept for [`Model::to_safetensors`].
+    /// kept for [`StateDict::to_safetensors`].
     #[must_use]
     pub fn arrays(self, name: &str, prefix: &str) -> Self {
         self.with(name, prefix, Part::Arrays)
@@ -107,7 +107,7 @@ impl Parts {
         self
     }
 
-    /// Whether the state dict may have tensors that belong to no part: [`Model::left_over`] names them. They are an error
+    /// Whether the state dict may have tensors that belong to no part: [`StateDict::left_over`] names them. They are an error
     /// otherwise.
     #[must_use]
     pub fn partial(mut self, partial: bool) -> Self {
@@ -121,7 +121,7 @@ impl Parts {
     /// [`StateDict`](Error::StateDict) with all that is missing, left over or of other shapes, [`Value`](Error::Value) for two
     /// parts of one name and for a shape of no part, [`NotFinite`](Error::NotFinite) in recurrent layers, and those of
     /// [`Arrays::load`] and [`Arrays::get`].
-    pub fn load(&self, path: impl AsRef<Path>) -> Result<Model> {
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<StateDict> {
         self.from_arrays(&Arrays::load(path.as_ref())?).map_err(of_file(path.as_ref()))
     }
 
@@ -130,7 +130,7 @@ impl Parts {
     /// # Errors
     /// As [`Parts::load`].
     #[allow(clippy::wrong_self_convention, reason = "the map reads from bytes, and is not made of them")]
-    pub fn from_bytes(&self, bytes: &[u8]) -> Result<Model> {
+    pub fn from_bytes(&self, bytes: &[u8]) -> Result<StateDict> {
         self.from_arrays(&Arrays::from_bytes(bytes)?)
     }
 
@@ -139,10 +139,14 @@ impl Parts {
     /// # Errors
     /// As [`Parts::load`].
     #[allow(clippy::wrong_self_convention, reason = "the map reads from arrays, and is not made of them")]
-    pub fn from_arrays(&self, arrays: &Arrays<'_>) -> Result<Model> {
+    pub fn from_arrays(&self, arrays: &Arrays<'_>) -> Result<StateDict> {
         for (i, (name, ..)) in self.parts.iter().enumerate() {
             if self.parts.iter().take(i).any(|(other, ..)| other == name) {
-                return Err(Error::value("names of parts", "a name of its own for each", format!("two of name '{name}'")));
+                return Err(Error::value(
+                    "names of parts",
+                    "a name of its own for each",
+                    format!("two of name '{name}'"),
+                ));
             }
         }
         if let Some((name, ..)) = self.shapes.iter().find(|(name, ..)| !self.parts.iter().any(|part| part.0 == *name)) {
@@ -175,7 +179,7 @@ impl Parts {
             let outer = name.strip_prefix(arrays.root()).unwrap_or(name).to_owned();
             kept.extend(arrays.raw(name)?.map(|raw| (outer, raw)));
         }
-        Ok(Model { parts, kept, left_over })
+        Ok(StateDict { parts, kept, left_over })
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// The parts of a model, from [`Parts`](super::Parts), with their weights on the host.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub struct StateDict {
     pub(super) parts: Vec<Read>,
     /// Arrays of other numbers than floats, by the names of the file.
     pub(super) kept: Vec<(String, Raw)>,
@@ -49,7 +49,7 @@ impl Content {
     }
 }
 
-impl Model {
+impl StateDict {
     /// The names of the parts, in the order of the map.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().map(|part| part.name.as_str())
@@ -94,7 +94,7 @@ impl Model {
     /// The same, which can be trained.
     ///
     /// # Errors
-    /// As [`Model::linear`].
+    /// As [`StateDict::linear`].
     pub fn linear_trainable(&self, device: &Device, name: &str) -> Result<Linear> {
         let (weight, bias) = self.dense(name)?;
         Linear::trainable(device, weight.view(), bias.as_ref().map(|bias| bias.view()))
@@ -208,7 +208,7 @@ impl Model {
     /// Writes them to a file, which replaces another of its name at once.
     ///
     /// # Errors
-    /// [`File`](Error::File), and those of [`Model::to_safetensors`].
+    /// [`File`](Error::File), and those of [`StateDict::to_safetensors`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         replace(path.as_ref(), &self.to_safetensors()?)
     }
@@ -233,7 +233,9 @@ impl Model {
         };
         let bias = arrays.iter().find(|(own, _)| own == "bias").map(|(_, bias)| {
             let shape = bias.shape().to_vec();
-            bias.clone().into_dimensionality::<Ix1>().map_err(|_| Error::shape(format!("bias of '{name}'"), "[outputs]", shape))
+            bias.clone()
+                .into_dimensionality::<Ix1>()
+                .map_err(|_| Error::shape(format!("bias of '{name}'"), "[outputs]", shape))
         });
         Ok((matrix(name, arrays)?, bias.transpose()?))
     }
