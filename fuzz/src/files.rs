@@ -119,7 +119,12 @@ pub fn weights(bytes: &[u8]) -> bool {
     let never_whole = draw.ratio(1, 16).unwrap_or(false);
     let file = if never_whole {
         // As each format begins.
-        let begins: [&[u8]; 4] = [b"PK\x03\x04", b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", b"\x93NUMPY", b"\x89HDF\r\n\x1a\n"];
+        let begins: [&[u8]; 4] = [
+            b"PK\x03\x04",
+            b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",
+            b"\x93NUMPY",
+            b"\x89HDF\r\n\x1a\n",
+        ];
         let begin = draw.choose(&begins).copied().unwrap_or_default();
         [begin, draw.take_rest()].concat()
     } else {

@@ -212,12 +212,19 @@ impl Entry {
             return Ok(values);
         }
         let strides = self.strides.as_deref().unwrap_or_default();
-        let mut index = vec![0_usize; self.shape.len()];
+        let (Some((&row, outer)), Some((&step, strides))) = (self.shape.split_last(), strides.split_last()) else {
+            return Ok(values);
+        };
+        let mut index = vec![0_usize; outer.len()];
         let mut at = self.offset;
         loop {
-            values.extend(chunks.get(at).map(|bytes| number(*bytes)));
-            // The next index, the last axis first.
-            let mut axes = index.iter_mut().zip(self.shape.iter().zip(strides)).rev();
+            // The last axis, then the next index of the others.
+            let rest = chunks.get(at..).unwrap_or_default();
+            match step {
+                0 => values.extend((0..row).filter_map(|_| rest.first().map(|bytes| number(*bytes)))),
+                step => values.extend(rest.iter().step_by(step).take(row).map(|bytes| number(*bytes))),
+            }
+            let mut axes = index.iter_mut().zip(outer.iter().zip(strides)).rev();
             let advanced = axes.any(|(i, (&axis, &stride))| {
                 *i += 1;
                 if *i < axis {

@@ -19,7 +19,10 @@ pub(super) fn foreign(bytes: &[u8]) -> Option<String> {
             return text("a PyTorch file in its old pickled form (.pt, .pth)", READ);
         }
         [0x80, 2..=5, ..] => {
-            return text("a Python pickle (.pkl)", "torch.save(model.state_dict(), \"model.pt\") and numpy.savez write weights");
+            return text(
+                "a Python pickle (.pkl)",
+                "torch.save(model.state_dict(), \"model.pt\") and numpy.savez write weights",
+            );
         }
         _ if begins(b"\x89HDF\r\n\x1a\n") => {
             return text("an HDF5 file (.h5, .weights.h5 of Keras)", READ);

@@ -28,7 +28,9 @@ pub(super) fn zip(bytes: &[u8], mut zip: Zip<'_>) -> Result<Content> {
         zip.names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl") && name.matches('/').count() == 1);
     let main = main.map(str::to_owned);
     let Some(main) = main else {
-        return Err(fault("the zip archive has no data.pkl, which names its tensors: if torch.save did not write it, unpack it first"));
+        return Err(fault(
+            "the zip archive has no data.pkl, which names its tensors: if torch.save did not write it, unpack it first",
+        ));
     };
     let folder = main.trim_end_matches("data.pkl").to_owned();
     let order = zip.part(&format!("{folder}byteorder"))?;
