@@ -27,6 +27,7 @@ impl RnnWeights {
     /// of an unknown format, or a type that is not of floats, [`MissingWeight`](Error::MissingWeight) with what the file has instead, [`LeftOver`](Error::LeftOver),
     /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) for layers of another cell.
     pub fn load(path: impl AsRef<Path>, config: &RnnConfig, prefix: &str) -> Result<Self> {
+        config.validate()?;
         Self::from_arrays(&Arrays::load(path.as_ref())?, config, prefix).map_err(of_file(path.as_ref()))
     }
 
@@ -35,6 +36,7 @@ impl RnnWeights {
     /// # Errors
     /// As [`RnnWeights::load`].
     pub fn from_bytes(bytes: &[u8], config: &RnnConfig, prefix: &str) -> Result<Self> {
+        config.validate()?;
         Self::from_arrays(&Arrays::from_bytes(bytes)?, config, prefix)
     }
 
@@ -51,6 +53,7 @@ impl RnnWeights {
     /// # Errors
     /// As [`RnnWeights::load`].
     pub fn from_safetensors(bytes: &[u8], config: &RnnConfig, prefix: &str) -> Result<Self> {
+        config.validate()?;
         Self::from_arrays(&Archive::read(bytes)?, config, prefix)
     }
 
@@ -74,6 +77,7 @@ impl RnnWeights {
     /// # Errors
     /// As [`RnnWeights::load`], but for tensors that are left over.
     pub fn load_partial(path: impl AsRef<Path>, config: &RnnConfig, prefix: &str) -> Result<(Self, Vec<String>)> {
+        config.validate()?;
         let arrays = Arrays::load(path.as_ref())?;
         Self::extract(&arrays, config, prefix, Extent::Part).map_err(of_file(path.as_ref()))
     }
@@ -83,6 +87,7 @@ impl RnnWeights {
     /// # Errors
     /// As [`RnnWeights::load_partial`].
     pub fn from_safetensors_partial(bytes: &[u8], config: &RnnConfig, prefix: &str) -> Result<(Self, Vec<String>)> {
+        config.validate()?;
         Self::extract(&Archive::read(bytes)?, config, prefix, Extent::Part)
     }
 
