@@ -1,4 +1,6 @@
 //! One array of a file: where its numbers are, and how they become 32-bit floats.
+// Formats of the cargo feature alone use some of it.
+#![cfg_attr(not(feature = "files"), allow(dead_code))]
 
 use crate::error::{Error, Result};
 use crate::memory;
@@ -98,7 +100,7 @@ impl Entry {
         if self.shape.len() > 32 {
             return Some(format!("it has {} axes, more than the 32 that can be read", self.shape.len()));
         }
-        let Some(size) = self.kind.bytes() else { return None };
+        let size = self.kind.bytes()?;
         let Some(count) = self.count().filter(|count| count.checked_mul(8).is_some()) else {
             return Some(format!("its shape {:?} has more elements than can be counted", self.shape));
         };

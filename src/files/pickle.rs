@@ -101,9 +101,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Pickle<'_>, String> {
     loop {
         let at = machine.at;
         let code = machine.byte()?;
-        match machine.step(code).map_err(|text| format!("at byte {at} of the pickle: {text}"))? {
-            Some(top) => return Ok(Pickle { values: machine.values, top, length: machine.at }),
-            None => {}
+        let top = machine.step(code).map_err(|text| format!("at byte {at} of the pickle: {text}"))?;
+        if let Some(top) = top {
+            return Ok(Pickle { values: machine.values, top, length: machine.at });
         }
     }
 }
@@ -145,7 +145,7 @@ impl<'p> Machine<'p> {
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
             b'0' => drop(self.pop()?),
-            b'1' => drop(self.to_mark()?),
+            b'1' => drop(self.after_mark()?),
             b'2' => {
                 let top = *self.stack.last().ok_or("its stack is empty")?;
                 self.stack.push(top);
@@ -211,15 +211,15 @@ impl<'p> Machine<'p> {
                 self.push(Value::Tuple(items))?;
             }
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.after_mark()?;
                 self.push(Value::Tuple(items))?;
             }
             b'l' | 0x91 => {
-                let items = self.to_mark()?;
+                let items = self.after_mark()?;
                 self.push(Value::List(items))?;
             }
             b'd' => {
-                let items = self.to_mark()?;
+                let items = self.after_mark()?;
                 self.push(Value::Dict(Vec::new()))?;
                 self.fill(items)?;
             }
@@ -228,7 +228,7 @@ impl<'p> Machine<'p> {
                 self.append(vec![item])?;
             }
             b'e' | 0x90 => {
-                let items = self.to_mark()?;
+                let items = self.after_mark()?;
                 self.append(items)?;
             }
             b's' => {
@@ -237,7 +237,7 @@ impl<'p> Machine<'p> {
                 self.fill(items)?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.after_mark()?;
                 self.fill(items)?;
             }
             b'q' => {
@@ -320,7 +320,7 @@ impl<'p> Machine<'p> {
     }
 
     /// What stands after the last mark.
-    fn to_mark(&mut self) -> Step<Vec<Id>> {
+    fn after_mark(&mut self) -> Step<Vec<Id>> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len());
         Ok(self.stack.split_off(mark.ok_or("it has no mark")?))
     }
@@ -424,7 +424,7 @@ impl<'p> Machine<'p> {
 
     fn fill(&mut self, items: Vec<Id>) -> Step {
         let to = *self.stack.last().ok_or("its stack is empty")?;
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err("it sets a key without a value".to_owned());
         }
         match self.values.get_mut(to as usize) {
@@ -479,10 +479,16 @@ impl<'p> Machine<'p> {
         let value = match global {
             Global::Dict => Value::Dict(Vec::new()),
             Global::List => match first.map(|id| self.value(id)) {
-                Some(Value::List(_) | Value::Tuple(_)) => return Ok(self.stack.extend(first)),
+                Some(Value::List(_) | Value::Tuple(_)) => {
+                    self.stack.extend(first);
+                    return Ok(());
+                }
                 _ => Value::List(Vec::new()),
             },
-            Global::First | Global::Parameter => return Ok(self.stack.push(first.ok_or_else(few)?)),
+            Global::First | Global::Parameter => {
+                self.stack.push(first.ok_or_else(few)?);
+                return Ok(());
+            }
             Global::Typed => {
                 let (Some(function), Some(arguments)) = (first, items.get(2).copied()) else { return Err(few()) };
                 // Once: a call of itself would have no end.

@@ -1,13 +1,12 @@
 //! A map of a model's parts to the prefixes of a state dict, and what it reads.
 
 use super::stack::{self, Module};
-use super::state_dict::{Content, Read, StateDict};
+use super::state_dict::{Content, Named, Read, StateDict};
 use crate::cells::Cell;
 use crate::config::RnnConfig;
 use crate::error::{Error, Result};
 use crate::files::{Arrays, of_file};
 use crate::weights::RnnWeights;
-use ndarray::ArrayD;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -288,7 +287,7 @@ impl Misfits {
             if own.contains(name) { arrays.tensor(&format!("{prefix}{}", module.name(name))) } else { Ok(None) }
         })?;
         weights.check(config)?;
-        Ok(Some(Content::Rnn { config: config.clone(), weights, module }))
+        Ok(Some(Content::Rnn { config: Box::new(config.clone()), weights, module }))
     }
 
     /// A matrix `weight`, and a vector `bias` beside its rows if it is asked for.
@@ -298,7 +297,7 @@ impl Misfits {
         prefix: &str,
         names: impl IntoIterator<Item = &'static str>,
         taken: &mut BTreeSet<String>,
-    ) -> Result<Option<Vec<(String, ArrayD<f32>)>>> {
+    ) -> Result<Option<Named>> {
         let before = (self.missing.len(), self.shapes.len());
         let mut found = Vec::new();
         let mut rows = None;

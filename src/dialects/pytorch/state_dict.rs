@@ -30,12 +30,15 @@ pub(super) struct Read {
     pub content: Content,
 }
 
+/// Arrays by their names after a part's prefix.
+pub(super) type Named = Vec<(String, ArrayD<f32>)>;
+
 #[derive(Clone, Debug)]
 pub(super) enum Content {
-    Rnn { config: RnnConfig, weights: RnnWeights, module: Module },
-    Embedding(Vec<(String, ArrayD<f32>)>),
-    Linear(Vec<(String, ArrayD<f32>)>),
-    Arrays(Vec<(String, ArrayD<f32>)>),
+    Rnn { config: Box<RnnConfig>, weights: RnnWeights, module: Module },
+    Embedding(Named),
+    Linear(Named),
+    Arrays(Named),
 }
 
 impl Content {
