@@ -134,6 +134,7 @@ fn shared() -> Vec<Value<'static>> {
 type Step<T = ()> = Result<T, String>;
 
 impl<'p> Machine<'p> {
+    /// Runs an opcode; at the end, gives the value that the pickle stands for.
     fn step(&mut self, code: u8) -> Step<Option<Id>> {
         match code {
             b'.' => return self.pop().map(Some),
@@ -150,6 +151,23 @@ impl<'p> Machine<'p> {
                 let top = *self.stack.last().ok_or("its stack is empty")?;
                 self.stack.push(top);
             }
+            b'N' | 0x88 | 0x89 | b'J' | b'K' | b'M' | 0x8a | 0x8b | b'G' => self.number(code)?,
+            b'X' | b'T' | 0x8c | b'U' | 0x8d | b'C' | b'B' | 0x8e | 0x96 => self.string(code)?,
+            b']' | 0x8f | b'}' | b')' | 0x85..=0x87 | b't' | b'l' | 0x91 | b'd' => self.container(code)?,
+            b'a' | b'e' | 0x90 | b's' | b'u' => self.extend(code)?,
+            b'q' | b'r' | 0x94 | b'h' | b'j' => self.remember(code)?,
+            b'c' | 0x93 | b'Q' | b'R' | 0x81 | 0x92 | b'b' => self.object(code)?,
+            b'o' | b'i' => return Err("it makes objects as protocol 0 did: save with protocol 2".to_owned()),
+            0x82..=0x84 => return Err("it refers to copyreg's extensions, which are code".to_owned()),
+            0x97 | 0x98 => return Err("it has buffers outside of the file".to_owned()),
+            other => return Err(format!("0x{other:02x} is no opcode of protocols 2 to 5: the file is damaged")),
+        }
+        Ok(None)
+    }
+
+    /// Nothing, truths and numbers.
+    fn number(&mut self, code: u8) -> Step {
+        match code {
             b'N' => self.stack.push(NONE),
             0x88 => self.stack.push(TRUE),
             0x89 => self.stack.push(FALSE),
@@ -177,6 +195,14 @@ impl<'p> Machine<'p> {
                 self.take(8)?;
                 self.push(Value::Opaque)?;
             }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Texts and bytes.
+    fn string(&mut self, code: u8) -> Step {
+        match code {
             b'X' | b'T' => {
                 let length = u32::from_le_bytes(self.array()?) as usize;
                 self.text(length, code == b'X')?;
@@ -201,6 +227,14 @@ impl<'p> Machine<'p> {
                 let length = self.length()?;
                 self.skip(length)?;
             }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Tuples, lists, sets and dicts.
+    fn container(&mut self, code: u8) -> Step {
+        match code {
             b']' | 0x8f => self.push(Value::List(Vec::new()))?,
             b'}' => self.push(Value::Dict(Vec::new()))?,
             b')' => self.stack.push(EMPTY),
@@ -223,6 +257,14 @@ impl<'p> Machine<'p> {
                 self.push(Value::Dict(Vec::new()))?;
                 self.fill(items)?;
             }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Items and keys of those that are there.
+    fn extend(&mut self, code: u8) -> Step {
+        match code {
             b'a' => {
                 let item = self.pop()?;
                 self.append(vec![item])?;
@@ -240,6 +282,14 @@ impl<'p> Machine<'p> {
                 let items = self.after_mark()?;
                 self.fill(items)?;
             }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What is kept under a number, and recalled.
+    fn remember(&mut self, code: u8) -> Step {
+        match code {
             b'q' => {
                 let place = self.byte()?.into();
                 self.keep(place)?;
@@ -260,6 +310,14 @@ impl<'p> Machine<'p> {
                 let place = u32::from_le_bytes(self.array()?);
                 self.recall(place)?;
             }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Names, calls and attributes.
+    fn object(&mut self, code: u8) -> Step {
+        match code {
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.name(module, name)?;
@@ -281,12 +339,9 @@ impl<'p> Machine<'p> {
                 self.call(class, arguments)?;
             }
             b'b' => self.build()?,
-            b'o' | b'i' => return Err("it makes objects as protocol 0 did: save with protocol 2".to_owned()),
-            0x82..=0x84 => return Err("it refers to copyreg's extensions, which are code".to_owned()),
-            0x97 | 0x98 => return Err("it has buffers outside of the file".to_owned()),
-            other => return Err(format!("0x{other:02x} is no opcode of protocols 2 to 5: the file is damaged")),
+            _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     fn value(&self, id: Id) -> &Value<'p> {
