@@ -187,6 +187,28 @@ pub enum Error {
     #[error("safetensors: {0}")]
     Safetensors(String),
 
+    /// A file of weights in another format than safetensors is damaged, or holds what this library does not read.
+    #[error("{format}: {reason}")]
+    #[non_exhaustive]
+    WeightFile {
+        /// The format: `"PyTorch file"`, `"NumPy file"`, `"Keras file"`.
+        format: &'static str,
+        /// What is wrong, and the way out.
+        reason: String,
+    },
+
+    /// A state dict is not that of the model that its parts are read into.
+    #[error("state dict: {}", misfits(missing, shapes, left_over))]
+    #[non_exhaustive]
+    StateDict {
+        /// Names that are not there.
+        missing: Vec<String>,
+        /// Names with the shape that was expected, and the one that came.
+        shapes: Vec<String>,
+        /// Names that are there, and belong to no part.
+        left_over: Vec<String>,
+    },
+
     /// A file has more tensors of a layer or a model than are loaded from it.
     #[error(
         "weights: tensors would be left out: {}; expected those of {expected}; load_partial leaves others out on purpose",
@@ -254,6 +276,13 @@ fn way_out(what: &str, limit: &str) -> &'static str {
         }
         _ => "",
     }
+}
+
+/// What does not fit of a state dict.
+fn misfits(missing: &[String], shapes: &[String], left_over: &[String]) -> String {
+    let lists = [("missing", missing), ("of other shapes", shapes), ("left over", left_over)];
+    let lists = lists.iter().filter(|(_, names)| !names.is_empty());
+    lists.map(|(what, names)| format!("{what}: {}", list(names))).collect::<Vec<_>>().join("; ")
 }
 
 /// The first names of a list, and how many there are more.

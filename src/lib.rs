@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `vulkan`, `metal`, `dx12` | wgpu's drivers for Linux, Android and Windows; macOS and iOS; Windows. Each is compiled only for systems that have it. With none of them, only the CPU device works outside of browsers |
 //! | `train` | `Tape`, `Trainer`, `Model` and their parts. `Rnn::gradients` and `Rnn::training` work without it |
+//! | `files` | weights of PyTorch's `.pt`, NumPy's `.npz` and Keras's `.keras` and `.h5` files in [`files`]; safetensors files need no feature |
 //! | `onnx` | the module `onnx` |
 //!
 //! How many crates a build has (`cargo tree --package wgrnn --edges normal`, on Linux), and the size of the example `first_layer`
@@ -59,6 +60,7 @@ pub(crate) mod cpu;
 mod device;
 pub mod dialects;
 mod error;
+pub mod files;
 pub mod kernels;
 mod layer;
 mod memory;

@@ -41,6 +41,11 @@ fn damaged_weights_are_refused_or_whole() {
 }
 
 #[test]
+fn damaged_files_of_other_frameworks_are_refused_or_whole() {
+    fuzz("weights", 256, targets::files::weights);
+}
+
+#[test]
 fn damaged_models_are_refused_or_run() {
     fuzz("onnx", 256, targets::files::onnx);
 }

@@ -4,10 +4,11 @@ use super::damage::damaged;
 use arbitrary::Unstructured;
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use wgrnn::files::Arrays;
 use wgrnn::ndarray::{Array2, Array3, array};
 use wgrnn::{
     Activation, Cell, Device, Direction, Linear, Optimizer, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tape, Tensor,
-    Trainer, TrainerOptions, onnx,
+    Trainer, TrainerOptions, dialects, onnx,
 };
 
 /// A small configuration.
@@ -140,6 +141,55 @@ pub fn graph(bytes: &[u8]) -> bool {
     let shapes: Vec<_> = written.iter().map(|(name, tensor)| (*name, tensor.shape())).collect();
     let Ok(graph) = model.graph(&Device::cpu(), &shapes, &known) else { return false };
     graph.run(&written).is_ok()
+}
+
+/// Files of PyTorch, NumPy and Keras in every form.
+static WEIGHTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
+    let mut files = Vec::new();
+    for folder in ["pytorch_files", "numpy_files", "keras_files"] {
+        let Ok(folder) = std::fs::read_dir(format!("{fixtures}/{folder}")) else { continue };
+        let mut paths: Vec<_> = folder.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+        paths.sort();
+        files.extend(paths.into_iter().filter_map(|path| std::fs::read(path).ok()));
+    }
+    assert!(!files.is_empty(), "there are no files to damage");
+    files
+});
+
+/// Arrays out of files of other frameworks: what is accepted has as many numbers as it says, and not many more than the file.
+pub fn weights(bytes: &[u8]) -> bool {
+    let mut draw = Unstructured::new(bytes);
+    let never_whole = draw.ratio(1, 16).unwrap_or(false);
+    let file = if never_whole {
+        // As each format begins.
+        let begins: [&[u8]; 4] = [
+            b"PK\x03\x04",
+            b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",
+            b"\x93NUMPY",
+            b"\x89HDF\r\n\x1a\n",
+        ];
+        let begin = draw.choose(&begins).copied().unwrap_or_default();
+        [begin, draw.take_rest()].concat()
+    } else {
+        let place = draw.choose_index(WEIGHTS.len()).unwrap_or(0);
+        damaged(&mut draw, &WEIGHTS[place])
+    };
+    let Ok(arrays) = Arrays::from_bytes(&file) else { return false };
+    let mut count = 0;
+    for name in arrays.names() {
+        if let Ok(array) = arrays.get(name) {
+            assert_eq!(Some(array.shape()), arrays.shape(name));
+            count += array.len();
+        }
+    }
+    assert!(count <= 16 * file.len() + (1 << 20), "{count} numbers of {} bytes", file.len());
+    for cell in [Cell::Lstm, Cell::Gru(Reset::After)] {
+        if let Ok((_, weights)) = dialects::pytorch::from_arrays(&arrays, cell, "") {
+            assert!(weights.named().all(|(_, array)| array.iter().all(|x| x.is_finite())));
+        }
+    }
+    true
 }
 
 /// A trainer of a small model, and its checkpoint after two steps.

@@ -4,15 +4,103 @@
 //! [`RnnConfig::activations`](crate::RnnConfig::activations) (for the gates `recurrent_activation`, for the candidate and the
 //! cell `activation`), or to [`Cell::Elman`]. [`activation`] finds them by name. A `GRU` with `reset_after=True`, the default,
 //! is [`Reset::After`]; with `False` it is [`Reset::Before`].
+//!
+//! [`load`] reads the weights of a layer from a file of Keras.
 
 use super::system::{Biases, System};
 use crate::cells::{Activation, Cell, Reset};
 use crate::config::{Bias, Direction, RnnConfig};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::files::{Arrays, of_file};
 use crate::layer::{Rnn, RnnCall, SequenceMap, State};
 use crate::weights::{LayerWeights, RnnWeights};
 use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView2, ArrayView3, Axis, Ix1, Ix2, Ix3, s};
+
+/// Reads the weights of a layer from a `.keras` archive, a `.weights.h5` or an old `.h5` file, for [`Layer::new`]: those of one
+/// direction, or of two of a `Bidirectional`, forward before backward. `layer` is the layer's name in the file. Keras 3 numbers
+/// layers by their classes there, whatever the model calls them: `lstm`, `gru`, `gru_1`, `bidirectional`, and old files have the
+/// model's names. [`Arrays::names`] lists what a file has. Files without Python need the cargo feature `files`.
+///
+/// ```no_run
+/// # fn main() -> wgrnn::Result<()> {
+/// use wgrnn::dialects::keras::{self, Layer, Reads};
+/// use wgrnn::{Cell, Device, RnnConfig};
+/// let weights = keras::load("model.keras", "lstm")?;
+/// let layer = Layer::new(&Device::auto(), &RnnConfig::new(Cell::Lstm, 1, 1), &weights, Reads::Forward)?;
+/// # let _ = layer;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Those of [`Arrays::load`], [`MissingWeight`](Error::MissingWeight) with what the file has, [`LeftOver`](Error::LeftOver) for
+/// arrays that no such layer has, [`Shape`](Error::Shape) for kernels that are no matrices.
+pub fn load(path: impl AsRef<std::path::Path>, layer: &str) -> Result<Vec<Weights>> {
+    from_arrays(&Arrays::load(path.as_ref())?, layer).map_err(of_file(path.as_ref()))
+}
+
+/// As [`load`], from the bytes of a file.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_bytes(bytes: &[u8], layer: &str) -> Result<Vec<Weights>> {
+    from_arrays(&Arrays::from_bytes(bytes)?, layer)
+}
+
+/// As [`load`], from arrays by name: `lstm/kernel`, `lstm/recurrent_kernel`, `lstm/bias`, or as Keras's files name them.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_arrays(arrays: &Arrays<'_>, layer: &str) -> Result<Vec<Weights>> {
+    let prefix = arrays.resolve(&format!("{layer}/"));
+    // Dropout keeps whole numbers for its seeds.
+    let names: Vec<&str> = arrays.under(&prefix).filter(|name| arrays.is_float(name)).collect();
+    let is_of = |name: &str, way: &str| {
+        let inner = name.strip_prefix(prefix.as_str()).unwrap_or(name);
+        inner.split('/').any(|part| part == format!("{way}_layer") || part.starts_with(&format!("{way}_")))
+    };
+    let ways = ["forward", "backward"];
+    let directions: Vec<Vec<&str>> = if names.iter().any(|name| ways.iter().any(|way| is_of(name, way))) {
+        ways.iter().map(|way| names.iter().copied().filter(|name| is_of(name, way)).collect()).collect()
+    } else {
+        vec![names.clone()]
+    };
+    let mut taken = Vec::new();
+    let mut weights = Vec::new();
+    for own in directions {
+        // By number in files of Keras 3, by name in older ones.
+        let mut find = |number: &str, word: &str| {
+            let found = own.iter().copied().find(|name| {
+                let mut parts = name.rsplit('/');
+                let (last, above) = (parts.next().unwrap_or_default(), parts.next());
+                last == word || last == number && above == Some("vars")
+            });
+            taken.extend(found);
+            found
+        };
+        let names = [find("0", "kernel"), find("1", "recurrent_kernel"), find("2", "bias")];
+        let array = |name: Option<&str>, word: &str| match name {
+            Some(name) => arrays.tensor(name)?.ok_or_else(|| Error::MissingWeight(name.to_owned())),
+            None => Err(arrays.missing(&prefix, word, &[], |_| true)),
+        };
+        let matrix = |name: Option<&str>, word: &str| {
+            let array = array(name, word)?;
+            let shape = array.shape().to_vec();
+            array.into_dimensionality::<Ix2>().map_err(|_| Error::shape(name.unwrap_or(word), "a matrix", shape))
+        };
+        weights.push(Weights {
+            kernel: matrix(names[0], "kernel")?,
+            recurrent_kernel: matrix(names[1], "recurrent_kernel")?,
+            bias: names[2].map(|name| array(Some(name), "bias")).transpose()?,
+        });
+    }
+    let left: Vec<String> = names.iter().filter(|name| !taken.contains(name)).map(|name| (*name).to_owned()).collect();
+    if !left.is_empty() {
+        return Err(Error::LeftOver { tensors: left, expected: format!("one recurrent layer '{layer}'") });
+    }
+    Ok(weights)
+}
 
 /// The weights of one direction of a layer, as Keras's `get_weights` returns them.
 #[derive(Clone, Debug, PartialEq)]

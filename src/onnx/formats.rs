@@ -12,22 +12,23 @@ pub(super) fn recognize(bytes: &[u8]) -> Option<&'static str> {
     let holds = |magic: &[u8]| bytes.get(4..8) == Some(magic);
     Some(match () {
         () if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") => {
-            "this is a zip archive, as `torch.save` writes .pt and .pth files, Keras .keras and NumPy .npz: export the \
-             model with `torch.onnx.export`, or save its state dict with `safetensors.torch.save_file`"
+            "this is a zip archive, as `torch.save` writes .pt and .pth files, Keras .keras and NumPy .npz, which holds weights \
+             and no graph: `dialects::pytorch`, `dialects::keras` and `files::Arrays` read them; for the graph, export the \
+             model with `torch.onnx.export`"
         }
         () if begins(b"\x80") && matches!(bytes.get(1), Some(2..=5)) => {
-            "this is a Python pickle, as `torch.save` wrote .pt and .pth files: export the model with \
-             `torch.onnx.export`, or save its state dict with `safetensors.torch.save_file`"
+            "this is a Python pickle, as `torch.save` wrote .pt and .pth files, which holds weights and no graph: \
+             `dialects::pytorch` reads them; for the graph, export the model with `torch.onnx.export`"
         }
         () if begins(b"\x89HDF\r\n\x1a\n") => {
-            "this is an HDF5 file, as Keras writes .h5 files: export the model with tf2onnx, or give its weights to \
-             `dialects::keras`"
+            "this is an HDF5 file, as Keras writes .h5 files: `dialects::keras` reads the weights of its layers; for the graph, \
+             export the model with tf2onnx"
         }
         () if holds(b"ORTM") => {
             "this is a model in ONNX Runtime's own format (.ort): take the .onnx file it was made from"
         }
         () if holds(b"TFL3") => "this is a TensorFlow Lite model: convert it with tf2onnx",
-        () if begins(b"\x93NUMPY") => "this is a NumPy array (.npy), no ONNX file",
+        () if begins(b"\x93NUMPY") => "this is a NumPy array (.npy), no ONNX file: `files::Arrays` reads it",
         () if begins(b"\x1f\x8b") => "this is a gzip file: unpack it first",
         () if begins(b"version https://git-lfs") => {
             "this is a pointer of Git LFS, not the file itself: fetch it with `git lfs pull`"

@@ -218,7 +218,7 @@ impl Trainer {
             states.push(State { h, c: zeros.c.as_ref().map(|c| three("c", c)).transpose()? });
         }
         let progress = reader.progress(step)?;
-        let left = archive.names().into_iter().filter(|name| !reader.taken.contains(*name));
+        let left = archive.names().filter(|name| !reader.taken.contains(*name));
         let left: Vec<String> = left.map(str::to_owned).collect();
         if !left.is_empty() {
             let blocks: Vec<_> = self.trained.iter().map(|trained| format!("'{}'", trained.name)).collect();

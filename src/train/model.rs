@@ -431,7 +431,7 @@ impl Model {
         for (part, parameters) in self.parameters() {
             own.extend(parameters.names().map(|(array, _)| format!("{prefix}{part}{array}")));
         }
-        let mut missing: Vec<_> = own.iter().filter(|name| archive.shape(name).is_none()).cloned().collect();
+        let mut missing: Vec<_> = own.iter().filter(|name| archive.shape_of(name).is_none()).cloned().collect();
         missing.sort();
         if let Some((first, more)) = missing.split_first() {
             return Err(
@@ -452,7 +452,7 @@ impl Model {
             }
             all.push((parameters, arrays));
         }
-        let names = archive.names().into_iter().filter(|name| name.starts_with(prefix) && !own.contains(*name));
+        let names = archive.names().filter(|name| name.starts_with(prefix) && !own.contains(*name));
         let left: Vec<String> = names.filter(|name| is_own(name)).map(str::to_owned).collect();
         if extent == Extent::Whole && !left.is_empty() {
             let parts = self.parameters().iter().map(|(part, _)| format!("'{prefix}{part}'")).collect::<Vec<_>>();

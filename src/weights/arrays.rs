@@ -238,12 +238,15 @@ impl RnnWeights {
 
     /// The names of a configuration's tensors.
     pub(crate) fn names_of(config: &RnnConfig) -> impl Iterator<Item = String> {
+        Self::shapes_of(config).map(|(name, _)| name)
+    }
+
+    /// The same with their shapes.
+    pub(crate) fn shapes_of(config: &RnnConfig) -> impl Iterator<Item = (String, Vec<usize>)> {
         let tracks = (0..config.layers).flat_map(|layer| (0..config.tracks()).map(move |track| (layer, track)));
         tracks.flat_map(move |(layer, track)| {
             let shapes = tensor_shapes(config, layer).into_iter();
-            shapes
-                .filter(|(_, shape)| shape.is_some())
-                .map(move |(kind, _)| tensor_name(config.heads, kind, layer, track))
+            shapes.filter_map(move |(kind, shape)| Some((tensor_name(config.heads, kind, layer, track), shape?)))
         })
     }
 

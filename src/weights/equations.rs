@@ -1,10 +1,12 @@
 //! What names and shapes of tensors don't say: the cell with its options, and the direction. A note of the file does.
 
-use super::archive::RESERVED;
 use crate::cells::{CellClip, Equations, Options};
 use crate::config::{Direction, RnnConfig};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
+
+/// Names of notes that begin so are this library's.
+pub(crate) const RESERVED: &str = "wgrnn.";
 
 /// By name, as a note has them; an option that is not there is off.
 type Facts = BTreeMap<String, String>;

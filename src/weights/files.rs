@@ -1,17 +1,19 @@
 //! Weights in safetensors files, with PyTorch's names.
 
-pub(crate) use super::archive::{Archive, RESERVED, of_file, read_file, serialize};
 use super::arrays::RnnWeights;
-pub(crate) use super::equations::{self, Extent};
+pub(crate) use super::equations::{self, Extent, RESERVED};
 use super::names::{is_recurrent, wanted};
 pub(crate) use super::replace::replace;
 use crate::config::RnnConfig;
 use crate::error::{Error, Result};
+use crate::files::Arrays;
+pub(crate) use crate::files::{Arrays as Archive, of_file, read_file, serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 impl RnnWeights {
-    /// Reads `weight_ih_l0`, `weight_hh_l0_reverse` and so on from a safetensors file, of floats of 16, 32 or 64 bits.
+    /// Reads `weight_ih_l0`, `weight_hh_l0_reverse` and so on from a file of floats of 16, 32 or 64 bits: a safetensors file,
+    /// or one of another format that [`Arrays::load`](crate::files::Arrays::load) reads, such as PyTorch's `.pt`.
     /// `prefix` stands before each name (`"encoder."`) and may be empty. Tensors of other modules, such as
     /// `head.weight`, are ignored. Further layers, directions and heads under the prefix are an error, unless they are
     /// left out on purpose by [`RnnWeights::load_partial`].
@@ -21,19 +23,38 @@ impl RnnWeights {
     /// Loading it for another cell is an error. PyTorch's files do not say it.
     ///
     /// # Errors
-    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file, one of another format, or a type that is
-    /// not of floats, [`MissingWeight`](Error::MissingWeight) with what the file has instead, [`LeftOver`](Error::LeftOver),
+    /// [`File`](Error::File), [`Safetensors`](Error::Safetensors) and [`WeightFile`](Error::WeightFile) for a damaged file, one
+    /// of an unknown format, or a type that is not of floats, [`MissingWeight`](Error::MissingWeight) with what the file has instead, [`LeftOver`](Error::LeftOver),
     /// [`Shape`](Error::Shape), [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) for layers of another cell.
     pub fn load(path: impl AsRef<Path>, config: &RnnConfig, prefix: &str) -> Result<Self> {
-        Self::from_safetensors(&read_file(path.as_ref())?, config, prefix).map_err(of_file(path.as_ref()))
+        config.validate()?;
+        Self::from_arrays(&Arrays::load(path.as_ref())?, config, prefix).map_err(of_file(path.as_ref()))
     }
 
-    /// As [`RnnWeights::load`], from the bytes of a file.
+    /// As [`RnnWeights::load`], from the bytes of a file of any of these formats.
+    ///
+    /// # Errors
+    /// As [`RnnWeights::load`].
+    pub fn from_bytes(bytes: &[u8], config: &RnnConfig, prefix: &str) -> Result<Self> {
+        config.validate()?;
+        Self::from_arrays(&Arrays::from_bytes(bytes)?, config, prefix)
+    }
+
+    /// As [`RnnWeights::load`], from arrays by name.
+    ///
+    /// # Errors
+    /// As [`RnnWeights::load`].
+    pub fn from_arrays(arrays: &Arrays<'_>, config: &RnnConfig, prefix: &str) -> Result<Self> {
+        Self::extract(arrays, config, prefix, Extent::Whole).map(|(weights, _)| weights)
+    }
+
+    /// As [`RnnWeights::load`], from the bytes of a safetensors file.
     ///
     /// # Errors
     /// As [`RnnWeights::load`].
     pub fn from_safetensors(bytes: &[u8], config: &RnnConfig, prefix: &str) -> Result<Self> {
-        Self::extract(bytes, config, prefix, Extent::Whole).map(|(weights, _)| weights)
+        config.validate()?;
+        Self::from_arrays(&Archive::read(bytes)?, config, prefix)
     }
 
     /// Reads part of what a file has: as many layers, directions and heads as the configuration. Gives the weights, and
@@ -56,24 +77,28 @@ impl RnnWeights {
     /// # Errors
     /// As [`RnnWeights::load`], but for tensors that are left over.
     pub fn load_partial(path: impl AsRef<Path>, config: &RnnConfig, prefix: &str) -> Result<(Self, Vec<String>)> {
-        Self::from_safetensors_partial(&read_file(path.as_ref())?, config, prefix).map_err(of_file(path.as_ref()))
+        config.validate()?;
+        let arrays = Arrays::load(path.as_ref())?;
+        Self::extract(&arrays, config, prefix, Extent::Part).map_err(of_file(path.as_ref()))
     }
 
-    /// As [`RnnWeights::load_partial`], from the bytes of a file.
+    /// As [`RnnWeights::load_partial`], from the bytes of a safetensors file.
     ///
     /// # Errors
     /// As [`RnnWeights::load_partial`].
     pub fn from_safetensors_partial(bytes: &[u8], config: &RnnConfig, prefix: &str) -> Result<(Self, Vec<String>)> {
-        Self::extract(bytes, config, prefix, Extent::Part)
+        config.validate()?;
+        Self::extract(&Archive::read(bytes)?, config, prefix, Extent::Part)
     }
 
     /// The weights, and the names of recurrent tensors under the prefix that are none of theirs.
-    fn extract(bytes: &[u8], config: &RnnConfig, prefix: &str, extent: Extent) -> Result<(Self, Vec<String>)> {
+    fn extract(archive: &Arrays<'_>, config: &RnnConfig, prefix: &str, extent: Extent) -> Result<(Self, Vec<String>)> {
         config.validate()?;
-        let archive = Archive::read(bytes)?;
+        let prefix = archive.resolve(prefix);
+        let prefix = prefix.as_str();
         let (mut own, mut missing) = (HashSet::new(), Vec::new());
         for name in Self::names_of(config) {
-            let is_there = archive.shape(&format!("{prefix}{name}")).is_some();
+            let is_there = archive.shape_of(&format!("{prefix}{name}")).is_some();
             if is_there {
                 _ = own.insert(name)
             } else {
@@ -101,7 +126,7 @@ impl RnnWeights {
         });
         let weights = weights.map_err(rename)?;
         weights.check(config)?;
-        let names = archive.names().into_iter().filter_map(|name| name.strip_prefix(prefix));
+        let names = archive.under(prefix).filter_map(|name| name.strip_prefix(prefix));
         let left: Vec<_> = names.filter(|name| is_recurrent(name) && !own.contains(*name)).map(str::to_owned).collect();
         if extent == Extent::Whole && !left.is_empty() {
             let tensors = left.into_iter().map(|name| format!("{prefix}{name}")).collect();

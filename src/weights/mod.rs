@@ -1,10 +1,8 @@
 //! Weights on the host: from arrays, from a seed, from and to safetensors.
 
-pub(crate) mod archive;
 mod arrays;
 pub(crate) mod equations;
 pub(crate) mod files;
-mod foreign;
 mod init;
 mod layout;
 mod names;

@@ -42,6 +42,39 @@ impl RnnWeights {
         Ok(Self(wgrnn::RnnWeights::from_safetensors(&bytes, &options::config(config)?, &prefix)?))
     }
 
+    /// Those of a file of any format that `Arrays.fromBytes` reads, with PyTorch's names.
+    #[wasm_bindgen(js_name = fromBytes)]
+    pub fn from_bytes(
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] bytes: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
+    ) -> Result<Self> {
+        let bytes = arguments::bytes("bytes", bytes)?;
+        let prefix = arguments::optional_text("prefix", prefix)?;
+        Ok(Self(wgrnn::RnnWeights::from_bytes(&bytes, &options::config(config)?, &prefix)?))
+    }
+
+    /// The same of arrays by name.
+    #[wasm_bindgen(js_name = fromArrays)]
+    pub fn from_arrays(
+        arrays: &crate::files::Arrays,
+        #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "string")] prefix: &JsValue,
+    ) -> Result<Self> {
+        let prefix = arguments::optional_text("prefix", prefix)?;
+        Ok(Self(wgrnn::RnnWeights::from_arrays(arrays.inner(), &options::config(config)?, &prefix)?))
+    }
+
+    /// Those of an object or a `Map` of arrays with PyTorch's names: `{ weight_ih_l0: { data, shape }, ... }`.
+    #[wasm_bindgen(js_name = fromNamed)]
+    pub fn from_named(
+        #[wasm_bindgen(unchecked_param_type = "RnnConfig")] config: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "Record<string, NdArray> | Map<string, NdArray>")] tensors: &JsValue,
+    ) -> Result<Self> {
+        let tensors = crate::arrays::named_arrays("tensors", tensors)?;
+        Ok(Self(wgrnn::RnnWeights::from_named(&options::config(config)?, &tensors)?))
+    }
+
     /// The same of a file that has more layers or directions under the prefix, with the names of what is left out.
     #[wasm_bindgen(
         js_name = fromSafetensorsPartial,
@@ -72,6 +105,16 @@ impl RnnWeights {
     #[wasm_bindgen(unchecked_return_type = "Map<string, NdArray>")]
     pub fn named(&self) -> JsValue {
         weights_to_js(&self.0)
+    }
+}
+
+impl RnnWeights {
+    pub const fn of(weights: wgrnn::RnnWeights) -> Self {
+        Self(weights)
+    }
+
+    pub const fn inner(&self) -> &wgrnn::RnnWeights {
+        &self.0
     }
 }
 

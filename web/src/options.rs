@@ -186,7 +186,7 @@ fn activations(value: &JsValue) -> Result<Option<[wgrnn::Activation; 3]>> {
 }
 
 /// The name that Rust's tables have, or the short one of the usual form.
-fn cell(name: &str) -> Result<Cell> {
+pub fn cell(name: &str) -> Result<Cell> {
     Cell::named(name).ok_or_else(|| {
         let names = Cell::ALL.map(Cell::name).join(", ");
         Fault::new(format!("cell: expected gru, elman, ind_rnn, {names}; got {name}"))

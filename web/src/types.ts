@@ -83,6 +83,28 @@ export interface RnnConfig {
   cellClip?: { low: number; high: number; propagatesNan?: boolean };
 }
 
+/** The arrays of one direction of a Keras layer, as `get_weights` returns them. */
+export interface KerasWeights {
+  /** [I, G·H]. */
+  kernel: NdArray;
+  /** [H, G·H]. */
+  recurrentKernel: NdArray;
+  /** [G·H], or [2, 3·H] of a GRU with `reset_after`; none with `use_bias=False`. */
+  bias?: NdArray;
+}
+
+/** A model's parts by the caller's names: which prefix of a state dict each has, and what it is. */
+export type Parts = Record<string, Part>;
+
+/** `prefix` may leave out its last dot; `shapes` says which shapes tensors of the part have to have. */
+export type Part = { prefix: string; shapes?: Record<string, number[]> } & (
+  /** `RNN`, `LSTM`, `GRU` or a `Cell` class: of a cell and whatever sizes there are, or of a configuration. */
+  | { kind: "rnn"; cell: string }
+  | { kind: "rnn"; config: RnnConfig }
+  /** An `Embedding`; a `Linear`; all tensors under the prefix, such as those of a `LayerNorm` or a `Conv1d`. */
+  | { kind: "embedding" | "linear" | "arrays" }
+);
+
 /** A function of a number a, as ONNX defines it. */
 export type Activation =
   | "tanh" | "relu" | "sigmoid" | "softsign" | "softplus"

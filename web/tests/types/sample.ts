@@ -1,7 +1,7 @@
 // What the declarations must allow and refuse; compiled, not run.
 import init, {
-  CtcTargets, Device, EarlyStopping, Linear, Model, PackedSequence, Parameters, Predictor, Rnn, RnnWeights,
-  SequenceMap, Tape, Tensor, Trainer, cellNames, checkKernel, choose, ctcDecode, type Activation, type BeamSearch,
+  Arrays, CtcTargets, Device, EarlyStopping, Keras, Linear, Model, PackedSequence, Parameters, Predictor, Pytorch, Rnn, RnnWeights,
+  SequenceMap, StateDict, Tape, Tensor, Trainer, cellNames, checkKernel, choose, ctcDecode, type Activation, type BeamSearch,
   type Beams, type CheckRow, type Conv1d, type Flags, type Hypothesis, type LearningRate, type NdArray,
   type PackedOutput, type RaggedOutput, type RnnConfig, type Tokens, type TrainerOptions, type Value,
 } from "../../pkg/wgrnn.js";
@@ -14,6 +14,20 @@ export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
   const { y, state } = await rnn.forward(x, { lengths: [2], output: "last" });
   const { weights } = await rnn.gradients(x, y, { state, stateGradient: state });
   const gradient: NdArray | undefined = weights.get("weight_ih_l0");
+  const arrays = Arrays.fromBytes(new Uint8Array(8));
+  const table: NdArray = arrays.get("emb.weight");
+  const read = Pytorch.fromArrays(arrays, "lstm", "encoder.");
+  new Rnn(device, { ...read.config, batchFirst: true }, read.weights);
+  new Rnn(device, config, RnnWeights.fromNamed(config, { weight_ih_l0: table }));
+  const keras = Keras.toOwn("gru", Keras.fromBytes(new Uint8Array(8), "gru_1"));
+  const parts = StateDict.fromBytes(new Uint8Array(8), {
+    rnn: { prefix: "lstm", kind: "rnn", cell: "lstm" },
+    same: { prefix: "lstm", kind: "rnn", config: keras.config },
+    head: { prefix: "fc", kind: "linear", shapes: { weight: [2, 4] } },
+  }, { partial: true });
+  parts.set("head", Object.fromEntries(parts.arrays("head")));
+  // @ts-expect-error a dense layer has no cell
+  StateDict.fromArrays(arrays, { head: { prefix: "fc", kind: "linear", cell: "lstm" } });
   const session = rnn.session({ steps: 2, batch: 1 });
   session.write(x);
   session.run();

@@ -1,25 +1,34 @@
 //! Files that are no safetensors file, known by their first bytes.
 
+/// What reads files of other frameworks.
+const READ: &str = if cfg!(feature = "files") {
+    "wgrnn::files::Arrays, RnnWeights::load and those of dialects::pytorch and dialects::keras read it"
+} else {
+    "the cargo feature `files` of wgrnn reads it; this build was made without"
+};
+
 /// What a file is that could not be read as safetensors, and what to do with it; none where it is not known.
 pub(super) fn foreign(bytes: &[u8]) -> Option<String> {
     let begins = |magic: &[u8]| bytes.starts_with(magic);
     let text = |what: &str, advice: &str| Some(format!("this is {what}, no safetensors file: {advice}"));
-    let python = "in Python, safetensors.torch.save_file(model.state_dict(), \"model.safetensors\") writes one";
     match bytes {
         [] => return Some("the file is empty: it was not written or downloaded to its end".to_owned()),
-        _ if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") => return Some(zip(bytes, python)),
+        _ if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") => return Some(zip(bytes)),
         // The number that torch.save began its files with before it made zip files.
         _ if begins(b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19") => {
-            return text("a PyTorch file in its old pickled form (.pt, .pth)", python);
+            return text("a PyTorch file in its old pickled form (.pt, .pth)", READ);
         }
-        [0x80, 2..=5, ..] => return text("a Python pickle (.pkl, .pt, .pth)", python),
+        [0x80, 2..=5, ..] => {
+            return text(
+                "a Python pickle (.pkl)",
+                "torch.save(model.state_dict(), \"model.pt\") and numpy.savez write weights",
+            );
+        }
         _ if begins(b"\x89HDF\r\n\x1a\n") => {
-            let advice = "read it with Keras or h5py, and pass the arrays to wgrnn::dialects::keras, or write them with \
-                          safetensors.numpy.save_file";
-            return text("an HDF5 file (.h5, .keras weights)", advice);
+            return text("an HDF5 file (.h5, .weights.h5 of Keras)", READ);
         }
         _ if begins(b"\x93NUMPY") => {
-            return text("a NumPy array (.npy)", "safetensors.numpy.save_file writes arrays by name");
+            return text("a NumPy array (.npy)", READ);
         }
         _ if begins(b"GGUF") || begins(b"lmgg") || begins(b"tjgg") => {
             return text("a GGUF or GGML file", "convert the model's original weights to safetensors instead");
@@ -74,19 +83,15 @@ fn of_text(bytes: &[u8]) -> Option<String> {
 }
 
 /// A zip file, by the names in it: at its begin is the first one, at its end all of them.
-fn zip(bytes: &[u8], python: &str) -> String {
+fn zip(bytes: &[u8]) -> String {
     let parts = [&bytes[..bytes.len().min(1 << 12)], &bytes[bytes.len().saturating_sub(1 << 16)..]];
     let names = |name: &[u8]| parts.iter().any(|part| has(part, name));
     if names(b"data.pkl") || names(b"constants.pkl") {
-        format!("this is a PyTorch file (.pt, .pth), pickled tensors in a zip file, no safetensors file: {python}")
+        format!("this is a PyTorch file (.pt, .pth), pickled tensors in a zip file, no safetensors file: {READ}")
     } else if names(b"model.weights.h5") || names(b"metadata.json") && names(b"config.json") {
-        "this is a Keras model (.keras), no safetensors file: pass model.get_weights() to wgrnn::dialects::keras, or \
-         write them with safetensors.numpy.save_file"
-            .to_owned()
+        format!("this is a Keras model (.keras), no safetensors file: {READ}")
     } else if names(b".npy") {
-        "this is a file of NumPy arrays (.npz), no safetensors file: \
-         safetensors.numpy.save_file(dict(numpy.load(\"arrays.npz\")), \"arrays.safetensors\") converts it"
-            .to_owned()
+        format!("this is a file of NumPy arrays (.npz), no safetensors file: {READ}")
     } else {
         "this is a zip file, no safetensors file: unpack it first".to_owned()
     }

@@ -1,21 +1,10 @@
-//! State dicts of `torch.nn.RNN`, `LSTM` and `GRU`, and of `RNNCell`, `LSTMCell` and `GRUCell`, in safetensors files.
-//!
-//! Sizes, layers, directions, biases and projection follow from the names and shapes of the tensors. Only the cell does not,
-//! so it has to be given.
-//!
-//! ```no_run
-//! # fn main() -> wgrnn::Result<()> {
-//! use wgrnn::{Cell, Device, Rnn, dialects::pytorch};
-//! let (config, weights) = pytorch::load("model.safetensors", Cell::Lstm, "encoder.")?;
-//! let rnn = Rnn::new(&Device::auto(), &config.batch_first(true), weights)?;
-//! # Ok(())
-//! # }
-//! ```
+//! Recurrent modules: `RNN`, `LSTM`, `GRU` and their cells.
 
 use crate::cells::Cell;
 use crate::config::{Bias, Direction, RnnConfig};
 use crate::error::{Error, Result};
-use crate::weights::files::{Archive, Extent, equations, of_file, read_file, serialize};
+use crate::files::{Arrays, of_file, serialize};
+use crate::weights::files::{Extent, equations};
 use crate::weights::{self, RnnWeights, wanted};
 use std::path::Path;
 
@@ -29,25 +18,45 @@ pub enum Module {
     Cell,
 }
 
-/// Reads a state dict of either kind of module from a safetensors file. `prefix` stands before each name and may be
-/// empty. Gives the configuration that follows from the tensors, and the weights.
+/// Reads a state dict of either kind of module from a file: `.pt`, `.pth`, safetensors, or another that
+/// [`Arrays::load`] reads. `prefix` stands before each name and may be empty; names within a state dict begin after the keys that
+/// it lies under, after `module.` of `DataParallel` and after `_orig_mod.` of `torch.compile`. Gives the configuration that follows
+/// from the tensors, and the weights.
 ///
 /// # Errors
-/// [`File`](Error::File), [`Safetensors`](Error::Safetensors) for a damaged file or one of another format,
-/// [`MissingWeight`](Error::MissingWeight) with what the file has instead, [`LeftOver`](Error::LeftOver) for layers and directions
-/// that the others don't lead to, [`Shape`](Error::Shape) for tensors that are not of this cell,
-/// [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where a file of this library says that it is of another cell.
+/// [`File`](Error::File), [`Safetensors`](Error::Safetensors) and [`WeightFile`](Error::WeightFile) for a damaged file, one of an
+/// unknown format, or one that asks for code, [`MissingWeight`](Error::MissingWeight) with what the file has instead,
+/// [`LeftOver`](Error::LeftOver) for layers and directions that the others don't lead to, [`Shape`](Error::Shape) for tensors that
+/// are not of this cell, [`NotFinite`](Error::NotFinite), [`Value`](Error::Value) where a file of this library says that it is of
+/// another cell.
 pub fn load(path: impl AsRef<Path>, cell: Cell, prefix: &str) -> Result<(RnnConfig, RnnWeights)> {
-    from_safetensors(&read_file(path.as_ref())?, cell, prefix).map_err(of_file(path.as_ref()))
+    from_arrays(&Arrays::load(path.as_ref())?, cell, prefix).map_err(of_file(path.as_ref()))
 }
 
-/// As [`load`], from the bytes of a file.
+/// As [`load`], from the bytes of a file of any of these formats.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_bytes(bytes: &[u8], cell: Cell, prefix: &str) -> Result<(RnnConfig, RnnWeights)> {
+    from_arrays(&Arrays::from_bytes(bytes)?, cell, prefix)
+}
+
+/// As [`load`], from the bytes of a safetensors file.
 ///
 /// # Errors
 /// As [`load`].
 pub fn from_safetensors(bytes: &[u8], cell: Cell, prefix: &str) -> Result<(RnnConfig, RnnWeights)> {
-    let archive = Archive::read(bytes)?;
-    let shape = |name: &str| archive.shape(&format!("{prefix}{name}"));
+    from_arrays(&Arrays::read(bytes)?, cell, prefix)
+}
+
+/// As [`load`], from arrays by name.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_arrays(archive: &Arrays<'_>, cell: Cell, prefix: &str) -> Result<(RnnConfig, RnnWeights)> {
+    let prefix = archive.resolve(prefix);
+    let prefix = prefix.as_str();
+    let shape = |name: &str| archive.shape_of(&format!("{prefix}{name}"));
     let module = if shape("weight_ih").is_some() { Module::Cell } else { Module::Stack };
     let named = |error| match error {
         Error::MissingWeight(name) => archive.missing(prefix, &name, &[], weights::is_recurrent),
@@ -61,8 +70,7 @@ pub fn from_safetensors(bytes: &[u8], cell: Cell, prefix: &str) -> Result<(RnnCo
     weights.check(&config)?;
     // A layer or a direction that the others do not lead to would be left out silently.
     let taken: Vec<String> = RnnWeights::names_of(&config).map(|own| name(&own)).collect();
-    let names = archive.names().into_iter();
-    let left = names.filter(|name| name.strip_prefix(prefix).is_some_and(weights::is_recurrent));
+    let left = archive.under(prefix).filter(|name| name.strip_prefix(prefix).is_some_and(weights::is_recurrent));
     let left: Vec<String> = left.filter(|name| !taken.iter().any(|taken| taken == name)).map(str::to_owned).collect();
     if !left.is_empty() {
         return Err(Error::LeftOver { tensors: left, expected: wanted(&config) });
@@ -91,7 +99,7 @@ pub fn to_safetensors(weights: &RnnWeights, module: Module, prefix: &str) -> Res
 
 impl Module {
     /// The name of a tensor of a stack in this module.
-    fn name(self, name: &str) -> &str {
+    pub(super) fn name(self, name: &str) -> &str {
         match self {
             Self::Stack => name,
             Self::Cell => name.strip_suffix("_l0").unwrap_or(name),
@@ -100,7 +108,7 @@ impl Module {
 }
 
 /// The configuration that shapes by name come from.
-fn config(cell: Cell, module: Module, shape: impl Fn(&str) -> Option<Vec<usize>>) -> Result<RnnConfig> {
+pub(super) fn config(cell: Cell, module: Module, shape: impl Fn(&str) -> Option<Vec<usize>>) -> Result<RnnConfig> {
     let matrix = |name: &str| {
         let own = module.name(name);
         match shape(own).ok_or_else(|| Error::MissingWeight(own.to_owned()))?[..] {
