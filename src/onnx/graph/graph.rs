@@ -6,11 +6,13 @@ use super::super::values::Given;
 use super::builder::{Builder, Input, InputKind};
 use super::item::{Item, with_axes};
 use super::operators;
-use crate::device::{Device, block_on};
+use crate::device::{Device, block_on, elsewhere, may_wait};
 use crate::error::{Error, Result};
 use crate::plan::Program;
+use crate::readback::read_together_async;
 use crate::tensor::Tensor as DeviceTensor;
 use ndarray::IxDyn;
+use std::sync::Arc;
 
 /// A whole model on a device, for inputs of given shapes: one program, by the operations of a [`Tape`](crate::Tape).
 ///
@@ -29,7 +31,7 @@ use ndarray::IxDyn;
 ///
 /// [`Graph::operators`] lists what a model may be made of. All floats are of 32 bits, whatever a model casts them to.
 pub struct Graph {
-    program: Program,
+    program: Arc<Program>,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
 }
@@ -96,7 +98,7 @@ impl Model {
         let outputs =
             outputs.into_iter().map(|(name, item)| output(&mut builder, name, item)).collect::<Result<_>>()?;
         let Builder { tape, inputs, .. } = builder;
-        Ok(Graph { program: tape.build()?, inputs, outputs })
+        Ok(Graph { program: Arc::new(tape.build()?), inputs, outputs })
     }
 }
 
@@ -206,7 +208,13 @@ impl Graph {
             return Err(Error::value(what, format!("a tensor of shape {:?}", input.shape), "none"));
         }
         self.write(inputs)?;
-        self.program.run()?;
+        if may_wait() {
+            self.program.run()?;
+        } else {
+            // The CPU device computes while it runs.
+            let program = Arc::clone(&self.program);
+            elsewhere(move || async move { program.run() }).await?;
+        }
         self.read_async().await
     }
 
@@ -215,19 +223,23 @@ impl Graph {
     /// # Errors
     /// As [`DeviceTensor::read`](crate::Tensor::read).
     pub async fn read_async(&self) -> Result<Vec<(String, Tensor)>> {
+        // All by one copy: they are of one run, whatever runs next.
+        let on_device = self.outputs.iter().filter_map(|output| match &output.kind {
+            OutputKind::Known(_) => None,
+            OutputKind::Numbers(tensor) | OutputKind::Integers(tensor) => Some(tensor),
+        });
+        let mut read = read_together_async(&on_device.collect::<Vec<_>>()).await?.into_iter();
         let mut outputs = Vec::new();
         for Output { name, shape, kind } in &self.outputs {
             let fault = |error| Error::Plan(format!("output '{name}': {error}"));
+            let mut array = || {
+                let array = read.next().ok_or_else(|| Error::Plan(format!("output '{name}' was not read")))?;
+                array.into_shape_with_order(IxDyn(shape)).map_err(fault)
+            };
             let tensor = match kind {
                 OutputKind::Known(tensor) => tensor.clone(),
-                OutputKind::Numbers(tensor) => {
-                    let array = tensor.read_async().await?;
-                    Tensor::Numbers(array.into_shape_with_order(IxDyn(shape)).map_err(fault)?)
-                }
-                OutputKind::Integers(tensor) => {
-                    let array = tensor.read_async().await?.mapv(|value| value as i64);
-                    Tensor::Integers(array.into_shape_with_order(IxDyn(shape)).map_err(fault)?)
-                }
+                OutputKind::Numbers(_) => Tensor::Numbers(array()?),
+                OutputKind::Integers(_) => Tensor::Integers(array()?.mapv(|value| value as i64)),
             };
             outputs.push((name.clone(), tensor));
         }
