@@ -26,6 +26,8 @@ pub fn describe(value: &JsValue) -> String {
         _ if value.is_undefined() => "undefined".to_owned(),
         _ if value.is_null() => "null".to_owned(),
         _ if value.is_function() => "a function".to_owned(),
+        _ if value.is_bigint() => "a bigint".to_owned(),
+        _ if value.is_symbol() => "a symbol".to_owned(),
         _ => {
             let class = property(&property(value, "constructor"), "name").as_string();
             format!("an object ({})", class.unwrap_or_else(|| "of no class".to_owned()))

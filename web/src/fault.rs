@@ -80,12 +80,26 @@ const OPTIONS: [&str; 19] = [
     "zero_infinity",
 ];
 
+/// What errors of ONNX models tell a caller to use.
+const ONNX: [(&str, &str); 7] = [
+    ("`Inputs::lengths`", "'lengths'"),
+    ("`Inputs::h`", "'h'"),
+    ("`Inputs::c`", "'c'"),
+    ("`Model::nodes`", "OnnxModel.nodes"),
+    ("`Node::layer`", "OnnxNode.layer"),
+    ("`RnnWeights::load` or `dialects::pytorch::load`", "RnnWeights.fromSafetensors"),
+    (", or give its weights to `dialects::keras`", ""),
+];
+
 /// A text of the library's with the names that JavaScript has.
 fn translated(text: &str) -> String {
     let partial = "fromSafetensorsPartial and loadSafetensorsPartial leave others";
     let mut text = text.replace("load_partial leaves others", partial);
     // There is no `PlanBuilder`.
     text = text.replace("PlanBuilder::contiguous or Tape::contiguous", "Tape::contiguous");
+    for (rust, javascript) in ONNX {
+        text = text.replace(rust, javascript);
+    }
     for (rust, javascript) in QUANTITIES.into_iter().chain([("initial c", "state's c")]) {
         if let Some(rest) = text.strip_prefix(rust).filter(|rest| rest.starts_with(':')) {
             text = format!("{javascript}{rest}");
