@@ -112,7 +112,12 @@ fn translated(text: &str) -> String {
         let end = rest.find(|character| !belongs(character)).unwrap_or(rest.len());
         // A colon behind a word is the sentence's.
         let word = rest[..end].trim_end_matches(':');
-        words += &name(word);
+        // What stands in quotes is someone's own name, such as that of a tensor.
+        if words.ends_with('\'') {
+            words += word;
+        } else {
+            words += &name(word);
+        }
         words += &rest[word.len()..end];
         let next = rest[end..].find(belongs).map_or(rest.len(), |next| end + next);
         words += &rest[end..next];
@@ -121,7 +126,8 @@ fn translated(text: &str) -> String {
     words
 }
 
-/// `Rnn::trainable` is `Rnn.trainable` there, `Rnn::new` `new Rnn`, and `Schedule::Step` "step".
+/// `Rnn::trainable` is `Rnn.trainable` there, `Rnn::new` `new Rnn`, and `Schedule::Step` "step". What begins with a small letter, as
+/// the tensor onnx::LSTM_5 of a model does, is no type's.
 fn name(word: &str) -> String {
     if word == "IGNORED" {
         return "0xffffffff".to_owned();
@@ -129,7 +135,7 @@ fn name(word: &str) -> String {
     if OPTIONS.contains(&word) {
         return camel(word);
     }
-    match word.rsplit_once("::") {
+    match word.rsplit_once("::").filter(|_| word.starts_with(|first: char| first.is_ascii_uppercase())) {
         Some((class, "new")) => format!("new {}", class.rsplit("::").next().unwrap_or(class)),
         Some((_, last)) if last.starts_with(|first: char| first.is_ascii_uppercase()) => {
             format!("\"{}{}\"", last[..1].to_lowercase(), &last[1..])

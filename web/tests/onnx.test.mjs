@@ -54,6 +54,9 @@ test("a model says what is in it", async () => {
   assert.deepEqual(found.inputs, ["tokens", "lengths"]);
   assert.deepEqual(found.graph.inputs, [{ name: "tokens", shape: [3, 7] }, { name: "lengths", shape: [3] }]);
   assert.deepEqual(found.graph.outputs, [{ name: found.outputs[0], shape: [3, 7, 3] }]);
+  // Names of tensors are the model's, whatever they look like.
+  assert.match(found.unknown, /onnx::LSTM_\d+, .*got 'a\/onnx::LSTM_0'$/);
+  assert.match(found.quoted, /got 'batch_first'$/);
   assert.ok(found.tensors.length >= 4);
   for (const [name, kind, count, shape] of found.tensors) {
     assert.equal(count, shape.reduce((all, size) => all * size, 1), name);
@@ -62,10 +65,13 @@ test("a model says what is in it", async () => {
   assert.ok(found.lengths.length > 0 && found.lengths.flat().every((length) => length >= 0 && length <= 5));
 });
 
-test("a list of nodes says what a model without recurrent nodes is made of", async () => {
-  const { isError, message } = await run("onnx", "withoutNodes");
-  assert.ok(isError);
-  assert.match(message, /no RNN, LSTM or GRU node.*its operators are/);
+test("a list of nodes has an error in place of a node that can't run, or of all where there is none", async () => {
+  const [none, some] = await run("onnx", "listed");
+  assert.equal(none.length, 1);
+  assert.match(none[0], /^Error: .*no RNN, LSTM or GRU node.*its operators are/);
+  assert.equal(some.length, 2);
+  assert.equal(some[0], "if/else_branch/other");
+  assert.match(some[1], /^Error: .*hidden_mind.*'if\/then_branch\/lstm'/);
 });
 
 test("integers may come in any typed array, and lengths also in a plain one", async () => {
@@ -117,10 +123,10 @@ test("what is wrong with a model or with what it is given is named", async () =>
     givenDoubles: /got data: an object \(Float64Array\)$/,
     givenCount: /expected as many numbers as its shape \[2\] says, got 5/,
     givenAxis: /expected a shape of whole numbers$/,
-    givenShape: /W .*expected \[1, 16, any\], got \[2\]/,
+    givenShape: /W .*expected shape \[1, 16, any\], got \[2\]/,
     givenIntegers: /W .*expected floats, got integers/,
     givenNan: /W .*NaN|finite/,
-    givenLarge: /data: expected integers below 2⁶³, got 9223372036854775808$/,
+    givenLarge: /^given\.W: expected integers below 2⁶³, got 9223372036854775808$/,
     nothing: /^inputs: expected an object of options, got undefined$/,
     noX: /^x: expected \{data: Float32Array, shape: number\[\]\}, got undefined$/,
     option: /^inputs: unknown option 'length', expected some of x, lengths, h, c$/,
@@ -132,13 +138,14 @@ test("what is wrong with a model or with what it is given is named", async () =>
     lengthsLarge: /^lengths\[1\]: expected a whole number from 0 to 4294967295, got 1180591620717411303424n$/,
     lengthsTyped: /^lengths\[0\]: expected a whole number from 0 to 4294967295, got -1$/,
     lengthsBeyond: /lengths from 0 to 5, the steps of x, got 6 for sequence 0$/,
-    lengthsCount: /expected \[2\], one for each sequence of x, got \[1\]/,
+    lengthsCount: /expected shape \[2\], one for each sequence of x, got \[1\]/,
     state: /initial_h.*expected shape \[1, 2, 4\], got \[1, 1, 4\]/,
     cell: /GRU has no cell state: leave 'c' out$/,
     shapeName: /an input with a shape: expected one of 'tokens', 'lengths', got 'words'/,
     shapeType: /^shapes\.tokens: expected an array of whole numbers, got 3$/,
     shapeNan: /^shapes\.tokens\[0\]: expected a whole number from 0 to 4294967295, got NaN$/,
     shapeBelow: /^shapes\.tokens\[0\]: expected a whole number from 0 to 4294967295, got -1$/,
+    shapeHuge: /expected .* elements.*got \[65536, 65536, 3\]/,
     shapes: /^shapes: expected an object of shapes, got an array of 2$/,
     noShape: /shape of input 'tokens': expected a shape like .*got none/,
     shapeAxes: /input 'tokens' of the model.*got \[3\]/,

@@ -153,10 +153,12 @@ export async function described() {
   const parts = layer.parts();
   const { model: tagger, inputs } = exported(await unpacked("onnx_models.tar.gz"), "tagger_packed");
   const graph = tagger.graph(wgrnn.Device.cpu(), shapesOf(inputs));
+  const { message: unknown } = await thrown(() => tagger.tensor("a/onnx::LSTM_0"));
+  const { message: quoted } = await thrown(() => tagger.tensor("batch_first"));
   const { model: split } = await heldModel("const_lens");
   const tensors = split.tensorNames().map((name) => [name, split.tensor(name)]);
   return {
-    ...found, y: y.shape, inputSize: layer.inputSize, isRnn: parts.length === 1 && parts[0] instanceof wgrnn.Rnn,
+    ...found, unknown, quoted, y: y.shape, inputSize: layer.inputSize, isRnn: parts.length === 1 && parts[0] instanceof wgrnn.Rnn,
     inputs: tagger.inputs, outputs: tagger.outputs, graph: { inputs: graph.inputs, outputs: graph.outputs },
     tensors: tensors.map(([name, { data, shape }]) => [name, data.constructor.name, data.length, shape]),
     lengths: tensors.filter(([, { data }]) => data instanceof BigInt64Array).map(([, { data }]) => [...data].map(Number)),
@@ -164,11 +166,21 @@ export async function described() {
   };
 }
 
-/** Models without a node, or with one that is not supported, in the lists of their nodes. */
-export async function withoutNodes() {
+/** Bytes in which the last place of a text has another one of the same length. */
+function replaced(bytes, text, other) {
+  const [found, letters] = [bytes.slice(), new TextEncoder().encode(text)];
+  const places = [...found.keys()].filter((i) => letters.every((letter, j) => found[i + j] === letter));
+  found.set(new TextEncoder().encode(other), places.at(-1));
+  return found;
+}
+
+/** The lists of nodes of a model without any, and of one whose second node has an attribute that none has. */
+export async function listed() {
   const files = await unpacked("onnx_models.tar.gz");
-  const [error] = exported(files, "cells").model.nodes();
-  return { isError: error instanceof Error, message: error.message };
+  const { bytes } = await heldModel("in_if_named");
+  const models = [exported(files, "cells").model, wgrnn.OnnxModel.fromBytes(replaced(bytes, "hidden_size", "hidden_mind"))];
+  const one = (node) => (node instanceof Error ? `Error: ${node.message}` : node.name);
+  return models.map((model) => model.nodes().map(one));
 }
 
 /** Integers in every form that they may come in: tokens and lengths of a graph, lengths of a layer, shapes. */
@@ -228,10 +240,7 @@ export async function errors() {
   const gru = (await heldModel("pieces_gru_17")).model.nodes()[0].layer(cpu);
   const wName = node.inputs[1];
   // Its last name of a file becomes another one of the same length.
-  const two = bytes.slice();
-  const name = new TextEncoder().encode("external.data");
-  const places = [...two.keys()].filter((i) => name.every((letter, j) => two[i + j] === letter));
-  two.set(new TextEncoder().encode("internal.data"), places.at(-1));
+  const two = replaced(bytes, "external.data", "internal.data");
   const freed = fromBytes(bytes, files);
   freed.free();
   const calls = {
@@ -284,6 +293,7 @@ export async function errors() {
     shapeType: () => tagger.model.graph(cpu, { tokens: 3 }),
     shapeNan: () => tagger.model.graph(cpu, { tokens: [NaN, 7], lengths: [3] }),
     shapeBelow: () => tagger.model.graph(cpu, { tokens: [-1, 7], lengths: [3] }),
+    shapeHuge: () => model.graph(cpu, { [model.inputs[0]]: [65536, 65536, 3] }),
     shapes: () => tagger.model.graph(cpu, [3, 7]),
     noShape: () => tagger.model.graph(cpu),
     shapeAxes: () => tagger.model.graph(cpu, { tokens: [3], lengths: [3] }),
