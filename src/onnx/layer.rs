@@ -8,7 +8,7 @@ use super::tensor::{Constant, Tensor};
 use super::values::{Finder, Given};
 use super::{fold, proto};
 use crate::config::{Bias, Direction, RnnConfig};
-use crate::device::Device;
+use crate::device::{Device, block_on};
 use crate::dialects::System;
 use crate::error::{Error, Result};
 use crate::layer::{Lengths, Rnn, RnnCall, RnnOutput, State};
@@ -299,15 +299,23 @@ impl Layer {
     /// sizes of X, for lengths beyond T, and where `initial_h`, `initial_c` or `sequence_lens` is neither given nor held by
     /// the model although the node reads it; [`OutOfMemory`](Error::OutOfMemory); and as [`Rnn::forward_with`].
     pub fn run(&self, inputs: &Inputs<'_>) -> Result<Outputs> {
+        block_on(self.run_async(inputs))
+    }
+
+    /// The asynchronous form of [`Layer::run`].
+    ///
+    /// # Errors
+    /// As [`Layer::run`].
+    pub async fn run_async(&self, inputs: &Inputs<'_>) -> Result<Outputs> {
         let inputs = self.defaults.resolve(inputs)?;
         match inputs.lengths.as_ref().filter(|lengths| lengths.contains(&0)) {
-            Some(lengths) => self.run_nonempty(&inputs, lengths),
-            None => self.run_resolved(&inputs),
+            Some(lengths) => self.run_nonempty(&inputs, lengths).await,
+            None => self.run_resolved(&inputs).await,
         }
     }
 
     /// Runs sequences that have a step each.
-    fn run_resolved(&self, inputs: &Inputs<'_>) -> Result<Outputs> {
+    async fn run_resolved(&self, inputs: &Inputs<'_>) -> Result<Outputs> {
         let [time, sequences] = axes(self.batch_first);
         let batch = inputs.x.len_of(sequences);
         let directions: usize = self.parts.iter().map(|part| part.config().directions()).sum();
@@ -321,7 +329,7 @@ impl Layer {
                 all.slice(s![first..first + part.config().directions(), .., ..]).to_owned()
             };
             let state = state.as_ref().map(|State { h, c }| State { h: own(h), c: c.as_ref().map(own) });
-            outputs.push(self.outputs(part, part.forward_with(inputs.x, state.as_ref(), &call)?)?);
+            outputs.push(self.outputs(part, part.forward_with_async(inputs.x, state.as_ref(), &call).await?)?);
         }
         let outputs = match <[Outputs; 1]>::try_from(outputs) {
             Ok([only]) => return Ok(only),
@@ -359,7 +367,7 @@ impl Layer {
     }
 
     /// Runs the sequences that have a step; the others' outputs are 0.
-    fn run_nonempty(&self, inputs: &Inputs<'_>, lengths: &[usize]) -> Result<Outputs> {
+    async fn run_nonempty(&self, inputs: &Inputs<'_>, lengths: &[usize]) -> Result<Outputs> {
         let [time, axis] = axes(self.batch_first);
         let (steps, batch) = (inputs.x.len_of(time), lengths.len());
         let some: Vec<usize> = (0..batch).filter(|&n| lengths[n] > 0).collect();
@@ -377,12 +385,13 @@ impl Layer {
         }
         let select = |array: ArrayView3<'_, f32>| array.select(axis, &some);
         let (x, h, c) = (select(inputs.x), inputs.h.map(select), inputs.c.map(select));
-        let part = self.run_resolved(&Inputs {
+        let nonempty = Inputs {
             x: x.view(),
             lengths: Some(some.iter().map(|&n| lengths[n]).collect()),
             h: h.as_ref().map(|h| h.view()),
             c: c.as_ref().map(|c| c.view()),
-        })?;
+        };
+        let part = self.run_resolved(&nonempty).await?;
         let y_axis = Axis(if self.batch_first { 0 } else { 2 });
         for (i, &n) in some.iter().enumerate() {
             all.y.index_axis_mut(y_axis, n).assign(&part.y.index_axis(y_axis, i));

@@ -206,6 +206,29 @@ fn inputs_that_do_not_fit_are_refused_by_name() {
     assert_eq!(graph.outputs().count(), 1);
 }
 
+/// All of them write the inputs of the same program.
+#[test]
+fn runs_that_are_begun_at_once_do_not_mix() {
+    let (_folder, path) = unpacked("speech");
+    let model = Model::load(path).unwrap();
+    for device in devices() {
+        let graph = model.graph(&device, &[("x", &[2, 4, 20])], &[]).unwrap();
+        let value = |seed: usize, i: usize| ((i + 1) * (seed + 3) % 17) as f32 / 17.0 - 0.5;
+        let input = |seed| numbers(&[2, 4, 20], &(0..160).map(|i| value(seed, i)).collect::<Vec<_>>());
+        let inputs: Vec<_> = (0..8).map(input).collect();
+        let expected: Vec<_> = inputs.iter().map(|x| graph.run(&[("x", x)]).unwrap()).collect();
+        assert_ne!(expected[0], expected[1]);
+        let given: Vec<_> = inputs.iter().map(|x| [("x", x)]).collect();
+        let all = given.iter().map(|given| graph.run_async(given));
+        assert_eq!(pollster::block_on(futures_util::future::try_join_all(all)).unwrap(), expected);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = given.iter().map(|given| scope.spawn(|| graph.run(given).unwrap())).collect();
+            let got: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+            assert_eq!(got, expected);
+        });
+    }
+}
+
 /// A known condition decides which branch is part of the plan; the other one may be of any operators.
 #[test]
 fn a_known_condition_takes_a_branch() {

@@ -65,6 +65,21 @@ fn every_source_of_weights_states_and_lengths_gives_onnx_runtimes_numbers() {
 }
 
 #[test]
+fn futures_of_a_layer_give_what_it_gives_at_once() {
+    let kinds = [None, Some(vec![3, 0]), Some(vec![0, 0])];
+    for device in [Device::gpu().unwrap(), Device::cpu()] {
+        let model = Model::load(folder("../onnx_held/split.onnx")).unwrap();
+        let layer = model.nodes().remove(0).unwrap().layer(&device, &[]).unwrap();
+        let x = Array3::from_shape_fn((5, 2, 3), |(t, n, i)| (t * 7 + n * 3 + i) as f32 / 50.0);
+        let inputs = kinds.clone().map(|lengths| Inputs::new(x.view()).lengths(lengths));
+        let expected: Vec<_> = inputs.iter().map(|inputs| layer.run(inputs).unwrap()).collect();
+        assert_ne!(expected[0], expected[1]);
+        let all = inputs.iter().map(|inputs| layer.run_async(inputs));
+        assert_eq!(pollster::block_on(futures_util::future::try_join_all(all)).unwrap(), expected);
+    }
+}
+
+#[test]
 fn quantized_nodes_say_so() {
     let quantized =
         |name: &str| Model::load(folder("../onnx_held").join(name)).unwrap().nodes().remove(0).unwrap().quantized;

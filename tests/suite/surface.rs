@@ -139,10 +139,13 @@ fn functions_have_the_same_names_in_rust_javascript_and_python() {
         texts.collect::<Vec<_>>().join("\n")
     });
     for row in rows {
-        let (owner, name) = row[0].split_once("::").unwrap();
+        let (owner, name) = row[0].rsplit_once("::").unwrap();
+        // A module's name stands before its type in JavaScript: `onnx::Model` is `OnnxModel`.
+        let javascript: String = owner.split("::").map(|part| part[..1].to_uppercase() + &part[1..]).collect();
+        let python = owner.replace("::", ".");
         let expected = match name {
-            "new" => [format!("new {owner}"), owner.to_owned()],
-            _ => [format!("{owner}.{}", camel(name)), format!("{owner}.{name}")],
+            "new" => [format!("new {javascript}"), python],
+            _ => [format!("{javascript}.{}", camel(name)), format!("{python}.{name}")],
         };
         assert_eq!(row[1..], expected, "{}", row[0]);
         for source in &sources {

@@ -1,7 +1,7 @@
 //! Activations by name.
 
 use crate::arguments;
-use crate::arrays::property;
+use crate::arrays::{object, property};
 use crate::fault::{Fault, Result};
 use crate::options::read;
 use serde::Deserialize;
@@ -57,4 +57,28 @@ pub fn activation(name: &str, value: &JsValue) -> Result<Activation> {
         Some((constant, _)) => Err(Fault::new(format!("{name}: {kind} has no {constant}"))),
         None => Ok(found),
     }
+}
+
+/// An activation as JavaScript has it.
+pub fn activation_to_js(activation: Activation) -> Result<JsValue> {
+    let with = |kind: &str, alpha: f32, beta: Option<f32>| {
+        // The shortest decimal number that is this one of 32 bits, as it was most likely written.
+        let number = |value: f32| JsValue::from_f64(value.to_string().parse().unwrap_or(f64::from(value)));
+        let constants = [("kind", kind.into()), ("alpha", number(alpha))];
+        object(constants.into_iter().chain(beta.map(|beta| ("beta", number(beta)))))
+    };
+    Ok(match activation {
+        Activation::Tanh => "tanh".into(),
+        Activation::Relu => "relu".into(),
+        Activation::Sigmoid => "sigmoid".into(),
+        Activation::Softsign => "softsign".into(),
+        Activation::Softplus => "softplus".into(),
+        Activation::LeakyRelu { alpha } => with("leakyRelu", alpha.get(), None),
+        Activation::ThresholdedRelu { alpha } => with("thresholdedRelu", alpha.get(), None),
+        Activation::Elu { alpha } => with("elu", alpha.get(), None),
+        Activation::Affine { alpha, beta } => with("affine", alpha.get(), Some(beta.get())),
+        Activation::ScaledTanh { alpha, beta } => with("scaledTanh", alpha.get(), Some(beta.get())),
+        Activation::HardSigmoid { alpha, beta } => with("hardSigmoid", alpha.get(), Some(beta.get())),
+        other => return Err(Fault::new(format!("the activation {other:?} has no JavaScript form"))),
+    })
 }

@@ -3,7 +3,7 @@
 
 use crate::arrays::property;
 use crate::fault::{Fault, Result};
-use js_sys::{Array, ArrayBuffer, Float32Array, Function, Map, Object, Uint8Array, Uint32Array};
+use js_sys::{Array, ArrayBuffer, BigInt, Float32Array, Function, Map, Object, Uint8Array, Uint32Array};
 use std::collections::HashMap;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -22,10 +22,15 @@ pub fn describe(value: &JsValue) -> String {
     if let Some(array) = value.dyn_ref::<Array>() {
         return format!("an array of {}", array.length());
     }
+    if let Some(number) = value.dyn_ref::<BigInt>() {
+        let digits = number.to_string(10).map_or_else(|_| String::new(), String::from);
+        return if digits.len() <= 40 { format!("{digits}n") } else { format!("{}…n", &digits[..40]) };
+    }
     match value {
         _ if value.is_undefined() => "undefined".to_owned(),
         _ if value.is_null() => "null".to_owned(),
         _ if value.is_function() => "a function".to_owned(),
+        _ if value.is_symbol() => "a symbol".to_owned(),
         _ => {
             let class = property(&property(value, "constructor"), "name").as_string();
             format!("an object ({})", class.unwrap_or_else(|| "of no class".to_owned()))

@@ -42,6 +42,12 @@ pub fn array<T: Number>(name: &str, value: &JsValue) -> Result<ArrayD<T>> {
         true => fault(format!("{expected}, got data: {}", arguments::describe(&data))),
         false => arguments::fault(name, &expected, value),
     })?;
+    shaped(name, value, data)
+}
+
+/// These numbers in the shape that an array from JavaScript says.
+pub fn shaped<T>(name: &str, value: &JsValue, data: Vec<T>) -> Result<ArrayD<T>> {
+    let fault = |what: String| Fault::new(format!("{name}: expected {what}"));
     let shape: Option<Vec<usize>> = property(value, "shape").dyn_ref::<Array>().and_then(|shape| {
         let whole = |axis: f64| axis >= 0.0 && axis.fract() == 0.0;
         shape.iter().map(|axis| axis.as_f64().filter(|&axis| whole(axis)).map(|axis| axis as usize)).collect()
@@ -84,6 +90,14 @@ pub fn object<'a>(properties: impl IntoIterator<Item = (&'a str, JsValue)>) -> J
     let object = Object::new();
     properties.into_iter().for_each(|(name, value)| set(&object, name, &value));
     object.into()
+}
+
+/// An object of properties with names from outside: also `__proto__` is one of them.
+pub fn named_object(properties: impl IntoIterator<Item = (String, JsValue)>) -> JsValue {
+    let entry = |(name, value): (String, JsValue)| Array::of2(&name.into(), &value);
+    let entries: Array = properties.into_iter().map(entry).collect();
+    // Pairs with a string are entries.
+    Object::from_entries(&entries).map_or(JsValue::UNDEFINED, JsValue::from)
 }
 
 /// A shape, as a plain array.

@@ -80,12 +80,26 @@ const OPTIONS: [&str; 19] = [
     "zero_infinity",
 ];
 
+/// What errors of ONNX models tell a caller to use.
+const ONNX: [(&str, &str); 7] = [
+    ("`Inputs::lengths`", "'lengths'"),
+    ("`Inputs::h`", "'h'"),
+    ("`Inputs::c`", "'c'"),
+    ("`Model::nodes`", "OnnxModel.nodes"),
+    ("`Node::layer`", "OnnxNode.layer"),
+    ("`RnnWeights::load` or `dialects::pytorch::load`", "RnnWeights.fromSafetensors"),
+    (", or give its weights to `dialects::keras`", ""),
+];
+
 /// A text of the library's with the names that JavaScript has.
 fn translated(text: &str) -> String {
     let partial = "fromSafetensorsPartial and loadSafetensorsPartial leave others";
     let mut text = text.replace("load_partial leaves others", partial);
     // There is no `PlanBuilder`.
     text = text.replace("PlanBuilder::contiguous or Tape::contiguous", "Tape::contiguous");
+    for (rust, javascript) in ONNX {
+        text = text.replace(rust, javascript);
+    }
     for (rust, javascript) in QUANTITIES.into_iter().chain([("initial c", "state's c")]) {
         if let Some(rest) = text.strip_prefix(rust).filter(|rest| rest.starts_with(':')) {
             text = format!("{javascript}{rest}");
@@ -98,7 +112,12 @@ fn translated(text: &str) -> String {
         let end = rest.find(|character| !belongs(character)).unwrap_or(rest.len());
         // A colon behind a word is the sentence's.
         let word = rest[..end].trim_end_matches(':');
-        words += &name(word);
+        // What stands in quotes is someone's own name, such as that of a tensor.
+        if words.ends_with('\'') {
+            words += word;
+        } else {
+            words += &name(word);
+        }
         words += &rest[word.len()..end];
         let next = rest[end..].find(belongs).map_or(rest.len(), |next| end + next);
         words += &rest[end..next];
@@ -107,7 +126,8 @@ fn translated(text: &str) -> String {
     words
 }
 
-/// `Rnn::trainable` is `Rnn.trainable` there, `Rnn::new` `new Rnn`, and `Schedule::Step` "step".
+/// `Rnn::trainable` is `Rnn.trainable` there, `Rnn::new` `new Rnn`, and `Schedule::Step` "step". What begins with a small letter, as
+/// the tensor onnx::LSTM_5 of a model does, is no type's.
 fn name(word: &str) -> String {
     if word == "IGNORED" {
         return "0xffffffff".to_owned();
@@ -115,7 +135,7 @@ fn name(word: &str) -> String {
     if OPTIONS.contains(&word) {
         return camel(word);
     }
-    match word.rsplit_once("::") {
+    match word.rsplit_once("::").filter(|_| word.starts_with(|first: char| first.is_ascii_uppercase())) {
         Some((class, "new")) => format!("new {}", class.rsplit("::").next().unwrap_or(class)),
         Some((_, last)) if last.starts_with(|first: char| first.is_ascii_uppercase()) => {
             format!("\"{}{}\"", last[..1].to_lowercase(), &last[1..])

@@ -21,6 +21,7 @@ mod learning_rate;
 mod losses;
 mod model;
 mod models;
+mod onnx;
 mod options;
 mod promise;
 mod sequences;

@@ -372,3 +372,37 @@ export interface Progress {
   /** How many steps were skipped since training began: see `skipNonfinite`. */
   skipped: number;
 }
+
+/** Whatever a model has integers for. */
+export type IntegerArray =
+  | BigInt64Array | BigUint64Array | Int32Array | Uint32Array | Int16Array | Uint16Array | Int8Array | Uint8Array;
+
+/** A tensor of an ONNX model as this package gives it: floats of 32 bits, whatever kind the model has; integers and truth values of 64 bits. */
+export type OnnxTensor = NdArray | { data: BigInt64Array; shape: number[] };
+
+/** Tensors by the names that they have in a model. */
+export type OnnxTensors =
+  | Record<string, NdArray | { data: IntegerArray; shape: number[] }>
+  | Map<string, NdArray | { data: IntegerArray; shape: number[] }>;
+
+/** Shapes of a model's inputs by name. */
+export type OnnxShapes = Record<string, number[] | bigint[] | IntegerArray> | Map<string, number[] | bigint[] | IntegerArray>;
+
+/** The files that a model's data lie in, by the names that the model has for them; or the only one. */
+export type OnnxData =
+  | Uint8Array | ArrayBuffer | Record<string, Uint8Array | ArrayBuffer> | Map<string, Uint8Array | ArrayBuffer>;
+
+/** What a node of an ONNX model is run on. What is left out is as the model holds it, or else as said here. */
+export interface OnnxInputs {
+  /** [T, N, I], or [N, T, I] where batches come first. */
+  x: NdArray;
+  /** `sequence_lens`: the valid steps of each sequence, from 0 to T; all. */
+  lengths?: number[] | bigint[] | IntegerArray;
+  /** `initial_h`: [D, N, H], or [N, D, H] where batches come first; zeros. */
+  h?: NdArray;
+  /** `initial_c` of an LSTM, as h; zeros. */
+  c?: NdArray;
+}
+
+/** What a node gives: y [T, D, N, H], or [N, T, D, H] where batches come first; h and, of an LSTM, c after each sequence's last step. */
+export interface OnnxOutputs { y: NdArray; h: NdArray; c?: NdArray }

@@ -115,3 +115,24 @@ test("a file with more than is loaded is refused, and its partial form says what
   assert.deepEqual(named.toSorted(), ["bias_hh_l0", "bias_ih_l0", "weight_hh_l0", "weight_ih_l0"]);
   assert.equal(model.length, 4);
 });
+
+test("plain Node.js runs a node of an ONNX model, whose weights lie in another file, and a whole model", () => {
+  const fixtures = fileURLToPath(new URL("../../tests/fixtures/onnx_held/", import.meta.url));
+  const { y, expected, graph, outputs } = run(`
+    import { readFileSync } from "node:fs";
+    import init, * as wgrnn from "wgrnn";
+    await init();
+    const file = (name) => readFileSync(${JSON.stringify(fixtures)} + name);
+    const { nodes: [{ x: { data, shape }, yout }] } = JSON.parse(file("external_all.json"));
+    const model = wgrnn.OnnxModel.fromBytes(file("external_all.onnx"), file("external_all.onnx.data"));
+    const device = wgrnn.Device.cpu();
+    const x = { data: Float32Array.from(data), shape };
+    const { y } = await model.node("lstm").layer(device).run({ x });
+    const [input] = model.inputs;
+    const graph = await model.graph(device, { [input]: shape }).run({ [input]: x });
+    console.log(JSON.stringify({ y: [...y.data], expected: yout.data, graph: [...graph[model.outputs[0]].data], outputs: model.outputs }));
+  `);
+  assert.equal(y.length, expected.length);
+  y.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) < 1e-6, `${value}, expected ${expected[i]}`));
+  assert.deepEqual(graph, y, `${outputs}`);
+});

@@ -6,11 +6,13 @@ use super::super::values::Given;
 use super::builder::{Builder, Input, InputKind};
 use super::item::{Item, with_axes};
 use super::operators;
-use crate::device::{Device, block_on};
+use crate::device::{Device, block_on, elsewhere, locked, may_wait};
 use crate::error::{Error, Result};
 use crate::plan::Program;
+use crate::readback::read_together_async;
 use crate::tensor::Tensor as DeviceTensor;
 use ndarray::IxDyn;
+use std::sync::{Arc, Mutex};
 
 /// A whole model on a device, for inputs of given shapes: one program, by the operations of a [`Tape`](crate::Tape).
 ///
@@ -28,10 +30,14 @@ use ndarray::IxDyn;
 /// ```
 ///
 /// [`Graph::operators`] lists what a model may be made of. All floats are of 32 bits, whatever a model casts them to.
-pub struct Graph {
+pub struct Graph(Arc<Shared>);
+
+struct Shared {
     program: Program,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
+    /// Held by whoever runs it: all runs read the same inputs.
+    alone: Mutex<()>,
 }
 
 struct Output {
@@ -96,7 +102,7 @@ impl Model {
         let outputs =
             outputs.into_iter().map(|(name, item)| output(&mut builder, name, item)).collect::<Result<_>>()?;
         let Builder { tape, inputs, .. } = builder;
-        Ok(Graph { program: tape.build()?, inputs, outputs })
+        Ok(Graph(Arc::new(Shared { program: tape.build()?, inputs, outputs, alone: Mutex::default() })))
     }
 }
 
@@ -156,17 +162,17 @@ impl Graph {
 
     /// The names and shapes of what [`Graph::run`] takes.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &[usize])> {
-        self.inputs.iter().map(|input| (&*input.name, &*input.shape))
+        self.0.inputs.iter().map(|input| (&*input.name, &*input.shape))
     }
 
     /// The names and shapes of what [`Graph::run`] gives.
     pub fn outputs(&self) -> impl Iterator<Item = (&str, &[usize])> {
-        self.outputs.iter().map(|output| (&*output.name, &*output.shape))
+        self.0.outputs.iter().map(|output| (&*output.name, &*output.shape))
     }
 
     /// The program, which reads the inputs that were last written.
     pub fn program(&self) -> &Program {
-        &self.program
+        &self.0.program
     }
 
     /// Writes inputs by their names. Those that are not among them stay as they were: 0 at first.
@@ -175,6 +181,48 @@ impl Graph {
     /// [`Value`](Error::Value) for another name, for floats in place of integers, and for integers that no table has a row of;
     /// [`Shape`](Error::Shape).
     pub fn write(&self, inputs: &[(&str, &Tensor)]) -> Result<()> {
+        self.0.write(inputs)
+    }
+
+    /// Runs the model once. Every input has to be there.
+    ///
+    /// # Errors
+    /// As [`Graph::write`], and as [`Program::run`]; [`Value`](Error::Value) where an input is missing.
+    pub fn run(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        let _alone = locked(&self.0.alone);
+        block_on(self.0.run(inputs))
+    }
+
+    /// The asynchronous form of [`Graph::run`].
+    ///
+    /// # Errors
+    /// As [`Graph::run`].
+    pub async fn run_async(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        if may_wait() {
+            return self.0.run(inputs).await;
+        }
+        let own = |(name, tensor): &(&str, &Tensor)| ((*name).to_owned(), (*tensor).clone());
+        let (shared, inputs) = (Arc::clone(&self.0), inputs.iter().map(own).collect::<Vec<_>>());
+        elsewhere(move || async move {
+            let inputs: Vec<_> = inputs.iter().map(|(name, tensor)| (&**name, tensor)).collect();
+            // One run at a time. This thread may wait.
+            let _alone = locked(&shared.alone);
+            block_on(shared.run(&inputs))
+        })
+        .await
+    }
+
+    /// The outputs that the last run left, in the model's order.
+    ///
+    /// # Errors
+    /// As [`DeviceTensor::read`](crate::Tensor::read).
+    pub async fn read_async(&self) -> Result<Vec<(String, Tensor)>> {
+        self.0.read().await
+    }
+}
+
+impl Shared {
+    fn write(&self, inputs: &[(&str, &Tensor)]) -> Result<()> {
         for (name, tensor) in inputs {
             let input = self.inputs.iter().find(|input| input.name == *name).ok_or_else(|| {
                 let names: Vec<_> = self.inputs.iter().map(|input| format!("'{}'", input.name)).collect();
@@ -188,46 +236,35 @@ impl Graph {
         Ok(())
     }
 
-    /// Runs the model once. Every input has to be there.
-    ///
-    /// # Errors
-    /// As [`Graph::write`], and as [`Program::run`]; [`Value`](Error::Value) where an input is missing.
-    pub fn run(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>> {
-        block_on(self.run_async(inputs))
-    }
-
-    /// The asynchronous form of [`Graph::run`].
-    ///
-    /// # Errors
-    /// As [`Graph::run`].
-    pub async fn run_async(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>> {
+    /// Up to the copy of the outputs nothing is waited for, so that no other run of a thread comes between.
+    async fn run(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>> {
         if let Some(input) = self.inputs.iter().find(|input| inputs.iter().all(|(name, _)| *name != input.name)) {
             let what = format!("input '{}' of the model", input.name);
             return Err(Error::value(what, format!("a tensor of shape {:?}", input.shape), "none"));
         }
         self.write(inputs)?;
         self.program.run()?;
-        self.read_async().await
+        self.read().await
     }
 
-    /// The outputs that the last run left, in the model's order.
-    ///
-    /// # Errors
-    /// As [`DeviceTensor::read`](crate::Tensor::read).
-    pub async fn read_async(&self) -> Result<Vec<(String, Tensor)>> {
+    async fn read(&self) -> Result<Vec<(String, Tensor)>> {
+        // All by one copy: they are of one run, whatever runs next.
+        let on_device = self.outputs.iter().filter_map(|output| match &output.kind {
+            OutputKind::Known(_) => None,
+            OutputKind::Numbers(tensor) | OutputKind::Integers(tensor) => Some(tensor),
+        });
+        let mut read = read_together_async(&on_device.collect::<Vec<_>>()).await?.into_iter();
         let mut outputs = Vec::new();
         for Output { name, shape, kind } in &self.outputs {
             let fault = |error| Error::Plan(format!("output '{name}': {error}"));
+            let mut array = || {
+                let array = read.next().ok_or_else(|| Error::Plan(format!("output '{name}' was not read")))?;
+                array.into_shape_with_order(IxDyn(shape)).map_err(fault)
+            };
             let tensor = match kind {
                 OutputKind::Known(tensor) => tensor.clone(),
-                OutputKind::Numbers(tensor) => {
-                    let array = tensor.read_async().await?;
-                    Tensor::Numbers(array.into_shape_with_order(IxDyn(shape)).map_err(fault)?)
-                }
-                OutputKind::Integers(tensor) => {
-                    let array = tensor.read_async().await?.mapv(|value| value as i64);
-                    Tensor::Integers(array.into_shape_with_order(IxDyn(shape)).map_err(fault)?)
-                }
+                OutputKind::Numbers(_) => Tensor::Numbers(array()?),
+                OutputKind::Integers(_) => Tensor::Integers(array()?.mapv(|value| value as i64)),
             };
             outputs.push((name.clone(), tensor));
         }

@@ -1,9 +1,10 @@
 // What the declarations must allow and refuse; compiled, not run.
 import init, {
-  Arrays, CtcTargets, Device, EarlyStopping, Keras, Linear, Model, PackedSequence, Parameters, Predictor, Pytorch, Rnn, RnnWeights,
-  SequenceMap, StateDict, Tape, Tensor, Trainer, cellNames, checkKernel, choose, ctcDecode, type Activation, type BeamSearch,
-  type Beams, type CheckRow, type Conv1d, type Flags, type Hypothesis, type LearningRate, type NdArray,
-  type PackedOutput, type RaggedOutput, type RnnConfig, type Tokens, type TrainerOptions, type Value,
+  Arrays, CtcTargets, Device, EarlyStopping, Keras, Linear, Model, OnnxGraph, OnnxModel, OnnxNode, PackedSequence, Parameters,
+  Predictor, Pytorch, Rnn, RnnWeights, SequenceMap, StateDict, Tape, Tensor, Trainer, cellNames, checkKernel, choose, ctcDecode,
+  type Activation, type BeamSearch, type Beams, type CheckRow, type Conv1d, type Flags, type Hypothesis, type LearningRate,
+  type NdArray, type OnnxTensor, type PackedOutput, type RaggedOutput, type RnnConfig, type Tokens, type TrainerOptions,
+  type Value,
 } from "../../pkg/wgrnn.js";
 
 export async function sample(x: NdArray, tokens: Tokens): Promise<number> {
@@ -138,4 +139,27 @@ export async function decodes(device: Device, x: NdArray, rnn: Rnn): Promise<num
   // @ts-expect-error: lengths of a tape are a value
   tape.ctcDecode(y, [3, 2]);
   return best.score + best.logProbability + texts.length + labels[0] + [padded].length;
+}
+
+export async function onnx(device: Device, bytes: Uint8Array, x: NdArray): Promise<number> {
+  const model = OnnxModel.fromBytes(bytes, { "model.onnx.data": bytes });
+  const nodes: (OnnxNode | Error)[] = model.nodes();
+  const layer = model.node("lstm").layer(device, new Map([["h0", x]]));
+  const { y, h, c } = await layer.run({ x, lengths: [1n, 2n], h: x });
+  const again = await layer.run({ x, lengths: BigInt64Array.of(2n), c });
+  const weight: OnnxTensor = model.tensor(model.tensorNames()[0]);
+  const graph: OnnxGraph = model.graph(device, { x: [2, 1, 3] }, { rate: { data: BigInt64Array.of(16000n), shape: [] } });
+  const { [graph.outputs[0].name]: output } = await graph.run({ x, lengths: { data: Int32Array.of(1), shape: [1] } });
+  const count: number = model.operators().LSTM;
+  const one = OnnxModel.fromBytes(bytes, bytes);
+
+  // @ts-expect-error: it may be an error
+  nodes[0].layer(device);
+  // @ts-expect-error: a layer needs x
+  await layer.run({ h });
+  // @ts-expect-error: doubles are not taken
+  await graph.run({ x: { data: new Float64Array(1), shape: [1] } });
+  // @ts-expect-error: models are read, not made
+  const made = new OnnxModel();
+  return count + [y, again, weight, output, one, made, ...OnnxGraph.operators()].length;
 }
