@@ -3,7 +3,7 @@
 use super::super::memory::collect;
 use super::super::rules::Call;
 use super::super::tensor::Tensor;
-use super::moves::{of_either, one};
+use super::moves::{of_either, one, shaped};
 use crate::error::Result;
 use ndarray::{Array1, ArrayD, Axis, Ix2, IxDyn};
 
@@ -21,10 +21,6 @@ pub(super) fn unary(
             }
         })
     })
-}
-
-pub(super) fn shaped<T>(call: &Call<'_>, shape: &[usize], values: Vec<T>) -> Result<ArrayD<T>> {
-    ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| call.fault(error))
 }
 
 /// A function of two arrays that are repeated to fit each other.

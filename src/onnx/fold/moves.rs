@@ -2,7 +2,6 @@
 
 use super::super::rules::{Call, Range};
 use super::super::tensor::Tensor;
-use super::arithmetic::shaped;
 use crate::error::Result;
 use ndarray::{Array1, ArrayD, Axis, IxDyn, Slice};
 
@@ -202,4 +201,8 @@ pub(in super::super) fn shape(call: &Call<'_>, shape: &[usize]) -> Result<Tensor
     let (start, end) = (end(call.attributes().integer("start", 0)?), end(call.attributes().integer("end", rank)?));
     let sizes = shape.get(start..end).unwrap_or_default();
     Ok(Tensor::Integers(sizes.iter().map(|&size| size as i64).collect::<Array1<_>>().into_dyn()))
+}
+
+pub(super) fn shaped<T>(call: &Call<'_>, shape: &[usize], values: Vec<T>) -> Result<ArrayD<T>> {
+    ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| call.fault(error))
 }

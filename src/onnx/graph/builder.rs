@@ -9,7 +9,6 @@ use super::super::scopes::{Place, ScopeId, is, is_standard};
 use super::super::tensor::{Constant, Tensor};
 use super::super::values::{Finder, Given, Held, Values};
 use super::item::{Integers, Item, Numbers, with_axes};
-use super::operators;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::layer::BatchLengths;
@@ -43,12 +42,19 @@ pub(super) enum InputKind {
     },
 }
 
+/// Builds a node: gives its outputs.
+pub(super) type Build = fn(&mut Builder<'_>, &Site<'_>) -> Result<Vec<Item>>;
+
+/// What builds a node of an operator; none where nothing does.
+pub(super) type Find = fn(&proto::Node) -> Option<Build>;
+
 /// A plan under construction.
 pub(super) struct Builder<'a> {
     pub values: &'a Arc<Values>,
     pub finder: Finder<'a>,
     pub tape: Tape,
     pub inputs: Vec<Input>,
+    find: Find,
     items: HashMap<(ScopeId, String), Item>,
     computed: HashSet<usize>,
     constants: HashMap<usize, (Arc<Constant>, Value)>,
@@ -67,12 +73,13 @@ pub(super) struct Site<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(values: &'a Arc<Values>, device: &Device, given: Given<'a>) -> Result<Self> {
+    pub fn new(values: &'a Arc<Values>, device: &Device, given: Given<'a>, find: Find) -> Result<Self> {
         Ok(Self {
             values,
             finder: Finder::new(values, given),
             tape: Tape::evaluating(device)?,
             inputs: Vec::new(),
+            find,
             items: HashMap::new(),
             computed: HashSet::new(),
             constants: HashMap::new(),
@@ -233,7 +240,7 @@ impl<'a> Builder<'a> {
             self.values.spend(tensors.iter().map(Tensor::len).sum());
             return Ok(tensors.into_iter().map(Item::known).collect());
         }
-        let Some(build) = operators::find(site.node) else {
+        let Some(build) = (self.find)(site.node) else {
             self.lack(site, "no operation of this library computes it");
             return Ok(vec![Item::Lacking; count]);
         };

@@ -50,8 +50,8 @@ fn softplus(x: Expression<'_>) -> Expression<'_> {
 /// The error function, by the rational approximation 7.1.26 of Abramowitz and Stegun (1964), whose error is below 1.5e-7.
 fn erf(x: Expression<'_>) -> Expression<'_> {
     let t = 1.0 / (1.0 + x.abs() * 0.327_591_1);
-    let sum = [-1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592];
-    let polynomial = sum.into_iter().fold(t * 1.061_405_429, |sum, next| (sum + next) * t);
+    let sum = [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
+    let polynomial = sum.into_iter().fold(t * 1.061_405_4, |sum, next| (sum + next) * t);
     let y = 1.0 - polynomial * (-(x * x)).exp();
     x.less(x.number(0.0)).choose(-y, y)
 }

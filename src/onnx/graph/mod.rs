@@ -2,12 +2,12 @@
 
 mod builder;
 mod elements;
-mod graph;
 mod item;
 mod moves;
 mod operators;
 mod products;
 mod recurrent;
 mod sums;
+mod whole;
 
-pub use graph::Graph;
+pub use whole::Graph;

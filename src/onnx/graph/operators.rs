@@ -2,13 +2,9 @@
 
 use super::super::proto;
 use super::super::scopes::is_standard;
-use super::builder::{Builder, Site};
-use super::item::Item;
+use super::builder::{Build, Site};
 use super::{elements, moves, products, recurrent, sums};
 use crate::error::Result;
-
-/// Builds a node: gives its outputs.
-pub(super) type Build = fn(&mut Builder<'_>, &Site<'_>) -> Result<Vec<Item>>;
 
 /// Operators, the attributes that each may have, and what builds them.
 const OPERATORS: &[(&str, &[&str], Build)] = &[

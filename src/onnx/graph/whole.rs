@@ -73,7 +73,7 @@ impl Model {
         if let Some((name, _)) = given.iter().find(|(name, _)| values.scopes.place(name, 0).is_none()) {
             return Err(Error::value("a value given", "the name of a value of the model", format!("'{name}'")));
         }
-        let mut builder = Builder::new(values, device, Given::new(given)?)?;
+        let mut builder = Builder::new(values, device, Given::new(given)?, operators::find)?;
         for input in &own.inputs {
             if builder.finder.given().get(&input.name).is_some() {
                 continue;
