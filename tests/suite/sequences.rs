@@ -418,12 +418,23 @@ fn masks_may_change_from_run_to_run() {
                 lengths.write_mask(mask.view()).unwrap();
                 let fixed = RnnCall::default().map(SequenceMap::mask(mask.view()));
                 let run = |call: &RnnCall| rnn.gradients(x.view(), Some(&state), call, dy.view(), Some(&last)).unwrap();
-                assert_eq!(run(&call), run(&fixed), "{config:?} on {name}");
+                let (got, fixed) = (run(&call), run(&fixed));
+                let name = format!("{config:?} on {name}");
+                // Sums are added in another order where a kernel cuts them into parts by the steps that may come.
+                let near = |what: &str, got: ArrayD<f32>, fixed: ArrayD<f32>| {
+                    close(&format!("{what}, {name}"), &got, fixed.mapv(f64::from));
+                };
+                near("y", got.output.y.into_dyn(), fixed.output.y.into_dyn());
+                near("h", got.output.state.h.into_dyn(), fixed.output.state.h.into_dyn());
+                near("dx", got.x.into_dyn(), fixed.x.into_dyn());
+                for ((weight, got), (_, fixed)) in got.weights.named().zip(fixed.weights.named()) {
+                    near(&weight, got.to_owned(), fixed.to_owned());
+                }
             }
             lengths.write(&[1, 2, 3, 4]).unwrap();
             let fixed = RnnCall::default().lengths(Lengths::Fixed(vec![1, 2, 3, 4]));
-            let run = |call: &RnnCall| rnn.forward_with(x.view(), None, call).unwrap();
-            assert_eq!(run(&call), run(&fixed), "{config:?} on {name}");
+            let run = |call: &RnnCall| rnn.forward_with(x.view(), None, call).unwrap().y;
+            close(&format!("{config:?} on {name}"), &run(&call), run(&fixed).mapv(f64::from));
         }
     }
 }
