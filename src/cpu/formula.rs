@@ -1,5 +1,6 @@
 //! Formulas of elements, a block of elements at a time: each term's loop is vector code.
 
+use crate::cells::Activation;
 use crate::cells::math::{MulAdd, Vectorised, exp, vectorise};
 use crate::kernels::{Binary, Formula, Term, Unary};
 
@@ -116,10 +117,19 @@ impl Vectorised for One<'_> {
     fn run<M: MulAdd>(self) {
         #[inline(always)]
         fn each(a: &[f32], out: &mut [f32], function: impl Fn(f32) -> f32) {
-            out.iter_mut().zip(a).for_each(|(out, &a)| *out = function(a));
+            // A loop: what `for_each` calls may be compiled on its own, without the vectors of this function.
+            let count = out.len().min(a.len());
+            let (a, out) = (&a[..count], &mut out[..count]);
+            for i in 0..count {
+                out[i] = function(a[i]);
+            }
         }
         let Self { function, a, out } = self;
         match function {
+            // Those that are frequent in loops of their own.
+            Unary::Activation(Activation::Sigmoid) => each(a, out, |a| Activation::Sigmoid.of::<M>(a)),
+            Unary::Activation(Activation::Tanh) => each(a, out, |a| Activation::Tanh.of::<M>(a)),
+            Unary::Activation(Activation::Relu) => each(a, out, |a| Activation::Relu.of::<M>(a)),
             Unary::Activation(activation) => each(a, out, |a| activation.of::<M>(a)),
             Unary::Exp => each(a, out, power::<M>),
             Unary::Ln => each(a, out, f32::ln),
@@ -149,7 +159,11 @@ impl Vectorised for Two<'_> {
     fn run<M: MulAdd>(self) {
         #[inline(always)]
         fn each(a: &[f32], b: &[f32], out: &mut [f32], function: impl Fn(f32, f32) -> f32) {
-            out.iter_mut().zip(a).zip(b).for_each(|((out, &a), &b)| *out = function(a, b));
+            let count = out.len().min(a.len()).min(b.len());
+            let (a, b, out) = (&a[..count], &b[..count], &mut out[..count]);
+            for i in 0..count {
+                out[i] = function(a[i], b[i]);
+            }
         }
         let Self { function, a, b, out } = self;
         match function {

@@ -3,9 +3,11 @@
 use super::super::tensor::Tensor;
 use super::builder::{Builder, Site};
 use super::item::{Item, Numbers};
+use super::moves::permuted;
 use crate::cells::Activation;
 use crate::error::Result;
 use crate::kernels::Expression;
+use crate::plan::Value;
 
 /// A function of one element.
 pub(super) type Unary = for<'t> fn(Expression<'t>) -> Expression<'t>;
@@ -67,7 +69,9 @@ fn mapped(
     x: &Numbers,
     function: impl for<'t> FnOnce(Expression<'t>) -> Expression<'t>,
 ) -> Result<Vec<Item>> {
-    let value = builder.tape.map([&x.value], |[x]| function(x))?;
+    let order = in_memory(&x.value);
+    let value = builder.tape.map([&permuted(&x.value, &order)?], |[x]| function(x))?;
+    let value = permuted(&value, &inverse(&order))?;
     Ok(vec![Item::Numbers(Numbers { value, shape: x.shape.clone() })])
 }
 
@@ -84,21 +88,59 @@ pub(super) fn binary(builder: &mut Builder<'_>, site: &Site<'_>, function: Binar
         let value = match (all.scalar(), next.scalar()) {
             (Some(a), None) => {
                 let b = site.numbers(builder, input)?.value;
-                builder.tape.map([&b], |[b]| function(b.number(a), b))?
+                let order = in_memory(&b);
+                let value = builder.tape.map([&permuted(&b, &order)?], |[b]| function(b.number(a), b))?;
+                permuted(&value, &inverse(&order))?
             }
             (None, Some(b)) => {
                 let a = numbers_of(builder, site, &all)?.value;
-                builder.tape.map([&a], |[a]| function(a, a.number(b)))?
+                let order = in_memory(&a);
+                let value = builder.tape.map([&permuted(&a, &order)?], |[a]| function(a, a.number(b)))?;
+                permuted(&value, &inverse(&order))?
             }
             _ => {
-                let (a, b) = (numbers_of(builder, site, &all)?.value, site.numbers(builder, input)?.value);
-                builder.tape.map([&a, &b], |[a, b]| function(a, b))?
+                let rank = shape.len().max(1);
+                let a = aligned(&numbers_of(builder, site, &all)?.value, rank)?;
+                let b = aligned(&site.numbers(builder, input)?.value, rank)?;
+                let order = in_memory(if a.shape().iter().product::<usize>() > 1 { &a } else { &b });
+                let (a, b) = (permuted(&a, &order)?, permuted(&b, &order)?);
+                let value = builder.tape.map([&a, &b], |[a, b]| function(a, b))?;
+                permuted(&value, &inverse(&order))?
             }
         };
         let value = builder.reshaped(&value, &shape)?;
         all = Item::Numbers(Numbers { value, shape });
     }
     Ok(vec![all])
+}
+
+/// The axes of a value from the widest stride to the narrowest: results that lie in the order of what they come from are computed in
+/// long rows.
+fn in_memory(value: &Value) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..value.shape().len()).collect();
+    // Axes of one element lie anywhere.
+    let stride = |axis: usize| if value.shape()[axis] == 1 { usize::MAX } else { value.strides[axis] };
+    if !value.is_dense() {
+        order.sort_by_key(|&axis| std::cmp::Reverse(stride(axis)));
+    }
+    order
+}
+
+fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    for (at, &axis) in order.iter().enumerate() {
+        inverse[axis] = at;
+    }
+    inverse
+}
+
+/// A value with as many axes as another one, by axes of one element before its own.
+fn aligned(value: &Value, rank: usize) -> Result<Value> {
+    let mut value = value.clone();
+    while value.shape().len() < rank {
+        value = value.insert_axis(0)?;
+    }
+    Ok(value)
 }
 
 fn numbers_of(builder: &mut Builder<'_>, site: &Site<'_>, item: &Item) -> Result<Numbers> {
