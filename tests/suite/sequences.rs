@@ -1,13 +1,12 @@
-//! Empty sequences, masks in any place, resets within sequences, packed and ragged batches: against a plain loop over the textbook, values
-//! and gradients.
+//! Empty sequences, masks, resets, packed and ragged batches: against a plain loop over the textbook, values and gradients.
 
 use crate::common::{Random, configs, devices, gpu, schedules, weights};
 use crate::gradients::{Arrays, has_slopes, slopes_of};
 use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView2, Axis, Ix2, Ix3, s};
 use wgrnn::check::Comparison;
 use wgrnn::{
-    Cell, Device, Direction, Lengths, Output, PackedSequence, ResetTo, Rnn, RnnCall, RnnConfig, RnnWeights, Schedule,
-    SequenceMap, SessionOptions, State, reference,
+    Cell, Device, Direction, Lengths, Output, PackedSequence, ResetTo, Rnn, RnnCall, RnnConfig, RnnGradients,
+    RnnWeights, Schedule, SequenceMap, SessionOptions, State, reference,
 };
 
 /// Rounding of a few steps of values below 1, in another order of summation, in float32 against float64.
@@ -400,41 +399,38 @@ fn gradients_of_masked_steps_are_those_of_a_plain_loop() {
     }
 }
 
+/// But for the order of sums, which kernels cut into parts by the steps that may come.
+fn near(name: &str, got: &RnnGradients, expected: &RnnGradients) {
+    close(name, &got.output.y, expected.output.y.mapv(f64::from));
+    close(name, &got.x.clone().into_dyn(), expected.x.mapv(f64::from).into_dyn());
+    let weights = got.weights.named().zip(expected.weights.named());
+    weights.for_each(|((_, got), (_, expected))| close(name, &got.to_owned(), expected.mapv(f64::from)));
+}
+
 #[test]
 fn masks_may_change_from_run_to_run() {
     for (i, config) in trainable().filter(|(i, _)| i.is_multiple_of(3)) {
         let mut random = Random::new(i as u32);
-        let weights = weights(&config, i as u32);
         let (x, state) = (input(&config, &mut random), random.state(&config, SEQUENCES));
-        let last = random.state(&config, SEQUENCES);
         let (a, b) = shape(&config);
         let dy = random.array([a, b, config.output_size()]).into_dyn();
-        for (name, device) in [("gpu", gpu()), ("cpu", Device::cpu())] {
-            let rnn = Rnn::trainable(&device, &config, &weights).unwrap();
+        for device in [gpu(), Device::cpu()] {
+            let name = format!("{config:?} on {}", device.name());
+            let rnn = Rnn::trainable(&device, &config, &weights(&config, i as u32)).unwrap();
             let lengths = rnn.batch_lengths(STEPS, SEQUENCES).unwrap();
             let call = RnnCall::default().lengths(Lengths::PerRun(lengths.clone()));
             for _ in 0..3 {
                 let (_, mask) = masked(&config, &mut random, false);
                 lengths.write_mask(mask.view()).unwrap();
                 let fixed = RnnCall::default().map(SequenceMap::mask(mask.view()));
-                let run = |call: &RnnCall| rnn.gradients(x.view(), Some(&state), call, dy.view(), Some(&last)).unwrap();
-                let (got, fixed) = (run(&call), run(&fixed));
-                let name = format!("{config:?} on {name}");
-                // Sums are added in another order where a kernel cuts them into parts by the steps that may come.
-                let near = |what: &str, got: ArrayD<f32>, fixed: ArrayD<f32>| {
-                    close(&format!("{what}, {name}"), &got, fixed.mapv(f64::from));
-                };
-                near("y", got.output.y.into_dyn(), fixed.output.y.into_dyn());
-                near("h", got.output.state.h.into_dyn(), fixed.output.state.h.into_dyn());
-                near("dx", got.x.into_dyn(), fixed.x.into_dyn());
-                for ((weight, got), (_, fixed)) in got.weights.named().zip(fixed.weights.named()) {
-                    near(&weight, got.to_owned(), fixed.to_owned());
-                }
+                let run =
+                    |call: &RnnCall| rnn.gradients(x.view(), Some(&state), call, dy.view(), Some(&state)).unwrap();
+                near(&name, &run(&call), &run(&fixed));
             }
             lengths.write(&[1, 2, 3, 4]).unwrap();
-            let fixed = RnnCall::default().lengths(Lengths::Fixed(vec![1, 2, 3, 4]));
             let run = |call: &RnnCall| rnn.forward_with(x.view(), None, call).unwrap().y;
-            close(&format!("{config:?} on {name}"), &run(&call), run(&fixed).mapv(f64::from));
+            let fixed = RnnCall::default().lengths(Lengths::Fixed(vec![1, 2, 3, 4]));
+            close(&name, &run(&call), run(&fixed).mapv(f64::from));
         }
     }
 }

@@ -86,7 +86,7 @@ impl Parts {
         self.with(name, prefix, Part::Embedding)
     }
 
-    /// A `Linear`: `weight` [outputs, inputs], and `bias` [outputs] if it is there.
+    /// A `Linear`: `weight`, `[outputs, inputs]`, and `bias`, `[outputs]`, if it is there.
     #[must_use]
     pub fn linear(self, name: &str, prefix: &str) -> Self {
         self.with(name, prefix, Part::Linear)

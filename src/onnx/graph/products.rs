@@ -150,7 +150,7 @@ pub(super) fn conv(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Ite
     number("kernel_shape", kernel)?;
     let groups = attributes.integer("group", 1)?;
     let groups = usize::try_from(groups).map_err(|_| attributes.fault("group", "a positive number", groups))?;
-    let reach = kernel.saturating_sub(1).saturating_mul(dilation) + 1;
+    let reach = kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1);
     let [before, after] = match &*attributes.text("auto_pad", "NOTSET")? {
         "NOTSET" => match attributes.integers("pads")? {
             None => [0, 0],
@@ -164,7 +164,7 @@ pub(super) fn conv(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Ite
         "VALID" => [0, 0],
         same @ ("SAME_UPPER" | "SAME_LOWER") => {
             let windows = steps.div_ceil(stride.max(1));
-            let all = (windows.saturating_sub(1) * stride + reach).saturating_sub(steps);
+            let all = windows.saturating_sub(1).saturating_mul(stride).saturating_add(reach).saturating_sub(steps);
             let less = all / 2;
             if same == "SAME_UPPER" { [less, all - less] } else { [all - less, less] }
         }
