@@ -222,6 +222,10 @@ fn what_stands_in_the_way_of_a_constant_is_named() {
     assert!(error.contains("'scale', an input of the graph"), "{error}");
     let error = layer(graph().node(node("Add", &["w", "missing"], "W")));
     assert!(error.contains("'missing', which nothing in the graph makes"), "{error}");
+    // Of a version before 7, whose shapes fit each other in another way.
+    let old = write::node("Add", "sum", &["w", "w"], &["W"], &[write::integer("broadcast", 1)]);
+    let error = layer(graph().node(old));
+    assert!(error.contains("attribute broadcast") && error.contains("'sum'"), "{error}");
     let error = layer(graph().node(node("Identity", &["v"], "W")).node(node("Identity", &["W"], "v")));
     assert!(error.contains("computes what it is computed from"), "{error}");
 }
