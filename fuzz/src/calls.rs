@@ -295,7 +295,7 @@ impl World {
             let first = draw.int_in_range(0..=longest + 1)?;
             let now: Vec<_> = (0..batch).map(|n| if n == 0 { first } else { 1 + n % longest }).collect();
             let written = self.steps[at].lengths.write(&now);
-            let misfit = !(1..=longest).contains(&first);
+            let misfit = first > longest;
             let faults = Faults { lost: self.lost(self.steps[at].seat), misfit, ..Faults::default() };
             if self.judge("lengths", written, faults).is_some() {
                 self.steps[at].now = now;
