@@ -189,11 +189,13 @@ impl Model {
             cells.extend(unrolled::find(&self.values.scopes, scope).unwrap_or_default());
         }
         if let Some(first) = cells.first() {
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+            cells.iter().for_each(|found| *counts.entry(found.cell).or_default() += 1);
+            let counts: Vec<_> = counts.into_iter().map(|(cell, count)| format!("{cell} ({count})")).collect();
             let weights: Vec<_> = first.weights.iter().map(|name| format!("'{name}'")).collect();
             reason += &format!(
-                "; likely {} cells are written out in it as products and functions, {} of them, the first up to {} with the weights {}",
-                first.cell,
-                cells.len(),
+                "; likely cells that are written out in it as products and functions: {}, the first up to {} with the weights {}",
+                listed(&counts),
                 first.node,
                 listed(&weights)
             );

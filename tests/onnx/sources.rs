@@ -184,7 +184,7 @@ fn a_model_without_recurrent_nodes_says_what_it_is_made_of() {
         .node(node("Tanh", &["c1"], "t"))
         .node(node("Mul", &["o", "t"], "h"));
     let error = lstm.model().nodes()[0].as_ref().unwrap_err().to_string();
-    assert!(error.contains("likely LSTM cells") && error.contains("'h'") && error.contains("'weights'"), "{error}");
+    assert!(error.contains("functions: LSTM (1)") && error.contains("'h'") && error.contains("'weights'"), "{error}");
     let gru = Graph::default()
         .node(node("MatMul", &["x", "wn"], "n_"))
         .node(node("Tanh", &["n_"], "n"))
@@ -194,7 +194,7 @@ fn a_model_without_recurrent_nodes_says_what_it_is_made_of() {
         .node(node("Mul", &["z", "h"], "old"))
         .node(node("Add", &["new", "old"], "h1"));
     let error = gru.model().nodes()[0].as_ref().unwrap_err().to_string();
-    assert!(error.contains("likely GRU cells") && error.contains("'wn'"), "{error}");
+    assert!(error.contains("functions: GRU (1)") && error.contains("'wn'"), "{error}");
     let rnn = Graph::default()
         .node(node("MatMul", &["x", "wx"], "a"))
         .node(node("Add", &["a", "bias"], "b"))
@@ -202,7 +202,7 @@ fn a_model_without_recurrent_nodes_says_what_it_is_made_of() {
         .node(node("Add", &["b", "c"], "d"))
         .node(node("Tanh", &["d"], "h1"));
     let error = rnn.model().nodes()[0].as_ref().unwrap_err().to_string();
-    assert!(error.contains("likely RNN cells") && error.contains("'wx'"), "{error}");
+    assert!(error.contains("functions: RNN (1)") && error.contains("'wx'"), "{error}");
 }
 
 #[test]
