@@ -85,7 +85,8 @@ pub(super) struct Scopes {
 /// A body that is still to be read.
 struct Open {
     graph: proto::Graph,
-    parent: Option<(ScopeId, usize)>,
+    /// The scope and the node that it is a body of, and the attribute.
+    parent: Option<(ScopeId, usize, String)>,
     path: String,
     depth: usize,
 }
@@ -111,8 +112,8 @@ impl Scopes {
         let id = self.scopes.len();
         let count = graph.node.len() + graph.initializer.len() + graph.input.len();
         let mut scope = Scope {
-            parent: parent.map(|(scope, _)| scope),
-            of: parent.map(|(_, node)| node),
+            parent: parent.as_ref().map(|&(scope, ..)| scope),
+            of: parent.as_ref().map(|&(_, node, _)| node),
             path,
             inputs: Vec::new(),
             outputs: graph.output.into_iter().map(|output| output.name).collect(),
@@ -158,9 +159,8 @@ impl Scopes {
             }
             scope.inputs.push(GraphInput::new(input));
         }
-        if let Some(of) = parent {
-            let attribute = scope.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
-            self.bodies.insert((of.1, attribute), id);
+        if let Some((_, node, attribute)) = parent {
+            self.bodies.insert((node, attribute), id);
         }
         self.scopes.push(scope);
         Ok(())
@@ -179,7 +179,7 @@ impl Scopes {
             }
             let graph = proto::Graph::decode(bytes.clone());
             let graph = graph.map_err(|error| Error::Onnx(format!("body '{path}': {error}")))?;
-            open.push(Open { graph, parent: Some((scope, node)), path, depth: depth + 1 });
+            open.push(Open { graph, parent: Some((scope, node, attribute.name.clone())), path, depth: depth + 1 });
         }
         Ok(())
     }

@@ -246,3 +246,54 @@ fn a_known_condition_takes_a_branch() {
     let falsehood = Tensor::Integers(arr0(0).into_dyn());
     refused(model.graph(&Device::cpu(), &[("x", &[2])], &[("c", &falsehood)]), &["Einsum"]);
 }
+
+/// Of exponents beyond those that are products.
+#[test]
+fn whole_powers_of_negative_numbers_are_numbers() {
+    for exponent in [2.0_f32, 3.0, -3.0, 8.0, 9.0, 10.0, -11.0, 2.5] {
+        let graph = Graph::default().holds(write::floats("e", &[], &[exponent])).input("x").output("y");
+        let model = graph.node(write::node("Pow", "p", &["x", "e"], &["y"], &[])).model();
+        let x = [-1.5_f32, 0.5, 2.0];
+        for device in devices() {
+            let graph = model.graph(&device, &[("x", &[3])], &[]).unwrap();
+            let outputs = graph.run(&[("x", &numbers(&[3], &x))]).unwrap();
+            let Tensor::Numbers(y) = &outputs[0].1 else { panic!("{outputs:?}") };
+            for (y, x) in y.iter().zip(x) {
+                let expected = x.powf(exponent);
+                // The rounding of a logarithm, times the exponent.
+                assert!(
+                    y.is_nan() && expected.is_nan() || (y - expected).abs() <= 2e-5 * expected.abs(),
+                    "{x}^{exponent}: {y}"
+                );
+            }
+        }
+    }
+}
+
+/// Which row a negative index means depends on the table, and a number is no index.
+#[test]
+fn negative_integers_are_rows_only_where_all_that_read_them_say_the_same() {
+    let table = |name, rows: usize| write::floats(name, &[rows, 1], &(0..rows).map(|i| i as f32).collect::<Vec<_>>());
+    let gather = |table, y| write::node("Gather", y, &[table, "i"], &[y], &[]);
+    let graph = || Graph::default().holds(table("a", 3)).holds(table("b", 3)).holds(table("c", 4)).input_of("i", 7);
+    let one = graph().node(gather("a", "y")).output("y");
+    let same = graph().node(gather("a", "y")).node(gather("b", "z")).output("y").output("z");
+    let other = graph().node(gather("a", "y")).node(gather("c", "z")).output("y").output("z");
+    let cast = write::node("Cast", "n", &["i"], &["z"], &[write::integer("to", 1)]);
+    let number = graph().node(gather("a", "y")).node(cast).output("y").output("z");
+    let given = graph().node(gather("a", "y")).output("y").output("i");
+    for (graph, is_row) in [(one, true), (same, true), (other, false), (number, false), (given, false)] {
+        let graph = graph.model().graph(&Device::cpu(), &[("i", &[1])], &[]).unwrap();
+        let last = graph.run(&[("i", &integers(&[-1]))]);
+        assert_eq!(last.is_ok(), is_row, "{last:?}");
+        if let Ok(outputs) = last {
+            assert!(outputs.iter().all(|(_, y)| *y == numbers(&[1, 1], &[2.0])), "{outputs:?}");
+        }
+        assert_eq!(graph.run(&[("i", &integers(&[1]))]).unwrap()[0].1, numbers(&[1, 1], &[1.0]));
+    }
+    // What floats can't hold is refused where it would be given back.
+    let back = Graph::default().input_of("i", 7).node(write::node("Identity", "", &["i"], &["y"], &[])).output("y");
+    let graph = back.model().graph(&Device::cpu(), &[("i", &[1])], &[]).unwrap();
+    assert_eq!(graph.run(&[("i", &integers(&[(1 << 24) - 1]))]).unwrap()[0].1, integers(&[(1 << 24) - 1]));
+    assert!(graph.run(&[("i", &integers(&[(1 << 24) + 1]))]).is_err());
+}

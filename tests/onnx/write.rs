@@ -105,6 +105,14 @@ impl Graph {
         self
     }
 
+    /// An input of a type of elements.
+    #[must_use]
+    pub fn input_of(mut self, name: &str, kind: i64) -> Self {
+        let kind = bytes(2, bytes(1, number(1, kind)));
+        self.0.extend(bytes(11, [bytes(1, name), kind].concat()));
+        self
+    }
+
     #[must_use]
     pub fn output(mut self, name: &str) -> Self {
         self.0.extend(bytes(12, bytes(1, name)));

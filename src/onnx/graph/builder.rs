@@ -34,12 +34,23 @@ pub(super) enum InputKind {
     Integers {
         tensor: DeviceTensor<u32>,
         /// Rows of the tables that it is looked up in; its elements are less.
-        below: Option<usize>,
+        tables: Vec<usize>,
+        /// Whether it is also read as numbers, of which negative ones stand for no rows.
+        is_number: bool,
+        /// Whether it is an output too, whose numbers floats have to hold.
+        is_output: bool,
         /// Lengths of recurrent layers that it is.
         lengths: Vec<BatchLengths>,
         /// Whether anything but lengths reads it.
         is_read: bool,
     },
+}
+
+impl InputKind {
+    fn integers(tensor: DeviceTensor<u32>) -> Self {
+        let [is_number, is_output, is_read] = [false; 3];
+        Self::Integers { tensor, tables: Vec::new(), is_number, is_output, lengths: Vec::new(), is_read }
+    }
 }
 
 /// Builds a node: gives its outputs.
@@ -111,7 +122,7 @@ impl<'a> Builder<'a> {
             let tensor = DeviceTensor::zeros(&device, &size)?;
             let value = self.tape.input(&tensor)?;
             let item = Item::Integers(Integers { value, shape: shape.clone(), input: Some(input) });
-            (item, InputKind::Integers { tensor, below: None, lengths: Vec::new(), is_read: false })
+            (item, InputKind::integers(tensor))
         } else {
             let tensor = DeviceTensor::zeros(&device, &size)?;
             let value = self.tape.input(&tensor)?;

@@ -170,7 +170,15 @@ pub(super) fn power(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<It
             if exponent < 0.0 { 1.0 / product } else { product }
         });
     }
-    mapped(builder, &x, |x| (x.ln() * exponent).exp())
+    if exponent != exponent.trunc() {
+        return mapped(builder, &x, |x| (x.ln() * exponent).exp());
+    }
+    // Of a negative number a whole power is defined, too.
+    let is_odd = exponent % 2.0 != 0.0;
+    mapped(builder, &x, |x| {
+        let size = (x.abs().ln() * exponent).exp();
+        if is_odd { x.less(x.number(0.0)).choose(-size, size) } else { size }
+    })
 }
 
 /// Functions with parameters.

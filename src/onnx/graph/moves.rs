@@ -66,13 +66,16 @@ pub(super) fn cast(builder: &mut Builder<'_>, site: &Site<'_>) -> Result<Vec<Ite
     }
 }
 
-/// Notes that something reads an input of integers, which have to be less than this.
+/// Notes that something reads an input of integers: a table of so many rows, or else an operator that takes them as numbers.
 pub(super) fn mark_read(builder: &mut Builder<'_>, integers: &Integers, rows: Option<usize>) {
     if let Some(input) = integers.input
-        && let InputKind::Integers { below, is_read, .. } = &mut builder.inputs[input].kind
+        && let InputKind::Integers { tables, is_number, is_read, .. } = &mut builder.inputs[input].kind
     {
         *is_read = true;
-        *below = [*below, rows].into_iter().flatten().min();
+        match rows {
+            Some(rows) => tables.push(rows),
+            None => *is_number = true,
+        }
     }
 }
 

@@ -14,6 +14,9 @@ use crate::tensor::Tensor as DeviceTensor;
 use ndarray::IxDyn;
 use std::sync::{Arc, Mutex};
 
+/// Integers below this one are floats exactly.
+const EXACT: usize = 1 << 24;
+
 /// A whole model on a device, for inputs of given shapes: one program, by the operations of a [`Tape`](crate::Tape).
 ///
 /// ```no_run
@@ -143,6 +146,11 @@ fn output(builder: &mut Builder<'_>, name: String, item: Item) -> Result<Output>
         }
         Item::Integers(integers) => {
             super::moves::mark_read(builder, &integers, None);
+            if let Some(input) = integers.input
+                && let InputKind::Integers { is_output, .. } = &mut builder.inputs[input].kind
+            {
+                *is_output = true;
+            }
             let tensor = DeviceTensor::zeros(builder.device(), &with_axes(&shape))?;
             let to = builder.tape.input(&tensor)?;
             let floats = builder.tape.map([&integers.value], |[x]| x + 0.0)?;
@@ -279,15 +287,20 @@ impl Input {
             (InputKind::Numbers(own), Tensor::Numbers(array)) => own.write(
                 array.to_shape(with_axes(array.shape())).map_err(|error| Error::Plan(error.to_string()))?.view(),
             ),
-            (InputKind::Integers { tensor: own, below, lengths, is_read }, Tensor::Integers(array)) => {
+            (
+                InputKind::Integers { tensor: own, tables, is_number, is_output, lengths, is_read },
+                Tensor::Integers(array),
+            ) => {
                 if !lengths.is_empty() {
                     let list = super::super::inputs::lengths(tensor)?;
                     lengths.iter().try_for_each(|own| own.write(&list))?;
                 }
-                let below = below.unwrap_or(u32::MAX as usize) as i64;
-                // As in ONNX, an index may be counted from the end of its table.
+                let most = if *is_output { EXACT } else { u32::MAX as usize };
+                let below = tables.iter().copied().min().unwrap_or(most).min(most) as i64;
+                // As in ONNX, an index may be counted from the end of its table: of tables of one size.
+                let is_index = !is_number && tables.windows(2).all(|pair| pair[0] == pair[1]) && !tables.is_empty();
                 let index = |&value: &i64| {
-                    let index = if value < 0 && below < i64::from(u32::MAX) { value + below } else { value };
+                    let index = if value < 0 && is_index { value.saturating_add(below) } else { value };
                     u32::try_from(index).ok().filter(|&index| i64::from(index) < below).ok_or(value)
                 };
                 if !is_read {
