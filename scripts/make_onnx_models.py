@@ -7,12 +7,9 @@ Outputs are those of ONNX Runtime. Needs torch, onnx, onnxscript, onnxruntime an
 """
 
 import argparse
-import gzip
-import io
 import pathlib
 import subprocess
 import sys
-import tarfile
 import tempfile
 import zipfile
 
@@ -20,6 +17,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import numpy_helper
+
+import onnx_cases
 
 rng = np.random.default_rng(6)
 
@@ -180,17 +179,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         files = (of_packages if arguments.packages else exported)(pathlib.Path(folder))
-    if arguments.to.suffix == ".gz":
-        with open(arguments.to, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
-            for name, data in files.items():
-                entry = tarfile.TarInfo(name)
-                entry.size = len(data)
-                archive.addfile(entry, io.BytesIO(data))
-    else:
-        for name, data in files.items():
-            path = arguments.to / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+    onnx_cases.write(arguments.to, files)
     print(f"{len({name.split('/')[0] for name in files})} models")
 
 

@@ -8,15 +8,14 @@ Needs onnx; the cases are under Apache License 2.0.
 """
 
 import argparse
-import gzip
-import io
 import pathlib
-import tarfile
 import warnings
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
+
+import onnx_cases
 
 OPERATORS = """Abs Add ArgMax BatchNormalization Cast Celu Clip Concat Conv Div Dropout Elu Erf Exp Expand Flatten GRU Gather Gelu Gemm
 GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Identity LSTM LayerNormalization LeakyRelu Log LogSoftmax MatMul Max Min
@@ -63,17 +62,7 @@ def main():
                     tensor = numpy_helper.from_array(np.asarray(value), info.name)
                     files[f"{test.name}/test_data_set_0/{kind}_{i}.pb"] = tensor.SerializeToString()
         count += 1
-    if arguments.to.suffix == ".gz":
-        with open(arguments.to, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
-            for name, data in files.items():
-                entry = tarfile.TarInfo(name)
-                entry.size = len(data)
-                archive.addfile(entry, io.BytesIO(data))
-    else:
-        for name, data in files.items():
-            path = arguments.to / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+    onnx_cases.write(arguments.to, files)
     print(f"{count} tests")
 
 
