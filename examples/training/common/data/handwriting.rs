@@ -1,102 +1,120 @@
 //! Lines of handwritten digits: single digits that people wrote, joined at random, and pictures of a user's own.
 
-use anyhow::{Context, Result, ensure};
-use image::{GrayImage, ImageFormat};
-use ndarray::{Array2, ArrayView2, s};
+use super::bytes;
+use super::caption::picture;
+use anyhow::{Context, Result, bail, ensure};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use rand_mt::Mt;
+use std::ops::Range;
 use std::path::Path;
 
 /// Rows of a line of writing, and how many of them its ink takes.
 pub const HEIGHT: usize = 24;
-pub const INK: usize = 20;
+const INK: usize = 20;
 /// Blank rows and columns around the ink.
-pub const MARGIN: usize = 2;
-/// The widest line that is made.
+const MARGIN: usize = 2;
+/// A line's width is a multiple of this.
+pub const STRIDE: usize = 4;
+/// The widest line that is made, and the widest that is read.
 pub const WIDEST: usize = 256;
+const READ: usize = 2048;
 /// The most digits of a line that is made.
 pub const LONGEST: usize = 8;
 
-/// The sheet: tiles of a digit each, so many across, and so many rows for each of the ten digits; of these, the last ones are
-/// held out. A digit is drawn larger by `SCALE` first, and the line made smaller then.
+/// The sheet: tiles of a digit each, so many across, and so many rows for each of the ten digits; the last of these are held
+/// out.
 const TILE: usize = 28;
 const ACROSS: usize = 50;
 const ROWS: usize = 17;
 const HELD_OUT: usize = 3;
+/// Digits are written so much larger, and the line is made smaller then.
 const SCALE: f32 = 1.5;
 
-/// Pictures of each digit, 28 x 28, from 0 (paper) to 1 (ink).
+/// Pictures of each of the ten digits, 28 x 28, from 0 (paper) to 1 (ink).
 #[derive(Clone, Debug)]
 pub struct Digits([Vec<Array2<f32>>; 10]);
 
-/// A line of writing: columns from left to right, [width, HEIGHT], from 0 (paper) to 1 (ink), and its digits.
-#[derive(Clone, Debug)]
+/// A line of writing.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Line {
+    /// Columns from left to right, [width, 24], from 0 (paper) to 1 (ink).
     pub columns: Array2<f32>,
-    pub digits: Vec<u32>,
+    /// What it says.
+    pub digits: Vec<usize>,
+}
+
+impl Line {
+    /// As the network reads it.
+    pub fn example(&self) -> (ArrayView2<'_, f32>, &[usize]) {
+        (self.columns.view(), &self.digits)
+    }
+}
+
+/// Digits to learn from, and others to be tested with.
+///
+/// # Errors
+///
+/// A file of another form.
+pub fn load(folder: Option<&Path>) -> Result<[Digits; 2]> {
+    let sheet = bytes(folder, "digits.png", include_bytes!("../../data/handwriting/digits.png"))?;
+    let ink = picture(&sheet).context("digits.png")?.mean_axis(Axis(2)).unwrap_or_default();
+    let size = (10 * ROWS * TILE, ACROSS * TILE);
+    let form = "ten digits, 17 rows of each, of 50 tiles of 28 x 28 pixels";
+    let (rows, columns) = ink.dim();
+    ensure!(
+        (rows, columns) == size,
+        "digits.png: expected {} x {} pixels ({form}), got {columns} x {rows}",
+        size.1,
+        size.0
+    );
+    let tile = |row: usize, column: usize| {
+        ink.slice(s![row * TILE..(row + 1) * TILE, column * TILE..(column + 1) * TILE]).to_owned()
+    };
+    let blank = (0..10 * ROWS * ACROSS).find(|i| tile(i / ACROSS, i % ACROSS).iter().all(|&pixel| pixel <= 0.5));
+    if let Some(i) = blank {
+        bail!("digits.png: no digit in row {}, column {} of the sheet ({form})", i / ACROSS + 1, i % ACROSS + 1);
+    }
+    let some = |rows: Range<usize>| {
+        let row = |row| (0..ACROSS).map(move |column| tile(row, column));
+        Digits(std::array::from_fn(|digit| rows.clone().flat_map(|k| row(digit * ROWS + k)).collect()))
+    };
+    Ok([some(0..ROWS - HELD_OUT), some(ROWS - HELD_OUT..ROWS)])
 }
 
 impl Digits {
-    /// The digits for training and those held out, from the sheet that `scripts/make_handwriting_data.py` makes.
-    pub fn read(sheet: &[u8], name: &str) -> Result<[Self; 2]> {
-        let picture = image::load_from_memory_with_format(sheet, ImageFormat::Png);
-        let sheet = picture.with_context(|| format!("{name}: not a whole PNG picture; make it anew with {SCRIPT}"))?.to_luma8();
-        let (width, height) = (ACROSS * TILE, 10 * ROWS * TILE);
-        let is_sheet = sheet.width() as usize == width && sheet.height() as usize == height;
-        let (got_width, got_height) = sheet.dimensions();
-        ensure!(
-            is_sheet,
-            "{name}: expected a sheet of {width} x {height} pixels, got {got_width} x {got_height}; make it anew with {SCRIPT}"
-        );
-        let ink = ink(&sheet);
-        let tile = |row: usize, column: usize| {
-            ink.slice(s![row * TILE..(row + 1) * TILE, column * TILE..(column + 1) * TILE]).to_owned()
-        };
-        let rows = |rows: std::ops::Range<usize>| {
-            let digit = |digit| {
-                rows.clone().flat_map(|row| (0..ACROSS).map(move |column| tile(digit * ROWS + row, column))).collect()
-            };
-            Self(std::array::from_fn(digit))
-        };
-        Ok([rows(0..ROWS - HELD_OUT), rows(ROWS - HELD_OUT..ROWS)])
-    }
-
     /// All pictures with their digits.
-    pub fn all(&self) -> impl Iterator<Item = (ArrayView2<'_, f32>, u32)> {
-        self.0.iter().zip(0..).flat_map(|(pictures, digit)| pictures.iter().map(move |each| (each.view(), digit)))
+    pub fn all(&self) -> impl Iterator<Item = (ArrayView2<'_, f32>, usize)> {
+        let pictures = self.0.iter().enumerate();
+        pictures.flat_map(|(digit, pictures)| pictures.iter().map(move |picture| (picture.view(), digit)))
     }
 
-    /// A line of 1 to `LONGEST` digits, as one hand might write them: with one slant, one pen, and gaps and heights that vary.
-    pub fn line(&self, random: &mut Mt) -> Line {
-        loop {
-            let digits: Vec<u32> = (0..1 + below(random, LONGEST)).map(|_| below(random, 10) as u32).collect();
-            let pen = Pen::new(random);
-            let tiles = digits.iter().map(|&digit| {
-                let pictures = &self.0[digit as usize];
-                &pictures[below(random, pictures.len())]
-            });
-            let tiles: Vec<_> = tiles.collect();
-            let written = pen.write(&tiles, random);
-            if let Some(columns) = normalise(written.view()).filter(|columns| columns.nrows() <= WIDEST) {
-                return Line { columns, digits };
-            }
-        }
+    /// Lines of 1 to 8 digits, each as one hand might write it: with one slant and one pen; heights and gaps vary, and some digits
+    /// touch. The same seed and step give the same lines.
+    pub fn lines(&self, count: usize, seed: u32, step: u32) -> Vec<Line> {
+        let mut random = Mt::new_with_key([seed, step]);
+        let lines = std::iter::repeat_with(|| self.line(&mut random));
+        lines.flatten().filter(|line| line.columns.nrows() <= WIDEST).take(count).collect()
+    }
+
+    fn line(&self, random: &mut Mt) -> Option<Line> {
+        let digits: Vec<usize> = (0..1 + below(random, LONGEST)).map(|_| below(random, 10)).collect();
+        let pen = Pen::new(random);
+        let tile = |&digit: &usize| {
+            let pictures = &self.0[digit];
+            pictures.get(below(random, pictures.len()))
+        };
+        let tiles: Vec<_> = digits.iter().filter_map(tile).collect();
+        let columns = normalise(pen.write(&tiles, random).view())?;
+        Some(Line { columns, digits })
     }
 }
-
-const SCRIPT: &str = "scripts/make_handwriting_data.py";
 
 fn uniform(random: &mut Mt, from: f32, to: f32) -> f32 {
     from + (to - from) * (random.next_u32() as f32 / 4_294_967_296.0)
 }
 
 fn below(random: &mut Mt, end: usize) -> usize {
-    (u64::from(random.next_u32()) * end as u64 >> 32) as usize
-}
-
-fn ink(picture: &GrayImage) -> Array2<f32> {
-    let (width, height) = picture.dimensions();
-    let pixels = picture.as_raw().iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
-    Array2::from_shape_vec((height as usize, width as usize), pixels).unwrap_or_default()
+    ((u64::from(random.next_u32()) * end as u64) >> 32) as usize
 }
 
 /// How a line is written.
@@ -178,23 +196,25 @@ fn blur(picture: &Array2<f32>) -> Array2<f32> {
 fn sample(picture: &Array2<f32>, y: f32, x: f32) -> f32 {
     let (top, left) = (y.floor(), x.floor());
     let (dy, dx) = (y - top, x - left);
-    let at = |y: f32, x: f32| if y < 0.0 || x < 0.0 { 0.0 } else { picture.get((y as usize, x as usize)).copied().unwrap_or(0.0) };
+    let at = |y: f32, x: f32| {
+        if y < 0.0 || x < 0.0 { 0.0 } else { picture.get((y as usize, x as usize)).copied().unwrap_or(0.0) }
+    };
     let row = |y| (1.0 - dx) * at(y, left) + dx * at(y, left + 1.0);
     (1.0 - dy) * row(top) + dy * row(top + 1.0)
 }
 
 /// From the first row (axis 0) or column (axis 1) with ink to the one after the last.
 fn ends(picture: ArrayView2<'_, f32>, axis: usize) -> Option<(usize, usize)> {
-    let has_ink = |lane: ndarray::ArrayView1<'_, f32>| lane.iter().any(|&value| value > 0.5);
-    let lanes: Vec<bool> = picture.axis_iter(ndarray::Axis(axis)).map(has_ink).collect();
+    let has_ink = |lane: ArrayView1<'_, f32>| lane.iter().any(|&value| value > 0.5);
+    let lanes: Vec<bool> = picture.axis_iter(Axis(axis)).map(has_ink).collect();
     let first = lanes.iter().position(|&ink| ink)?;
     lanes.iter().rposition(|&ink| ink).map(|last| (first, last + 1))
 }
 
-/// A line as the network reads it, [width, HEIGHT], from a picture [height, width] of ink from 0 to 1: cut to its ink (more than
-/// 0.5), scaled to `INK` rows by the means of areas, its darkest pixel 1, with a margin of 2 pixels, and as many blank columns at the end as make its
-/// width a multiple of 4. None where there is no ink.
-pub fn normalise(picture: ArrayView2<'_, f32>) -> Option<Array2<f32>> {
+/// A line as the network reads it, columns [width, 24], from a picture [rows, columns] of ink from 0 to 1: cut to its ink, which is
+/// what is above 0.5, scaled to a height of 20 pixels by the means of areas, divided by its largest pixel, and put among blank pixels, 2 above,
+/// below and to the left, 2 or more to the right, so that the width is a multiple of 4. None where there is no ink.
+fn normalise(picture: ArrayView2<'_, f32>) -> Option<Array2<f32>> {
     let (top, bottom) = ends(picture, 0)?;
     let (left, right) = ends(picture, 1)?;
     let ink = picture.slice(s![top..bottom, left..right]);
@@ -204,10 +224,41 @@ pub fn normalise(picture: ArrayView2<'_, f32>) -> Option<Array2<f32>> {
     let rows = areas(ink, INK, scale);
     let small = areas(rows.t(), width, across);
     let darkest = small.iter().copied().fold(0.0, f32::max);
-    let total = (width + 2 * MARGIN).next_multiple_of(4);
+    let total = (width + 2 * MARGIN).next_multiple_of(STRIDE);
     let mut columns = Array2::zeros((total, HEIGHT));
     columns.slice_mut(s![MARGIN..MARGIN + width, MARGIN..MARGIN + INK]).assign(&(small / darkest));
     Some(columns)
+}
+
+/// The pieces of a line between blank columns, from left to right, each [rows, columns].
+pub fn pieces(line: &Line) -> Vec<Array2<f32>> {
+    let mut pieces = Vec::new();
+    let has_ink: Vec<bool> =
+        line.columns.rows().into_iter().map(|column| column.iter().any(|&ink| ink > 0.3)).collect();
+    let mut column = 0;
+    for run in has_ink.chunk_by(|a, b| a == b) {
+        if run[0] {
+            pieces.push(line.columns.slice(s![column..column + run.len(), ..]).t().to_owned());
+        }
+        column += run.len();
+    }
+    pieces
+}
+
+/// A picture of a digit cut to its ink, its longer side scaled to 20 pixels, in the middle of 20 x 20.
+pub fn square(picture: ArrayView2<'_, f32>) -> Vec<f32> {
+    let mut square = Array2::<f32>::zeros((INK, INK));
+    if let (Some((top, bottom)), Some((left, right))) = (ends(picture, 0), ends(picture, 1)) {
+        let ink = picture.slice(s![top..bottom, left..right]);
+        let scale = ink.nrows().max(ink.ncols()) as f32 / INK as f32;
+        let [high, wide] =
+            [ink.nrows(), ink.ncols()].map(|size| ((size as f32 / scale).round() as usize).clamp(1, INK));
+        let rows = areas(ink, high, ink.nrows() as f32 / high as f32);
+        let small = areas(rows.t(), wide, ink.ncols() as f32 / wide as f32);
+        let [y, x] = [(INK - high) / 2, (INK - wide) / 2];
+        square.slice_mut(s![y..y + high, x..x + wide]).assign(&small.t());
+    }
+    square.into_iter().collect()
 }
 
 /// `count` rows, each the mean of `scale` rows.
@@ -223,31 +274,36 @@ fn areas(picture: ArrayView2<'_, f32>, count: usize, scale: f32) -> Array2<f32> 
     out
 }
 
-/// A picture of a user's own, as the network reads it.
-pub fn picture(path: &Path) -> Result<Array2<f32>> {
+/// A picture of a user's own, as the network reads it: dark ink on light paper, or light on dark.
+///
+/// # Errors
+///
+/// A file that is no PNG, has no writing on it, or a line that is too long.
+pub fn own(path: &Path) -> Result<Array2<f32>> {
     let name = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("{name}: cannot be read"))?;
-    let picture = image::load_from_memory(&bytes).with_context(|| format!("{name}: expected a picture, PNG or PGM"))?;
-    let ink = ink(&picture.to_luma8());
-    let paper = median(&ink);
-    // Dark on light paper or light on dark.
-    let contrast = ink.mapv(|value| (value - paper).abs());
+    let pixels = picture(&bytes).with_context(|| name.to_string())?.mean_axis(Axis(2)).unwrap_or_default();
+    let paper = median(&pixels);
+    let contrast = pixels.mapv(|value| (value - paper).abs());
     let most = contrast.iter().copied().fold(0.0, f32::max);
-    ensure!(most > 0.2, "{name}: no writing on it: expected digits that are darker or lighter than the paper");
-    let columns = normalise((contrast / most).view()).with_context(|| format!("{name}: no writing on it"))?;
-    let (width, most) = (columns.nrows(), 8 * WIDEST);
+    let blank = || format!("{name}: no writing on it: expected a line of digits, darker or lighter than the paper");
+    ensure!(most > 0.2, blank());
+    let ink = contrast / most;
+    let size = [1, 0].map(|axis| ends(ink.view(), axis).map_or(0, |(first, end)| end - first));
     ensure!(
-        width <= most,
-        "{name}: the line is {width} pixels wide when its ink is {INK} pixels high, more than {most}: cut it into shorter lines"
+        size[0] * INK <= READ * size[1],
+        "{name}: the writing is {} times as wide as high; expected a line of digits, at most {} times: cut it into shorter ones",
+        size[0] / size[1].max(1),
+        READ / INK
     );
-    Ok(columns)
+    normalise(ink.view()).with_context(blank)
 }
 
 fn median(values: &Array2<f32>) -> f32 {
     let mut sorted: Vec<f32> = values.iter().copied().collect();
-    let middle = sorted.len() / 2;
     if sorted.is_empty() {
         return 0.0;
     }
+    let middle = sorted.len() / 2;
     *sorted.select_nth_unstable_by(middle, f32::total_cmp).1
 }

@@ -2,6 +2,7 @@
 
 pub mod caption;
 pub mod digits;
+pub mod handwriting;
 pub mod voice;
 
 use anyhow::{Context, Result, ensure};
