@@ -16,6 +16,14 @@ pub struct Digit {
     pub digit: usize,
 }
 
+impl Digit {
+    /// The pixel at a place; paper beyond the edges.
+    pub fn pixel(&self, y: i32, x: i32) -> f32 {
+        let inside = (0..SIDE as i32).contains(&y) && (0..SIDE as i32).contains(&x);
+        if inside { self.pixels[y as usize * SIDE + x as usize] } else { 0.0 }
+    }
+}
+
 /// 1,257 digits to learn from, and 540 to be tested with, which others wrote later.
 ///
 /// # Errors
