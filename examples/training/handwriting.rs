@@ -21,32 +21,35 @@
 
 use anyhow::Result;
 use clap::Parser;
-use lessons::baselines::Nearest;
-use lessons::data::handwriting::{Digits, HEIGHT, LONGEST, Line, STRIDE, WIDEST, load, own, pieces, square};
+use lessons::baselines::Pieces;
+use lessons::data::handwriting::{HEIGHT, LONGEST, Line, STRIDE, WIDEST, load, own, text};
 use lessons::metrics::{error_rate, exact};
 use lessons::plots::{Aligned, aligned};
-use lessons::{Common, Course, Heard, Labelled, Outcome, Recogniser, initial};
-use std::path::{Path, PathBuf};
+use lessons::{Common, Course, Labelled, Outcome, Recogniser, initial};
+use std::path::PathBuf;
 use wgrnn::plan::Value;
 use wgrnn::{
     Activation, Cell, Clip, Conv1d, CtcDecoding, CtcOptions, Device, Direction, LearningRate, Lengths, Model,
     ModelConfig, Optimizer, Parameters, Reset, RnnCall, RnnConfig, Tape, Trainer, TrainerOptions,
 };
 
+const STEPS: u32 = 3000;
+const BATCH: usize = 32;
+const DIGITS: usize = 10;
 /// Outputs of the two convolutions, and hidden units of each direction.
 const CONVOLVED: [usize; 2] = [64, 96];
 const HIDDEN: usize = 96;
-const DIGITS: usize = 10;
-const BATCH: usize = 32;
-const TESTED: usize = 500;
 
 /// Trains a network to read lines of handwritten digits.
 #[derive(Parser, Debug)]
 pub struct Options {
     /// What every lesson can be told.
     #[command(flatten)]
-    pub common: Common<3000>,
-    /// A picture (PNG) of a line of digits, to be read after training; may be given more than once.
+    pub common: Common<STEPS>,
+    /// Lines to test with.
+    #[arg(long, default_value_t = 500)]
+    pub tested: usize,
+    /// A picture (PNG) of a line of digits to read after training; may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub picture: Vec<PathBuf>,
 }
@@ -57,15 +60,11 @@ struct Network(Parameters, Model);
 impl Network {
     fn new(device: &Device, seed: u32) -> Result<Self> {
         let [first, second] = CONVOLVED;
-        let kernels: [(&str, &[usize]); 4] = [
-            ("1.weight", &[first, HEIGHT, 5]),
-            ("1.bias", &[first]),
-            ("2.weight", &[second, first, 5]),
-            ("2.bias", &[second]),
-        ];
+        let kernels = [("1.weight", vec![first, HEIGHT, 5]), ("2.weight", vec![second, first, 5])];
+        let biases = [("1.bias", vec![first]), ("2.bias", vec![second])];
         let rnn = RnnConfig::new(Cell::Gru(Reset::After), second, HIDDEN).direction(Direction::Bidirectional);
         let model = Model::new(device, &ModelConfig::features(rnn, DIGITS + 1).dropout(0.2), seed)?;
-        Ok(Self(initial(device, &kernels, seed)?, model))
+        Ok(Self(initial(device, &[kernels, biases].concat(), seed)?, model))
     }
 
     /// Scores [T, N, 11] of the blank and the digits from columns [4·T, N, 24], and their loss.
@@ -105,70 +104,49 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let lines = network.lines(WIDEST, BATCH)?;
     let mut tape = Tape::training(&device)?;
     network.read(&mut tape, &lines)?;
-    let rate = LearningRate::Cosine { rate: 4e-3, least: 1e-4, warm_up: 50, steps: options.common.steps };
+    let rate = LearningRate::Cosine { rate: 4e-3, least: 1e-4, warm_up: 50, steps: STEPS };
     let settings = TrainerOptions::new(Optimizer::ADAM).learning_rate(rate).clip(Clip::Norm(1.0));
     let mut trainer = Trainer::new(tape, settings.seed(options.common.seed))?;
     trainer.name("convolution.", &network.0)?;
     network.1.name(&mut trainer, "")?;
 
-    let test = tested.lines(TESTED, 0, 0);
+    let test = tested.lines(options.tested, 0, 0);
     let examples: Vec<_> = test.iter().map(Line::example).collect();
-    let recogniser = network.recogniser(WIDEST, 100)?;
+    let recogniser = network.recogniser(WIDEST, options.tested.clamp(1, 100))?;
     let course = Course::new("handwriting", "lines", BATCH).held_out(250, || recogniser.loss(&examples));
     let curves = course.train(&options.common, &mut trainer, |step, seed| {
-        // From 1: the lines of (0, 0) are those of the test.
-        let made = learned.lines(BATCH, seed, step + 1);
+        let made = learned.lines(BATCH, seed, step);
         lines.write(&made.iter().map(Line::example).collect::<Vec<_>>())
     })?;
 
     let read = recogniser.recognise(&examples)?;
-    options.common.draw("handwriting_loss.svg", |path| curves.draw(path, "Lines of digits", "CTC loss of a digit"))?;
-    options.common.draw("handwriting.svg", |path| draw(path, &test[..8.min(test.len())], &read))?;
-    let row = |answers: Vec<Vec<usize>>| {
-        let pairs: Vec<_> = answers.into_iter().zip(test.iter().map(|line| line.digits.clone())).collect();
+    let pieces = Pieces::fit(&learned);
+    let figures = |answer: &dyn Fn(usize) -> Vec<usize>| {
+        let pairs: Vec<_> = test.iter().enumerate().map(|(n, line)| (answer(n), line.digits.clone())).collect();
         [error_rate(&pairs), exact(&pairs)]
     };
-    let outcome = Outcome::new(format!("{TESTED} lines of digits held out"))
+    let mut outcome = Outcome::new(format!("{} lines of digits held out", test.len()))
         .percent("wrong digits")
         .percent("whole lines right")
-        .row("cut at blanks, nearest neighbour", &row(baseline(&learned, &test)))
-        .row("convolutions, GRUs, CTC", &row(read.into_iter().map(|heard| heard.labels).collect()));
-    options.picture.iter().zip(&pictures).try_fold(outcome, |outcome, (path, columns)| {
+        .row("cut at blanks, nearest neighbour", &figures(&|n| pieces.read(&test[n])))
+        .row("convolutions, GRUs, CTC", &figures(&|n| read[n].labels.clone()));
+    for (path, columns) in options.picture.iter().zip(&pictures) {
         let found = network.recogniser(columns.nrows(), 1)?.recognise(&[(columns.view(), &[])])?;
-        Ok(outcome.note(format!(
-            "{}: {}",
-            path.display(),
-            found.iter().map(|one| text(&one.labels)).collect::<String>()
-        )))
-    })
-}
+        outcome = outcome.note(format!("{}: {}", path.display(), text(&found[0].labels)));
+    }
 
-/// The digits of lines, each cut where a column is blank: a piece is the digit whose picture is nearest.
-fn baseline(learned: &Digits, lines: &[Line]) -> Vec<Vec<usize>> {
-    let nearest = Nearest::fit(learned.all().map(|(picture, digit)| (square(picture), digit)));
-    let read = |line: &Line| pieces(line).iter().map(|piece| nearest.classify(&square(piece.view()))).collect();
-    lines.iter().map(read).collect()
-}
-
-fn text(digits: &[usize]) -> String {
-    digits.iter().map(usize::to_string).collect()
-}
-
-/// Lines, and how probable the network finds each digit at each step.
-fn draw(path: &Path, lines: &[Line], read: &[Heard]) -> Result<()> {
-    let one = |(line, heard): (&Line, &Heard)| Aligned {
+    options.common.draw("handwriting_loss.svg", |path| curves.draw(path, "Lines of digits", "CTC loss"))?;
+    let long = test.iter().zip(&read).filter(|(line, _)| line.digits.len() > 4).take(8);
+    let drawn = long.map(|(line, read)| Aligned {
         input: line.columns.t().to_owned(),
-        probabilities: heard.probabilities.clone(),
+        probabilities: read.probabilities.clone(),
         labels: std::iter::once("blank".to_owned()).chain((0..DIGITS).map(|digit| digit.to_string())).collect(),
-        text: format!("read {}, is {}", text(&heard.labels), text(&line.digits)),
-        is_wrong: heard.labels != line.digits,
-    };
-    aligned(
-        path,
-        "Lines held out, and the probability of each digit",
-        6,
-        &lines.iter().zip(read).map(one).collect::<Vec<_>>(),
-    )
+        text: format!("read {}, is {}", text(&read.labels), text(&line.digits)),
+        is_wrong: read.labels != line.digits,
+    });
+    let title = "Lines held out, and how probable each digit is at each step";
+    options.common.draw("handwriting.svg", |path| aligned(path, title, [2, 4], &drawn.collect::<Vec<_>>()))?;
+    Ok(outcome)
 }
 
 fn main() -> Result<()> {

@@ -11,13 +11,13 @@ use wgrnn::{Device, Parameters};
 /// # Errors
 ///
 /// Those of the device.
-pub fn initial(device: &Device, arrays: &[(&str, &[usize])], seed: u32) -> Result<Parameters> {
+pub fn initial(device: &Device, arrays: &[(&str, Vec<usize>)], seed: u32) -> Result<Parameters> {
     let mut random = Mt::new(seed);
-    let draw = |(name, shape): &(&str, &[usize])| {
+    let draw = |(name, shape): &(&str, Vec<usize>)| {
         let inputs = shape.iter().skip(1).product::<usize>() as f32;
         let bound = if shape.len() > 1 { (6.0 / inputs).sqrt() } else { 0.0 };
         let mut number = || (random.next_u32() as f32 / 2_147_483_648.0 - 1.0) * bound;
-        ((*name).to_owned(), ArrayD::from_shape_simple_fn(*shape, &mut number))
+        ((*name).to_owned(), ArrayD::from_shape_simple_fn(shape.as_slice(), &mut number))
     };
     let arrays: Vec<_> = arrays.iter().map(draw).collect();
     Ok(Parameters::new(device, arrays.iter().map(|(name, array)| (name.clone(), array.view())))?)

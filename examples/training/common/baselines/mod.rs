@@ -2,6 +2,8 @@
 
 mod logistic;
 mod nearest;
+mod pieces;
 
 pub use logistic::{Features, Fit, Logistic};
 pub use nearest::Nearest;
+pub use pieces::Pieces;

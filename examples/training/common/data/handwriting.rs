@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Rows of a line of writing, and how many of them its ink takes.
 pub const HEIGHT: usize = 24;
-const INK: usize = 20;
+pub(crate) const INK: usize = 20;
 /// Blank rows and columns around the ink.
 const MARGIN: usize = 2;
 /// A line's width is a multiple of this.
@@ -48,6 +48,11 @@ impl Line {
     pub fn example(&self) -> (ArrayView2<'_, f32>, &[usize]) {
         (self.columns.view(), &self.digits)
     }
+}
+
+/// Digits as text.
+pub fn text(digits: &[usize]) -> String {
+    digits.iter().map(usize::to_string).collect()
 }
 
 /// Digits to learn from, and others to be tested with.
@@ -204,7 +209,7 @@ fn sample(picture: &Array2<f32>, y: f32, x: f32) -> f32 {
 }
 
 /// From the first row (axis 0) or column (axis 1) with ink to the one after the last.
-fn ends(picture: ArrayView2<'_, f32>, axis: usize) -> Option<(usize, usize)> {
+pub(crate) fn ends(picture: ArrayView2<'_, f32>, axis: usize) -> Option<(usize, usize)> {
     let has_ink = |lane: ArrayView1<'_, f32>| lane.iter().any(|&value| value > 0.5);
     let lanes: Vec<bool> = picture.axis_iter(Axis(axis)).map(has_ink).collect();
     let first = lanes.iter().position(|&ink| ink)?;
@@ -230,39 +235,8 @@ fn normalise(picture: ArrayView2<'_, f32>) -> Option<Array2<f32>> {
     Some(columns)
 }
 
-/// The pieces of a line between blank columns, from left to right, each [rows, columns].
-pub fn pieces(line: &Line) -> Vec<Array2<f32>> {
-    let mut pieces = Vec::new();
-    let has_ink: Vec<bool> =
-        line.columns.rows().into_iter().map(|column| column.iter().any(|&ink| ink > 0.3)).collect();
-    let mut column = 0;
-    for run in has_ink.chunk_by(|a, b| a == b) {
-        if run[0] {
-            pieces.push(line.columns.slice(s![column..column + run.len(), ..]).t().to_owned());
-        }
-        column += run.len();
-    }
-    pieces
-}
-
-/// A picture of a digit cut to its ink, its longer side scaled to 20 pixels, in the middle of 20 x 20.
-pub fn square(picture: ArrayView2<'_, f32>) -> Vec<f32> {
-    let mut square = Array2::<f32>::zeros((INK, INK));
-    if let (Some((top, bottom)), Some((left, right))) = (ends(picture, 0), ends(picture, 1)) {
-        let ink = picture.slice(s![top..bottom, left..right]);
-        let scale = ink.nrows().max(ink.ncols()) as f32 / INK as f32;
-        let [high, wide] =
-            [ink.nrows(), ink.ncols()].map(|size| ((size as f32 / scale).round() as usize).clamp(1, INK));
-        let rows = areas(ink, high, ink.nrows() as f32 / high as f32);
-        let small = areas(rows.t(), wide, ink.ncols() as f32 / wide as f32);
-        let [y, x] = [(INK - high) / 2, (INK - wide) / 2];
-        square.slice_mut(s![y..y + high, x..x + wide]).assign(&small.t());
-    }
-    square.into_iter().collect()
-}
-
 /// `count` rows, each the mean of `scale` rows.
-fn areas(picture: ArrayView2<'_, f32>, count: usize, scale: f32) -> Array2<f32> {
+pub(crate) fn areas(picture: ArrayView2<'_, f32>, count: usize, scale: f32) -> Array2<f32> {
     let mut out = Array2::zeros((count, picture.ncols()));
     for (k, mut row) in out.outer_iter_mut().enumerate() {
         let (from, to) = (k as f32 * scale, (k + 1) as f32 * scale);

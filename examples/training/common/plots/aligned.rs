@@ -23,33 +23,38 @@ pub struct Aligned {
 
 /// Space above, left of and below each sequence, and the height of a label's row.
 const TOP: i32 = 30;
+const HEAD: i32 = 44;
 const LEFT: i32 = 44;
 const BELOW: i32 = 16;
 const ROW: i32 = 13;
 
-/// Sequences one below the other; an element of the input is a square of `scale` units.
+/// Sequences in so many columns, row by row; an element of an input is a square of `scale` units.
 ///
 /// # Errors
 ///
 /// No sequence or one without steps; names that are not as many as labels; a file that can't be written.
-pub fn aligned(path: &Path, title: &str, scale: u32, all: &[Aligned]) -> Result<()> {
+pub fn aligned(path: &Path, title: &str, [columns, scale]: [usize; 2], all: &[Aligned]) -> Result<()> {
     let is_drawn = |one: &Aligned| !one.input.is_empty() && !one.probabilities.is_empty();
     ensure!(!all.is_empty() && all.iter().all(is_drawn), "{}: nothing to draw", path.display());
     for Aligned { labels, probabilities, .. } in all {
         ensure!(labels.len() == probabilities.nrows(), "{} names of {} labels", labels.len(), probabilities.nrows());
     }
-    let scale = scale as i32;
-    let width = all.iter().map(|one| one.input.ncols() as i32 * scale).max().unwrap_or(0).max(title.len() as i32 * 11);
+    let (columns, scale) = (columns.clamp(1, all.len()), scale as i32);
+    let widest = all.iter().map(|one| one.input.ncols() as i32 * scale).max().unwrap_or(0);
+    let width = (widest + LEFT + 20).max((title.len() * 10 / columns) as i32);
     let height = |one: &Aligned| TOP + one.input.nrows() as i32 * scale + 6 + one.labels.len() as i32 * ROW + BELOW;
-    let size = ((width + LEFT + 20) as u32, (48 + all.iter().map(height).sum::<i32>()) as u32);
+    let heights = all.chunks(columns).map(|row| row.iter().map(height).max().unwrap_or(0));
+    let size = ((width * columns as i32) as u32, (HEAD + heights.clone().sum::<i32>()) as u32);
     let root = SVGBackend::new(path, size).into_drawing_area();
     let draw = || -> Drawn {
         root.fill(&WHITE)?;
         root.draw(&Text::new(title.to_owned(), (12, 12), ("sans-serif", 20)))?;
-        let mut top = 48;
-        for one in all {
-            draw_one(&root, one, top, scale)?;
-            top += height(one);
+        let mut top = HEAD;
+        for (row, height) in all.chunks(columns).zip(heights) {
+            for (k, one) in row.iter().enumerate() {
+                draw_one(&root, one, (LEFT + k as i32 * width, top), scale)?;
+            }
+            top += height;
         }
         root.present()?;
         Ok(())
@@ -59,17 +64,17 @@ pub fn aligned(path: &Path, title: &str, scale: u32, all: &[Aligned]) -> Result<
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-fn draw_one(root: &Area<'_>, one: &Aligned, top: i32, scale: i32) -> Drawn {
+fn draw_one(root: &Area<'_>, one: &Aligned, (left, top): (i32, i32), scale: i32) -> Drawn {
     let colour = if one.is_wrong { RGBColor(190, 30, 30) } else { RGBColor(40, 40, 40) };
     let font = ("sans-serif", 15).into_font();
-    root.draw(&Text::new(one.text.clone(), (LEFT, top + 8), font.color(&colour)))?;
+    root.draw(&Text::new(one.text.clone(), (left, top + 8), font.color(&colour)))?;
     let (rows, columns) = one.input.dim();
     let grey = |share: f64| {
         let level = (255.0 * (1.0 - share)) as u8;
         RGBColor(level, level, level)
     };
     let top = top + TOP;
-    let place = Place { left: LEFT, top, width: columns as i32 * scale, row: scale };
+    let place = Place { left, top, width: columns as i32 * scale, row: scale };
     squares(root, one.input.view(), &place, grey)?;
     let top = top + rows as i32 * scale + 6;
     let blue = |share: f64| {
@@ -78,7 +83,7 @@ fn draw_one(root: &Area<'_>, one: &Aligned, top: i32, scale: i32) -> Drawn {
     };
     squares(root, one.probabilities.view(), &Place { top, row: ROW, ..place }, blue)?;
     for (row, name) in one.labels.iter().enumerate() {
-        let x = LEFT - 6 - name.chars().count() as i32 * 7;
+        let x = left - 6 - name.chars().count() as i32 * 7;
         root.draw(&Text::new(name.clone(), (x, top + row as i32 * ROW + 1), ("sans-serif", 12)))?;
     }
     Ok(())
