@@ -33,12 +33,12 @@ use wgrnn::{
     ModelConfig, Optimizer, Parameters, Reset, RnnCall, RnnConfig, Tape, Trainer, TrainerOptions,
 };
 
-const STEPS: u32 = 3000;
+const STEPS: u32 = 4000;
 const BATCH: usize = 32;
 const DIGITS: usize = 10;
 /// Outputs of the two convolutions, and hidden units of each direction.
 const CONVOLVED: [usize; 2] = [64, 96];
-const HIDDEN: usize = 96;
+const HIDDEN: usize = 112;
 
 /// Trains a network to read lines of handwritten digits.
 #[derive(Parser, Debug)]
@@ -131,7 +131,8 @@ pub fn run(options: &Options) -> Result<Outcome> {
         .row("cut at blanks, nearest neighbour", &figures(&|n| pieces.read(&test[n])))
         .row("convolutions, GRUs, CTC", &figures(&|n| read[n].labels.clone()));
     for (path, columns) in options.picture.iter().zip(&pictures) {
-        let found = network.recogniser(columns.nrows(), 1)?.recognise(&[(columns.view(), &[])])?;
+        // Blank columns follow, as in training.
+        let found = network.recogniser(columns.nrows() + 16, 1)?.recognise(&[(columns.view(), &[])])?;
         outcome = outcome.note(format!("{}: {}", path.display(), text(&found[0].labels)));
     }
 

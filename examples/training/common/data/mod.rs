@@ -2,7 +2,10 @@
 
 pub mod caption;
 pub mod digits;
+mod grey;
 pub mod handwriting;
+pub mod mel;
+pub mod speech;
 pub mod voice;
 
 use anyhow::{Context, Result, ensure};
