@@ -8,6 +8,7 @@ pub mod data;
 #[path = "../../common/mod.rs"]
 mod every;
 mod interrupt;
+pub mod layers;
 pub mod metrics;
 mod options;
 mod order;

@@ -6,6 +6,6 @@ mod lines;
 mod style;
 
 pub use grid::{Tile, grid};
-pub use heat::{Heat, heat};
+pub use heat::{Heat, confusion, heat};
 pub use lines::{Line, lines};
 use style::{COLOURS, Drawn, finish};
