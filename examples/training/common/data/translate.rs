@@ -23,7 +23,9 @@ pub struct Pairs {
     characters: Vec<char>,
     /// Words, digits and marks; with the space before them, if there is one.
     tokens: Vec<String>,
+    /// Pairs to learn from.
     pub learned: Vec<Pair>,
+    /// Pairs held out.
     pub tested: Vec<Pair>,
 }
 
@@ -36,10 +38,7 @@ impl Pairs {
     pub fn load(folder: Option<&Path>) -> Result<Self> {
         let names = ["train.tsv", "test.tsv"];
         let Some(folder) = folder else {
-            let texts = [
-                include_str!("../../data/translate/train.tsv"),
-                include_str!("../../data/translate/test.tsv"),
-            ];
+            let texts = [include_str!("../../data/translate/train.tsv"), include_str!("../../data/translate/test.tsv")];
             return Self::parse([0, 1].map(|i| (names[i].to_owned(), texts[i].to_owned())));
         };
         let read = |name: &str| -> Result<(String, String)> {
@@ -66,9 +65,8 @@ impl Pairs {
             tested: Vec::new(),
         };
         let pairs_of = |(place, _): &(String, String), lines: &[[&str; 3]]| -> Result<Vec<Pair>> {
-            let pair = |(i, line): (usize, &[&str; 3])| {
-                pairs.pair(line).with_context(|| format!("{place}: line {}", i + 1))
-            };
+            let pair =
+                |(i, line): (usize, &[&str; 3])| pairs.pair(line).with_context(|| format!("{place}: line {}", i + 1));
             lines.iter().enumerate().map(pair).collect()
         };
         let both = (pairs_of(learned, &learned_lines)?, pairs_of(tested, &tested_lines)?);
@@ -146,16 +144,22 @@ impl Pairs {
 /// The columns of a file's lines.
 fn lines((place, text): &(String, String)) -> Result<Vec<[&str; 3]>> {
     ensure!(!text.trim().is_empty(), "{place}: no pairs");
-    let line = |(i, line): (usize, &str)| {
-        let columns: Vec<&str> = line.split('\t').collect();
-        let columns = <[&str; 3]>::try_from(columns).ok().filter(|columns| columns.iter().all(|c| !c.is_empty()));
-        let shown: String = line.chars().take(40).collect();
-        columns.with_context(|| {
-            let line = i + 1;
-            format!("{place}: line {line}: expected language, phrase and translation, separated by tabs, got '{shown}'")
+    text.lines()
+        .enumerate()
+        .map(|(i, line)| {
+            columns(line).with_context(|| {
+                let (line, shown) = (i + 1, line.chars().take(40).collect::<String>());
+                format!(
+                    "{place}: line {line}: expected language, phrase and translation, separated by tabs, got '{shown}'"
+                )
+            })
         })
-    };
-    text.lines().enumerate().map(line).collect()
+        .collect()
+}
+
+fn columns(line: &str) -> Option<[&str; 3]> {
+    let columns: Vec<&str> = line.split('\t').collect();
+    <[&str; 3]>::try_from(columns).ok().filter(|columns| columns.iter().all(|column| !column.is_empty()))
 }
 
 /// A text's words, digits and marks, each with the space before it, if there is one: together they are the text.
@@ -192,7 +196,8 @@ mod tests {
 
     #[test]
     fn phrases_are_found_by_their_characters_and_spelled_again() {
-        let pairs = parse("de\tvor 3 Tagen\t3 days ago\nfr\til y a 5 jours\t5 days ago\n", "de\tvor 5\t5 ago\n").unwrap();
+        let pairs =
+            parse("de\tvor 3 Tagen\t3 days ago\nfr\til y a 5 jours\t5 days ago\n", "de\tvor 5\t5 ago\n").unwrap();
         assert_eq!(pairs.spell(&pairs.tested[0].target), "5 ago");
         assert_eq!(pairs.spell(&[pairs.start(), pairs.end()]), "");
         assert_eq!(pairs.longest(), [13, 3]);
