@@ -27,12 +27,10 @@
 mod model;
 mod pairs;
 
-#[path = "../common/mod.rs"]
-mod common;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use common::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot, two_digits};
+use lessons::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot, two_digits};
 use model::{Network, Pronouncer, Training};
 use pairs::{Pairs, distance, letters};
 use std::collections::HashMap;
