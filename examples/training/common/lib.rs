@@ -8,12 +8,14 @@ pub mod data;
 #[path = "../../common/mod.rs"]
 mod every;
 mod interrupt;
+pub mod layers;
 pub mod metrics;
 mod options;
 mod order;
 mod outcome;
 pub mod plots;
 mod reading;
+mod sequences;
 
 pub use bar::Bar;
 pub use course::{Course, Curves};
@@ -23,6 +25,7 @@ pub use options::Common;
 pub use order::{batch, shuffle};
 pub use outcome::Outcome;
 pub use reading::Reading;
+pub use sequences::{Lines, Sequences};
 
 /// The end of a lesson's `main`: prints what came of it. A training that was interrupted ends the process with a shell's status.
 ///

@@ -27,7 +27,6 @@
 mod model;
 mod pairs;
 
-
 use anyhow::{Result, ensure};
 use clap::Parser;
 use lessons::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot, two_digits};

@@ -3,6 +3,7 @@
 //! A chorale is read as a sequence of events: at each sixteenth one for the soprano, one for the alto, the tenor and the bass. An event
 //! says what a voice does there: it holds its note, it rests, or it sings a new one.
 
+use super::{by_line, text};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
@@ -124,9 +125,7 @@ impl Chorale {
         let fits = |by: i32| {
             let voices = self.ranges().into_iter().zip(RANGES);
             voices.into_iter().all(|(sung, range)| {
-                sung.is_none_or(|sung| {
-                    sung[0] as i32 + by >= range[0] as i32 && sung[1] as i32 + by <= range[1] as i32
-                })
+                sung.is_none_or(|sung| sung[0] as i32 + by >= range[0] as i32 && sung[1] as i32 + by <= range[1] as i32)
             })
         };
         (-6..6).filter(|&by| by == 0 || fits(by)).collect()
@@ -169,33 +168,16 @@ pub struct Chorales {
 }
 
 impl Chorales {
-    /// The chorales that come with the lesson, or those of the files train.tsv and test.tsv in a folder.
+    /// The lesson's own chorales, or those of train.tsv and test.tsv in a folder.
     ///
     /// # Errors
     ///
     /// A file that can't be read, or has other lines than those.
     pub fn load(folder: Option<&Path>) -> Result<Self> {
-        let names = ["train.tsv", "test.tsv"];
-        let texts = [include_str!("../../data/compose/train.tsv"), include_str!("../../data/compose/test.tsv")];
-        let [learned, tested] = [0, 1].map(|i| match folder.map(|folder| folder.join(names[i])) {
-            None => parse(names[i], texts[i]),
-            Some(path) => {
-                let place = path.display().to_string();
-                let text = std::fs::read_to_string(&path).with_context(|| {
-                    format!("{place}: --data names a folder with train.tsv and test.tsv, which are text")
-                })?;
-                parse(&place, &text)
-            }
-        });
-        Ok(Self { learned: learned?, tested: tested? })
+        let learned = text(folder, "train.tsv", include_str!("../../data/compose/train.tsv"))?;
+        let tested = text(folder, "test.tsv", include_str!("../../data/compose/test.tsv"))?;
+        Ok(Self { learned: by_line("train.tsv", &learned, chorale)?, tested: by_line("test.tsv", &tested, chorale)? })
     }
-}
-
-/// The chorales of a file.
-fn parse(place: &str, text: &str) -> Result<Vec<Chorale>> {
-    ensure!(!text.trim().is_empty(), "{place}: no chorales");
-    let chorale = |(i, line): (usize, &str)| chorale(line).with_context(|| format!("{place}: line {}", i + 1));
-    text.lines().enumerate().map(chorale).collect()
 }
 
 fn chorale(line: &str) -> Result<Chorale> {
@@ -205,7 +187,8 @@ fn chorale(line: &str) -> Result<Chorale> {
     };
     ensure!(voices.len() == VOICES, "expected four voices after name and upbeat, got {}", voices.len());
     let upbeat = upbeat.parse().ok().filter(|&upbeat| upbeat < BAR);
-    let upbeat = upbeat.with_context(|| format!("an upbeat of '{}': expected 0 to 15 sixteenths", start(columns[1])))?;
+    let upbeat =
+        upbeat.with_context(|| format!("an upbeat of '{}': expected 0 to 15 sixteenths", start(columns[1])))?;
     let names = ["soprano", "alto", "tenor", "bass"];
     let voices = voices.iter().zip(names).map(|(text, name)| voice(text).with_context(|| name.to_owned()));
     let voices: Vec<Vec<u32>> = voices.collect::<Result<_>>()?;
@@ -248,7 +231,7 @@ mod tests {
 
     #[test]
     fn chorales_are_events_of_voices_in_turn() {
-        let piece = &parse("x", LINE).unwrap()[0];
+        let piece = &by_line("x", LINE, chorale).unwrap()[0];
         let [c5, d5, c4, g3] = [72, 74, 60, 55].map(|note| event(note).unwrap());
         let [c3, d3, e3] = [48, 50, 52].map(|note| event(note).unwrap());
         assert_eq!(piece.events, [c5, c4, REST, c3, HOLD, HOLD, g3, d3, d5, HOLD, HOLD, e3]);
@@ -257,8 +240,7 @@ mod tests {
         assert_eq!(voices[0], [(0, 2, 72), (2, 1, 74)]);
         assert_eq!(voices[2], [(1, 2, 55)]);
         let moments = piece.moments();
-        let expected =
-            Moment { voice: 2, place: 0, is_last_bar: true, before: HOLD, sung: [c5, c4, REST, c3] };
+        let expected = Moment { voice: 2, place: 0, is_last_bar: true, before: HOLD, sung: [c5, c4, REST, c3] };
         assert_eq!(moments[6], expected);
         assert_eq!((moments[0].place, moments[0].is_last_bar), (15, false));
     }
@@ -275,25 +257,25 @@ mod tests {
                 }
             }
         }
-        let piece = &parse("x", LINE).unwrap()[0];
+        let piece = &by_line("x", LINE, chorale).unwrap()[0];
         assert_eq!(piece.transposed(2).transposed(-2), *piece);
     }
 
     #[test]
     fn errors_name_file_line_and_voice() {
         for (text, expected) in [
-            ("", "f: no chorales"),
-            ("x\t1\t72/2", "f: line 1: expected four voices after name and upbeat, got 1"),
-            ("PK\u{3}", "f: line 1: expected name, upbeat and four voices"),
-            (&format!("{LINE}{}", LINE.replace("\t1\t", "\t16\t")), "f: line 2: an upbeat of '16'"),
-            (&LINE.replace("60/3", "60/2"), "f: line 1: the alto has 2 sixteenths, the soprano 3"),
-            (&LINE.replace("60/3", "20/3"), "f: line 1: alto: the note '20/3'"),
-            (&LINE.replace("60/3", "60/9999999999"), "f: line 1: alto: the note '60/9999999999'"),
+            ("", "f: no lines"),
+            ("x\t1\t72/2", "f, line 1: expected four voices after name and upbeat, got 1"),
+            ("PK\u{3}", "f, line 1: expected name, upbeat and four voices"),
+            (&format!("{LINE}{}", LINE.replace("\t1\t", "\t16\t")), "f, line 2: an upbeat of '16'"),
+            (&LINE.replace("60/3", "60/2"), "f, line 1: the alto has 2 sixteenths, the soprano 3"),
+            (&LINE.replace("60/3", "20/3"), "f, line 1: alto: the note '20/3'"),
+            (&LINE.replace("60/3", "60/9999999999"), "f, line 1: alto: the note '60/9999999999'"),
         ] {
-            let error = format!("{:#}", parse("f", text).unwrap_err());
+            let error = format!("{:#}", by_line("f", text, chorale).unwrap_err());
             assert!(error.starts_with(expected), "{error}");
         }
         let error = format!("{:#}", Chorales::load(Some(Path::new("nowhere"))).unwrap_err());
-        assert!(error.starts_with("nowhere/train.tsv: --data names a folder"), "{error}");
+        assert!(error.starts_with("nowhere/train.tsv: --data is the folder"), "{error}");
     }
 }

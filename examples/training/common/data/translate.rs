@@ -1,5 +1,6 @@
 //! Phrases in ten languages with their translation: a file of lines "language, phrase, translation", separated by tabs.
 
+use super::{by_line, text};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,61 +31,40 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// The pairs that come with the lesson, or those of the files train.tsv and test.tsv in a folder.
+    /// The lesson's own pairs, or those of train.tsv and test.tsv in a folder.
     ///
     /// # Errors
     ///
-    /// A file that can't be read, or has other lines than those.
+    /// A file that can't be read, or has other lines than those; a held-out pair with a character or a token that none has to learn from.
     pub fn load(folder: Option<&Path>) -> Result<Self> {
-        let names = ["train.tsv", "test.tsv"];
-        let Some(folder) = folder else {
-            let texts = [include_str!("../../data/translate/train.tsv"), include_str!("../../data/translate/test.tsv")];
-            return Self::parse([0, 1].map(|i| (names[i].to_owned(), texts[i].to_owned())));
-        };
-        let read = |name: &str| -> Result<(String, String)> {
-            let path = folder.join(name);
-            let place = path.display().to_string();
-            let text = std::fs::read_to_string(&path).with_context(|| {
-                format!("{place}: --data names a folder with train.tsv and test.tsv, which are text in UTF-8")
-            })?;
-            Ok((place, text))
-        };
-        Self::parse([read(names[0])?, read(names[1])?])
+        let learned = text(folder, "train.tsv", include_str!("../../data/translate/train.tsv"))?;
+        let tested = text(folder, "test.tsv", include_str!("../../data/translate/test.tsv"))?;
+        Self::parse(&learned, &tested)
     }
 
-    /// Of the names and texts of two files: what to learn, and what to be tested on.
-    fn parse(files: [(String, String); 2]) -> Result<Self> {
-        let [learned, tested] = &files;
-        let (learned_lines, tested_lines) = (lines(learned)?, lines(tested)?);
-        let characters: BTreeSet<char> = learned_lines.iter().flat_map(|line| line[1].chars()).collect();
-        let words: BTreeSet<&str> = learned_lines.iter().flat_map(|line| tokens(line[2])).collect();
+    fn parse(learned: &str, tested: &str) -> Result<Self> {
+        let columns: Vec<[String; 3]> = by_line("train.tsv", learned, columns)?;
+        let characters: BTreeSet<char> = columns.iter().flat_map(|[_, phrase, _]| phrase.chars()).collect();
+        let words: BTreeSet<&str> = columns.iter().flat_map(|[_, _, translation]| tokens(translation)).collect();
         let mut pairs = Self {
             characters: characters.into_iter().collect(),
             tokens: words.into_iter().map(str::to_owned).collect(),
             learned: Vec::new(),
             tested: Vec::new(),
         };
-        let pairs_of = |(place, _): &(String, String), lines: &[[&str; 3]]| -> Result<Vec<Pair>> {
-            let pair =
-                |(i, line): (usize, &[&str; 3])| pairs.pair(line).with_context(|| format!("{place}: line {}", i + 1));
-            lines.iter().enumerate().map(pair).collect()
-        };
-        let both = (pairs_of(learned, &learned_lines)?, pairs_of(tested, &tested_lines)?);
-        (pairs.learned, pairs.tested) = both;
+        pairs.learned = by_line("train.tsv", learned, |line| pairs.pair(line))?;
+        pairs.tested = by_line("test.tsv", tested, |line| pairs.pair(line))?;
         Ok(pairs)
     }
 
-    fn pair(&self, &[language, phrase, translation]: &[&str; 3]) -> Result<Pair> {
+    fn pair(&self, line: &str) -> Result<Pair> {
         let index = |token: &str| {
             let place = self.tokens.binary_search_by(|known| known.as_str().cmp(token));
-            place.map(|index| index as u32).ok().with_context(|| format!("'{token}' is not in any translation learned"))
+            place.map(|index| index as u32).ok().with_context(|| format!("'{token}' is in no translation of train.tsv"))
         };
-        Ok(Pair {
-            language: language.to_owned(),
-            phrase: phrase.to_owned(),
-            source: self.source(phrase)?,
-            target: tokens(translation).map(index).collect::<Result<_>>()?,
-        })
+        let [language, phrase, translation] = columns(line)?;
+        let target = tokens(&translation).map(index).collect::<Result<_>>()?;
+        Ok(Pair { language, source: self.source(&phrase)?, phrase, target })
     }
 
     /// A phrase's characters by their index.
@@ -141,25 +121,15 @@ impl Pairs {
     }
 }
 
-/// The columns of a file's lines.
-fn lines((place, text): &(String, String)) -> Result<Vec<[&str; 3]>> {
-    ensure!(!text.trim().is_empty(), "{place}: no pairs");
-    text.lines()
-        .enumerate()
-        .map(|(i, line)| {
-            columns(line).with_context(|| {
-                let (line, shown) = (i + 1, line.chars().take(40).collect::<String>());
-                format!(
-                    "{place}: line {line}: expected language, phrase and translation, separated by tabs, got '{shown}'"
-                )
-            })
-        })
-        .collect()
-}
-
-fn columns(line: &str) -> Option<[&str; 3]> {
-    let columns: Vec<&str> = line.split('\t').collect();
-    <[&str; 3]>::try_from(columns).ok().filter(|columns| columns.iter().all(|column| !column.is_empty()))
+/// The columns of a line.
+fn columns(line: &str) -> Result<[String; 3]> {
+    let columns: Vec<String> = line.split('\t').map(str::to_owned).collect();
+    let columns =
+        <[String; 3]>::try_from(columns).ok().filter(|columns| columns.iter().all(|column| !column.is_empty()));
+    columns.with_context(|| {
+        let shown: String = line.chars().take(40).collect();
+        format!("expected language, phrase and translation, separated by tabs, got '{shown}'")
+    })
 }
 
 /// A text's words, digits and marks, each with the space before it, if there is one: together they are the text.
@@ -180,10 +150,6 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    fn parse(learned: &str, tested: &str) -> Result<Pairs> {
-        Pairs::parse([("train.tsv".to_owned(), learned.to_owned()), ("test.tsv".to_owned(), tested.to_owned())])
-    }
-
     #[test]
     fn tokens_are_words_digits_and_marks_with_the_space_before() {
         let text = "Tuesday, March 13, 2026 – é";
@@ -196,11 +162,11 @@ mod tests {
 
     #[test]
     fn phrases_are_found_by_their_characters_and_spelled_again() {
-        let pairs =
-            parse("de\tvor 3 Tagen\t3 days ago\nfr\til y a 5 jours\t5 days ago\n", "de\tvor 5\t5 ago\n").unwrap();
+        let pairs = Pairs::parse("de\tvor 3 Tagen\t3 days ago\nfr\til y a 5 jours\t5 days ago\n", "de\tvor 5\t5 ago\n")
+            .unwrap();
         assert_eq!(pairs.spell(&pairs.tested[0].target), "5 ago");
         assert_eq!(pairs.spell(&[pairs.start(), pairs.end()]), "");
-        assert_eq!(pairs.longest(), [13, 3]);
+        assert_eq!(pairs.longest(), [14, 3]);
         assert_eq!(pairs.symbols(), 6);
         let error = pairs.source("für Öl").unwrap_err().to_string();
         assert!(error.ends_with(": 'f', 'Ö', 'ü'"), "{error}");
@@ -211,17 +177,17 @@ mod tests {
     fn errors_name_file_and_line() {
         let good = "de\ta\tb\n";
         for (learned, tested, expected) in [
-            ("", good, "train.tsv: no pairs"),
-            (good, "\n", "test.tsv: no pairs"),
-            ("de\ta\tb\nde\ta", good, "train.tsv: line 2: expected language, phrase and translation"),
-            ("PK\u{3}\u{4}", good, "train.tsv: line 1: expected"),
-            (good, "de\ta\tc\n", "test.tsv: line 1: 'c' is not in any translation learned"),
-            (good, "de\tc\tb\n", "test.tsv: line 1: the phrase 'c' has characters"),
+            ("", good, "train.tsv: no lines"),
+            (good, "\n", "test.tsv: no lines"),
+            ("de\ta\tb\nde\ta", good, "train.tsv, line 2: expected language, phrase and translation"),
+            ("PK\u{3}\u{4}", good, "train.tsv, line 1: expected"),
+            (good, "de\ta\tc\n", "test.tsv, line 1: 'c' is in no translation of train.tsv"),
+            (good, "de\tc\tb\n", "test.tsv, line 1: the phrase 'c' has characters"),
         ] {
-            let error = format!("{:#}", parse(learned, tested).unwrap_err());
+            let error = format!("{:#}", Pairs::parse(learned, tested).unwrap_err());
             assert!(error.starts_with(expected), "{error}");
         }
         let error = format!("{:#}", Pairs::load(Some(Path::new("nowhere"))).unwrap_err());
-        assert!(error.starts_with("nowhere/train.tsv: --data names a folder"), "{error}");
+        assert!(error.starts_with("nowhere/train.tsv: --data is the folder"), "{error}");
     }
 }
