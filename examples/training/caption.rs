@@ -21,9 +21,9 @@
 
 use anyhow::Result;
 use clap::Parser;
-use lessons::baselines::nearest;
+use lessons::baselines::Nearest;
 use lessons::data::caption::{Emoji, LONGEST, SIDE, load, open, rows};
-use lessons::layers::{embedding, linear};
+use lessons::layers::{dense, embedding};
 use lessons::metrics::{error_rate, exact};
 use lessons::plots::{Tile, grid};
 use lessons::{Common, Course, Outcome, batch};
@@ -72,10 +72,10 @@ impl Network {
         let rnn = |config, seed| Rnn::trainable(device, config, &RnnWeights::init(config, seed)?);
         Ok(Self {
             eye: rnn(&rows, seed)?,
-            gaze: linear(device, [FEATURES, 2 * SEEN], seed.wrapping_add(1))?,
+            gaze: dense(device, [FEATURES, 2 * SEEN], seed.wrapping_add(1))?,
             letters: embedding(device, [SYMBOLS, FEATURES], seed.wrapping_add(2))?,
             rnn: rnn(&letters, seed.wrapping_add(3))?,
-            head: linear(device, [SYMBOLS, HIDDEN], seed.wrapping_add(4))?,
+            head: dense(device, [SYMBOLS, HIDDEN], seed.wrapping_add(4))?,
         })
     }
 
@@ -146,9 +146,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let shown: Vec<&Emoji> = tested.iter().chain(&mine).collect();
     let mut names = name(&device, &network, &shown)?;
     let own = names.split_off(tested.len());
-    let known: Vec<&[f32]> = learned.iter().filter_map(|emoji| emoji.pixels.as_slice()).collect();
-    let similar = |emoji: &Emoji| nearest(known.iter().copied(), emoji.pixels.as_slice().unwrap_or_default());
-    let similar = |emoji| learned[similar(emoji)].name.clone();
+    let flat = |emoji: &Emoji| emoji.pixels.iter().copied().collect::<Vec<f32>>();
+    let known = Nearest::fit(learned.iter().enumerate().map(|(i, emoji)| (flat(emoji), i)));
+    let similar = |emoji: &Emoji| learned[known.classify(&flat(emoji))].name.clone();
     let similar: Vec<String> = tested.iter().map(similar).collect();
     options.common.draw("caption_loss.svg", |path| curves.draw(path, "Names of emoji", "cross-entropy of a letter"))?;
     options.common.draw("caption.svg", |path| draw(path, &tested, &names))?;

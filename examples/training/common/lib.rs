@@ -15,6 +15,7 @@ mod order;
 mod outcome;
 pub mod plots;
 mod reading;
+mod sequences;
 
 pub use bar::Bar;
 pub use course::{Course, Curves};
@@ -24,6 +25,7 @@ pub use options::Common;
 pub use order::{batch, shuffle};
 pub use outcome::Outcome;
 pub use reading::Reading;
+pub use sequences::{Lines, Sequences};
 
 /// The end of a lesson's `main`: prints what came of it. A training that was interrupted ends the process with a shell's status.
 ///

@@ -1,5 +1,9 @@
 //! Measures of how right an answer is.
 
+mod bleu;
+
+pub use bleu::bleu;
+
 /// Symbols to put in, take out or change to make `a` of `b` (Levenshtein 1966).
 pub fn distance<T: PartialEq>(a: &[T], b: &[T]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,7 +1,11 @@
 //! What a network has to beat.
 
 mod logistic;
+mod memory;
 mod nearest;
+mod ngram;
 
 pub use logistic::{Features, Fit, Logistic};
-pub use nearest::nearest;
+pub use memory::most_similar;
+pub use nearest::Nearest;
+pub use ngram::Ngrams;

@@ -1,7 +1,9 @@
 //! The lessons' data, each in a module of the lesson's name. The files are compiled in; `--data` reads others of the same form.
 
 pub mod caption;
+pub mod chorales;
 pub mod digits;
+pub mod translate;
 pub mod voice;
 
 use anyhow::{Context, Result, ensure};
