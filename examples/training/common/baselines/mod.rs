@@ -4,8 +4,10 @@ mod logistic;
 mod memory;
 mod nearest;
 mod ngram;
+mod pieces;
 
 pub use logistic::{Features, Fit, Logistic};
 pub use memory::most_similar;
 pub use nearest::Nearest;
 pub use ngram::Ngrams;
+pub use pieces::Pieces;

@@ -3,6 +3,7 @@
 pub mod caption;
 pub mod chorales;
 pub mod digits;
+pub mod handwriting;
 pub mod translate;
 pub mod voice;
 
