@@ -1,8 +1,12 @@
 //! Measures of how right an answer is.
 
 mod bleu;
+mod calibration;
+mod intervals;
 
 pub use bleu::bleu;
+pub use calibration::Calibration;
+pub use intervals::{coverage, margins};
 
 /// Symbols to put in, take out or change to make `a` of `b` (Levenshtein 1966).
 pub fn distance<T: PartialEq>(a: &[T], b: &[T]) -> usize {
