@@ -24,9 +24,9 @@ use clap::Parser;
 use lessons::baselines::Warped;
 use lessons::data::mel::{BANDS, own};
 use lessons::data::speech::{FRAMES, LETTERS, LONGEST, Spoken, load, word};
-use lessons::metrics::{error_rate, exact};
-use lessons::plots::{Aligned, aligned};
-use lessons::{Common, Course, Heard, Labelled, Outcome, Recogniser, batch, initial};
+use lessons::metrics::rates;
+use lessons::plots::aligned;
+use lessons::{Common, Course, Labelled, Outcome, Recogniser, batch, initial};
 use rand_mt::Mt;
 use std::path::PathBuf;
 use wgrnn::plan::Value;
@@ -123,16 +123,15 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let mut outcome = Outcome::new("voices held out").percent("wrong letters").percent("whole words right");
     let mut drawn = Vec::new();
     for (kind, spoken) in &kinds {
-        let found = recogniser.recognise(&spoken.iter().map(Spoken::example).collect::<Vec<_>>())?;
-        let figures = |answer: &dyn Fn(usize) -> Vec<usize>| {
-            let pairs: Vec<_> = spoken.iter().enumerate().map(|(n, one)| (answer(n), one.letters.clone())).collect();
-            [error_rate(&pairs), exact(&pairs)]
-        };
+        let examples: Vec<_> = spoken.iter().map(Spoken::example).collect();
+        let found = recogniser.recognise(&examples)?;
+        let letters: Vec<&[usize]> = spoken.iter().map(|one| one.letters.as_slice()).collect();
         let nearest = |n: usize| warped.classify(spoken[n].levels.view()).cloned().unwrap_or_default();
         outcome = outcome
-            .row(format!("{kind}: nearest recording"), &figures(&nearest))
-            .row(format!("{kind}: convolution, LSTMs, CTC"), &figures(&|n| found[n].labels.clone()));
-        drawn.extend(spoken.iter().zip(&found).step_by(spoken.len().div_ceil(4)).map(|(one, found)| panel(one, found)));
+            .row(format!("{kind}: nearest recording"), &rates(&letters, nearest))
+            .row(format!("{kind}: convolution, LSTMs, CTC"), &rates(&letters, |n| found[n].labels.clone()));
+        let some = examples.iter().zip(&found).step_by(spoken.len().div_ceil(6));
+        drawn.extend(some.map(|(one, found)| found.panel(*one, word)));
     }
     for (path, levels) in options.wav.iter().zip(&recordings) {
         let found = network.recogniser(levels.nrows() + 16, 1)?.recognise(&[(levels.view(), &[])])?;
@@ -142,19 +141,6 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let title = "Words of voices held out, and how probable each letter is at each step";
     options.common.draw("speech.svg", |path| aligned(path, title, [4, 4], &drawn))?;
     Ok(outcome)
-}
-
-/// A spectrum above the probabilities of the letters that occur in it.
-fn panel(spoken: &Spoken, heard: &Heard) -> Aligned {
-    let is_shown = |class: &usize| *class == 0 || heard.probabilities.row(*class).iter().any(|&p| p > 0.1);
-    let shown: Vec<usize> = (0..=LETTERS).filter(is_shown).collect();
-    Aligned {
-        input: spoken.levels.t().slice(ndarray::s![..;-1, ..]).to_owned(),
-        probabilities: heard.probabilities.select(ndarray::Axis(0), &shown),
-        labels: shown.iter().map(|&class| if class == 0 { "blank".to_owned() } else { word(&[class - 1]) }).collect(),
-        text: format!("heard {}, is {} ({})", word(&heard.labels), word(&spoken.letters), spoken.voice),
-        is_wrong: heard.labels != spoken.letters,
-    }
 }
 
 fn main() -> Result<()> {
