@@ -55,10 +55,10 @@ pub struct Options {
 }
 
 /// The convolutions' weights, and the recurrent layer with the dense one.
-struct Network(Parameters, Model);
+pub struct Network(pub Parameters, pub Model);
 
 impl Network {
-    fn new(device: &Device, seed: u32) -> Result<Self> {
+    pub fn new(device: &Device, seed: u32) -> Result<Self> {
         let [first, second] = CONVOLVED;
         let kernels = [("1.weight", vec![first, HEIGHT, 5]), ("2.weight", vec![second, first, 5])];
         let biases = [("1.bias", vec![first]), ("2.bias", vec![second])];
@@ -87,7 +87,7 @@ impl Network {
         Labelled::new(self.1.rnn(), [width, size, HEIGHT], STRIDE, [DIGITS, LONGEST])
     }
 
-    fn recogniser(&self, width: usize, size: usize) -> Result<Recogniser> {
+    pub fn recogniser(&self, width: usize, size: usize) -> Result<Recogniser> {
         let lines = self.lines(width, size)?;
         let mut tape = Tape::evaluating(self.1.rnn().device())?;
         let scores = self.read(&mut tape, &lines)?;

@@ -2,3 +2,5 @@
 
 mod common;
 mod digits;
+mod handwriting;
+mod speech;
