@@ -121,12 +121,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
 
     let read = recogniser.recognise(&examples)?;
     let pieces = Pieces::fit(&learned);
-    let digits: Vec<&[usize]> = test.iter().map(|line| line.digits.as_slice()).collect();
+    let digits = || test.iter().map(|line| line.digits.as_slice());
     let mut outcome = Outcome::new(format!("{} lines of digits held out", test.len()))
         .percent("wrong digits")
         .percent("whole lines right")
-        .row("cut at blanks, nearest neighbour", &rates(&digits, |n| pieces.read(&test[n])))
-        .row("convolutions, GRUs, CTC", &rates(&digits, |n| read[n].labels.clone()));
+        .row("cut at blanks, nearest neighbour", &rates(digits(), |n| pieces.read(&test[n])))
+        .row("convolutions, GRUs, CTC", &rates(digits(), |n| read[n].labels.clone()));
     for (path, columns) in options.picture.iter().zip(&pictures) {
         // Blank columns follow, as in training.
         let found = network.recogniser(columns.nrows() + 16, 1)?.recognise(&[(columns.view(), &[])])?;

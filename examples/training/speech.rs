@@ -128,11 +128,11 @@ pub fn run(options: &Options) -> Result<Outcome> {
     for (kind, spoken) in &kinds {
         let examples: Vec<_> = spoken.iter().map(Spoken::example).collect();
         let found = recogniser.recognise(&examples)?;
-        let letters: Vec<&[usize]> = spoken.iter().map(|one| one.letters.as_slice()).collect();
+        let letters = || spoken.iter().map(|one| one.letters.as_slice());
         let nearest = |n: usize| warped.classify(spoken[n].levels.slice(s![..;2, ..])).cloned().unwrap_or_default();
         outcome = outcome
-            .row(format!("{kind}: nearest recording"), &rates(&letters, nearest))
-            .row(format!("{kind}: convolution, LSTMs, CTC"), &rates(&letters, |n| found[n].labels.clone()));
+            .row(format!("{kind}: nearest recording"), &rates(letters(), nearest))
+            .row(format!("{kind}: convolution, LSTMs, CTC"), &rates(letters(), |n| found[n].labels.clone()));
         let some = examples.iter().zip(&found).step_by(spoken.len().div_ceil(6));
         drawn.extend(some.map(|(one, found)| found.panel(*one, word)));
     }
