@@ -24,7 +24,7 @@ use clap::Parser;
 use lessons::baselines::Warped;
 use lessons::data::mel::{BANDS, own};
 use lessons::data::speech::{FRAMES, LETTERS, LONGEST, Spoken, load, word};
-use lessons::metrics::rates;
+use lessons::metrics::{distance, rates};
 use lessons::plots::aligned;
 use lessons::{Common, Course, Labelled, Outcome, Recogniser, batch, initial};
 use ndarray::s;
@@ -36,7 +36,7 @@ use wgrnn::{
     ModelConfig, Optimizer, Parameters, RnnCall, RnnConfig, Tape, Trainer, TrainerOptions,
 };
 
-const STEPS: u32 = 4000;
+const STEPS: u32 = 6000;
 const BATCH: usize = 32;
 /// Outputs of the convolution, and hidden units of each direction.
 const CONVOLVED: usize = 64;
@@ -57,13 +57,13 @@ pub struct Options {
 }
 
 /// The convolution's weights, and the recurrent layers with the dense one.
-pub struct Network(pub Parameters, pub Model);
+struct Network(Parameters, Model);
 
 impl Network {
-    pub fn new(device: &Device, seed: u32) -> Result<Self> {
+    fn new(device: &Device, seed: u32) -> Result<Self> {
         let convolution = [("weight", vec![CONVOLVED, BANDS, 5]), ("bias", vec![CONVOLVED])];
         let rnn = RnnConfig::new(Cell::Lstm, CONVOLVED, HIDDEN).direction(Direction::Bidirectional).layers(2);
-        let model = Model::new(device, &ModelConfig::features(rnn, LETTERS + 1).dropout(0.3), seed)?;
+        let model = Model::new(device, &ModelConfig::features(rnn, LETTERS + 1).dropout(0.2), seed)?;
         Ok(Self(initial(device, &convolution, seed)?, model))
     }
 
@@ -84,7 +84,7 @@ impl Network {
         Labelled::new(self.1.rnn(), [frames, size, BANDS], 2, [LETTERS, LONGEST])
     }
 
-    pub fn recogniser(&self, frames: usize, size: usize) -> Result<Recogniser> {
+    fn recogniser(&self, frames: usize, size: usize) -> Result<Recogniser> {
         let words = self.words(frames, size)?;
         let mut tape = Tape::evaluating(self.1.rnn().device())?;
         let scores = self.hear(&mut tape, &words)?;
@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let words = network.words(FRAMES, BATCH)?;
     let mut tape = Tape::training(&device)?;
     network.hear(&mut tape, &words)?;
-    let rate = LearningRate::Cosine { rate: 3e-3, least: 1e-4, warm_up: 100, steps: STEPS };
+    let rate = LearningRate::Cosine { rate: 4e-3, least: 1e-4, warm_up: 100, steps: STEPS };
     let settings = TrainerOptions::new(Optimizer::ADAM).learning_rate(rate).clip(Clip::Norm(1.0));
     let mut trainer = Trainer::new(tape, settings.seed(options.common.seed))?;
     trainer.name("convolution.", &network.0)?;
@@ -120,6 +120,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
         words.write(&varied.iter().map(Spoken::example).collect::<Vec<_>>())
     })?;
 
+    let mut vocabulary: Vec<_> = speech.train.iter().map(|spoken| spoken.letters.clone()).collect();
+    vocabulary.sort();
+    vocabulary.dedup();
     let warped = Warped::fit(
         speech.train.iter().map(|spoken| (spoken.levels.slice(s![..;2, ..]).to_owned(), spoken.letters.clone())),
     );
@@ -129,10 +132,15 @@ pub fn run(options: &Options) -> Result<Outcome> {
         let examples: Vec<_> = spoken.iter().map(Spoken::example).collect();
         let found = recogniser.recognise(&examples)?;
         let letters = || spoken.iter().map(|one| one.letters.as_slice());
+        let listed = |n: usize| {
+            let far = |word: &&Vec<usize>| distance(word, &found[n].labels);
+            vocabulary.iter().min_by_key(far).cloned().unwrap_or_default()
+        };
         let nearest = |n: usize| warped.classify(spoken[n].levels.slice(s![..;2, ..])).cloned().unwrap_or_default();
         outcome = outcome
             .row(format!("{kind}: nearest recording"), &rates(letters(), nearest))
-            .row(format!("{kind}: convolution, LSTMs, CTC"), &rates(letters(), |n| found[n].labels.clone()));
+            .row(format!("{kind}: convolution, LSTMs, CTC"), &rates(letters(), |n| found[n].labels.clone()))
+            .row(format!("{kind}: nearest learned word to that"), &rates(letters(), listed));
         let some = examples.iter().zip(&found).step_by(spoken.len().div_ceil(6));
         drawn.extend(some.map(|(one, found)| found.panel(*one, word)));
     }
