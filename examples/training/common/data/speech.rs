@@ -44,6 +44,11 @@ pub fn word(letters: &[usize]) -> String {
     letters.iter().map(|&letter| char::from(b'a' + letter.min(25) as u8)).collect()
 }
 
+/// So many words at most, from all over the list.
+pub fn some(spoken: &[Spoken], most: usize) -> Vec<Spoken> {
+    spoken.iter().step_by(spoken.len().div_ceil(most.max(1)).max(1)).cloned().collect()
+}
+
 /// The sheet and its list.
 ///
 /// # Errors
