@@ -5,8 +5,10 @@ mod char_lm;
 mod common;
 mod digits;
 mod forecast;
+mod handwriting;
 #[cfg(unix)]
 mod interruption;
 mod pronounce;
 mod sentiment;
+mod speech;
 mod voice;
