@@ -31,8 +31,8 @@ struct Options {
     gru: bool,
 }
 
-const TOLD: usize = 6;
-const SYMBOLS: usize = 32 * VOICES + EVENTS * 5;
+const TOLD: usize = 9;
+const SYMBOLS: usize = 32 * VOICES + EVENTS * 5 + 3 * 64;
 const FEATURES: usize = 24;
 const WINDOW: usize = 64;
 
@@ -40,7 +40,12 @@ fn told(m: &Moment) -> [u32; TOLD] {
     let e = EVENTS as u32;
     let place = (m.place + 16 * usize::from(m.is_last_bar)) * VOICES + m.voice;
     let sung = |v: usize| 128 + e * (1 + v as u32) + m.sung[v];
-    [place as u32, 128 + m.before, sung(0), sung(1), sung(2), sung(3)]
+    let apart = |k: usize| {
+        let (a, b) = (m.sung[(m.voice + k) % 4] as i32, m.sung[m.voice] as i32);
+        let d = if a < 2 || b < 2 { 63 } else { (a - b).clamp(-31, 31) + 31 };
+        128 + 5 * e + 64 * (k as u32 - 1) + d as u32
+    };
+    [place as u32, 128 + m.before, sung(0), sung(1), sung(2), sung(3), apart(1), apart(2), apart(3)]
 }
 
 struct Net {

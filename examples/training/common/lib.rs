@@ -5,6 +5,7 @@ mod bar;
 pub mod baselines;
 mod course;
 pub mod data;
+mod decoder;
 #[path = "../../common/mod.rs"]
 mod every;
 mod initial;
@@ -21,6 +22,7 @@ mod sequences;
 
 pub use bar::Bar;
 pub use course::{Course, Curves};
+pub use decoder::{Decoder, Search};
 pub use every::{Choice, check_place, counted, make_folder, of_file, two_digits};
 pub use initial::initial;
 pub use interrupt::{is_asked, or_exit};

@@ -7,7 +7,7 @@ mod ngram;
 mod pieces;
 
 pub use logistic::{Features, Fit, Logistic};
-pub use memory::most_similar;
+pub use memory::{most_similar, recall};
 pub use nearest::Nearest;
 pub use ngram::Ngrams;
 pub use pieces::Pieces;
