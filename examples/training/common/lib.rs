@@ -13,6 +13,7 @@ mod interrupt;
 mod labelled;
 pub mod layers;
 pub mod metrics;
+pub mod music;
 mod options;
 mod order;
 mod outcome;

@@ -4,10 +4,12 @@ mod aligned;
 mod grid;
 mod heat;
 mod lines;
+mod roll;
 mod style;
 
 pub use aligned::{Aligned, aligned};
 pub use grid::{Tile, grid};
 pub use heat::{Heat, confusion, heat};
 pub use lines::{Line, lines};
+pub use roll::{Roll, rolls};
 use style::{COLOURS, Drawn, finish};
