@@ -33,6 +33,8 @@ use wgrnn::{
     RnnConfig, Sampling, Tape, Targets, Tensor, Trainer, TrainerOptions,
 };
 
+/// Training steps; the learning rate falls along half a cosine over them.
+const STEPS: u32 = 1500;
 const FEATURES: usize = 24;
 const HIDDEN: usize = 192;
 const BATCH: usize = 32;
@@ -46,7 +48,7 @@ const UPBEAT: usize = 4;
 pub struct Options {
     /// What every lesson can be told.
     #[command(flatten)]
-    pub common: Common<1500>,
+    pub common: Common<STEPS>,
     /// Bars to compose.
     #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..=256))]
     pub length: u32,
@@ -157,7 +159,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let size = windows.facts.shape()[1];
     let mut tape = Tape::training(&device)?;
     windows.read(&mut tape, &network)?;
-    let rate = LearningRate::Cosine { rate: 8e-3, least: 2e-4, warm_up: 20, steps: common.steps };
+    let rate = LearningRate::Cosine { rate: 8e-3, least: 2e-4, warm_up: 20, steps: STEPS };
     let optimizer = TrainerOptions::new(Optimizer::ADAM).learning_rate(rate).clip(Clip::Norm(1.0)).seed(common.seed);
     let mut trainer = Trainer::new(tape, optimizer)?;
     network.model.name(&mut trainer, "")?;

@@ -33,6 +33,8 @@ use wgrnn::{
     ModelConfig, Optimizer, Output, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tape, Trainer, TrainerOptions,
 };
 
+/// Training steps; the learning rate falls along half a cosine over them.
+const STEPS: u32 = 2000;
 const FEATURES: usize = 32;
 const HIDDEN: usize = 128;
 const BATCH: usize = 64;
@@ -42,7 +44,7 @@ const BATCH: usize = 64;
 pub struct Options {
     /// What every lesson can be told.
     #[command(flatten)]
-    pub common: Common<2000>,
+    pub common: Common<STEPS>,
     /// Train the same network without attention too.
     #[arg(long)]
     pub compare: bool,
@@ -132,7 +134,7 @@ impl Decoder for Network {
 }
 
 /// Teaches a network: it is told what it should have written so far.
-fn train(device: &Device, pairs: &Pairs, network: &Network, common: &Common<2000>) -> Result<Curves> {
+fn train(device: &Device, pairs: &Pairs, network: &Network, common: &Common<STEPS>) -> Result<Curves> {
     let ([longest, most], size) = (pairs.longest(), BATCH.min(pairs.learned.len()));
     let phrases = Sequences::new(network.encoder.rnn(), [longest, size])?;
     let lines = Lines::new(device, [most, size], pairs.symbols(), [pairs.start(), pairs.end()])?;
@@ -140,7 +142,7 @@ fn train(device: &Device, pairs: &Pairs, network: &Network, common: &Common<2000
     let [scores, _] = network.told(&mut tape, &phrases, &lines.told)?;
     let wanted = tape.input(lines.wanted.tensor())?;
     tape.cross_entropy(&scores, &wanted)?;
-    let rate = LearningRate::Cosine { rate: 5e-3, least: 1e-4, warm_up: 50, steps: common.steps };
+    let rate = LearningRate::Cosine { rate: 5e-3, least: 1e-4, warm_up: 50, steps: STEPS };
     let options = TrainerOptions::new(Optimizer::ADAM).learning_rate(rate).clip(Clip::Norm(1.0)).seed(common.seed);
     let mut trainer = Trainer::new(tape, options)?;
     network.encoder.name(&mut trainer, "encoder.")?;

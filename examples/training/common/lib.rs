@@ -1,6 +1,7 @@
 //! What the lessons in this folder share: options, the loop around a training, data, measures, baselines and pictures. A lesson's own
 //! file has what there is to learn: a network, its batches, and what came of it.
 
+mod adam;
 mod bar;
 pub mod baselines;
 mod course;
@@ -20,9 +21,11 @@ mod outcome;
 pub mod plots;
 mod reading;
 mod sequences;
+mod window;
 
+pub use adam::adam;
 pub use bar::Bar;
-pub use course::{Course, Curves};
+pub use course::{Course, Curves, settings};
 pub use decoder::{Decoder, Search};
 pub use every::{Choice, check_place, counted, make_folder, of_file, two_digits};
 pub use initial::initial;
@@ -33,6 +36,7 @@ pub use order::{batch, shuffle};
 pub use outcome::Outcome;
 pub use reading::Reading;
 pub use sequences::{Lines, Sequences};
+pub use window::Window;
 
 /// The end of a lesson's `main`: prints what came of it. A training that was interrupted ends the process with a shell's status.
 ///

@@ -1,8 +1,12 @@
 //! Measures of how right an answer is.
 
 mod bleu;
+mod calibration;
+mod intervals;
 
 pub use bleu::bleu;
+pub use calibration::Calibration;
+pub use intervals::Intervals;
 
 /// Symbols to put in, take out or change to make `a` of `b` (Levenshtein 1966).
 pub fn distance<T: PartialEq>(a: &[T], b: &[T]) -> usize {
@@ -27,6 +31,15 @@ pub fn error_rate<T: PartialEq>(pairs: &[(Vec<T>, Vec<T>)]) -> f64 {
 /// Pairs that are equal, as a part of all.
 pub fn exact<T: PartialEq>(pairs: &[(Vec<T>, Vec<T>)]) -> f64 {
     part(pairs.iter().filter(|(got, wanted)| got == wanted).count(), pairs.len())
+}
+
+/// [`error_rate`] and [`exact`] of answers by their number, in place of what was wanted.
+pub fn rates<'a, T: PartialEq + Clone + 'a>(
+    wanted: impl IntoIterator<Item = &'a [T]>,
+    answer: impl Fn(usize) -> Vec<T>,
+) -> [f64; 2] {
+    let pairs: Vec<_> = wanted.into_iter().enumerate().map(|(i, wanted)| (answer(i), wanted.to_vec())).collect();
+    [error_rate(&pairs), exact(&pairs)]
 }
 
 /// Classes that are right, as a part of all.

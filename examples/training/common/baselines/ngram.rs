@@ -30,6 +30,16 @@ impl Ngrams {
         }
     }
 
+    /// Bits for each symbol of a text that n-grams of another text predict.
+    pub fn bits(learned: &[u32], tested: &[u32], events: usize, n: usize) -> f64 {
+        let mut ngrams = Self::new(events);
+        let context =
+            |text: &[u32], i: usize| text[i.saturating_sub(n.max(1) - 1)..i].iter().rev().copied().collect::<Vec<_>>();
+        (0..learned.len()).for_each(|i| ngrams.learn(&context(learned, i), learned[i]));
+        let bits = |i: usize| -ngrams.probability(&context(tested, i), tested[i]).log2();
+        (0..tested.len()).map(bits).sum::<f64>() / tested.len().max(1) as f64
+    }
+
     /// The probability that an event comes after things, the nearest first.
     pub fn probability(&self, context: &[u32], event: u32) -> f64 {
         let mut probability = 1.0 / self.events.max(1) as f64;
@@ -63,5 +73,13 @@ mod tests {
         let sum: f64 = (0..4).map(|event| ngrams.probability(&[7, 8], event)).sum();
         assert!((sum - 1.0).abs() < 1e-12, "{sum}");
         assert_eq!(Ngrams::new(4).probability(&[1], 3), 0.25);
+    }
+
+    #[test]
+    fn what_always_follows_costs_few_bits() {
+        let text: Vec<u32> = (0..400).map(|i| i % 4).collect();
+        assert!(Ngrams::bits(&text, &text, 4, 2) < 0.1);
+        // Without context, four symbols that are as frequent take two bits each.
+        assert!((Ngrams::bits(&text, &text, 4, 1) - 2.0).abs() < 1e-3);
     }
 }
