@@ -8,16 +8,15 @@
 //!   🐱   🐱c  🐱a  🐱t    the picture beside each letter that it wrote
 //! ```
 //!
-//! The picture is read too: row by row, by a bidirectional GRU. (Mao et al. 2015, "Deep captioning with multimodal recurrent neural
-//! networks", have a convolutional network for that.)
+//! The picture is read row by row by a bidirectional GRU, where Mao et al. 2015 have a convolutional network.
 //!
 //! ```sh
 //! cargo run --release --example caption -- --plot pictures
 //! cargo run --release --example caption -- --picture mine.png
 //! ```
 //!
-//! One emoji in ten is held out. Most of those are variants of others: a profession in another skin tone, another hour of a clock. The
-//! baseline gives the name of the picture that is most like it, pixel by pixel, and so can't name what it has not seen.
+//! One emoji in ten is held out. Most of those are variants of others, such as another hour of a clock. The baseline gives the name of
+//! the picture that is most like it, pixel by pixel, and so can't name what it has not seen.
 
 use anyhow::Result;
 use clap::Parser;
