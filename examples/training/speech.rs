@@ -24,11 +24,9 @@ use clap::Parser;
 use lessons::baselines::Warped;
 use lessons::data::mel::{BANDS, own};
 use lessons::data::speech::{FRAMES, LETTERS, LONGEST, Spoken, load, some, word};
-use lessons::metrics::{distance, rates};
+use lessons::metrics::rates;
 use lessons::plots::aligned;
-use lessons::{Common, Course, Labelled, Outcome, Recogniser, batch, initial};
-use ndarray::s;
-use rand_mt::Mt;
+use lessons::{Common, Course, Labelled, Outcome, Recogniser, initial};
 use std::path::PathBuf;
 use wgrnn::plan::Value;
 use wgrnn::{
@@ -113,30 +111,25 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let heard: Vec<_> = kinds[0].1.iter().map(Spoken::example).collect();
     let course = Course::new("speech", "words", BATCH).held_out(250, || recogniser.loss(&heard));
     let curves = course.train(&options.common, &mut trainer, |step, seed| {
-        let mut random = Mt::new_with_key([seed, step]);
-        let chosen = batch(speech.train.len(), BATCH, seed, step);
-        let varied: Vec<_> = chosen.into_iter().map(|i| speech.train[i].varied(&mut random)).collect();
+        let varied = speech.varied(BATCH, seed, step);
         words.write(&varied.iter().map(Spoken::example).collect::<Vec<_>>())
     })?;
 
-    // Every other frame is enough for the baseline.
-    let halved = |spoken: &Spoken| spoken.levels.slice(s![..;2, ..]).to_owned();
-    let warped = Warped::fit(speech.train.iter().map(|spoken| (halved(spoken), spoken.letters.clone())));
+    let warped = Warped::fit(speech.train.iter().map(|spoken| (spoken.levels.view(), spoken.letters.clone())));
     let mut outcome = Outcome::new("voices held out").percent("wrong letters").percent("whole words right");
     let mut drawn = Vec::new();
     for (kind, spoken) in &kinds {
         let examples: Vec<_> = spoken.iter().map(Spoken::example).collect();
         let found = recogniser.recognise(&examples)?;
         let letters = || spoken.iter().map(|one| one.letters.as_slice());
-        let nearest = |n: usize| warped.classify(halved(&spoken[n]).view()).cloned().unwrap_or_default();
-        let learned = |n: usize| {
-            let words = speech.train.iter().map(|spoken| &spoken.letters);
-            words.min_by_key(|word| distance(word, &found[n].labels)).cloned().unwrap_or_default()
-        };
+        let nearest = |n: usize| warped.classify(spoken[n].levels.view()).cloned().unwrap_or_default();
         outcome = outcome
             .row(format!("{kind}: nearest recording"), &rates(letters(), nearest))
             .row(format!("{kind}: convolution, LSTMs, CTC"), &rates(letters(), |n| found[n].labels.clone()))
-            .row(format!("{kind}: the learned word nearest to that"), &rates(letters(), learned));
+            .row(
+                format!("{kind}: the learned word nearest to that"),
+                &rates(letters(), |n| speech.nearest(&found[n].labels)),
+            );
         let six = examples.iter().zip(&found).step_by(spoken.len().div_ceil(6));
         drawn.extend(six.map(|(one, found)| found.panel(*one, word)));
     }
