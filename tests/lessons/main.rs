@@ -6,9 +6,11 @@ mod common;
 mod compose;
 mod digits;
 mod forecast;
+mod handwriting;
 #[cfg(unix)]
 mod interruption;
 mod pronounce;
 mod sentiment;
+mod speech;
 mod translate;
 mod voice;

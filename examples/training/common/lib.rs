@@ -7,6 +7,7 @@ pub mod baselines;
 mod course;
 pub mod data;
 mod decoder;
+mod decoding;
 #[path = "../../common/mod.rs"]
 mod every;
 mod initial;
@@ -22,11 +23,13 @@ pub mod plots;
 mod reading;
 mod sequences;
 mod window;
+mod writer;
 
 pub use adam::adam;
 pub use bar::Bar;
 pub use course::{Course, Curves, settings};
 pub use decoder::{Decoder, Search};
+pub use decoding::greedy;
 pub use every::{Choice, check_place, counted, make_folder, of_file, two_digits};
 pub use initial::initial;
 pub use interrupt::{is_asked, or_exit};
@@ -37,6 +40,7 @@ pub use outcome::Outcome;
 pub use reading::Reading;
 pub use sequences::{Lines, Sequences};
 pub use window::Window;
+pub use writer::write;
 
 /// The end of a lesson's `main`: prints what came of it. A training that was interrupted ends the process with a shell's status.
 ///

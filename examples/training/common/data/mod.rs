@@ -5,9 +5,12 @@ pub mod char_lm;
 pub mod chorales;
 pub mod digits;
 pub mod forecast;
+mod grey;
 pub mod handwriting;
+pub mod mel;
 pub mod pronounce;
 pub mod sentiment;
+pub mod speech;
 pub mod translate;
 pub mod voice;
 
