@@ -12,6 +12,7 @@
 //                                                   { sample } or { kept }; gives a checkpoint, { step, bytes }
 //   train.set      { temperature?, prompt?, every?, characters?, learningRate? }    from now on
 //   train.sample   {}                               writes a sample now: progress { sample }
+//   train.inside   { text, layer, part: "h" | "c" } what its units hold after each character: { values, units, parts }
 //   train.checkpoint   {}                           { step, bytes }
 //   train.reset    {}                               forgets the model
 //   phonemes       { words }                        { phonemes, seconds }
@@ -32,7 +33,7 @@ let wgrnn;
 let device;
 let text = "";
 let training;
-const settings = { temperature: 0.7, prompt: "", every: 100, characters: 300 };
+const settings = { temperature: 0.7, prompt: "", every: 200, characters: 300 };
 
 /** One at a time works with the model. */
 let tail = Promise.resolve();
@@ -167,6 +168,8 @@ const handlers = {
 
   async "train.run"(_, { progress, signal }) {
     let kept = performance.now();
+    // What it writes before it has learnt anything.
+    if (theModel().steps === 0) await exclusive(() => sampleAsItTrains(signal, progress));
     while (!signal.aborted) {
       const { every } = settings;
       await exclusive(async () => {
@@ -206,6 +209,12 @@ const handlers = {
     exclusive(() => {
       theModel();
       return sample(signal, progress);
+    }),
+
+  "train.inside": ({ text, layer, part }) =>
+    exclusive(async () => {
+      const seen = await theModel().inside(text, layer, part);
+      return new HandOver(seen, [seen.values.buffer]);
     }),
 
   "train.checkpoint": () =>
