@@ -94,7 +94,7 @@ for (const kind of ["gpu", "cpu"]) {
 
 test("a library that stops: another worker takes its place", async (open) => {
   const code = `export const checkKernel = async () => { throw new WebAssembly.RuntimeError("unreachable"); };`;
-  const page = await open("?device=cpu", { prepare: (page) => replacePackage(page, code) });
+  const page = await open("?device=cpu#check", { prepare: (page) => replacePackage(page, code) });
   await page.click("#check-toggle");
   await says(page, "lost-notice", /^\s*The library stopped/);
   assert.match(await textOf(page, "lost-notice"), /Unreachable\..*Start again on the CPU$/);

@@ -29,7 +29,8 @@ for (const device of ["gpu", "cpu"]) {
     });
     await start(page);
     await trained(page, 100);
-    await samples(page, 2);
+    // The first one shows what it writes before it has learnt anything.
+    await samples(page, 3);
     const losses = await page.evaluate(() => window.losses);
     t.diagnostic(`${losses[0].toFixed(2)} to ${losses.at(-1).toFixed(2)} bits per character`);
     const guessing = Math.log2(characters.length);
@@ -114,7 +115,6 @@ test("what is saved is the example's file, and goes on from its step on any devi
   await says(other, "train-status", new RegExp(`^mine\\.safetensors: GRU, 12 hidden units, 2 layers, ${trainedFor}`));
   for (const [name, value] of Object.entries({ cell: "gru_reset_after", hidden: "12", layers: "2", batch: "3", length: "20" })) {
     assert.equal(await other.inputValue(`#train-${name}`), value);
-    assert.ok(await other.isDisabled(`#train-${name}`), name);
   }
   assert.equal(await numberOf(other, "train-step"), step);
   // It goes along to another device before it took a step here.
