@@ -8,6 +8,7 @@
 
 import { Devices } from "./device.js";
 import { byId, kept } from "./dom.js";
+import { ownPage } from "./own.js";
 import { checkPanel } from "./panels/check.js";
 import { handwritingPanel } from "./panels/handwriting.js";
 import { phonemesPanel } from "./panels/phonemes.js";
@@ -76,6 +77,7 @@ addEventListener("beforeunload", (event) => {
 // A file dropped beside its place would take the page's place.
 for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event.preventDefault());
 
+ownPage();
 devices.start(Object.values(panels));
 
 // Files are kept for the time without a network; not every page may have that.

@@ -15,6 +15,8 @@
 //   train.inside   { text, layer, part: "h" | "c" } what its units hold after each character: { values, units, parts }
 //   train.checkpoint   {}                           { step, bytes }
 //   train.reset    {}                               forgets the model
+//   handwriting            { columns, width }       a line [width, 24]: { text, steps, classes, probabilities, seconds }
+//   handwriting.weights    { bytes? }               takes a file's network, without one the page's own
 //   phonemes       { words }                        { phonemes, seconds }
 //   letters        {}                               those that the pronouncing model knows
 //   speech         { samples }                      { probabilities, segments, seconds }
@@ -22,6 +24,7 @@
 // Buffers are handed over in both directions.
 
 import { fromNotes } from "./checkpoint.js";
+import { Reader } from "./reader.js";
 import { HandOver, serve } from "./rpc.js";
 import { UnknownCharacters, Vocabulary } from "./text.js";
 import { Training, macrotask } from "./training.js";
@@ -99,6 +102,18 @@ async function fetchBytes(url) {
     throw new Error(`${url.pathname} could not be fetched${response ? ` (HTTP ${response.status})` : ""}`);
   }
   return new Uint8Array(await response.arrayBuffer());
+}
+
+/** The network that reads handwriting: a file's, else the page's own. */
+const readers = new Map();
+async function reader() {
+  if (readers.get("own")) return readers.get("own");
+  const url = new URL("models/handwriting.safetensors", import.meta.url);
+  if (!readers.has("page")) readers.set("page", fetchBytes(url).then((bytes) => new Reader(wgrnn, device, bytes)));
+  const made = readers.get("page");
+  // A failure is forgotten.
+  made.catch(() => readers.delete("page"));
+  return made;
 }
 
 const handlers = {
@@ -225,6 +240,20 @@ const handlers = {
     }),
 
   "train.reset": () => exclusive(() => replace(undefined)),
+
+  async handwriting({ columns, width }) {
+    const own = await reader();
+    const begin = performance.now();
+    const found = await own.read(columns, width);
+    const seconds = (performance.now() - begin) / 1000;
+    return new HandOver({ ...found, seconds }, [found.probabilities.buffer]);
+  },
+
+  async "handwriting.weights"({ bytes }) {
+    const next = bytes ? new Reader(wgrnn, device, bytes) : undefined;
+    readers.set("own", next);
+    await reader();
+  },
 
   async letters() {
     const { bytes } = await model(wgrnn.G2p, "g2p_en.safetensors");

@@ -114,7 +114,7 @@ test("layers, and h and c, are chosen; a new text waits while somebody points", 
   await page.selectOption("#inside-part", "c");
   await page.waitForFunction((before) => Number(document.getElementById("inside-value").dataset.value) !== before, before);
   const cell = (await said(page)).value;
-  await page.selectOption("#inside-layer", "1");
+  await page.selectOption("#inside-layer", { value: "1" });
   await page.waitForFunction((cell) => Number(document.getElementById("inside-value").dataset.value) !== cell, cell);
   assert.equal((await said(page)).unit, 4);
 

@@ -1,9 +1,10 @@
-// Where somebody speaks in a recording.
+// Where somebody speaks in a recording: a file's, the sample's, or what is said into the microphone.
 
 import { MOST_SECONDS, Player, RATE, decode, loudest } from "../audio.js";
 import { redrawing } from "../chart.js";
 import { byId, element, onDrop } from "../dom.js";
 import { duration, fixed, plural, rounded, sentence } from "../format.js";
+import { LONGEST, Recording } from "../microphone.js";
 import { drawRecording } from "../waveform.js";
 
 /** Samples that a probability is of. */
@@ -145,6 +146,57 @@ export function speechPanel(devices) {
     await take(new File([await response.blob()], "The sample"));
   }
 
+  // ---- The microphone ----
+
+  /** What is being recorded, and whether the microphone was asked for. */
+  let [live, asking] = [undefined, false];
+
+  function setRecording(is) {
+    control("record").textContent = is ? "Stop recording" : "Record";
+    control("record").setAttribute("aria-pressed", is);
+    control("live").hidden = !is;
+    devices.onBusy();
+  }
+
+  async function record() {
+    if (asking) return;
+    asking = true;
+    failure.textContent = "";
+    status.textContent = "Asking for the microphone…";
+    player.stop();
+    try {
+      live = await Recording.begin({
+        onLevel(level, seconds) {
+          control("level").value = level;
+          control("seconds").textContent = `${fixed(seconds, 1)} s of ${LONGEST} s`;
+        },
+        onEnd: endRecording,
+      });
+      status.textContent = "Recording: speak. Nothing of it leaves this computer.";
+      setRecording(true);
+    } catch (error) {
+      fails(sentence(error.message));
+    } finally {
+      asking = false;
+    }
+  }
+
+  function endRecording() {
+    if (!live) return undefined;
+    const seconds = live.seconds;
+    const file = live.end();
+    live = undefined;
+    setRecording(false);
+    if (seconds === 0) {
+      fails("Nothing came from the microphone: check that it is on, and record again.");
+      return undefined;
+    }
+    return take(file);
+  }
+
+  control("record").addEventListener("click", () => (live ? endRecording() : record()));
+  addEventListener("pagehide", () => live?.end());
+
   control("file").addEventListener("change", async ({ target }) => {
     const [file] = target.files;
     // So that the same file can be chosen again.
@@ -165,7 +217,9 @@ export function speechPanel(devices) {
   });
 
   return {
-    busy: () => panel.dataset.state === "busy",
+    busy: () => panel.dataset.state === "busy" || live !== undefined,
+    /** Nobody expects to be heard by a panel that is out of sight. */
+    left: endRecording,
     lost() {
       asked = undefined;
       if (panel.dataset.state === "busy") fails("Interrupted: the recording is kept for the next device.");
