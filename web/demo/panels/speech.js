@@ -153,7 +153,7 @@ export function speechPanel(devices) {
 
   function setRecording(is) {
     control("record").textContent = is ? "Stop recording" : "Record";
-    control("record").setAttribute("aria-pressed", is);
+    control("record").dataset.on = is;
     control("live").hidden = !is;
     devices.onBusy();
   }
