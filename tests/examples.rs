@@ -85,7 +85,7 @@ fn files_that_can_not_be_read_or_written_are_named_once() {
         ("char_lm", &["train", "--checkpoint", "folder"], "folder: expected a file's name"),
         ("char_lm", &["train", "--plot", "losses.svg"], "expected a folder"),
         ("char_lm", &["sample", "--checkpoint", "nope"], "nope: No such file"),
-        ("translate", &["--checkpoint", "nope", "--resume"], "nope: No such file"),
+        ("pronounce", &["--checkpoint", "nope", "--resume"], "nope: No such file"),
         ("denoise", &[noisy, "folder"], "a file can't be written over a folder"),
         ("denoise", &[noisy, "nowhere/o.wav"], "there is no folder nowhere"),
         ("denoise", &["nope.wav", "o.wav"], "No such file"),
@@ -116,9 +116,9 @@ fn options_that_can_not_be_are_named() {
         ("sentiment", &["--batch", "0"], "--batch must be from 1"),
         ("sentiment", &["--text", "你好"], "--text '你好': none of its words"),
         ("forecast", &["--steps", "0"], "--steps must be at least 1"),
-        ("translate", &["--steps", "0"], "--steps must be at least 1"),
+        ("pronounce", &["--steps", "0"], "--steps must be at least 1"),
         ("attention", &["--steps", "0"], "0 is not in 1.."),
-        ("translate", &["--word", ""], "expected letters from a to z"),
+        ("pronounce", &["--word", ""], "expected letters from a to z"),
         ("bench_report", &["--seconds", "-1", "--device", "cpu"], "--seconds -1"),
         ("bench_report", &["--shapes", "none", "--device", "cpu"], "no shape 'none'"),
         ("doctor", &["--adapter", "no such adapter"], "no GPU adapter named 'no such adapter'"),
@@ -167,7 +167,7 @@ fn a_decoder_that_attends_writes_most_words_backwards() {
 fn plot_is_a_folder_in_every_example_that_has_it() {
     let folder = folder();
     let all: [&[&str]; 6] =
-        [&["vad"], &["speakers"], &["forecast"], &["translate"], &["sentiment"], &["char_lm", "train"]];
+        [&["vad"], &["speakers"], &["forecast"], &["pronounce"], &["sentiment"], &["char_lm", "train"]];
     for call in all {
         let said = clear(&run(folder.path(), call[0], &[&call[1..], &["--help"]].concat()));
         assert!(said.contains("--plot <FOLDER>"), "{call:?}: {said}");

@@ -211,7 +211,7 @@ fn trainings_that_are_interrupted_say_where_they_are_saved_and_go_on_as_if_they_
         ("char_lm", char_lm, "INT", 130),
         ("sentiment", "--batch 8", "INT", 130),
         ("forecast", "--feed-back", "INT", 130),
-        ("translate", "", "TERM", 143),
+        ("pronounce", "", "TERM", 143),
     ] {
         let program = program(name);
         let [stopped, whole] = ["stopped", "whole"].map(|run| format!("{name}-{run}.safetensors"));

@@ -19,6 +19,7 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// The device; its name goes to standard error, with a note where it is not what one might expect.
     pub fn device(self) -> Result<Device> {
         let device = match self {
             Self::Gpu => Device::gpu()?,

@@ -13,8 +13,7 @@
 //! character: in 19 seconds on the CPU device (two cores of an AMD EPYC), in 7 minutes on a GPU in software (llvmpipe of
 //! Mesa 22.3) on the same cores while they did other work too.
 
-#[path = "../common/mod.rs"]
-mod common;
+use lessons as common;
 mod model;
 mod sample;
 mod text;

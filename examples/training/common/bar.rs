@@ -1,6 +1,6 @@
 //! A progress bar over training steps.
 
-use super::interrupt;
+use crate::interrupt;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -13,6 +13,11 @@ pub struct Bar {
 }
 
 impl Bar {
+    /// A bar of so many steps.
+    ///
+    /// # Errors
+    ///
+    /// None that can be met: the template is right.
     pub fn new(steps: u32, unit: &'static str, each: usize) -> Result<Self> {
         let bar = ProgressBar::new(steps.into());
         bar.set_style(ProgressStyle::with_template("{wide_bar} step {pos}/{len}, {msg}, {eta} left")?);
@@ -33,7 +38,7 @@ impl Bar {
     }
 
     /// Lets Ctrl-C end the training, until what this gives is dropped.
-    pub fn listen(&self) -> Result<interrupt::Listening> {
+    pub(crate) fn listen(&self) -> Result<interrupt::Listening> {
         interrupt::listen(&self.bar)
     }
 
@@ -42,6 +47,7 @@ impl Bar {
         self.bar.suspend(|| println!("{text}"));
     }
 
+    /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

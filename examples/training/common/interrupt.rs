@@ -48,7 +48,7 @@ fn register() -> std::io::Result<()> {
     }
     // A step may take seconds: without an answer one would press again, and lose it all.
     std::thread::spawn(|| {
-        while !asked() {
+        while !is_asked() {
             std::thread::sleep(Duration::from_millis(20));
         }
         let say = || eprintln!("interrupted: ending after this step; once more to end at once, without saving");
@@ -59,8 +59,8 @@ fn register() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether training should end.
-pub fn asked() -> bool {
+/// Whether Ctrl-C was pressed, so that training should end.
+pub fn is_asked() -> bool {
     SIGNAL.load(Ordering::SeqCst) != 0
 }
 
@@ -96,7 +96,7 @@ pub fn stop(trainer: &Trainer, place: Place<'_>, notes: &HashMap<String, String>
         return anyhow::Error::new(error).context(format!("interrupted after step {step}, and not saved"));
     }
     let path = path.display();
-    let text = format!("interrupted after step {step}: saved to {path}; go on with --checkpoint {path} --resume");
+    let text = format!("interrupted after step {step}: saved to {path}; go on with --save {path} --resume");
     Interrupted(text).into()
 }
 
@@ -111,6 +111,10 @@ fn free(path: &Path) -> PathBuf {
 }
 
 /// Ends the process if training was interrupted, with the status that shells give to such processes: 130 after Ctrl-C.
+///
+/// # Errors
+///
+/// All others.
 pub fn or_exit<T>(result: Result<T>) -> Result<T> {
     if let Err(error) = &result
         && let Some(interrupted) = error.downcast_ref::<Interrupted>()

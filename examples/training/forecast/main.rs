@@ -20,12 +20,9 @@
 mod model;
 mod weather;
 
-#[path = "../common/mod.rs"]
-mod common;
-
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use common::{Bar, Choice, Line, check_place, counted, interrupt, make_folder, of_file, plot, two_digits};
+use lessons::{Bar, Choice, Line, check_place, counted, interrupt, make_folder, of_file, plot, two_digits};
 use model::{Forecaster, Network, Training};
 use ndarray::Array2;
 use rand_mt::Mt;

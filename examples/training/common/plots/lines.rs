@@ -1,22 +1,26 @@
 //! Lines over common axes, as an SVG file.
 
-use anyhow::{Context, Result};
+use super::{COLOURS, Drawn, finish};
+use anyhow::Result;
 use plotters::prelude::*;
 use std::path::Path;
 
 /// A named line of a picture: points (x, y).
+#[derive(Clone, Debug)]
 pub struct Line<'a> {
+    /// What the legend says.
     pub name: &'a str,
+    /// Points (x, y); those that are no numbers are left out of the axes.
     pub points: Vec<(f64, f64)>,
 }
 
-/// Colours that remain apart for most people (Okabe and Ito).
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
-
 /// Lines over common axes, as an SVG file.
-pub fn plot(path: &Path, title: &str, [x_name, y_name]: [&str; 2], lines: &[Line<'_>]) -> Result<()> {
-    let points = || lines.iter().flat_map(|line| line.points.iter().copied()).filter(|(x, y)| (x + y).is_finite());
+///
+/// # Errors
+///
+/// No point at all; a file that can't be written.
+pub fn lines(path: &Path, title: &str, [x_name, y_name]: [&str; 2], all: &[Line<'_>]) -> Result<()> {
+    let points = || all.iter().flat_map(|line| line.points.iter().copied()).filter(|(x, y)| (x + y).is_finite());
     let range = |values: &mut dyn Iterator<Item = f64>| {
         let (least, most) = values.fold((f64::MAX, f64::MIN), |(a, b), value| (a.min(value), b.max(value)));
         let margin = if most > least { 0.05 * (most - least) } else { 0.5 };
@@ -28,11 +32,11 @@ pub fn plot(path: &Path, title: &str, [x_name, y_name]: [&str; 2], lines: &[Line
     let right = if right > left { right } else { left + 1.0 };
     let (low, high, margin) = range(&mut points().map(|point| point.1));
     let root = SVGBackend::new(path, (900, 500)).into_drawing_area();
-    let draw = || -> Result<(), Box<dyn std::error::Error>> {
+    let draw = || -> Drawn {
         root.fill(&WHITE)?;
         let body = root.margin(12, 0, 0, 0).titled(title, ("sans-serif", 22))?;
-        let (names, body) = body.split_vertically(if lines.len() > 1 { 28 } else { 0 });
-        legend(&names, lines)?;
+        let (names, body) = body.split_vertically(if all.len() > 1 { 28 } else { 0 });
+        legend(&names, all)?;
         let mut chart = ChartBuilder::on(&body)
             .margin(16)
             .x_label_area_size(44)
@@ -48,14 +52,14 @@ pub fn plot(path: &Path, title: &str, [x_name, y_name]: [&str; 2], lines: &[Line
             .x_label_formatter(&short)
             .y_label_formatter(&short)
             .draw()?;
-        for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
+        for (line, colour) in all.iter().zip(COLOURS.iter().cycle()) {
             let style = ShapeStyle::from(colour).stroke_width(2);
             chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
         }
         root.present()?;
         Ok(())
     };
-    draw().map_err(|error| anyhow::anyhow!("{error}")).with_context(|| path.display().to_string())
+    finish(path, draw())
 }
 
 /// A number without needless digits.
@@ -66,7 +70,7 @@ fn short(number: &f64) -> String {
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// The lines' names beside each other, in a strip of their own: inside the chart they would cover some line.
-fn legend(area: &Area<'_>, lines: &[Line<'_>]) -> Result<(), Box<dyn std::error::Error>> {
+fn legend(area: &Area<'_>, lines: &[Line<'_>]) -> Drawn {
     if lines.len() < 2 {
         return Ok(());
     }

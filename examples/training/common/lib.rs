@@ -1,0 +1,39 @@
+//! What the lessons in this folder share: options, the loop around a training, data, measures, baselines and pictures. A lesson's own
+//! file has what there is to learn: a network, its batches, and what came of it.
+
+mod bar;
+pub mod baselines;
+mod course;
+pub mod data;
+#[path = "../../common/mod.rs"]
+mod every;
+mod initial;
+mod interrupt;
+mod labelled;
+pub mod metrics;
+mod options;
+mod order;
+mod outcome;
+pub mod plots;
+mod reading;
+
+pub use bar::Bar;
+pub use course::{Course, Curves};
+pub use every::{Choice, check_place, counted, make_folder, of_file, two_digits};
+pub use initial::initial;
+pub use interrupt::{is_asked, or_exit};
+pub use labelled::{Example, Heard, Labelled, Recogniser};
+pub use options::Common;
+pub use order::{batch, shuffle};
+pub use outcome::Outcome;
+pub use reading::Reading;
+
+/// The end of a lesson's `main`: prints what came of it. A training that was interrupted ends the process with a shell's status.
+///
+/// # Errors
+///
+/// Those of the lesson.
+pub fn tell(outcome: anyhow::Result<Outcome>) -> anyhow::Result<()> {
+    println!("{}", or_exit(outcome)?);
+    Ok(())
+}
