@@ -132,6 +132,27 @@ test("another network takes the place of the one that trains, and Undo brings th
   assert.ok((await numberOf(page, "train-step")) > step);
 });
 
+test("the code for a page of one's own is copied, and runs as it stands", async (open) => {
+  const permissions = ["clipboard-read", "clipboard-write"];
+  const page = await open("?device=cpu#train", { permissions });
+  await page.click("#own-copy");
+  await says(page, "own-copy", /^Copied$/);
+  const code = await page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(code, await page.locator("#own-code").textContent());
+  const own = await page.context().newPage();
+  await own.route(/\/own\.html$/, (route) => route.fulfill({ contentType: "text/html", body: `<!doctype html><body>${code}` }));
+  await own.goto(new URL("/own.html", page.url()).href);
+  await own.getByText(/^10,3,32 on .+/).waitFor();
+  // Links lead to the project's own places, and to what lies beside the page.
+  const links = await page.locator(".links a").evaluateAll((all) => all.map(({ href }) => href));
+  assert.equal(links.length, 6);
+  for (const link of links) {
+    const { origin, pathname } = new URL(link);
+    if (origin === new URL(page.url()).origin) assert.equal((await page.request.get(link)).status(), 200, link);
+    else assert.ok(/^https:\/\/(github\.com|docs\.rs)$/.test(origin) && pathname.startsWith("/wgrnn"), link);
+  }
+});
+
 for (const width of [1280, 360]) {
   test(`the landing fits into a window ${width} pixels wide, Start above the settings`, async (open, t) => {
     const page = await open("?device=cpu", { lands: true, viewport: { width, height: 800 } });

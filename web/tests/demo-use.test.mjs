@@ -83,6 +83,9 @@ for (const width of [1280, 360]) {
     await look(page, "train", ...seen);
     assert.ok((await colours(page, "#train-chart")) > 10);
 
+    await page.click("#tab-check");
+    await look(page, "check-begin", "#check-toggle", "#check-title");
+
     await page.click("#tab-phonemes");
     await stateOf(page, "phonemes", "done");
     await look(page, "phonemes", "#phonemes-words", "#phonemes-run", "tr[data-word=neural]");
