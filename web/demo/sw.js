@@ -33,6 +33,7 @@ const FILES = [
   "panels/inside.js",
   "panels/train.js",
   "panels/train-kept.js",
+  "panels/train-model.js",
   "panels/train-samples.js",
   "panels/train-settings.js",
   "panels/train-text.js",

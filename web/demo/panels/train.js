@@ -2,18 +2,17 @@
 //
 //   train-text.js      the text that it learns     train-view.js      its numbers, its losses
 //   train-settings.js  what the controls ask for   train-samples.js   what it writes
-//   train-kept.js      the model in this browser   inside.js          what its units do
+//   train-model.js     its checkpoints and files   inside.js          what its units do
+//   train-kept.js      the model in this browser
 //
 // The page begins to train by itself. Such training rests while nobody looks; what a click began goes on.
 
-import { byId, download, enable, numberOf, show, tell } from "../dom.js";
-import { bytes, count, fixed, plural, sentence } from "../format.js";
-import { keptModel } from "./train-kept.js";
+import { byId, enable, numberOf, show, tell } from "../dom.js";
+import { count, fixed, sentence } from "../format.js";
+import { trainedModel } from "./train-model.js";
 import { NETWORK, trainingSettings } from "./train-settings.js";
 import { trainingText } from "./train-text.js";
 import { trainingView, whileHidden } from "./train-view.js";
-
-const MOST_FILE = 500e6;
 
 export function trainPanel(devices) {
   const panel = byId("train");
@@ -21,17 +20,18 @@ export function trainPanel(devices) {
   const [toggle, status, note, failure] = [control("toggle"), control("status"), control("note"), control("error")];
   const view = trainingView(devices, control);
   const settings = trainingSettings(control);
-  const keeper = keptModel(control);
   const text = trainingText(devices, control, {
     isShown: () => !panel.hidden,
     onChange: () => settings.keep(text),
   });
 
-  /** The last checkpoint, { step, bytes }: it outlives the device. */
-  let safe;
-  let savedStep = 0;
-  /** A model that was reset or replaced, for "Undo". */
-  let previous;
+  const state = () => panel.dataset.state;
+  const restState = () => (devices.current ? (view.description ? "paused" : "empty") : "lost");
+  const model = trainedModel(
+    { devices, control, view, settings, text },
+    { failure, state, setState, restState, say, remark, fails, checkPrompt, goesOn: () => state() === "running" || resting, begins },
+  );
+
   let controller;
   let running;
   /** Training that the change of a device interrupted. */
@@ -41,8 +41,6 @@ export function trainPanel(devices) {
 
   // ---- What the panel shows ----
 
-  const state = () => panel.dataset.state;
-  const restState = () => (devices.current ? (view.description ? "paused" : "empty") : "lost");
   const deviceName = () => (devices.current.isCpu ? "the CPU, in WebAssembly" : devices.current.name);
 
   function setState(next) {
@@ -57,7 +55,7 @@ export function trainPanel(devices) {
     control("load").disabled = !ready || !idle;
     control("text-fields").disabled = !idle;
     enable(control("network-fields"), idle || next === "running");
-    control("undo").hidden = !previous || !idle || !ready;
+    control("undo").hidden = !model.canUndo || !idle || !ready;
     showChanges();
     devices.onBusy();
   }
@@ -76,15 +74,6 @@ export function trainPanel(devices) {
   function remark(words) {
     note.textContent = words;
     note.hidden = !words;
-  }
-
-  function showModel(made, before) {
-    view.showModel(made, before);
-    savedStep = view.step;
-    if (!view.description) return;
-    settings.showNetwork(view.description);
-    settings.keep(text);
-    keeper.remind();
   }
 
   function fails(error) {
@@ -165,8 +154,7 @@ export function trainPanel(devices) {
     setState("busy");
     try {
       const made = await devices.call("train.create", asked);
-      [previous, safe] = [before, undefined];
-      showModel(made);
+      model.begin(made, before);
       return true;
     } catch (error) {
       fails(error);
@@ -186,7 +174,7 @@ export function trainPanel(devices) {
     await pause();
     await start(async () => {
       setState("busy");
-      const [before, steps] = [await remember(), view.step];
+      const [before, steps] = [await model.remember(), view.step];
       const made = await create(before);
       if (made && before) control("undo").textContent = `Undo: back to the model at step ${count(steps)}`;
       return made;
@@ -199,11 +187,11 @@ export function trainPanel(devices) {
     const compiles = devices.current.isCpu ? "" : " The first step takes longest: kernels are compiled.";
     say(`Training on ${deviceName()}.${compiles}`);
     try {
-      safe = await devices.call("train.run", {}, { onProgress: heard, signal: controller.signal });
-      view.showStep(safe.step);
+      model.hold(await devices.call("train.run", {}, { onProgress: heard, signal: controller.signal }));
+      view.showStep(model.safe.step);
       say(resting ? `Resting at step ${count(view.step)} until it is looked at.` : `Paused at step ${count(view.step)}.`);
       setState("paused");
-      keep();
+      model.keep();
       attend();
     } catch (error) {
       await broken(error);
@@ -217,8 +205,8 @@ export function trainPanel(devices) {
     if (report.loss && state() === "running") say(`Training on ${deviceName()}.`);
     view.heard(report);
     if (!report.kept) return;
-    safe = report.kept;
-    keep({ now: false });
+    model.hold(report.kept);
+    model.keep({ now: false });
   }
 
   /** Training failed: what was kept is taken up again, unless the device is gone with the rest. */
@@ -230,12 +218,12 @@ export function trainPanel(devices) {
     }
     failure.textContent = `Stopped: ${sentence(error.message)}`;
     try {
-      if (safe) {
-        await adopt(safe.bytes, view.shown());
+      if (model.safe) {
+        await model.adopt(model.safe.bytes, view.shown());
         say(`Back at step ${count(view.step)}. A lower learning rate may help.`);
       } else {
         await devices.call("train.reset");
-        showModel();
+        model.show();
         say("The model was reset. A lower learning rate may help.");
       }
       setState(view.description ? "paused" : "empty");
@@ -268,131 +256,6 @@ export function trainPanel(devices) {
     attend();
   }
 
-  // ---- The model as a file, and in this browser ----
-
-  /** Makes the worker's model that of a checkpoint. The checkpoint stays here. */
-  async function adopt(checkpoint, before) {
-    const learningRate = numberOf(control("rate")) ?? 0.01;
-    const made = await devices.call("train.load", { bytes: checkpoint, learningRate });
-    safe = { step: made.steps, bytes: checkpoint };
-    showModel(made, before);
-    checkPrompt();
-  }
-
-  /** Has this browser keep the last checkpoint; whether it is to go on by itself after a reload. */
-  function keep({ now = true } = {}) {
-    if (!safe || !view.description) return undefined;
-    const goingOn = state() === "running" || resting;
-    return keeper.write({ ...safe, running: goingOn, ...view.shown() }, text.atHand(), { now });
-  }
-
-  /** Takes up what this browser kept; whether there was something. */
-  async function restore() {
-    const found = await keeper.read();
-    if (!found) return false;
-    setState("busy");
-    say("Taking up the model that this browser kept…");
-    try {
-      text.restore(found.text);
-      await adopt(found.model.bytes, found.model);
-      say(`Here again at step ${count(view.step)}, as this browser kept it.`);
-      setState("paused");
-      await keep();
-      if (found.model.running) begins();
-      return true;
-    } catch (error) {
-      if (!devices.current) throw error;
-      keeper.refuse(error.message);
-      say("");
-      setState("empty");
-      return false;
-    }
-  }
-
-  /** What "Undo" brings back: the model as it is now. */
-  async function remember() {
-    if (!view.description || (view.step === 0 && !safe)) return undefined;
-    const at = await devices.call("train.checkpoint").catch(() => safe);
-    return at && { bytes: at.bytes, ...view.shown(), unsaved: view.step > savedStep };
-  }
-
-  async function reset() {
-    setState("busy");
-    failure.textContent = "";
-    remark("");
-    try {
-      const before = await remember();
-      const steps = view.step;
-      await devices.call("train.reset");
-      [previous, safe] = [before, undefined];
-      showModel();
-      await keeper.clear();
-      say("Reset.", before && `Undo: back to step ${count(steps)}`);
-    } catch (error) {
-      fails(error);
-    }
-    setState(restState());
-  }
-
-  async function undo() {
-    const before = previous;
-    setState("busy");
-    try {
-      await adopt(before.bytes, before);
-      if (before.unsaved) savedStep = 0;
-      previous = undefined;
-      say(`Back at step ${count(view.step)}.`);
-    } catch (error) {
-      fails(error);
-    }
-    setState(restState());
-    keep();
-  }
-
-  async function save() {
-    failure.textContent = "";
-    try {
-      const checkpoint = await devices.call("train.checkpoint");
-      download(checkpoint.bytes, "char_lm.safetensors");
-      savedStep = checkpoint.step;
-      remark(
-        `Saved at step ${count(checkpoint.step)}: ${bytes(checkpoint.bytes.length)}. The example char_lm reads it too.`,
-      );
-    } catch (error) {
-      fails(error);
-    }
-  }
-
-  async function load(file) {
-    failure.textContent = "";
-    remark("");
-    if (file.size > MOST_FILE) {
-      failure.textContent = `${file.name} has ${bytes(file.size)}: no model of this page is that large.`;
-      return;
-    }
-    const was = state();
-    setState("busy");
-    try {
-      const checkpoint = new Uint8Array(await file.arrayBuffer());
-      const before = await remember();
-      const steps = view.step;
-      await adopt(checkpoint);
-      previous = before;
-      const { hidden, layers, dropout } = view.description;
-      const parts = [settings.cellName(), plural(hidden, "hidden unit"), plural(layers, "layer")];
-      if (dropout > 0) parts.push(`dropout ${dropout}`);
-      say(
-        `${file.name}: ${parts.join(", ")}, trained for ${plural(view.step, "step")}.`,
-        before && `Undo: back to the model at step ${count(steps)}`,
-      );
-      setState("paused");
-      keep();
-    } catch (error) {
-      failure.textContent = sentence(`Nothing was taken from ${file.name}: ${error.message}`);
-      setState(devices.current ? was : "lost");
-    }
-  }
-
   async function write() {
     failure.textContent = "";
     await set();
@@ -417,15 +280,15 @@ export function trainPanel(devices) {
     if (state() === "running") pause();
     else start();
   });
-  for (const [name, work] of Object.entries({ anew, reset, undo, write, save })) {
-    control(name).addEventListener("click", work);
+  const { reset, undo, save, toggleKept: forget } = model;
+  for (const [name, work] of Object.entries({ anew, reset, undo, write, save, forget })) {
+    control(name).addEventListener("click", () => work());
   }
-  control("forget").addEventListener("click", () => keeper.toggle(keep));
   control("load").addEventListener("change", async ({ target }) => {
     const [file] = target.files;
     // So that the same file can be chosen again.
     target.value = "";
-    if (file) await load(file);
+    if (file) await model.load(file);
   });
   control("form").addEventListener("submit", (event) => event.preventDefault());
   for (const name of NETWORK) {
@@ -447,7 +310,7 @@ export function trainPanel(devices) {
 
   document.addEventListener("visibilitychange", () => {
     attend();
-    if (document.hidden) keep();
+    if (document.hidden) model.keep();
   });
   // What a click began the worker trains on, unless the browser stops all of it.
   whileHidden(() => (state() === "running" ? view.step : undefined), remark);
@@ -461,7 +324,7 @@ export function trainPanel(devices) {
 
   /** The page is ready for the first time: the model that was kept, or a new one, which begins by itself. */
   async function first() {
-    if (await restore()) return;
+    if (await model.restore()) return;
     setState("empty");
     await set();
     if (new URLSearchParams(location.search).get("start") === "no") text.show();
@@ -471,11 +334,11 @@ export function trainPanel(devices) {
   /** Another device: the model as it was on the last one. */
   async function moved() {
     text.forget();
-    const [again, at] = [goesOn, safe];
+    const again = goesOn;
     goesOn = false;
-    if (!at) {
+    if (!model.safe) {
       say(view.description ? "The model was lost." : "");
-      if (view.description) showModel();
+      if (view.description) model.show();
       setState("empty");
       await set();
       if (again) await start();
@@ -484,10 +347,8 @@ export function trainPanel(devices) {
     }
     setState("busy");
     say("Taking the model to this device…");
-    const wasSaved = savedStep;
     try {
-      await adopt(at.bytes, view.shown());
-      savedStep = wasSaved;
+      await model.move();
       say(`Here at step ${count(view.step)}.`);
     } catch (error) {
       // The checkpoint is still there for another device.
@@ -505,7 +366,7 @@ export function trainPanel(devices) {
   return {
     busy: () => ["running", "stopping", "busy"].includes(state()),
     /** Whether leaving would lose something. */
-    unsaved: () => view.description !== undefined && !itself && view.step > savedStep && !keeper.holds(),
+    unsaved: () => !itself && model.unsaved(),
     shown() {
       attend();
       if (devices.current && !["running", "stopping"].includes(state())) text.show();
@@ -520,7 +381,7 @@ export function trainPanel(devices) {
       setState("lost");
       view.endSample();
       if (!view.description) return undefined;
-      const back = safe ? `kept as of step ${count(safe.step)}` : "lost: it had not been kept yet";
+      const back = model.safe ? `kept as of step ${count(model.safe.step)}` : "lost: it had not been kept yet";
       say(`Interrupted at step ${count(view.step)}.`);
       return `The model is ${back}.`;
     },
