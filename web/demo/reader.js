@@ -1,48 +1,75 @@
-// A network that reads lines of writing, in the worker: convolutions over the columns, recurrent layers of both directions,
-// a dense layer, and CTC's decoding. Its sizes are those of its weights, by the names that the lesson `handwriting` gives them.
+// A network that finds labels in a sequence, in the worker: convolutions over the steps, recurrent layers of both directions, a
+// dense layer, and CTC's decoding. Its sizes are those of its weights, by the names that the lessons give them.
 
-import { ROWS, STRIDE } from "./ink.js";
+/** The networks of the lessons: numbers of a step, names of the convolutions, recurrent layers, and labels. */
+export const LESSONS = {
+  handwriting: {
+    rows: 24,
+    convolutions: ["convolution.1", "convolution.2"],
+    rnn: { cell: "gru", layers: 1 },
+    labels: "0123456789",
+  },
+  speech: {
+    rows: 32,
+    convolutions: ["convolution"],
+    rnn: { cell: "lstm", layers: 2 },
+    labels: "abcdefghijklmnopqrstuvwxyz",
+  },
+};
 
-/** Widths that a program is made for: a line is read by the narrowest that it fits into. */
+/** Widths that a program is made for: a sequence is read by the narrowest that it fits into. */
 const WIDTHS = [64, 128, 256, 512, 1024, 2048];
-const BEAMS = 8;
+const BEAMS = 16;
 
 export class Reader {
   #wgrnn;
   #device;
+  #lesson;
   #model;
   #convolution;
   #programs = new Map();
 
-  /** Throws where the file holds no such network. */
-  constructor(wgrnn, device, bytes) {
-    [this.#wgrnn, this.#device] = [wgrnn, device];
+  /** Throws where the file holds no network of this lesson. */
+  constructor(wgrnn, device, bytes, name) {
+    [this.#wgrnn, this.#device, this.#lesson] = [wgrnn, device, LESSONS[name]];
+    const { rows, convolutions, rnn, labels } = this.#lesson;
     const arrays = wgrnn.Arrays.fromBytes(bytes);
-    const named = (name, axes) => {
-      const shape = arrays.shape(name);
-      if (shape?.length !== axes) throw new Error(`it is no network of the lesson handwriting: ‘${name}’ is missing`);
-      return arrays.get(name);
+    const named = (array, axes) => {
+      const shape = arrays.shape(array);
+      if (shape?.length !== axes) throw new Error(`it is no network of the lesson ${name}: ‘${array}’ is missing`);
+      return arrays.get(array);
     };
-    const [first, second] = [1, 2].map((layer) => named(`convolution.${layer}.weight`, 3).shape);
+    const parts = convolutions.flatMap((one) => [
+      [`${one}.weight`, named(`${one}.weight`, 3)],
+      [`${one}.bias`, named(`${one}.bias`, 1)],
+    ]);
     const [classes, both] = named("head.weight", 2).shape;
-    if (first[1] !== ROWS) throw new Error(`its columns have ${first[1]} rows, where this page’s have ${ROWS}`);
-    const biases = [1, 2].map((layer) => [`${layer}.bias`, named(`convolution.${layer}.bias`, 1)]);
-    const weights = [1, 2].map((layer) => [`${layer}.weight`, named(`convolution.${layer}.weight`, 3)]);
-    this.#convolution = new wgrnn.Parameters(device, Object.fromEntries([...weights, ...biases]));
-    const rnn = { cell: "gru", inputSize: second[0], hiddenSize: both / 2, direction: "bidirectional" };
-    this.#model = new wgrnn.Model(device, { rnn, outputs: classes }, 0);
+    const features = parts[0][1].shape[1];
+    if (features !== rows) throw new Error(`its steps have ${features} numbers, where this page’s have ${rows}`);
+    if (classes !== labels.length + 1)
+      throw new Error(`it has ${classes} classes, where the lesson ${name} has ${labels.length + 1}`);
+    this.#convolution = new wgrnn.Parameters(device, Object.fromEntries(parts));
+    const inputSize = parts.at(-2)[1].shape[0];
+    const config = { ...rnn, inputSize, hiddenSize: both / 2, direction: "bidirectional" };
+    this.#model = new wgrnn.Model(device, { rnn: config, outputs: classes }, 0);
     this.#model.loadSafetensorsPartial(bytes);
     this.classes = classes;
   }
 
-  /** Columns [width, 24] as { text, steps, probabilities [steps, classes] }; class 0 is the blank, and k is the digit k - 1. */
+  /** Each convolution gives one step for two. */
+  get stride() {
+    return 2 ** this.#lesson.convolutions.length;
+  }
+
+  /** Columns [width, rows] as { text, steps, probabilities [steps, classes] }; class 0 is the blank, and k is label k - 1. */
   async read(columns, width) {
     const { classes } = this;
+    const { rows, labels } = this.#lesson;
     const program = this.#program(WIDTHS.find((most) => width <= most));
-    const padded = new Float32Array(program.width * ROWS);
+    const padded = new Float32Array(program.width * rows);
     padded.set(columns);
-    program.x.write({ data: padded, shape: [program.width, 1, ROWS] });
-    const steps = width / STRIDE;
+    program.x.write({ data: padded, shape: [program.width, 1, rows] });
+    const steps = Math.ceil(width / this.stride);
     program.lengths.write([steps]);
     program.evaluation.add();
     const scores = (await program.scores.read()).data.slice(0, steps * classes);
@@ -53,7 +80,7 @@ export class Reader {
       [steps],
       decoding,
     );
-    const text = [...best.tokens].map((label) => String(label - 1)).join("");
+    const text = [...best.tokens].map((label) => labels[label - 1]).join("");
     return { text, steps, classes, probabilities: softmax(scores, classes) };
   }
 
@@ -62,16 +89,18 @@ export class Reader {
     return this.#programs.get(width);
   }
 
-  /** The forward pass of a line of this width. */
+  /** The forward pass of a sequence of this width. */
   #write(width) {
     const { Tape, Tensor } = this.#wgrnn;
-    const x = Tensor.zeros(this.#device, [width, 1, ROWS]);
-    const scores = Tensor.zeros(this.#device, [width / STRIDE, 1, this.classes]);
-    const lengths = this.#model.rnn().batchLengths(width / STRIDE, 1);
+    const { rows, convolutions } = this.#lesson;
+    const steps = width / this.stride;
+    const x = Tensor.zeros(this.#device, [width, 1, rows]);
+    const scores = Tensor.zeros(this.#device, [steps, 1, this.classes]);
+    const lengths = this.#model.rnn().batchLengths(steps, 1);
     const tape = Tape.evaluating(this.#device);
     let value = tape.input(x);
-    for (const layer of [1, 2]) {
-      const [weight, bias] = ["weight", "bias"].map((name) => tape.parameter(this.#convolution, `${layer}.${name}`));
+    for (const one of convolutions) {
+      const [weight, bias] = ["weight", "bias"].map((name) => tape.parameter(this.#convolution, `${one}.${name}`));
       value = tape.activate(tape.conv1d(value, weight, bias, { stride: 2, padding: [2, 2] }), "relu");
     }
     value = this.#model.forward(tape, value, this.#model.deviceState(1), { lengths });

@@ -19,11 +19,13 @@
 //   handwriting.weights    { bytes? }               takes a file's network, without one the page's own
 //   phonemes       { words }                        { phonemes, seconds }
 //   letters        {}                               those that the pronouncing model knows
+//   spelling       { samples }                      a spoken word: { text, seconds, ... } as of handwriting
 //   speech         { samples }                      { probabilities, segments, seconds }
 //
 // Buffers are handed over in both directions.
 
 import { fromNotes } from "./checkpoint.js";
+import { levels } from "./mel.js";
 import { Reader } from "./reader.js";
 import { HandOver, serve } from "./rpc.js";
 import { UnknownCharacters, Vocabulary } from "./text.js";
@@ -104,16 +106,25 @@ async function fetchBytes(url) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-/** The network that reads handwriting: a file's, else the page's own. */
+/** Networks of lessons by name: a file's in the place of the page's own. */
 const readers = new Map();
-async function reader() {
-  if (readers.get("own")) return readers.get("own");
-  const url = new URL("models/handwriting.safetensors", import.meta.url);
-  if (!readers.has("page")) readers.set("page", fetchBytes(url).then((bytes) => new Reader(wgrnn, device, bytes)));
-  const made = readers.get("page");
+async function reader(lesson) {
+  if (readers.has(lesson)) return readers.get(lesson);
+  const url = new URL(`models/${lesson}.safetensors`, import.meta.url);
+  const made = fetchBytes(url).then((bytes) => new Reader(wgrnn, device, bytes, lesson));
+  readers.set(lesson, made);
   // A failure is forgotten.
-  made.catch(() => readers.delete("page"));
+  made.catch(() => readers.delete(lesson));
   return made;
+}
+
+/** What a lesson's network reads, and the time that it took. */
+async function readBy(lesson, columns, width) {
+  const network = await reader(lesson);
+  const begin = performance.now();
+  const found = await network.read(columns, width);
+  const seconds = (performance.now() - begin) / 1000;
+  return new HandOver({ ...found, seconds }, [found.probabilities.buffer]);
 }
 
 const handlers = {
@@ -241,18 +252,16 @@ const handlers = {
 
   "train.reset": () => exclusive(() => replace(undefined)),
 
-  async handwriting({ columns, width }) {
-    const own = await reader();
-    const begin = performance.now();
-    const found = await own.read(columns, width);
-    const seconds = (performance.now() - begin) / 1000;
-    return new HandOver({ ...found, seconds }, [found.probabilities.buffer]);
-  },
+  handwriting: ({ columns, width }) => readBy("handwriting", columns, width),
 
   async "handwriting.weights"({ bytes }) {
-    const next = bytes ? new Reader(wgrnn, device, bytes) : undefined;
-    readers.set("own", next);
-    await reader();
+    if (bytes) readers.set("handwriting", new Reader(wgrnn, device, bytes, "handwriting"));
+    await reader("handwriting");
+  },
+
+  spelling({ samples }) {
+    const { columns, width } = levels(samples);
+    return readBy("speech", columns, width);
   },
 
   async letters() {

@@ -71,6 +71,20 @@ test("training that began by itself rests while the page or the panel is hidden"
   assert.equal(await page.getAttribute("#train", "data-state"), "running");
 });
 
+test("training that nobody asked for pauses after ten minutes", async (open) => {
+  const page = await open("?device=cpu", { lands: true });
+  await trained(page, 5);
+  await page.evaluate(() => {
+    const now = performance.now.bind(performance);
+    performance.now = () => now() + 600_000;
+  });
+  await stateOf(page, "train", "paused");
+  await says(page, "train-note", /^Training that began by itself pauses after ten minutes\. Resume goes on\.$/);
+  const step = await numberOf(page, "train-step");
+  await start(page);
+  await trained(page, step + 20);
+});
+
 test("a page that is hidden from the beginning trains only once it is seen", async (open) => {
   const prepare = (page) =>
     page.addInitScript(() => Object.defineProperty(document, "hidden", { configurable: true, get: () => true }));

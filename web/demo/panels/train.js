@@ -14,6 +14,9 @@ import { NETWORK, trainingSettings } from "./train-settings.js";
 import { trainingText } from "./train-text.js";
 import { trainingView, whileHidden } from "./train-view.js";
 
+/** Training that no click began ends then: a page that was left open should not keep a processor busy. */
+const PATIENCE_MS = 600_000;
+
 export function trainPanel(devices) {
   const panel = byId("train");
   const control = (name) => byId(`train-${name}`);
@@ -38,6 +41,7 @@ export function trainPanel(devices) {
   let goesOn = false;
   /** Training that no click began, and whether it waits until somebody looks. */
   let [itself, resting] = [false, false];
+  let begun = 0;
 
   // ---- What the panel shows ----
 
@@ -204,6 +208,11 @@ export function trainPanel(devices) {
     // The first step's kernels are compiled by now.
     if (report.loss && state() === "running") say(`Training on ${deviceName()}.`);
     view.heard(report);
+    if (itself && performance.now() - begun > PATIENCE_MS) {
+      itself = false;
+      remark("Training that began by itself pauses after ten minutes. Resume goes on.");
+      pause();
+    }
     if (!report.kept) return;
     model.hold(report.kept);
     model.keep({ now: false });
@@ -252,7 +261,8 @@ export function trainPanel(devices) {
   }
 
   function begins() {
-    itself = resting = true;
+    if (new URLSearchParams(location.search).get("start") === "no") return;
+    [itself, resting, begun] = [true, true, performance.now()];
     attend();
   }
 
@@ -327,8 +337,8 @@ export function trainPanel(devices) {
     if (await model.restore()) return;
     setState("empty");
     await set();
-    if (new URLSearchParams(location.search).get("start") === "no") text.show();
-    else begins();
+    begins();
+    if (!itself) text.show();
   }
 
   /** Another device: the model as it was on the last one. */
