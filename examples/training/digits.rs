@@ -98,7 +98,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let examples = Batch::new(&device, BATCH.min(learned.len()))?;
     let mut tape = Tape::training(&device)?;
     examples.read(&mut tape, &model)?;
-    let rate = LearningRate::Cosine { rate: 3e-3, least: 1e-4, warm_up: 0, steps: options.common.steps };
+    let rate = LearningRate::Constant(1e-3);
     let mut trainer =
         Trainer::new(tape, TrainerOptions::new(Optimizer::ADAM).learning_rate(rate).seed(options.common.seed))?;
     model.name(&mut trainer, "")?;
@@ -143,10 +143,8 @@ fn draw(path: &Path, tested: &[Digit], answers: &[usize]) -> Result<()> {
     order.sort_by_key(|&i| tested[i].digit == answers[i]);
     let tile = |&i: &usize| {
         let Digit { pixels, digit } = &tested[i];
-        let is_wrong = *digit != answers[i];
-        let text = if is_wrong { format!("{}, is {digit}", answers[i]) } else { answers[i].to_string() };
         let pixels = Array3::from_shape_fn((SIDE, SIDE, 3), |(y, x, _)| 1.0 - pixels[y * SIDE + x]);
-        Tile { pixels, text, is_wrong }
+        Tile::answer(pixels, &answers[i].to_string(), &digit.to_string())
     };
     let tiles: Vec<Tile> = order.iter().take(40).map(tile).collect();
     grid(path, "Digits held out, and what the network reads", 10, 8, &tiles)

@@ -5,7 +5,7 @@ use crate::every::of_file;
 use crate::interrupt::{self, Place};
 use crate::options::Common;
 use crate::plots::{Line, lines};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use wgrnn::Trainer;
@@ -14,8 +14,6 @@ use wgrnn::Trainer;
 const REPORT: u32 = 10;
 /// Steps between two checkpoints.
 const SAVED: u32 = 100;
-/// The note that names a checkpoint's lesson, and the one that has what must be the same to go on.
-const NOTES: [&str; 2] = ["lesson", "settings"];
 
 /// A training of a lesson.
 ///
@@ -122,14 +120,15 @@ impl<'a> Course<'a> {
         Ok(curves)
     }
 
+    /// One note: the lesson's name, and what must be the same to go on.
     fn notes(&self) -> HashMap<String, String> {
-        let [lesson, settings] = NOTES.map(str::to_owned);
-        HashMap::from([(lesson, self.name.to_owned()), (settings, self.settings.clone())])
+        HashMap::from([(self.name.to_owned(), self.settings.clone())])
     }
 
     /// Goes on from a checkpoint of this lesson with the same settings.
     fn load(&self, trainer: &mut Trainer, path: &Path) -> Result<()> {
-        check_notes(path, self.name, &self.settings)?;
+        let (saved, wanted, place) = (settings(path, self.name)?, &self.settings, path.display());
+        ensure!(saved == *wanted, "{place}: trained with {saved}, not with {wanted}: change the options, or --save");
         of_file(path, trainer.load(path))?;
         eprintln!("resumed at step {}", trainer.steps());
         Ok(())
@@ -143,16 +142,20 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Whether a checkpoint is of this lesson, with these settings.
-fn check_notes(path: &Path, name: &str, settings: &str) -> Result<()> {
-    let notes = of_file(path, Trainer::notes(path))?;
-    let note = |key: &str| notes.get(key).map(String::as_str);
+/// The [settings](Course::settings) of a lesson's checkpoint.
+///
+/// # Errors
+///
+/// A file that can't be read, or is no checkpoint of this lesson.
+pub fn settings(path: &Path, name: &str) -> Result<String> {
+    let mut notes = of_file(path, Trainer::notes(path))?;
     let place = path.display();
-    let lesson = note(NOTES[0]).with_context(|| format!("{place}: not a checkpoint of a lesson: see --save"))?;
-    ensure!(lesson == name, "{place}: a checkpoint of the lesson '{lesson}', not of '{name}': see --save");
-    let saved = note(NOTES[1]).unwrap_or_default();
-    ensure!(saved == settings, "{place}: trained with {saved}, not with {settings}: change the options, or --save");
-    Ok(())
+    if let Some(settings) = notes.remove(name) {
+        return Ok(settings);
+    }
+    let other = notes.into_keys().min();
+    let other = other.with_context(|| format!("{place}: not a checkpoint of a lesson: see --save"))?;
+    bail!("{place}: a checkpoint of '{other}', not of the lesson '{name}': see --save")
 }
 
 impl Curves {

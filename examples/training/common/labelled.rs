@@ -1,6 +1,7 @@
 //! Sequences with labels that nobody has aligned, for connectionist temporal classification: class 0 is the blank, and label k is
 //! class k + 1.
 
+use crate::plots::Aligned;
 use crate::reading::Reading;
 use anyhow::{Context, Result};
 use ndarray::{Array2, Array3, ArrayView2, Axis, Ix3, s};
@@ -88,6 +89,23 @@ pub struct Heard {
     pub labels: Vec<usize>,
     /// How probable each class is at each step: [classes, steps].
     pub probabilities: Array2<f32>,
+}
+
+impl Heard {
+    /// A picture of the sequence, its first feature at the bottom, above the probabilities of the blank and the labels that some step finds
+    /// likely. `name` writes labels.
+    pub fn panel(&self, (input, wanted): Example<'_>, name: fn(&[usize]) -> String) -> Aligned {
+        let is_likely = |class: &usize| *class == 0 || self.probabilities.row(*class).iter().any(|&p| p > 0.1);
+        let likely: Vec<usize> = (0..self.probabilities.nrows()).filter(is_likely).collect();
+        let label = |&class: &usize| class.checked_sub(1).map_or("blank".to_owned(), |label| name(&[label]));
+        Aligned {
+            input: input.t().slice(s![..;-1, ..]).to_owned(),
+            probabilities: self.probabilities.select(Axis(0), &likely),
+            labels: likely.iter().map(label).collect(),
+            text: format!("{}, is {}", name(&self.labels), name(wanted)),
+            is_wrong: self.labels != wanted,
+        }
+    }
 }
 
 /// A network that finds labels.

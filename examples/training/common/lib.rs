@@ -10,15 +10,18 @@ mod every;
 mod initial;
 mod interrupt;
 mod labelled;
+pub mod layers;
 pub mod metrics;
 mod options;
 mod order;
 mod outcome;
 pub mod plots;
 mod reading;
+mod sequences;
+mod window;
 
 pub use bar::Bar;
-pub use course::{Course, Curves};
+pub use course::{Course, Curves, settings};
 pub use every::{Choice, check_place, counted, make_folder, of_file, two_digits};
 pub use initial::initial;
 pub use interrupt::{is_asked, or_exit};
@@ -27,6 +30,8 @@ pub use options::Common;
 pub use order::{batch, shuffle};
 pub use outcome::Outcome;
 pub use reading::Reading;
+pub use sequences::{Lines, Sequences};
+pub use window::Window;
 
 /// The end of a lesson's `main`: prints what came of it. A training that was interrupted ends the process with a shell's status.
 ///

@@ -1,5 +1,13 @@
 //! Measures of how right an answer is.
 
+mod bleu;
+mod calibration;
+mod intervals;
+
+pub use bleu::bleu;
+pub use calibration::Calibration;
+pub use intervals::{coverage, margins};
+
 /// Symbols to put in, take out or change to make `a` of `b` (Levenshtein 1966).
 pub fn distance<T: PartialEq>(a: &[T], b: &[T]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -23,6 +31,12 @@ pub fn error_rate<T: PartialEq>(pairs: &[(Vec<T>, Vec<T>)]) -> f64 {
 /// Pairs that are equal, as a part of all.
 pub fn exact<T: PartialEq>(pairs: &[(Vec<T>, Vec<T>)]) -> f64 {
     part(pairs.iter().filter(|(got, wanted)| got == wanted).count(), pairs.len())
+}
+
+/// [`error_rate`] and [`exact`] of the answers to so many questions.
+pub fn rates<T: PartialEq + Clone>(wanted: &[&[T]], answer: impl Fn(usize) -> Vec<T>) -> [f64; 2] {
+    let pairs: Vec<_> = wanted.iter().enumerate().map(|(n, wanted)| (answer(n), wanted.to_vec())).collect();
+    [error_rate(&pairs), exact(&pairs)]
 }
 
 /// Classes that are right, as a part of all.
@@ -55,6 +69,7 @@ mod tests {
     fn rates_are_parts_of_what_was_wanted() {
         let pairs = [(vec![1, 2, 3], vec![1, 2, 3]), (vec![1], vec![1, 2])];
         assert_eq!((error_rate(&pairs), exact(&pairs)), (0.2, 0.5));
+        assert_eq!(rates(&[&[1, 2, 3], &[1, 2]], |n| pairs[n].0.clone()), [0.2, 0.5]);
         assert_eq!(accuracy(&[1, 2, 0, 0], &[1, 2, 3, 4]), 0.5);
         assert_eq!(largest(&[0.5, 2.0, 2.0, f32::NAN]), 1);
         assert_eq!((error_rate::<u8>(&[]), accuracy(&[], &[])), (0.0, 0.0));

@@ -64,6 +64,11 @@ impl Logistic {
         scores.into_iter().map(|score| score / sum).collect()
     }
 
+    /// The classes of others' features.
+    pub fn classify_all(&self, examples: impl IntoIterator<Item = Features>) -> Vec<usize> {
+        examples.into_iter().map(|features| self.classify(&features)).collect()
+    }
+
     /// The most probable class.
     pub fn classify(&self, features: &Features) -> usize {
         largest(&self.probabilities(features))

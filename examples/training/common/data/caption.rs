@@ -2,7 +2,7 @@
 
 use super::{by_line, bytes, text};
 use anyhow::{Context, Result, bail, ensure};
-use ndarray::{Array3, s};
+use ndarray::{Array2, Array3, s};
 use std::path::Path;
 
 /// Rows and columns of a picture.
@@ -40,11 +40,47 @@ pub fn load(folder: Option<&Path>) -> Result<[Vec<Emoji>; 2]> {
     let mut parts = [Vec::new(), Vec::new()];
     for (i, (is_test, name)) in names.into_iter().enumerate() {
         let (top, left) = (i / columns * SIDE, i % columns * SIDE);
-        let pixels = sheet.slice(s![top..top + SIDE, left..left + SIDE, ..]).to_owned();
+        let pixels = sheet.slice(s![top..top + SIDE, left..left + SIDE, ..]);
+        let pixels = pixels.as_standard_layout().into_owned();
         parts[usize::from(is_test)].push(Emoji { pixels, name });
     }
     ensure!(parts.iter().all(|part| !part.is_empty()), "emoji.txt: expected both 'train' and 'test'");
     Ok(parts)
+}
+
+/// Pictures as sequences of rows, [24, N, 72]: how far from white, each moved by some pixels down and to the right. What leaves one edge
+/// comes back at the other.
+pub fn rows(emoji: &[&Emoji], mut moved: impl FnMut() -> [i32; 2]) -> Array3<f32> {
+    let mut rows = Array3::zeros((SIDE, emoji.len(), 3 * SIDE));
+    let place = |at: usize, by: i32| (at as i32 - by).rem_euclid(SIDE as i32) as usize;
+    for (n, emoji) in emoji.iter().enumerate() {
+        let [down, right] = moved();
+        let at = |(y, x): (usize, usize)| 1.0 - emoji.pixels[[place(y, down), place(x / 3, right), x % 3]];
+        rows.slice_mut(s![.., n, ..]).assign(&Array2::from_shape_fn((SIDE, 3 * SIDE), at));
+    }
+    rows
+}
+
+/// A picture of the caller's own, scaled to the size of an emoji.
+///
+/// # Errors
+///
+/// A file that can't be read or is no PNG picture; a picture that is not square or too small.
+pub fn open(path: &Path) -> Result<Emoji> {
+    let file = std::fs::read(path).with_context(|| format!("--picture {}", path.display()))?;
+    let pixels = picture(&file).and_then(|picture| scaled(&picture));
+    Ok(Emoji { pixels: pixels.with_context(|| format!("--picture {}", path.display()))?, name: String::new() })
+}
+
+/// A square picture scaled down: each pixel is the mean of those that it covers.
+fn scaled(picture: &Array3<f32>) -> Result<Array3<f32>> {
+    let (rows, columns, _) = picture.dim();
+    ensure!(rows == columns, "the picture has {columns} by {rows} pixels: cut it to a square");
+    ensure!(rows >= SIDE, "the picture has {columns} by {rows} pixels: {SIDE} by {SIDE} are the least");
+    let span = |i: usize| i * rows / SIDE..((i + 1) * rows).div_ceil(SIDE);
+    Ok(Array3::from_shape_fn((SIDE, SIDE, 3), |(y, x, c)| {
+        picture.slice(s![span(y), span(x), c]).mean().unwrap_or_default()
+    }))
 }
 
 /// A PNG picture as [rows, columns, 3], red, green and blue from 0 to 1; what is transparent is white.

@@ -1,7 +1,6 @@
 //! Lines of handwritten digits: single digits that people wrote, joined at random, and pictures of a user's own.
 
-use super::bytes;
-use super::caption::picture;
+use super::{bytes, grey::grey};
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use rand_mt::Mt;
@@ -16,7 +15,7 @@ const MARGIN: usize = 2;
 /// A line's width is a multiple of this.
 pub const STRIDE: usize = 4;
 /// The widest line that is made, and the widest that is read.
-pub const WIDEST: usize = 256;
+pub const WIDEST: usize = 288;
 const READ: usize = 2048;
 /// The most digits of a line that is made.
 pub const LONGEST: usize = 8;
@@ -62,7 +61,7 @@ pub fn text(digits: &[usize]) -> String {
 /// A file of another form.
 pub fn load(folder: Option<&Path>) -> Result<[Digits; 2]> {
     let sheet = bytes(folder, "digits.png", include_bytes!("../../data/handwriting/digits.png"))?;
-    let ink = picture(&sheet).context("digits.png")?.mean_axis(Axis(2)).unwrap_or_default();
+    let ink = grey(&sheet).context("digits.png")?;
     let size = (10 * ROWS * TILE, ACROSS * TILE);
     let form = "ten digits, 17 rows of each, of 50 tiles of 28 x 28 pixels";
     let (rows, columns) = ink.dim();
@@ -138,8 +137,9 @@ impl Pen {
             slant: uniform(random, -0.25, 0.25),
             width: uniform(random, 0.75, 1.25),
             height: uniform(random, 0.85, 1.15),
-            gap: uniform(random, 0.0, 7.0),
-            threshold: uniform(random, 0.2, 0.5),
+            // Some leave wide gaps.
+            gap: if below(random, 4) == 0 { uniform(random, 7.0, 20.0) } else { uniform(random, 0.0, 7.0) },
+            threshold: uniform(random, 0.2, 0.42),
         }
     }
 
@@ -256,7 +256,7 @@ pub(crate) fn areas(picture: ArrayView2<'_, f32>, count: usize, scale: f32) -> A
 pub fn own(path: &Path) -> Result<Array2<f32>> {
     let name = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("{name}: cannot be read"))?;
-    let pixels = picture(&bytes).with_context(|| name.to_string())?.mean_axis(Axis(2)).unwrap_or_default();
+    let pixels = grey(&bytes).with_context(|| name.to_string())?;
     let paper = median(&pixels);
     let contrast = pixels.mapv(|value| (value - paper).abs());
     let most = contrast.iter().copied().fold(0.0, f32::max);

@@ -1,8 +1,17 @@
 //! The lessons' data, each in a module of the lesson's name. The files are compiled in; `--data` reads others of the same form.
 
 pub mod caption;
+pub mod char_lm;
+pub mod chorales;
 pub mod digits;
+pub mod forecast;
+mod grey;
 pub mod handwriting;
+pub mod mel;
+pub mod pronounce;
+pub mod sentiment;
+pub mod speech;
+pub mod translate;
 pub mod voice;
 
 use anyhow::{Context, Result, ensure};

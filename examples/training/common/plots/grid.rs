@@ -17,6 +17,31 @@ pub struct Tile {
     pub is_wrong: bool,
 }
 
+impl Tile {
+    /// A picture with what it was taken for, and with what it is where that is something else.
+    pub fn answer(pixels: Array3<f32>, got: &str, wanted: &str) -> Self {
+        let is_wrong = got != wanted;
+        let text = if is_wrong { format!("{}\nis {}", wrap(got), wrap(wanted)) } else { wrap(got) };
+        Self { pixels, text, is_wrong }
+    }
+}
+
+/// A text in lines of some 20 letters.
+fn wrap(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        if lines[last].is_empty() {
+            lines[last] = word.to_owned();
+        } else if lines[last].chars().count() + word.chars().count() < 20 {
+            lines[last] = format!("{} {word}", lines[last]);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.join("\n")
+}
+
 /// Height of a line of text, and space around a tile.
 const LINE: i32 = 17;
 const SPACE: i32 = 10;

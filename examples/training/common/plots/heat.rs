@@ -2,7 +2,7 @@
 
 use super::{Drawn, finish};
 use anyhow::{Result, ensure};
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use plotters::prelude::*;
 use std::path::Path;
 
@@ -17,6 +17,25 @@ pub struct Heat<'a> {
     pub columns: Vec<String>,
     /// What the axes are: rows, columns.
     pub axes: [&'a str; 2],
+}
+
+/// Which classes are taken for which: a row for each class, with the parts that each answer has of it.
+///
+/// # Errors
+///
+/// A file that can't be written.
+pub fn confusion(path: &Path, title: &str, names: &[&str], answers: &[usize], classes: &[usize]) -> Result<()> {
+    let count = names.len();
+    let mut parts = Array2::<f32>::zeros((count, count));
+    let known = answers.iter().zip(classes).filter(|(answer, class)| **answer < count && **class < count);
+    known.for_each(|(&answer, &class)| parts[[class, answer]] += 1.0);
+    for mut row in parts.rows_mut() {
+        let sum = row.sum().max(1.0);
+        row /= sum;
+    }
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let axes = ["what it is", "what the network says"];
+    heat(path, title, 40, &Heat { values: parts.view(), rows: names.clone(), columns: names, axes })
 }
 
 /// A heat map; a number is a square of `scale` units.

@@ -14,13 +14,36 @@ pub struct Line<'a> {
     pub points: Vec<(f64, f64)>,
 }
 
+/// A strip between two lines, from its lower edge to its upper one.
+#[derive(Clone, Debug)]
+pub struct Band<'a> {
+    /// What the legend says.
+    pub name: &'a str,
+    /// Points (x, y) of the lower edge.
+    pub low: Vec<(f64, f64)>,
+    /// Points (x, y) of the upper edge.
+    pub high: Vec<(f64, f64)>,
+}
+
 /// Lines over common axes, as an SVG file.
 ///
 /// # Errors
 ///
 /// No point at all; a file that can't be written.
-pub fn lines(path: &Path, title: &str, [x_name, y_name]: [&str; 2], all: &[Line<'_>]) -> Result<()> {
-    let points = || all.iter().flat_map(|line| line.points.iter().copied()).filter(|(x, y)| (x + y).is_finite());
+pub fn lines(path: &Path, title: &str, axes: [&str; 2], all: &[Line<'_>]) -> Result<()> {
+    bands(path, title, axes, all, &[])
+}
+
+/// Lines, and strips behind them in the colours of the lines.
+///
+/// # Errors
+///
+/// Those of [`lines`].
+pub fn bands(path: &Path, title: &str, axes: [&str; 2], all: &[Line<'_>], behind: &[Band<'_>]) -> Result<()> {
+    let [x_name, y_name] = axes;
+    let edges = || behind.iter().flat_map(|band| band.low.iter().chain(&band.high).copied());
+    let points = || all.iter().flat_map(|line| line.points.iter().copied()).chain(edges());
+    let points = || points().filter(|(x, y)| (x + y).is_finite());
     let range = |values: &mut dyn Iterator<Item = f64>| {
         let (least, most) = values.fold((f64::MAX, f64::MIN), |(a, b), value| (a.min(value), b.max(value)));
         let margin = if most > least { 0.05 * (most - least) } else { 0.5 };
@@ -35,8 +58,8 @@ pub fn lines(path: &Path, title: &str, [x_name, y_name]: [&str; 2], all: &[Line<
     let draw = || -> Drawn {
         root.fill(&WHITE)?;
         let body = root.margin(12, 0, 0, 0).titled(title, ("sans-serif", 22))?;
-        let (names, body) = body.split_vertically(if all.len() > 1 { 28 } else { 0 });
-        legend(&names, all)?;
+        let (names, body) = body.split_vertically(if all.len() + behind.len() > 1 { 28 } else { 0 });
+        legend(&names, all, behind)?;
         let mut chart = ChartBuilder::on(&body)
             .margin(16)
             .x_label_area_size(44)
@@ -52,6 +75,10 @@ pub fn lines(path: &Path, title: &str, [x_name, y_name]: [&str; 2], all: &[Line<
             .x_label_formatter(&short)
             .y_label_formatter(&short)
             .draw()?;
+        for (band, colour) in behind.iter().zip(COLOURS.iter().cycle()) {
+            let outline: Vec<_> = band.low.iter().chain(band.high.iter().rev()).copied().collect();
+            chart.draw_series([Polygon::new(outline, colour.mix(STRIP).filled())])?;
+        }
         for (line, colour) in all.iter().zip(COLOURS.iter().cycle()) {
             let style = ShapeStyle::from(colour).stroke_width(2);
             chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
@@ -69,19 +96,26 @@ fn short(number: &f64) -> String {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-/// The lines' names beside each other, in a strip of their own: inside the chart they would cover some line.
-fn legend(area: &Area<'_>, lines: &[Line<'_>]) -> Drawn {
-    if lines.len() < 2 {
+/// How much of its colour a strip has.
+const STRIP: f64 = 0.2;
+
+/// The names beside each other, in a strip of their own: inside the chart they would cover some line.
+fn legend(area: &Area<'_>, lines: &[Line<'_>], bands: &[Band<'_>]) -> Drawn {
+    let colours = || COLOURS.iter().cycle();
+    let bands = bands.iter().zip(colours()).map(|(band, colour)| (band.name, colour.mix(STRIP), 12));
+    let lines = lines.iter().zip(colours()).map(|(line, colour)| (line.name, colour.mix(1.0), 2));
+    let names: Vec<_> = lines.chain(bands).collect();
+    if names.len() < 2 {
         return Ok(());
     }
     let font = ("sans-serif", 14).into_text_style(area);
-    let widths = lines.iter().map(|line| Ok(area.estimate_text_size(line.name, &font)?.0 as i32 + 60));
+    let widths = names.iter().map(|(name, ..)| Ok(area.estimate_text_size(name, &font)?.0 as i32 + 60));
     let widths: Vec<i32> = widths.collect::<Result<_, Box<dyn std::error::Error>>>()?;
     let mut x = (area.dim_in_pixel().0 as i32 - widths.iter().sum::<i32>()) / 2;
-    for ((line, colour), width) in lines.iter().zip(COLOURS.iter().cycle()).zip(widths) {
-        area.draw(&PathElement::new([(x, 16), (x + 24, 16)], ShapeStyle::from(colour).stroke_width(2)))?;
-        area.draw(&Text::new(line.name, (x + 32, 9), font.clone()))?;
-        x += width;
+    for ((name, colour, width), step) in names.into_iter().zip(widths) {
+        area.draw(&PathElement::new([(x, 16), (x + 24, 16)], ShapeStyle::from(colour).stroke_width(width)))?;
+        area.draw(&Text::new(name, (x + 32, 9), font.clone()))?;
+        x += step;
     }
     Ok(())
 }

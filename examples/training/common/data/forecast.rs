@@ -1,9 +1,11 @@
 //! A year of hourly weather as windows: what was, and the temperature that came.
 
+use super::text;
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, Array3, s};
 use std::f32::consts::TAU;
 use std::ops::Range;
+use std::path::Path;
 
 /// Hours that a network sees.
 pub const PAST: usize = 48;
@@ -11,9 +13,10 @@ pub const PAST: usize = 48;
 pub const AHEAD: usize = 24;
 /// Temperature, dew point, pressure, and sine and cosine of the hour.
 pub const FEATURES: usize = 5;
-/// The part of the year that the network learns from; the rest is later.
-const LEARNED: f64 = 0.75;
+/// The part of the year that the network learns from, and the part up to which its errors are measured; the test is the rest.
+const PARTS: [f64; 2] = [0.65, 0.75];
 
+/// A year of weather.
 pub struct Weather {
     /// Of each hour, as "2013-01-01T06:00" in UTC.
     pub times: Vec<String>,
@@ -26,6 +29,8 @@ pub struct Weather {
     deviation: f32,
     /// Hours to learn from.
     learned: usize,
+    /// Hours before the test.
+    known: usize,
 }
 
 /// Some windows.
@@ -37,8 +42,14 @@ pub struct Batch {
 }
 
 impl Weather {
-    pub fn load() -> Result<Self> {
-        Self::parse(include_str!("series.csv")).context("series.csv")
+    /// Hourly weather at Newark airport in 2013.
+    ///
+    /// # Errors
+    ///
+    /// A file of another form, or with too few hours.
+    pub fn load(folder: Option<&Path>) -> Result<Self> {
+        let series = text(folder, "series.csv", include_str!("../../data/forecast/series.csv"))?;
+        Self::parse(&series).context("series.csv")
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -55,8 +66,8 @@ impl Weather {
             times.push(time.to_owned());
         }
         let hours = times.len();
-        let learned = (hours as f64 * LEARNED) as usize;
-        ensure!(hours - learned > PAST + AHEAD, "only {hours} hours");
+        let [learned, known] = PARTS.map(|part| (hours as f64 * part) as usize);
+        ensure!(known - learned > PAST + AHEAD, "{hours} hours: expected some weeks at least");
         let mut features = Array2::from_shape_vec((hours, FEATURES), features)?;
         let temperature = features.column(0).to_vec();
         let (mut mean, mut deviation) = (0.0, 1.0);
@@ -66,7 +77,7 @@ impl Weather {
             (mean, deviation) = (known.mean().unwrap_or_default() as f32, known.std(0.0) as f32);
             features.column_mut(column).mapv_inplace(|value| (value - mean) / deviation);
         }
-        Ok(Self { times, temperature, features, mean, deviation, learned })
+        Ok(Self { times, temperature, features, mean, deviation, learned, known })
     }
 
     /// Windows to learn from, each by the first hour to forecast.
@@ -74,9 +85,14 @@ impl Weather {
         PAST..self.learned - AHEAD + 1
     }
 
+    /// Windows by which one learns how wrong forecasts are: later than those, and before the test.
+    pub fn measured(&self) -> Range<usize> {
+        self.learned..self.known - AHEAD + 1
+    }
+
     /// Windows whose forecast is all in the rest.
     pub fn tested(&self) -> Range<usize> {
-        self.learned..self.times.len() - AHEAD + 1
+        self.known..self.times.len() - AHEAD + 1
     }
 
     /// Windows by their first hour to forecast.
@@ -90,18 +106,8 @@ impl Weather {
         Batch { past, future }
     }
 
+    /// A temperature of the windows' scale.
     pub fn celsius(&self, scaled: f32) -> f32 {
         scaled * self.deviation + self.mean
-    }
-
-    /// The mean absolute error in °C of what `forecast` gives for an hour, by window and hour after its first.
-    pub fn error(&self, firsts: &[usize], mut forecast: impl FnMut(usize, usize) -> f32) -> f32 {
-        let mut sum = 0.0;
-        for (n, &first) in firsts.iter().enumerate() {
-            for k in 0..AHEAD {
-                sum += f64::from((forecast(n, k) - self.temperature[first + k]).abs());
-            }
-        }
-        (sum / (firsts.len() * AHEAD) as f64) as f32
     }
 }

@@ -1,0 +1,281 @@
+//! Chorales for four voices, sixteenth by sixteenth: a file of lines "name, upbeat, soprano, alto, tenor, bass", separated by tabs.
+//!
+//! A chorale is read as a sequence of events: at each sixteenth one for the soprano, one for the alto, the tenor and the bass. An event
+//! says what a voice does there: it holds its note, it rests, or it sings a new one.
+
+use super::{by_line, text};
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
+
+/// Soprano, alto, tenor, bass.
+pub const VOICES: usize = 4;
+/// Sixteenths of a bar of 4/4.
+pub const BAR: usize = 16;
+/// A voice goes on with what it does.
+pub const HOLD: u32 = 0;
+/// A voice begins to rest.
+pub const REST: u32 = 1;
+/// The event that begins the lowest note.
+const LOWEST: u32 = 2;
+/// The MIDI numbers of the lowest and the highest note, A1 and A5.
+const NOTES: [u32; 2] = [33, 81];
+/// Different events.
+pub const EVENTS: usize = (LOWEST + NOTES[1] - NOTES[0] + 1) as usize;
+/// What each voice sings at its lowest and at its highest: copies in other keys stay within it.
+pub const RANGES: [[u32; 2]; VOICES] = [[57, 81], [50, 76], [45, 71], [33, 65]];
+
+/// The event that begins a note, by its MIDI number.
+pub fn event(note: u32) -> Option<u32> {
+    (NOTES[0]..=NOTES[1]).contains(&note).then(|| note - NOTES[0] + LOWEST)
+}
+
+/// The note that an event begins, by its MIDI number.
+pub fn note(event: u32) -> Option<u32> {
+    event.checked_sub(LOWEST).map(|above| above + NOTES[0])
+}
+
+/// A piece for four voices.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chorale {
+    /// Its number among Bach's works.
+    pub name: String,
+    /// Sixteenths before the first bar line.
+    pub upbeat: usize,
+    /// Events: those of the four voices at the first sixteenth, then at the second one, and so on.
+    pub events: Vec<u32>,
+}
+
+/// What is known when an event is due: how far the piece is, and what sounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Whose event is due: 0 is the soprano.
+    pub voice: usize,
+    /// Sixteenths since the last bar line.
+    pub place: usize,
+    /// Whether no bar line follows.
+    pub is_last_bar: bool,
+    /// The event before, of another voice.
+    pub before: u32,
+    /// What each voice sings: the event that began its note, or [`REST`]. Of voices whose event is still due, it is what they sang
+    /// a sixteenth ago.
+    pub sung: [u32; VOICES],
+}
+
+/// Goes through a piece, event by event.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    upbeat: usize,
+    steps: usize,
+    read: usize,
+    before: u32,
+    sung: [u32; VOICES],
+}
+
+impl Reader {
+    /// From the beginning of a piece of so many sixteenths.
+    pub fn new(upbeat: usize, steps: usize) -> Self {
+        Self { upbeat, steps, read: 0, before: HOLD, sung: [REST; VOICES] }
+    }
+
+    /// What is known of the event that is due.
+    pub fn moment(&self) -> Moment {
+        let step = self.read / VOICES;
+        let place = (BAR - self.upbeat % BAR + step) % BAR;
+        let is_last_bar = step + BAR - place >= self.steps;
+        Moment { voice: self.read % VOICES, place, is_last_bar, before: self.before, sung: self.sung }
+    }
+
+    /// Reads the event that is due.
+    pub fn read(&mut self, event: u32) {
+        if event != HOLD {
+            self.sung[self.read % VOICES] = event;
+        }
+        self.before = event;
+        self.read += 1;
+    }
+}
+
+impl Chorale {
+    /// What is known at each event.
+    pub fn moments(&self) -> Vec<Moment> {
+        let mut reader = Reader::new(self.upbeat, self.events.len() / VOICES);
+        let moment = |&event: &u32| {
+            let moment = reader.moment();
+            reader.read(event);
+            moment
+        };
+        self.events.iter().map(moment).collect()
+    }
+
+    /// How many notes begin.
+    pub fn notes(&self) -> usize {
+        self.events.iter().filter(|&&event| event >= LOWEST).count()
+    }
+
+    /// The lowest and the highest note of each voice; none of a voice that is silent.
+    pub fn ranges(&self) -> [Option<[u32; 2]>; VOICES] {
+        [0, 1, 2, 3].map(|voice| {
+            let notes = || self.events.iter().skip(voice).step_by(VOICES).filter_map(|&event| note(event));
+            Some([notes().min()?, notes().max()?])
+        })
+    }
+
+    /// By how many half tones it can be moved, so that all voices stay within [`RANGES`].
+    pub fn keys(&self) -> Vec<i32> {
+        let fits = |by: i32| {
+            let voices = self.ranges().into_iter().zip(RANGES);
+            voices.into_iter().all(|(sung, range)| {
+                sung.is_none_or(|sung| sung[0] as i32 + by >= range[0] as i32 && sung[1] as i32 + by <= range[1] as i32)
+            })
+        };
+        (-6..6).filter(|&by| by == 0 || fits(by)).collect()
+    }
+
+    /// The same, higher by so many half tones out of [`keys`](Self::keys).
+    pub fn transposed(&self, by: i32) -> Self {
+        let moved = |&event: &u32| match note(event) {
+            Some(note) => self::event(note.saturating_add_signed(by)).unwrap_or(event),
+            None => event,
+        };
+        Self { events: self.events.iter().map(moved).collect(), ..self.clone() }
+    }
+
+    /// Each voice's notes: begin and length in sixteenths, and MIDI number.
+    pub fn voices(&self) -> [Vec<(usize, usize, u32)>; VOICES] {
+        [0, 1, 2, 3].map(|voice| {
+            let mut notes: Vec<(usize, usize, u32)> = Vec::new();
+            let mut sings = false;
+            for (step, &event) in self.events.iter().skip(voice).step_by(VOICES).enumerate() {
+                match (event, note(event)) {
+                    (_, Some(note)) => notes.push((step, 1, note)),
+                    (HOLD, _) if sings => notes.iter_mut().last().into_iter().for_each(|note| note.1 += 1),
+                    _ => {}
+                }
+                sings = event >= LOWEST || (event == HOLD && sings);
+            }
+            notes
+        })
+    }
+}
+
+/// What to learn from, and what to be tested on: no hymn is in both.
+#[derive(Clone, Debug)]
+pub struct Chorales {
+    /// Chorales to learn from.
+    pub learned: Vec<Chorale>,
+    /// Chorales held out.
+    pub tested: Vec<Chorale>,
+}
+
+impl Chorales {
+    /// The lesson's own chorales, or those of train.tsv and test.tsv in a folder.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read, or has other lines than those.
+    pub fn load(folder: Option<&Path>) -> Result<Self> {
+        let learned = text(folder, "train.tsv", include_str!("../../data/compose/train.tsv"))?;
+        let tested = text(folder, "test.tsv", include_str!("../../data/compose/test.tsv"))?;
+        Ok(Self { learned: by_line("train.tsv", &learned, chorale)?, tested: by_line("test.tsv", &tested, chorale)? })
+    }
+}
+
+fn chorale(line: &str) -> Result<Chorale> {
+    let columns: Vec<&str> = line.split('\t').collect();
+    let &[name, upbeat, ref voices @ ..] = &columns[..] else {
+        anyhow::bail!("expected name, upbeat and four voices, separated by tabs, got '{}'", start(line))
+    };
+    ensure!(voices.len() == VOICES, "expected four voices after name and upbeat, got {}", voices.len());
+    let upbeat = upbeat.parse().ok().filter(|&upbeat| upbeat < BAR);
+    let upbeat =
+        upbeat.with_context(|| format!("an upbeat of '{}': expected 0 to 15 sixteenths", start(columns[1])))?;
+    let names = ["soprano", "alto", "tenor", "bass"];
+    let voices = voices.iter().zip(names).map(|(text, name)| voice(text).with_context(|| name.to_owned()));
+    let voices: Vec<Vec<u32>> = voices.collect::<Result<_>>()?;
+    let steps = voices[0].len();
+    for (voice, name) in voices.iter().zip(names) {
+        ensure!(voice.len() == steps, "the {name} has {} sixteenths, the soprano {steps}", voice.len());
+    }
+    let events = (0..steps).flat_map(|step| voices.iter().map(move |voice| voice[step])).collect();
+    Ok(Chorale { name: name.to_owned(), upbeat, events })
+}
+
+/// The events of a voice, of notes "PITCH/LENGTH".
+fn voice(text: &str) -> Result<Vec<u32>> {
+    let mut events = Vec::new();
+    for note in text.split(' ') {
+        let parts = note.split_once('/').and_then(|(pitch, length)| {
+            let event = if pitch == "r" { Some(REST) } else { event(pitch.parse().ok()?) };
+            // No note is longer than 64 bars: a slip of the pen must not fill the memory.
+            Some((event?, length.parse().ok().filter(|length| (1..=64 * BAR).contains(length))?))
+        });
+        let (event, length) = parts.with_context(|| {
+            let [low, high] = NOTES;
+            format!("the note '{}': expected PITCH/LENGTH: r or {low} to {high}, and sixteenths", start(note))
+        })?;
+        events.push(event);
+        events.extend(std::iter::repeat_n(HOLD, length - 1));
+    }
+    Ok(events)
+}
+
+fn start(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "x\t1\t72/2 74/1\t60/3\tr/1 55/2\t48/1 50/1 52/1\n";
+
+    #[test]
+    fn chorales_are_events_of_voices_in_turn() {
+        let piece = &by_line("x", LINE, chorale).unwrap()[0];
+        let [c5, d5, c4, g3] = [72, 74, 60, 55].map(|note| event(note).unwrap());
+        let [c3, d3, e3] = [48, 50, 52].map(|note| event(note).unwrap());
+        assert_eq!(piece.events, [c5, c4, REST, c3, HOLD, HOLD, g3, d3, d5, HOLD, HOLD, e3]);
+        assert_eq!(piece.notes(), 7);
+        let voices = piece.voices();
+        assert_eq!(voices[0], [(0, 2, 72), (2, 1, 74)]);
+        assert_eq!(voices[2], [(1, 2, 55)]);
+        let moments = piece.moments();
+        let expected = Moment { voice: 2, place: 0, is_last_bar: true, before: HOLD, sung: [c5, c4, REST, c3] };
+        assert_eq!(moments[6], expected);
+        assert_eq!((moments[0].place, moments[0].is_last_bar), (15, false));
+    }
+
+    #[test]
+    fn other_keys_keep_voices_within_their_ranges() {
+        let chorales = Chorales::load(None).unwrap();
+        for piece in chorales.learned.iter().chain(&chorales.tested) {
+            assert!(piece.keys().contains(&0), "{}", piece.name);
+            for by in piece.keys() {
+                for (sung, range) in piece.transposed(by).ranges().into_iter().zip(RANGES) {
+                    let [low, high] = sung.unwrap();
+                    assert!(range[0] <= low && high <= range[1], "{} by {by}", piece.name);
+                }
+            }
+        }
+        let piece = &by_line("x", LINE, chorale).unwrap()[0];
+        assert_eq!(piece.transposed(2).transposed(-2), *piece);
+    }
+
+    #[test]
+    fn errors_name_file_line_and_voice() {
+        for (text, expected) in [
+            ("", "f: no lines"),
+            ("x\t1\t72/2", "f, line 1: expected four voices after name and upbeat, got 1"),
+            ("PK\u{3}", "f, line 1: expected name, upbeat and four voices"),
+            (&format!("{LINE}{}", LINE.replace("\t1\t", "\t16\t")), "f, line 2: an upbeat of '16'"),
+            (&LINE.replace("60/3", "60/2"), "f, line 1: the alto has 2 sixteenths, the soprano 3"),
+            (&LINE.replace("60/3", "20/3"), "f, line 1: alto: the note '20/3'"),
+            (&LINE.replace("60/3", "60/9999999999"), "f, line 1: alto: the note '60/9999999999'"),
+        ] {
+            let error = format!("{:#}", by_line("f", text, chorale).unwrap_err());
+            assert!(error.starts_with(expected), "{error}");
+        }
+        let error = format!("{:#}", Chorales::load(Some(Path::new("nowhere"))).unwrap_err());
+        assert!(error.starts_with("nowhere/train.tsv: --data is the folder"), "{error}");
+    }
+}

@@ -1,0 +1,194 @@
+//! Many-to-one: tomorrow's temperature, hour by hour, from the last two days, and how sure the forecast is.
+//!
+//! ```text
+//!                       y    ŷ = V·h + c      the next 24 temperatures
+//!                       ↑
+//!   h →  h →  h →  … →  h    an LSTM of 64 units
+//!   ↑    ↑    ↑         ↑
+//!   x    x    x    …    x    48 hours: temperature, dew point, pressure, time of day
+//! ```
+//!
+//! With `--feed-back`, a second LSTM goes on from the last state instead, and writes hour by hour, each from the one before (one-to-many).
+//!
+//! ```sh
+//! cargo run --release --example forecast -- --plot pictures
+//! cargo run --release --example forecast -- --feed-back
+//! ```
+//!
+//! It learns from two thirds of 2013 and is tested on the last quarter. How wrong it is in between says how wide an interval has to be that
+//! holds the truth four times in five (split conformal prediction). The baselines get such intervals too: what one can compare is how wide
+//! they are.
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use lessons::data::forecast::{AHEAD, FEATURES, PAST, Weather};
+use lessons::metrics::{coverage, margins};
+use lessons::plots::{Band, Line, bands};
+use lessons::{Common, Course, Outcome, Reading};
+use ndarray::{Array2, Axis, s};
+use rand_mt::Mt;
+use std::ops::Range;
+use std::path::Path;
+use wgrnn::plan::Value;
+use wgrnn::{
+    Cell, Clip, Device, LearningRate, Model, ModelConfig, Optimizer, Output, RnnCall, RnnConfig, Tape, Tensor, Trainer,
+    TrainerOptions,
+};
+
+const HIDDEN: usize = 64;
+const BATCH: usize = 64;
+/// The part of hours that an interval has to hold.
+const PART: f64 = 0.8;
+/// The days of the picture.
+const WEEK: (&str, usize) = ("2013-11-04T00:00", 7);
+
+/// Trains a network to forecast the temperature of the next 24 hours.
+#[derive(Parser, Debug)]
+pub struct Options {
+    /// What every lesson can be told.
+    #[command(flatten)]
+    pub common: Common<300>,
+    /// Forecast hour by hour, each from the one before, instead of all at once.
+    #[arg(long)]
+    pub feed_back: bool,
+}
+
+/// The network: one LSTM reads, and a dense layer makes all hours of its last state; or a second LSTM goes on from there.
+struct Network {
+    reader: Model,
+    writer: Option<Model>,
+}
+
+impl Network {
+    fn new(device: &Device, feed_back: bool, seed: u32) -> wgrnn::Result<Self> {
+        let lstm = |inputs| RnnConfig::new(Cell::Lstm, inputs, HIDDEN);
+        let reader = ModelConfig::features(lstm(FEATURES), AHEAD).outputs((!feed_back).then_some(AHEAD));
+        let reader = Model::new(device, &reader, seed)?;
+        let writer = || Model::new(device, &ModelConfig::features(lstm(1), 1), seed.wrapping_add(1));
+        Ok(Self { reader, writer: if feed_back { Some(writer()?) } else { None } })
+    }
+
+    /// Temperatures [24, N] after the hours [48, N, 5] and the temperature now, [N, 1].
+    fn forecast(&self, tape: &mut Tape, past: &Value, now: &Value) -> wgrnn::Result<Value> {
+        let size = past.shape()[1];
+        let state = self.reader.device_state(size)?;
+        let hours = self.reader.forward(tape, past, &state, &RnnCall::default().output(Output::Last))?;
+        match &self.writer {
+            Some(writer) => writer.feed_back(tape, now, &state, AHEAD)?.reshape(&[AHEAD, size]),
+            None => hours.transpose(0, 1),
+        }
+    }
+}
+
+/// Windows of the weather on the device.
+struct Windows {
+    past: Tensor,
+    now: Tensor,
+    future: Tensor,
+}
+
+impl Windows {
+    fn new(device: &Device, size: usize) -> wgrnn::Result<Self> {
+        let zeros = |shape: &[usize]| Tensor::zeros(device, shape);
+        Ok(Self { past: zeros(&[PAST, size, FEATURES])?, now: zeros(&[size, 1])?, future: zeros(&[AHEAD, size])? })
+    }
+
+    fn read(&self, tape: &mut Tape, network: &Network) -> wgrnn::Result<Value> {
+        let (past, now, future) = (tape.input(&self.past)?, tape.input(&self.now)?, tape.input(&self.future)?);
+        let forecast = network.forecast(tape, &past, &now)?;
+        tape.mean_squared_error(&forecast, &future)?;
+        Ok(forecast)
+    }
+
+    fn write(&self, weather: &Weather, firsts: &[usize]) -> wgrnn::Result<()> {
+        let batch = weather.batch(firsts);
+        self.past.write(batch.past.view())?;
+        self.now.write(batch.past.slice(s![PAST - 1, .., 0]).insert_axis(Axis(1)))?;
+        self.future.write(batch.future.t())
+    }
+}
+
+/// Trains, and forecasts the last quarter of the year.
+pub fn run(options: &Options) -> Result<Outcome> {
+    let weather = Weather::load(options.common.data())?;
+    let device = options.common.start()?;
+    let network = Network::new(&device, options.feed_back, options.common.seed)?;
+    let windows = Windows::new(&device, BATCH)?;
+    let mut tape = Tape::training(&device)?;
+    windows.read(&mut tape, &network)?;
+    let settings =
+        TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(3e-3)).clip(Clip::Norm(1.0));
+    let mut trainer = Trainer::new(tape, settings.seed(options.common.seed))?;
+
+    let learned = weather.learned();
+    let kind = if options.feed_back { "--feed-back" } else { "" };
+    let course = Course::new("forecast", "windows", BATCH).settings(kind);
+    let curves = course.train(&options.common, &mut trainer, |step, seed| {
+        let mut random = Mt::new_with_key([seed, step]);
+        let firsts: Vec<usize> =
+            (0..BATCH).map(|_| learned.start + random.next_u32() as usize % learned.len()).collect();
+        Ok(windows.write(&weather, &firsts)?)
+    })?;
+
+    let forecast = |range: Range<usize>| -> Result<Array2<f32>> {
+        let windows = Windows::new(&device, range.len())?;
+        let mut tape = Tape::evaluating(&device)?;
+        let forecast = windows.read(&mut tape, &network)?;
+        windows.write(&weather, &range.collect::<Vec<_>>())?;
+        let hours = Reading::new(tape, &forecast)?.run()?.into_dimensionality()?.reversed_axes();
+        Ok(hours.mapv(|scaled| weather.celsius(scaled)))
+    };
+    let outcome =
+        Outcome::new(format!("{} forecasts from {} on", weather.tested().len(), weather.times[weather.tested().start]));
+    let mut outcome = outcome.number("mean error, °C").number("80 % interval, ± °C").percent("held");
+    let (measured, tested) = (forecast(weather.measured())?, forecast(weather.tested())?);
+    let of = |range: Range<usize>, hour: &dyn Fn(usize, usize) -> f32| {
+        Array2::from_shape_fn((range.len(), AHEAD), |(n, k)| hour(range.start + n, k))
+    };
+    let mut row = |name: &str, [measured, tested]: [&Array2<f32>; 2]| {
+        let errors = |range: Range<usize>, forecast: &Array2<f32>| {
+            forecast - of(range, &|first, k| weather.temperature[first + k])
+        };
+        let (known, new) = (errors(weather.measured(), measured), errors(weather.tested(), tested));
+        let margins = margins(&known, PART);
+        let width = margins.iter().map(|&margin| f64::from(margin)).sum::<f64>() / AHEAD as f64;
+        let error = new.mapv(|error| f64::from(error.abs())).mean().unwrap_or_default();
+        outcome = std::mem::take(&mut outcome).row(name, &[error, width, coverage(&new, &margins)]);
+        margins
+    };
+    let yesterday = |first: usize, k: usize| weather.temperature[first + k - AHEAD];
+    let last = |first: usize, _: usize| weather.temperature[first - 1];
+    for (name, hour) in
+        [("the same hour yesterday", &yesterday as &dyn Fn(usize, usize) -> f32), ("the last temperature", &last)]
+    {
+        row(name, [&of(weather.measured(), hour), &of(weather.tested(), hour)]);
+    }
+    let margins = row("LSTM", [&measured, &tested]);
+    options
+        .common
+        .draw("forecast_loss.svg", |path| curves.draw(path, "Temperatures", "mean squared error (1: the variance)"))?;
+    options.common.draw("forecast.svg", |path| draw(path, &weather, &tested, &margins))?;
+    Ok(outcome)
+}
+
+/// A week of the test: the forecasts made at each midnight, their intervals, and what came.
+fn draw(path: &Path, weather: &Weather, forecasts: &Array2<f32>, margins: &[f32]) -> Result<()> {
+    let (from, days) = WEEK;
+    let first =
+        weather.times.iter().position(|time| time == from).with_context(|| format!("{from}: not in the series"))?;
+    let hours =
+        |of: &dyn Fn(usize) -> f32| (0..days * AHEAD).map(|hour| (hour as f64 / 24.0, of(hour).into())).collect();
+    let forecast = |hour: usize| forecasts[[first - weather.tested().start + hour / AHEAD * AHEAD, hour % AHEAD]];
+    let edge = |side: f32| hours(&|hour| forecast(hour) + side * margins[hour % AHEAD]);
+    let band = Band { name: "four times in five", low: edge(-1.0), high: edge(1.0) };
+    let lines = [
+        Line { name: "forecast at midnight", points: hours(&forecast) },
+        Line { name: "what came", points: hours(&|hour| weather.temperature[first + hour]) },
+    ];
+    let axes = [&format!("days from {}", &from[..10]), "temperature in °C"];
+    bands(path, "Newark, 24 hours forecast at each midnight (UTC)", axes, &lines, &[band])
+}
+
+fn main() -> Result<()> {
+    lessons::tell(run(&Options::parse()))
+}
