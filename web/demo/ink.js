@@ -68,24 +68,6 @@ export function normalise(picture) {
   return { columns, width: total };
 }
 
-/** Blank columns between digits, at most: the lines that the network learned from have no more. */
-const GAP = 8;
-
-/** A line with no wider gaps between its digits: who writes with a mouse leaves room. */
-export function closedUp({ columns, width }) {
-  const kept = [];
-  let blank = 0;
-  for (let x = 0; x < width; x++) {
-    const column = columns.subarray(x * ROWS, (x + 1) * ROWS);
-    blank = column.some((value) => value > 0.1) ? 0 : blank + 1;
-    if (blank <= GAP) kept.push(column);
-  }
-  while (kept.length % STRIDE > 0) kept.push(new Float32Array(ROWS));
-  const closed = new Float32Array(kept.length * ROWS);
-  kept.forEach((column, x) => closed.set(column, x * ROWS));
-  return { columns: closed, width: kept.length };
-}
-
 /**
  * The ink of a picture's pixels (red, green, blue, alpha in bytes), which is what differs from the paper, darker or lighter, from
  * 0 to 1; undefined where all of it is alike.

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test as plainTest } from "node:test";
-import { ROWS, closedUp, inkOf, normalise } from "../demo/ink.js";
+import { ROWS, inkOf, normalise } from "../demo/ink.js";
 import { written } from "../demo/strokes.js";
 import { demo, offer, pictures, says, stateOf, textOf } from "./demo.mjs";
 
@@ -29,15 +29,6 @@ plainTest("a line is cut to its ink, made 20 pixels high by means of areas, and 
   const odd = normalise(picture(Array.from({ length: 30 }, (_, y) => [y === 0 || y === 29 ? 1 : y % 3 === 0 ? 0.6 : 0])));
   const values = column(odd, 2).slice(2, 22);
   assert.ok(Math.abs(values[0] / values[2] - 1 / 0.6) < 1e-5 && values[1] === 0, `${values}`);
-});
-
-plainTest("gaps between digits are closed up, other columns stay", () => {
-  const columns = (...inks) => Float32Array.from(inks.flatMap((ink) => Array(ROWS).fill(ink)));
-  const gap = (length) => Array(length).fill(0);
-  const closed = closedUp({ columns: columns(1, ...gap(8), 0.5, ...gap(30), 1, 1), width: 42 });
-  // 1, 8 blank, 0.5, 8 of 30 blank, 1, 1: 20 columns.
-  assert.deepEqual([...closed.columns], [...columns(1, ...gap(8), 0.5, ...gap(8), 1, 1)]);
-  assert.equal(closedUp({ columns: columns(1, 1, 1), width: 3 }).width, 4);
 });
 
 plainTest("a picture without ink gives no line, and one that is too long is refused", () => {

@@ -4,7 +4,7 @@
 import { redrawing } from "../chart.js";
 import { byId, enable, onDrop, tell } from "../dom.js";
 import { bytes, duration, sentence } from "../format.js";
-import { closedUp, inkOf, normalise } from "../ink.js";
+import { inkOf, normalise } from "../ink.js";
 import { drawStroke, inkOfStrokes, written } from "../strokes.js";
 import { readingView } from "./handwriting-view.js";
 
@@ -77,8 +77,7 @@ export function handwritingPanel(devices) {
     redraw();
     failure.textContent = "";
     try {
-      const whole = ink && normalise(ink);
-      line = whole && closedUp(whole);
+      line = ink && normalise(ink);
       if (line) read();
       else clear();
     } catch (error) {
