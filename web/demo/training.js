@@ -1,4 +1,4 @@
-// A character model in training, in the worker: as examples/training/char_lm/{train,sample}.rs do it.
+// A character model in training, in the worker: as examples/training/char_lm.rs does it.
 
 import { modelConfig, toNotes } from "./checkpoint.js";
 import { Streams, Vocabulary, split } from "./text.js";

@@ -6,7 +6,7 @@ import * as wgrnn from "../pkg/node.js";
 import { CELLS } from "../demo/checkpoint.js";
 
 const { test } = demo();
-const sampleText = readFileSync(new URL("../../examples/training/char_lm/text.txt", import.meta.url), "utf8");
+const sampleText = readFileSync(new URL("../../examples/training/data/char_lm/text.txt", import.meta.url), "utf8");
 
 /** Hides the page from its own point of view, or shows it again. */
 const hide = (page, hidden) =>

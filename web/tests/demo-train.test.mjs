@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { count, demo, fill, headerOf, numberOf, offer, pause, saved, says, small, start, stateOf, trained } from "./demo.mjs";
 
 const { test } = demo();
-const sampleText = readFileSync(new URL("../../examples/training/char_lm/text.txt", import.meta.url), "utf8");
+const sampleText = readFileSync(new URL("../../examples/training/data/char_lm/text.txt", import.meta.url), "utf8");
 const characters = [...new Set(sampleText)];
 
 /** Waits for so many samples that are written to their end. */
@@ -96,7 +96,7 @@ test("what is saved is the example's file, and goes on from its step on any devi
   const file = await saved(page);
   await says(page, "train-note", new RegExp(`^Saved at step ${count(step)}: .* kB`));
   const { __metadata__: notes, ...tensors } = headerOf(file);
-  // The fields of `Description` in examples/training/char_lm/model.rs, as demo-text.test.mjs compares them.
+  // The fields of `Description` in examples/training/common/data/char_lm.rs, as demo-text.test.mjs compares them.
   assert.deepEqual(JSON.parse(notes.char_lm), {
     cell: "gru_reset_after",
     hidden: 12,
