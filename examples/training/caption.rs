@@ -22,28 +22,23 @@
 use anyhow::Result;
 use clap::Parser;
 use lessons::baselines::Nearest;
-use lessons::data::caption::{Emoji, LONGEST, SIDE, load, open, rows};
+use lessons::data::caption::{END, Emoji, LONGEST, SIDE, SYMBOLS, load, open, rows, spelled};
 use lessons::layers::{dense, embedding};
-use lessons::metrics::{error_rate, exact};
+use lessons::metrics::rates;
 use lessons::plots::{Tile, grid};
-use lessons::{Common, Course, Outcome, batch};
-use ndarray::Array2;
+use lessons::{Common, Course, Lines, Outcome, adam, batch};
 use rand_mt::Mt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use wgrnn::plan::Value;
 use wgrnn::{
-    BeamSearch, Cell, Clip, Device, DeviceState, Direction, Embedding, IGNORED, LearningRate, Lengths, Linear,
-    Optimizer, Output, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tape, Tensor, Trainer, TrainerOptions,
+    BeamSearch, Cell, Device, DeviceState, Direction, Embedding, Lengths, Linear, Output, Reset, Rnn, RnnCall,
+    RnnConfig, RnnWeights, Tape, Tensor,
 };
 
 const SEEN: usize = 128;
 const FEATURES: usize = 128;
 const HIDDEN: usize = 256;
 const BATCH: usize = 64;
-/// Printable ASCII letters from the space on, then the end.
-const SYMBOLS: usize = 96;
-const FIRST: u32 = 32;
-const END: u32 = 95;
 
 /// Trains an LSTM to name emoji.
 #[derive(Parser, Debug)]
@@ -56,7 +51,7 @@ pub struct Options {
     pub picture: Vec<PathBuf>,
 }
 
-/// The layers.
+/// The layers: an eye that reads a picture row by row, and a pen that writes.
 struct Network {
     eye: Rnn,
     gaze: Linear,
@@ -113,34 +108,25 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let network = Network::new(&device, options.common.seed)?;
 
     let pictures = Tensor::<f32>::zeros(&device, &[SIDE, size, 3 * SIDE])?;
-    let [told, wanted] = [(); 2].map(|()| Tensor::<u32>::zeros(&device, &[LONGEST + 1, size]));
-    let (told, wanted, lengths) = (told?, wanted?, network.rnn.batch_lengths(LONGEST + 1, size)?);
+    let lines = Lines::new(&device, [LONGEST, size], SYMBOLS, [END, END])?;
+    let lengths = network.rnn.batch_lengths(LONGEST + 1, size)?;
     let mut tape = Tape::training(&device)?;
-    let (seen, letters) = (tape.input(&pictures)?, tape.input(&told)?);
+    let (seen, letters) = (tape.input(&pictures)?, tape.input(&lines.told)?);
     let seen = network.see(&mut tape, &seen)?;
     let call = RnnCall::default().lengths(Lengths::PerRun(lengths.clone()));
     let scores = network.write(&mut tape, &letters, &seen, &network.rnn.device_state(size)?, &call)?;
-    let targets = tape.input(&wanted)?;
+    let targets = tape.input(lines.wanted.tensor())?;
     tape.cross_entropy(&scores, &targets)?;
-    let settings =
-        TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(4e-3)).clip(Clip::Norm(1.0));
-    let mut trainer = Trainer::new(tape, settings.seed(options.common.seed))?;
+    let mut trainer = adam(tape, 4e-3, options.common.seed)?;
 
     let curves = Course::new("caption", "emoji", size).train(&options.common, &mut trainer, |step, seed| {
         let chosen: Vec<&Emoji> = batch(learned.len(), size, seed, step).into_iter().map(|i| &learned[i]).collect();
         let mut random = Mt::new_with_key([seed, step]);
         let mut pixel = || random.next_u32() as i32 % 2;
         pictures.write(rows(&chosen, || [pixel(), pixel()]).view())?;
-        let (mut before, mut after) =
-            (Array2::from_elem((LONGEST + 1, size), END), Array2::from_elem((LONGEST + 1, size), IGNORED));
-        for (n, emoji) in chosen.iter().enumerate() {
-            let letters = emoji.name.bytes().map(|letter| u32::from(letter) - FIRST).enumerate();
-            letters.for_each(|(t, letter)| (before[[t + 1, n]], after[[t, n]]) = (letter, letter));
-            after[[emoji.name.len(), n]] = END;
-        }
-        told.write(before.view())?;
-        wanted.write(after.view())?;
-        Ok(lengths.write(&chosen.iter().map(|emoji| emoji.name.len() + 1).collect::<Vec<_>>())?)
+        let names: Vec<Vec<u32>> = chosen.iter().map(|emoji| emoji.letters()).collect();
+        lines.write(&names.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+        Ok(lengths.write(&names.iter().map(|name| name.len() + 1).collect::<Vec<_>>())?)
     })?;
 
     let shown: Vec<&Emoji> = tested.iter().chain(&mine).collect();
@@ -148,28 +134,26 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let own = names.split_off(tested.len());
     let flat = |emoji: &Emoji| emoji.pixels.iter().copied().collect::<Vec<f32>>();
     let known = Nearest::fit(learned.iter().enumerate().map(|(i, emoji)| (flat(emoji), i)));
-    let similar = |emoji: &Emoji| learned[known.classify(&flat(emoji))].name.clone();
-    let similar: Vec<String> = tested.iter().map(similar).collect();
+    let similar = |i: usize| learned[known.classify(&flat(&tested[i]))].letters();
     options.common.draw("caption_loss.svg", |path| curves.draw(path, "Names of emoji", "cross-entropy of a letter"))?;
-    options.common.draw("caption.svg", |path| draw(path, &tested, &names))?;
-    let outcome =
-        Outcome::new(format!("{} emoji held out", tested.len())).percent("letters wrong").percent("names right");
-    let row = |names: &[String]| {
-        let both = names.iter().zip(&tested);
-        let pairs: Vec<_> =
-            both.map(|(name, emoji)| (name.clone().into_bytes(), emoji.name.clone().into_bytes())).collect();
-        [error_rate(&pairs), exact(&pairs)]
-    };
-    let outcome = outcome.row("name of the most similar emoji", &row(&similar)).row("LSTM", &row(&names));
-    Ok(options
-        .picture
-        .iter()
-        .zip(own)
-        .fold(outcome, |all, (path, name)| all.note(format!("{}: {name}", path.display()))))
+    options.common.draw("caption.svg", |path| {
+        let tile = |i: usize| Tile::answer(tested[i].pixels.clone(), &spelled(&names[i]), &tested[i].name);
+        let tiles: Vec<Tile> = (0..tested.len()).step_by(tested.len().div_ceil(30)).map(tile).collect();
+        grid(path, "Emoji held out, and how the network names them", 6, 4, &tiles)
+    })?;
+    let wanted: Vec<Vec<u32>> = tested.iter().map(Emoji::letters).collect();
+    let row = |answer: &dyn Fn(usize) -> Vec<u32>| rates(wanted.iter().map(Vec::as_slice), answer);
+    let outcome = Outcome::new(format!("{} emoji held out", tested.len()))
+        .percent("letters wrong")
+        .percent("names right")
+        .row("name of the most similar emoji", &row(&similar))
+        .row("LSTM", &row(&|i| names[i].clone()));
+    let named = options.picture.iter().zip(&own);
+    Ok(outcome.notes(named.map(|(path, name)| format!("{}: {}", path.display(), spelled(name)))))
 }
 
 /// Writes names: at each step the likeliest letter, which is read next.
-fn name(device: &Device, network: &Network, emoji: &[&Emoji]) -> Result<Vec<String>> {
+fn name(device: &Device, network: &Network, emoji: &[&Emoji]) -> Result<Vec<Vec<u32>>> {
     let batch = emoji.len();
     let pictures = Tensor::from_array(device, rows(emoji, || [0, 0]).view())?;
     let mut tape = Tape::evaluating(device)?;
@@ -183,16 +167,7 @@ fn name(device: &Device, network: &Network, emoji: &[&Emoji]) -> Result<Vec<Stri
         names.advance(tape.plan(), &scores)?;
     }
     tape.evaluation()?.program().run()?;
-    let spelled =
-        |letters: &[u32]| letters.iter().map(|&letter| char::from((letter.min(END - 1) + FIRST) as u8)).collect();
-    Ok(names.read()?.iter().map(|beams| spelled(&beams[0].tokens)).collect())
-}
-
-/// Some of the emoji held out, with the names they were given.
-fn draw(path: &Path, tested: &[Emoji], names: &[String]) -> Result<()> {
-    let tile = |(emoji, name): (&Emoji, &String)| Tile::answer(emoji.pixels.clone(), name, &emoji.name);
-    let tiles: Vec<Tile> = tested.iter().zip(names).step_by(tested.len().div_ceil(30)).map(tile).collect();
-    grid(path, "Emoji held out, and how the network names them", 6, 4, &tiles)
+    Ok(names.read()?.iter().map(|beams| beams[0].tokens.clone()).collect())
 }
 
 fn main() -> Result<()> {

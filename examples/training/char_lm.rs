@@ -25,14 +25,11 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use lessons::baselines::Ngrams;
 use lessons::data::char_lm::{CellName, Description, Sizes, Streams, Vocabulary, load};
-use lessons::{Common, Course, Curves, Outcome, Window, is_asked, settings};
+use lessons::{Common, Course, Curves, Outcome, Window, adam, is_asked, settings};
 use ndarray::array;
 use std::f64::consts::LN_2;
 use std::path::PathBuf;
-use wgrnn::{
-    Cell, Clip, Device, LearningRate, Model, ModelConfig, Optimizer, RnnCall, RnnConfig, Sampling, Tape, Tensor,
-    Trainer, TrainerOptions,
-};
+use wgrnn::{Cell, Device, Model, ModelConfig, RnnCall, RnnConfig, Sampling, Tape, Tensor};
 
 const EMBEDDING: usize = 32;
 
@@ -112,8 +109,7 @@ fn train(model: &Model, options: &Options, of: &Description, [learned, tested]: 
     let window = Window::new(model, [of.length, of.batch])?;
     let mut tape = Tape::training(device)?;
     window.read(&mut tape, model)?;
-    let settings = TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(options.rate));
-    let mut trainer = Trainer::new(tape, settings.clip(Clip::Norm(1.0)).seed(options.common.seed))?;
+    let mut trainer = adam(tape, options.rate, options.common.seed)?;
     model.name(&mut trainer, "")?;
     trainer.keep_state("carried", &window.state);
 

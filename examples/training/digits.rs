@@ -22,15 +22,12 @@ use lessons::baselines::{Features, Fit, Logistic};
 use lessons::data::digits::{Digit, SIDE, load};
 use lessons::metrics::{accuracy, largest};
 use lessons::plots::{Tile, grid};
-use lessons::{Common, Course, Outcome, Reading, batch};
+use lessons::{Common, Course, Outcome, Reading, adam, batch};
 use ndarray::{Array1, Array3};
 use rand_mt::Mt;
 use std::path::Path;
 use wgrnn::plan::Value;
-use wgrnn::{
-    Activation, Cell, Device, LearningRate, Model, ModelConfig, Optimizer, Output, RnnCall, RnnConfig, Tape, Targets,
-    Tensor, Trainer, TrainerOptions,
-};
+use wgrnn::{Activation, Cell, Device, Model, ModelConfig, Output, RnnCall, RnnConfig, Tape, Targets, Tensor};
 
 const HIDDEN: usize = 128;
 const BATCH: usize = 64;
@@ -98,9 +95,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let examples = Batch::new(&device, BATCH.min(learned.len()))?;
     let mut tape = Tape::training(&device)?;
     examples.read(&mut tape, &model)?;
-    let rate = LearningRate::Constant(1e-3);
-    let mut trainer =
-        Trainer::new(tape, TrainerOptions::new(Optimizer::ADAM).learning_rate(rate).seed(options.common.seed))?;
+    let mut trainer = adam(tape, 1e-3, options.common.seed)?;
     model.name(&mut trainer, "")?;
 
     let test = Batch::new(&device, tested.len())?;

@@ -22,18 +22,15 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use lessons::data::forecast::{AHEAD, FEATURES, PAST, Weather};
-use lessons::metrics::{coverage, margins};
+use lessons::metrics::Intervals;
 use lessons::plots::{Band, Line, bands};
-use lessons::{Common, Course, Outcome, Reading};
+use lessons::{Common, Course, Outcome, Reading, adam};
 use ndarray::{Array2, Axis, s};
 use rand_mt::Mt;
 use std::ops::Range;
 use std::path::Path;
 use wgrnn::plan::Value;
-use wgrnn::{
-    Cell, Clip, Device, LearningRate, Model, ModelConfig, Optimizer, Output, RnnCall, RnnConfig, Tape, Tensor, Trainer,
-    TrainerOptions,
-};
+use wgrnn::{Cell, Device, Model, ModelConfig, Output, RnnCall, RnnConfig, Tape, Tensor};
 
 const HIDDEN: usize = 64;
 const BATCH: usize = 64;
@@ -116,9 +113,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let windows = Windows::new(&device, BATCH)?;
     let mut tape = Tape::training(&device)?;
     windows.read(&mut tape, &network)?;
-    let settings =
-        TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(3e-3)).clip(Clip::Norm(1.0));
-    let mut trainer = Trainer::new(tape, settings.seed(options.common.seed))?;
+    let mut trainer = adam(tape, 3e-3, options.common.seed)?;
 
     let learned = weather.learned();
     let kind = if options.feed_back { "--feed-back" } else { "" };
@@ -141,45 +136,35 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let outcome =
         Outcome::new(format!("{} forecasts from {} on", weather.tested().len(), weather.times[weather.tested().start]));
     let mut outcome = outcome.number("mean error, °C").number("80 % interval, ± °C").percent("held");
-    let (measured, tested) = (forecast(weather.measured())?, forecast(weather.tested())?);
-    let of = |range: Range<usize>, hour: &dyn Fn(usize, usize) -> f32| {
-        Array2::from_shape_fn((range.len(), AHEAD), |(n, k)| hour(range.start + n, k))
-    };
-    let mut row = |name: &str, [measured, tested]: [&Array2<f32>; 2]| {
-        let errors = |range: Range<usize>, forecast: &Array2<f32>| {
-            forecast - of(range, &|first, k| weather.temperature[first + k])
-        };
-        let (known, new) = (errors(weather.measured(), measured), errors(weather.tested(), tested));
-        let margins = margins(&known, PART);
-        let width = margins.iter().map(|&margin| f64::from(margin)).sum::<f64>() / AHEAD as f64;
+    let mut row = |name: &str, forecast: &dyn Fn(Range<usize>) -> Result<Array2<f32>>| -> Result<Intervals> {
+        let errors = |windows: Range<usize>| -> Result<_> { Ok(weather.errors(windows.clone(), &forecast(windows)?)) };
+        let (intervals, new) = (Intervals::new(&errors(weather.measured())?, PART), errors(weather.tested())?);
         let error = new.mapv(|error| f64::from(error.abs())).mean().unwrap_or_default();
-        outcome = std::mem::take(&mut outcome).row(name, &[error, width, coverage(&new, &margins)]);
-        margins
+        outcome = std::mem::take(&mut outcome).row(name, &[error, intervals.mean(), intervals.held(&new)]);
+        Ok(intervals)
     };
-    let yesterday = |first: usize, k: usize| weather.temperature[first + k - AHEAD];
-    let last = |first: usize, _: usize| weather.temperature[first - 1];
-    for (name, hour) in
-        [("the same hour yesterday", &yesterday as &dyn Fn(usize, usize) -> f32), ("the last temperature", &last)]
-    {
-        row(name, [&of(weather.measured(), hour), &of(weather.tested(), hour)]);
-    }
-    let margins = row("LSTM", [&measured, &tested]);
+    let hour = |hour: &dyn Fn(usize, usize) -> usize, windows| {
+        Ok(Weather::forecasts(windows, |first, k| weather.temperature[hour(first, k)]))
+    };
+    row("the same hour yesterday", &|windows| hour(&|first, k| first + k - AHEAD, windows))?;
+    row("the last temperature", &|windows| hour(&|first, _| first - 1, windows))?;
+    let intervals = row("LSTM", &forecast)?;
     options
         .common
         .draw("forecast_loss.svg", |path| curves.draw(path, "Temperatures", "mean squared error (1: the variance)"))?;
-    options.common.draw("forecast.svg", |path| draw(path, &weather, &tested, &margins))?;
+    options.common.draw("forecast.svg", |path| draw(path, &weather, &forecast(weather.tested())?, &intervals))?;
     Ok(outcome)
 }
 
 /// A week of the test: the forecasts made at each midnight, their intervals, and what came.
-fn draw(path: &Path, weather: &Weather, forecasts: &Array2<f32>, margins: &[f32]) -> Result<()> {
+fn draw(path: &Path, weather: &Weather, forecasts: &Array2<f32>, intervals: &Intervals) -> Result<()> {
     let (from, days) = WEEK;
     let first =
         weather.times.iter().position(|time| time == from).with_context(|| format!("{from}: not in the series"))?;
     let hours =
         |of: &dyn Fn(usize) -> f32| (0..days * AHEAD).map(|hour| (hour as f64 / 24.0, of(hour).into())).collect();
     let forecast = |hour: usize| forecasts[[first - weather.tested().start + hour / AHEAD * AHEAD, hour % AHEAD]];
-    let edge = |side: f32| hours(&|hour| forecast(hour) + side * margins[hour % AHEAD]);
+    let edge = |side: f32| hours(&|hour| forecast(hour) + side * intervals.margins[hour % AHEAD]);
     let band = Band { name: "four times in five", low: edge(-1.0), high: edge(1.0) };
     let lines = [
         Line { name: "forecast at midnight", points: hours(&forecast) },

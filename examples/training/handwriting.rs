@@ -55,10 +55,10 @@ pub struct Options {
 }
 
 /// The convolutions' weights, and the recurrent layer with the dense one.
-struct Network(Parameters, Model);
+pub struct Network(pub Parameters, pub Model);
 
 impl Network {
-    fn new(device: &Device, seed: u32) -> Result<Self> {
+    pub fn new(device: &Device, seed: u32) -> Result<Self> {
         let [first, second] = CONVOLVED;
         let kernels = [("1.weight", vec![first, HEIGHT, 5]), ("2.weight", vec![second, first, 5])];
         let biases = [("1.bias", vec![first]), ("2.bias", vec![second])];
@@ -87,7 +87,7 @@ impl Network {
         Labelled::new(self.1.rnn(), [width, size, HEIGHT], STRIDE, [DIGITS, LONGEST])
     }
 
-    fn recogniser(&self, width: usize, size: usize) -> Result<Recogniser> {
+    pub fn recogniser(&self, width: usize, size: usize) -> Result<Recogniser> {
         let lines = self.lines(width, size)?;
         let mut tape = Tape::evaluating(self.1.rnn().device())?;
         let scores = self.read(&mut tape, &lines)?;
@@ -121,12 +121,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
 
     let read = recogniser.recognise(&examples)?;
     let pieces = Pieces::fit(&learned);
-    let digits: Vec<&[usize]> = test.iter().map(|line| line.digits.as_slice()).collect();
+    let digits = || test.iter().map(|line| line.digits.as_slice());
     let mut outcome = Outcome::new(format!("{} lines of digits held out", test.len()))
         .percent("wrong digits")
         .percent("whole lines right")
-        .row("cut at blanks, nearest neighbour", &rates(&digits, |n| pieces.read(&test[n])))
-        .row("convolutions, GRUs, CTC", &rates(&digits, |n| read[n].labels.clone()));
+        .row("cut at blanks, nearest neighbour", &rates(digits(), |n| pieces.read(&test[n])))
+        .row("convolutions, GRUs, CTC", &rates(digits(), |n| read[n].labels.clone()));
     for (path, columns) in options.picture.iter().zip(&pictures) {
         // Blank columns follow, as in training.
         let found = network.recogniser(columns.nrows() + 16, 1)?.recognise(&[(columns.view(), &[])])?;

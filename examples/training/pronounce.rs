@@ -20,12 +20,11 @@ use anyhow::Result;
 use clap::Parser;
 use lessons::baselines::most_similar;
 use lessons::data::pronounce::{LETTERS, Pair, letters, load};
-use lessons::metrics::{error_rate, exact};
-use lessons::{Common, Course, Lines, Outcome, Sequences, batch};
+use lessons::metrics::rates;
+use lessons::{Common, Course, Lines, Outcome, Sequences, adam, batch};
 use wgrnn::plan::Value;
 use wgrnn::{
-    BeamSearch, Cell, Clip, Device, DeviceState, LearningRate, Lengths, Model, ModelConfig, Optimizer, Output, Reset,
-    RnnCall, RnnConfig, Tape, Trainer, TrainerOptions,
+    BeamSearch, Cell, Device, DeviceState, Lengths, Model, ModelConfig, Output, Reset, RnnCall, RnnConfig, Tape,
 };
 
 const FEATURES: usize = 64;
@@ -90,9 +89,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let (before, wanted) = (tape.input(&lines.told)?, tape.input(lines.wanted.tensor())?);
     let scores = network.write(&mut tape, &before, &state)?;
     tape.cross_entropy(&scores, &wanted)?;
-    let settings =
-        TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(3e-3)).clip(Clip::Norm(1.0));
-    let mut trainer = Trainer::new(tape, settings.seed(options.common.seed))?;
+    let mut trainer = adam(tape, 3e-3, options.common.seed)?;
     network.encoder.name(&mut trainer, "encoder.")?;
     network.decoder.name(&mut trainer, "decoder.")?;
 
@@ -108,17 +105,13 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let own = answers.split_off(pairs.tested.len());
     let known = || pairs.learned.iter().map(|pair| &pair.letters[..]);
     let similar = |pair: &Pair| most_similar(&pair.letters, known()).map(|i| pairs.learned[i].phonemes.clone());
-    let row = |answer: &dyn Fn(usize) -> Vec<u32>| {
-        let pairs: Vec<_> =
-            pairs.tested.iter().enumerate().map(|(n, pair)| (answer(n), pair.phonemes.clone())).collect();
-        [error_rate(&pairs), 1.0 - exact(&pairs)]
-    };
+    let row = |answer: &dyn Fn(usize) -> Vec<u32>| rates(pairs.tested.iter().map(|pair| &pair.phonemes[..]), answer);
     options
         .common
         .draw("pronounce.svg", |path| curves.draw(path, "Letters to phonemes", "cross-entropy of a phoneme"))?;
     let mut outcome = Outcome::new(format!("{} words held out", pairs.tested.len()))
         .percent("wrong phonemes")
-        .percent("wrong words")
+        .percent("words right")
         .row("as the most similar word", &row(&|n| similar(&pairs.tested[n]).unwrap_or_default()))
         .row("encoder and decoder", &row(&|n| answers[n].clone()));
     for (pair, answer) in pairs.tested.iter().zip(&answers).take(5) {

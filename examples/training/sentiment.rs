@@ -22,12 +22,11 @@ use lessons::baselines::{Features, Fit, Logistic};
 use lessons::data::sentiment::{Data, Review, UNKNOWN, hide, load, of_like_lengths};
 use lessons::metrics::Calibration;
 use lessons::plots::reliability;
-use lessons::{Common, Course, Outcome, Reading, Sequences};
+use lessons::{Common, Course, Outcome, Reading, Sequences, adam};
 use ndarray::Array1;
 use wgrnn::plan::Value;
 use wgrnn::{
-    Cell, Clip, Device, IGNORED, Input, LearningRate, Lengths, Model, ModelConfig, Optimizer, Output, Reset, RnnCall,
-    RnnConfig, Tape, Targets, Trainer, TrainerOptions,
+    Cell, Device, IGNORED, Input, Lengths, Model, ModelConfig, Output, Reset, RnnCall, RnnConfig, Tape, Targets,
 };
 
 const WIDTH: usize = 64;
@@ -88,9 +87,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let examples = Batch::new(&model, data.longest(), size)?;
     let mut tape = Tape::training(&device)?;
     examples.read(&mut tape, &model)?;
-    let settings =
-        TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(2e-3)).clip(Clip::Norm(1.0));
-    let mut trainer = Trainer::new(tape, settings.seed(options.common.seed))?;
+    let mut trainer = adam(tape, 2e-3, options.common.seed)?;
     model.name(&mut trainer, "")?;
 
     let all: Vec<&Review> = data.test.iter().chain(&texts).collect();

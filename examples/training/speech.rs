@@ -27,6 +27,7 @@ use lessons::data::speech::{FRAMES, LETTERS, LONGEST, Spoken, load, word};
 use lessons::metrics::rates;
 use lessons::plots::aligned;
 use lessons::{Common, Course, Labelled, Outcome, Recogniser, batch, initial};
+use ndarray::s;
 use rand_mt::Mt;
 use std::path::PathBuf;
 use wgrnn::plan::Value;
@@ -56,10 +57,10 @@ pub struct Options {
 }
 
 /// The convolution's weights, and the recurrent layers with the dense one.
-struct Network(Parameters, Model);
+pub struct Network(pub Parameters, pub Model);
 
 impl Network {
-    fn new(device: &Device, seed: u32) -> Result<Self> {
+    pub fn new(device: &Device, seed: u32) -> Result<Self> {
         let convolution = [("weight", vec![CONVOLVED, BANDS, 5]), ("bias", vec![CONVOLVED])];
         let rnn = RnnConfig::new(Cell::Lstm, CONVOLVED, HIDDEN).direction(Direction::Bidirectional).layers(2);
         let model = Model::new(device, &ModelConfig::features(rnn, LETTERS + 1).dropout(0.3), seed)?;
@@ -83,7 +84,7 @@ impl Network {
         Labelled::new(self.1.rnn(), [frames, size, BANDS], 2, [LETTERS, LONGEST])
     }
 
-    fn recogniser(&self, frames: usize, size: usize) -> Result<Recogniser> {
+    pub fn recogniser(&self, frames: usize, size: usize) -> Result<Recogniser> {
         let words = self.words(frames, size)?;
         let mut tape = Tape::evaluating(self.1.rnn().device())?;
         let scores = self.hear(&mut tape, &words)?;
@@ -119,17 +120,19 @@ pub fn run(options: &Options) -> Result<Outcome> {
         words.write(&varied.iter().map(Spoken::example).collect::<Vec<_>>())
     })?;
 
-    let warped = Warped::fit(speech.train.iter().map(|spoken| (spoken.levels.clone(), spoken.letters.clone())));
+    let warped = Warped::fit(
+        speech.train.iter().map(|spoken| (spoken.levels.slice(s![..;2, ..]).to_owned(), spoken.letters.clone())),
+    );
     let mut outcome = Outcome::new("voices held out").percent("wrong letters").percent("whole words right");
     let mut drawn = Vec::new();
     for (kind, spoken) in &kinds {
         let examples: Vec<_> = spoken.iter().map(Spoken::example).collect();
         let found = recogniser.recognise(&examples)?;
-        let letters: Vec<&[usize]> = spoken.iter().map(|one| one.letters.as_slice()).collect();
-        let nearest = |n: usize| warped.classify(spoken[n].levels.view()).cloned().unwrap_or_default();
+        let letters = || spoken.iter().map(|one| one.letters.as_slice());
+        let nearest = |n: usize| warped.classify(spoken[n].levels.slice(s![..;2, ..])).cloned().unwrap_or_default();
         outcome = outcome
-            .row(format!("{kind}: nearest recording"), &rates(&letters, nearest))
-            .row(format!("{kind}: convolution, LSTMs, CTC"), &rates(&letters, |n| found[n].labels.clone()));
+            .row(format!("{kind}: nearest recording"), &rates(letters(), nearest))
+            .row(format!("{kind}: convolution, LSTMs, CTC"), &rates(letters(), |n| found[n].labels.clone()));
         let some = examples.iter().zip(&found).step_by(spoken.len().div_ceil(6));
         drawn.extend(some.map(|(one, found)| found.panel(*one, word)));
     }

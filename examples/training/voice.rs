@@ -22,12 +22,12 @@ use lessons::baselines::{Features, Fit, Logistic};
 use lessons::data::voice::{COEFFICIENTS, LONGEST, SPEAKERS, Utterance, load};
 use lessons::metrics::{accuracy, largest};
 use lessons::plots::{Line, confusion, lines};
-use lessons::{Common, Course, Outcome, Reading, batch};
+use lessons::{Common, Course, Outcome, Reading, adam, batch};
 use ndarray::{Array1, Array3, ArrayD};
 use wgrnn::plan::Value;
 use wgrnn::{
-    BatchLengths, Cell, Clip, Device, Direction, LearningRate, Lengths, Model, ModelConfig, Optimizer, Output, Reset,
-    RnnCall, RnnConfig, Tape, Targets, Tensor, Trainer, TrainerOptions,
+    BatchLengths, Cell, Device, Direction, Lengths, Model, ModelConfig, Output, Reset, RnnCall, RnnConfig, Tape,
+    Targets, Tensor,
 };
 
 const HIDDEN: usize = 32;
@@ -97,9 +97,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let examples = Batch::new(&model, size)?;
     let mut tape = Tape::training(&device)?;
     examples.read(&mut tape, &model)?;
-    let settings =
-        TrainerOptions::new(Optimizer::ADAM).learning_rate(LearningRate::Constant(5e-3)).clip(Clip::Norm(1.0));
-    let mut trainer = Trainer::new(tape, settings.seed(options.common.seed))?;
+    let mut trainer = adam(tape, 5e-3, options.common.seed)?;
     model.name(&mut trainer, "")?;
 
     let test = Batch::new(&model, tested.len())?;

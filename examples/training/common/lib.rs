@@ -1,6 +1,7 @@
 //! What the lessons in this folder share: options, the loop around a training, data, measures, baselines and pictures. A lesson's own
 //! file has what there is to learn: a network, its batches, and what came of it.
 
+mod adam;
 mod bar;
 pub mod baselines;
 mod course;
@@ -20,6 +21,7 @@ mod reading;
 mod sequences;
 mod window;
 
+pub use adam::adam;
 pub use bar::Bar;
 pub use course::{Course, Curves, settings};
 pub use every::{Choice, check_place, counted, make_folder, of_file, two_digits};

@@ -48,6 +48,11 @@ impl Outcome {
         self
     }
 
+    /// Lines below the table.
+    pub fn notes(self, lines: impl IntoIterator<Item = String>) -> Self {
+        lines.into_iter().fold(self, Self::note)
+    }
+
     /// A row's figure in a column; NaN if there is none.
     pub fn figure(&self, row: &str, column: &str) -> f64 {
         let place = self.columns.iter().position(|(name, _)| name == column);

@@ -48,6 +48,23 @@ pub fn load(folder: Option<&Path>) -> Result<[Vec<Emoji>; 2]> {
     Ok(parts)
 }
 
+/// Letters that names have: printable ASCII, from the space on; then the mark before and after a name.
+pub const SYMBOLS: usize = 96;
+/// The mark before and after a name.
+pub const END: u32 = SYMBOLS as u32 - 1;
+
+impl Emoji {
+    /// The name's letters as numbers.
+    pub fn letters(&self) -> Vec<u32> {
+        self.name.bytes().map(|letter| u32::from(letter.clamp(b' ', b'~') - b' ')).collect()
+    }
+}
+
+/// Letters as a name.
+pub fn spelled(letters: &[u32]) -> String {
+    letters.iter().map(|&letter| char::from(b' ' + letter.min(END - 1) as u8)).collect()
+}
+
 /// Pictures as sequences of rows, [24, N, 72]: how far from white, each moved by some pixels down and to the right. What leaves one edge
 /// comes back at the other.
 pub fn rows(emoji: &[&Emoji], mut moved: impl FnMut() -> [i32; 2]) -> Array3<f32> {

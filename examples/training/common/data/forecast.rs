@@ -106,6 +106,16 @@ impl Weather {
         Batch { past, future }
     }
 
+    /// Forecasts [windows, AHEAD] by first hour and hours after it.
+    pub fn forecasts(windows: Range<usize>, hour: impl Fn(usize, usize) -> f32) -> Array2<f32> {
+        Array2::from_shape_fn((windows.len(), AHEAD), |(n, k)| hour(windows.start + n, k))
+    }
+
+    /// How far from the truth forecasts [windows, AHEAD] are, in °C.
+    pub fn errors(&self, windows: Range<usize>, forecasts: &Array2<f32>) -> Array2<f32> {
+        forecasts - Self::forecasts(windows, |first, k| self.temperature[first + k])
+    }
+
     /// A temperature of the windows' scale.
     pub fn celsius(&self, scaled: f32) -> f32 {
         scaled * self.deviation + self.mean
