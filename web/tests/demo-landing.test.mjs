@@ -167,6 +167,23 @@ test("the code for a page of one's own is copied, and runs as it stands", async 
   }
 });
 
+test("a text of one's own is learnt by two clicks, while the sample is", async (open) => {
+  const page = await open("?device=cpu", { lands: true });
+  await trained(page, 20);
+  await page.check("#train-text-own");
+  await page.fill("#train-text", "ab ba abba. ".repeat(200));
+  await says(page, "train-text-summary", /^2,400 characters, 4 different/);
+  await page.click("#train-anew");
+  await page.locator("#train-anew").waitFor({ state: "hidden" });
+  await stateOf(page, "train", "running");
+  await trained(page, 100);
+  assert.match(await page.getByTestId("sample").first().textContent(), /^[ab .]+$/);
+  assert.ok((await numberOf(page, "train-loss")) < 2);
+  await pause(page);
+  await page.click("#train-undo");
+  await says(page, "train-status", /^Back at step /);
+});
+
 for (const width of [1280, 360]) {
   test(`the landing fits into a window ${width} pixels wide, Start above the settings`, async (open, t) => {
     const page = await open("?device=cpu", { lands: true, viewport: { width, height: 800 } });

@@ -18,8 +18,9 @@ export function trainingText(devices, control, { isShown, onChange }) {
   let source;
   let sampleText;
   let ownFile;
-  /** The text that the worker has. */
+  /** The text that the worker has, and the choice that the model learns from. */
   let sent;
+  let learnt;
 
   const ownChosen = () => control("text-own").checked;
 
@@ -144,12 +145,22 @@ export function trainingText(devices, control, { isShown, onChange }) {
     isOwn: ownChosen,
     /** What is chosen, for `restore`: { own }, and of an own text { name, text }. */
     atHand: () => (ownChosen() ? { own: true, ...(ownFile ?? { name: "", text: control("text").value }) } : { own: false }),
+    /** The model learns from what is chosen now. */
+    learn() {
+      learnt = this.atHand();
+    },
+    /** Whether something else was chosen since. */
+    differs() {
+      const { own, text } = this.atHand();
+      return learnt !== undefined && (own !== learnt.own || text !== learnt.text);
+    },
     restore({ own, name, text = "" }) {
       control(own ? "text-own" : "text-sample").checked = true;
       if (own) {
         ownFile = text.length > MOST_IN_BOX ? { name: name || "Your text", text } : undefined;
         if (!ownFile) control("text").value = text;
       }
+      this.learn();
       show();
     },
     /** What is in the box, unless it is too long to be kept. */

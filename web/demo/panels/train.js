@@ -25,7 +25,10 @@ export function trainPanel(devices) {
   const settings = trainingSettings(control);
   const text = trainingText(devices, control, {
     isShown: () => !panel.hidden,
-    onChange: () => settings.keep(text),
+    onChange() {
+      settings.keep(text);
+      showChanges();
+    },
   });
 
   const state = () => panel.dataset.state;
@@ -57,17 +60,16 @@ export function trainPanel(devices) {
     enable(control("reset"), ready && view.description && idle);
     for (const name of ["write", "save"]) enable(control(name), active && view.description);
     control("load").disabled = !ready || !idle;
-    control("text-fields").disabled = !idle;
-    enable(control("network-fields"), idle || next === "running");
+    for (const name of ["text", "network"]) enable(control(`${name}-fields`), idle || next === "running");
     control("undo").hidden = !model.canUndo || !idle || !ready;
     showChanges();
     devices.onBusy();
   }
 
-  /** Whether the controls ask for another network than the one that there is. */
+  /** Whether the controls ask for another network than the one that there is, or for another text. */
   function showChanges() {
-    const active = devices.current && ["paused", "running"].includes(state());
-    control("anew").hidden = !(active && view.description && settings.differFrom(view.description));
+    const active = devices.current && ["paused", "running"].includes(state()) && view.description;
+    control("anew").hidden = !(active && (settings.differFrom(view.description) || text.differs()));
   }
 
   function say(words, undo) {
@@ -140,6 +142,7 @@ export function trainPanel(devices) {
       toText();
       return;
     }
+    text.learn();
     await set();
     checkPrompt();
     running = run();
