@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the pretrained models of the demo page, web/demo/models/NAME.safetensors, from checkpoints of the lessons: the
-weights only, in float16.
+"""Makes the pretrained models of the demo page, web/demo/models/NAME.safetensors, from checkpoints of the lessons of these
+names: the weights only, in float16.
 
     cargo run --release --example handwriting -- --save handwriting.safetensors
     python3 make_demo_models.py handwriting.safetensors
@@ -23,7 +23,7 @@ def weights(path):
     size = int.from_bytes(data[:8], "little")
     header, body = json.loads(data[8 : 8 + size]), data[8 + size :]
     notes = header.pop("__metadata__")
-    notes = {name: notes[name] for name in sorted(notes) if name == "lesson" or name.startswith("wgrnn.config.")}
+    notes = {name: notes[name] for name in sorted(notes) if name.startswith("wgrnn.config.")}
     arrays = {}
     for name in sorted(header):
         if name.startswith("optimizer.") or name == "progress":
@@ -40,7 +40,7 @@ def main():
         sys.exit(__doc__)
     for path in map(pathlib.Path, sys.argv[1:]):
         arrays, notes = weights(path)
-        out = OUT / f"{notes['lesson']}.safetensors"
+        out = OUT / path.name
         write_safetensors(out, arrays, notes, "F16")
         count = sum(array.size for array in arrays.values())
         print(f"{out}: {count} numbers, {out.stat().st_size} bytes")

@@ -25,11 +25,10 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use lessons::baselines::Ngrams;
 use lessons::data::char_lm::{CellName, Description, Sizes, Streams, Vocabulary, load};
-use lessons::{Common, Course, Curves, Outcome, Window, adam, is_asked, settings};
-use ndarray::array;
+use lessons::{Common, Course, Curves, Outcome, Window, adam, is_asked, settings, write};
 use std::f64::consts::LN_2;
 use std::path::PathBuf;
-use wgrnn::{Cell, Device, Model, ModelConfig, RnnCall, RnnConfig, Sampling, Tape, Tensor};
+use wgrnn::{Cell, Device, Model, ModelConfig, RnnConfig, Sampling, Tape};
 
 const EMBEDDING: usize = 32;
 
@@ -47,8 +46,8 @@ pub struct Options {
     /// Adam's learning rate.
     #[arg(long, default_value_t = 5e-3, allow_negative_numbers = true)]
     pub rate: f64,
-    /// What the text begins with that it writes after training.
-    #[arg(long, default_value = "\n")]
+    /// What the text begins with that it writes after training; as a line does if nothing is given.
+    #[arg(long, default_value = "")]
     pub prompt: String,
     /// Characters to write.
     #[arg(long, default_value_t = 400)]
@@ -72,7 +71,7 @@ fn network(device: &Device, of: &Description, seed: u32) -> wgrnn::Result<Model>
 pub fn run(options: &Options) -> Result<Outcome> {
     let text = load(options.file.as_deref())?;
     let vocabulary = Vocabulary::of(&text);
-    vocabulary.indices(&options.prompt).context("--prompt")?;
+    let prompt = vocabulary.prompt(&options.prompt).context("--prompt")?;
     ensure!(options.temperature >= 0.0, "--temperature must be at least 0, not {}", options.temperature);
     let device = options.common.start()?;
     let mut learned = vocabulary.indices(&text)?;
@@ -93,7 +92,11 @@ pub fn run(options: &Options) -> Result<Outcome> {
         let bits = curves.held_out.last().map_or(f64::NAN, |last| last.1);
         outcome = outcome.row(description.cell.to_string(), &[bits, parameters / 1e3, curves.seconds]);
         if !options.compare {
-            outcome = outcome.note("").note(write(&model, options, &vocabulary)?);
+            let sampling =
+                |seed: &_| Sampling::new(seed).temperature(options.temperature).top_k(vocabulary.len().min(20));
+            let text = write(&model, &prompt, options.write, options.common.seed, sampling)?;
+            let text: String = text.into_iter().map(|character| vocabulary.character(character as usize)).collect();
+            outcome = outcome.note("").note(text.trim_start());
             let axis = "bits a character";
             options.common.draw("char_lm.svg", |path| curves.draw(path, "A character language model", axis))?;
         }
@@ -130,33 +133,6 @@ fn train(model: &Model, options: &Options, of: &Description, [learned, tested]: 
         .train(&options.common, &mut trainer, |step, _| window.write(&learned, step as usize % learned.windows()))?;
     curves.training.iter_mut().for_each(|point| point.1 /= LN_2);
     Ok(curves)
-}
-
-/// Lets the network write: it draws a character from its scores, which is what it reads next. All of it stays on the device but the
-/// characters.
-fn write(model: &Model, options: &Options, vocabulary: &Vocabulary) -> Result<String> {
-    let device = model.rnn().device();
-    let (character, seed) = (Tensor::zeros(device, &[1, 1])?, Tensor::zeros(device, &[2])?);
-    let mut tape = Tape::evaluating(device)?;
-    let input = tape.input(&character)?;
-    let scores = model.forward(&mut tape, &input, &model.device_state(1)?, &RnnCall::default().carry(true))?;
-    let sampling = Sampling::new(&seed).temperature(options.temperature).top_k(vocabulary.len().min(20));
-    tape.plan().sample(&scores.at(0)?, &input.reshape(&[1])?, &sampling)?;
-    let step = tape.evaluation()?;
-    let mut text = options.prompt.clone();
-    for (i, known) in
-        vocabulary.indices(&text)?.into_iter().map(Some).chain((1..options.write).map(|_| None)).enumerate()
-    {
-        if let Some(known) = known {
-            character.write(array![[known]].view())?;
-        }
-        seed.write(array![options.common.seed, i as u32].view())?;
-        step.program().run()?;
-        if i + 1 >= options.prompt.chars().count() {
-            text.push(vocabulary.character(character.read()?[[0, 0]] as usize));
-        }
-    }
-    Ok(text.trim_start().to_owned())
 }
 
 fn main() -> Result<()> {

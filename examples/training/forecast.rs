@@ -16,19 +16,15 @@
 //! ```
 //!
 //! It learns from two thirds of 2013 and is tested on the last quarter. How wrong it is in between says how wide an interval has to be that
-//! holds the truth four times in five (split conformal prediction). The baselines get such intervals too: what one can compare is how wide
-//! they are.
+//! holds the truth four times in five (split conformal prediction). The baselines get such intervals too.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use lessons::data::forecast::{AHEAD, FEATURES, PAST, Weather};
 use lessons::metrics::Intervals;
-use lessons::plots::{Band, Line, bands};
 use lessons::{Common, Course, Outcome, Reading, adam};
 use ndarray::{Array2, Axis, s};
-use rand_mt::Mt;
 use std::ops::Range;
-use std::path::Path;
 use wgrnn::plan::Value;
 use wgrnn::{Cell, Device, Model, ModelConfig, Output, RnnCall, RnnConfig, Tape, Tensor};
 
@@ -36,8 +32,6 @@ const HIDDEN: usize = 64;
 const BATCH: usize = 64;
 /// The part of hours that an interval has to hold.
 const PART: f64 = 0.8;
-/// The days of the picture.
-const WEEK: (&str, usize) = ("2013-11-04T00:00", 7);
 
 /// Trains a network to forecast the temperature of the next 24 hours.
 #[derive(Parser, Debug)]
@@ -72,7 +66,7 @@ impl Network {
         let hours = self.reader.forward(tape, past, &state, &RnnCall::default().output(Output::Last))?;
         match &self.writer {
             Some(writer) => writer.feed_back(tape, now, &state, AHEAD)?.reshape(&[AHEAD, size]),
-            None => hours.transpose(0, 1),
+            None => tape.contiguous(&hours.transpose(0, 1)?),
         }
     }
 }
@@ -107,23 +101,19 @@ impl Windows {
 
 /// Trains, and forecasts the last quarter of the year.
 pub fn run(options: &Options) -> Result<Outcome> {
-    let weather = Weather::load(options.common.data())?;
-    let device = options.common.start()?;
-    let network = Network::new(&device, options.feed_back, options.common.seed)?;
+    let common = &options.common;
+    let weather = Weather::load(common.data())?;
+    let device = common.start()?;
+    let network = Network::new(&device, options.feed_back, common.seed)?;
     let windows = Windows::new(&device, BATCH)?;
     let mut tape = Tape::training(&device)?;
     windows.read(&mut tape, &network)?;
-    let mut trainer = adam(tape, 3e-3, options.common.seed)?;
+    let mut trainer = adam(tape, 3e-3, common.seed)?;
 
-    let learned = weather.learned();
     let kind = if options.feed_back { "--feed-back" } else { "" };
     let course = Course::new("forecast", "windows", BATCH).settings(kind);
-    let curves = course.train(&options.common, &mut trainer, |step, seed| {
-        let mut random = Mt::new_with_key([seed, step]);
-        let firsts: Vec<usize> =
-            (0..BATCH).map(|_| learned.start + random.next_u32() as usize % learned.len()).collect();
-        Ok(windows.write(&weather, &firsts)?)
-    })?;
+    let curves = course
+        .train(common, &mut trainer, |step, seed| Ok(windows.write(&weather, &weather.drawn(BATCH, seed, step))?))?;
 
     let forecast = |range: Range<usize>| -> Result<Array2<f32>> {
         let windows = Windows::new(&device, range.len())?;
@@ -149,29 +139,10 @@ pub fn run(options: &Options) -> Result<Outcome> {
     row("the same hour yesterday", &|windows| hour(&|first, k| first + k - AHEAD, windows))?;
     row("the last temperature", &|windows| hour(&|first, _| first - 1, windows))?;
     let intervals = row("LSTM", &forecast)?;
-    options
-        .common
+    common
         .draw("forecast_loss.svg", |path| curves.draw(path, "Temperatures", "mean squared error (1: the variance)"))?;
-    options.common.draw("forecast.svg", |path| draw(path, &weather, &forecast(weather.tested())?, &intervals))?;
+    common.draw("forecast.svg", |path| weather.draw_week(path, &forecast(weather.tested())?, &intervals))?;
     Ok(outcome)
-}
-
-/// A week of the test: the forecasts made at each midnight, their intervals, and what came.
-fn draw(path: &Path, weather: &Weather, forecasts: &Array2<f32>, intervals: &Intervals) -> Result<()> {
-    let (from, days) = WEEK;
-    let first =
-        weather.times.iter().position(|time| time == from).with_context(|| format!("{from}: not in the series"))?;
-    let hours =
-        |of: &dyn Fn(usize) -> f32| (0..days * AHEAD).map(|hour| (hour as f64 / 24.0, of(hour).into())).collect();
-    let forecast = |hour: usize| forecasts[[first - weather.tested().start + hour / AHEAD * AHEAD, hour % AHEAD]];
-    let edge = |side: f32| hours(&|hour| forecast(hour) + side * intervals.margins[hour % AHEAD]);
-    let band = Band { name: "four times in five", low: edge(-1.0), high: edge(1.0) };
-    let lines = [
-        Line { name: "forecast at midnight", points: hours(&forecast) },
-        Line { name: "what came", points: hours(&|hour| weather.temperature[first + hour]) },
-    ];
-    let axes = [&format!("days from {}", &from[..10]), "temperature in °C"];
-    bands(path, "Newark, 24 hours forecast at each midnight (UTC)", axes, &lines, &[band])
 }
 
 fn main() -> Result<()> {

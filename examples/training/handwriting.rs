@@ -58,6 +58,7 @@ pub struct Options {
 pub struct Network(pub Parameters, pub Model);
 
 impl Network {
+    /// With random weights.
     pub fn new(device: &Device, seed: u32) -> Result<Self> {
         let [first, second] = CONVOLVED;
         let kernels = [("1.weight", vec![first, HEIGHT, 5]), ("2.weight", vec![second, first, 5])];
@@ -87,6 +88,7 @@ impl Network {
         Labelled::new(self.1.rnn(), [width, size, HEIGHT], STRIDE, [DIGITS, LONGEST])
     }
 
+    /// As a program that reads so many lines of at most this width.
     pub fn recogniser(&self, width: usize, size: usize) -> Result<Recogniser> {
         let lines = self.lines(width, size)?;
         let mut tape = Tape::evaluating(self.1.rnn().device())?;

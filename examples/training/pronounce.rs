@@ -21,11 +21,9 @@ use clap::Parser;
 use lessons::baselines::most_similar;
 use lessons::data::pronounce::{LETTERS, Pair, letters, load};
 use lessons::metrics::rates;
-use lessons::{Common, Course, Lines, Outcome, Sequences, adam, batch};
+use lessons::{Common, Course, Lines, Outcome, Sequences, adam, batch, greedy};
 use wgrnn::plan::Value;
-use wgrnn::{
-    BeamSearch, Cell, Device, DeviceState, Lengths, Model, ModelConfig, Output, Reset, RnnCall, RnnConfig, Tape,
-};
+use wgrnn::{Cell, Device, DeviceState, Lengths, Model, ModelConfig, Output, Reset, RnnCall, RnnConfig, Tape};
 
 const FEATURES: usize = 64;
 const HIDDEN: usize = 128;
@@ -74,11 +72,12 @@ impl Network {
 
 /// Trains, and pronounces the words held out, and the caller's.
 pub fn run(options: &Options) -> Result<Outcome> {
+    let common = &options.common;
     let asked = options.word.iter().map(|word| letters(word)).collect::<Result<Vec<_>>>()?;
-    let pairs = load(options.common.data())?;
+    let pairs = load(common.data())?;
     let marks = [pairs.phonemes.start(), pairs.phonemes.end()];
-    let device = options.common.start()?;
-    let network = Network::new(&device, pairs.phonemes.symbols(), options.common.seed)?;
+    let device = common.start()?;
+    let network = Network::new(&device, pairs.phonemes.symbols(), common.seed)?;
 
     let most = |of: &dyn Fn(&Pair) -> usize| pairs.learned.iter().map(of).max().unwrap_or(1);
     let size = BATCH.min(pairs.learned.len());
@@ -89,11 +88,11 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let (before, wanted) = (tape.input(&lines.told)?, tape.input(lines.wanted.tensor())?);
     let scores = network.write(&mut tape, &before, &state)?;
     tape.cross_entropy(&scores, &wanted)?;
-    let mut trainer = adam(tape, 3e-3, options.common.seed)?;
+    let mut trainer = adam(tape, 3e-3, common.seed)?;
     network.encoder.name(&mut trainer, "encoder.")?;
     network.decoder.name(&mut trainer, "decoder.")?;
 
-    let curves = Course::new("pronounce", "words", size).train(&options.common, &mut trainer, |step, seed| {
+    let curves = Course::new("pronounce", "words", size).train(common, &mut trainer, |step, seed| {
         let chosen: Vec<&Pair> =
             batch(pairs.learned.len(), size, seed, step).into_iter().map(|i| &pairs.learned[i]).collect();
         words.write(&chosen.iter().map(|pair| &pair.letters[..]).collect::<Vec<_>>())?;
@@ -106,9 +105,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let known = || pairs.learned.iter().map(|pair| &pair.letters[..]);
     let similar = |pair: &Pair| most_similar(&pair.letters, known()).map(|i| pairs.learned[i].phonemes.clone());
     let row = |answer: &dyn Fn(usize) -> Vec<u32>| rates(pairs.tested.iter().map(|pair| &pair.phonemes[..]), answer);
-    options
-        .common
-        .draw("pronounce.svg", |path| curves.draw(path, "Letters to phonemes", "cross-entropy of a phoneme"))?;
+    common.draw("pronounce.svg", |path| curves.draw(path, "Letters to phonemes", "cross-entropy of a phoneme"))?;
     let mut outcome = Outcome::new(format!("{} words held out", pairs.tested.len()))
         .percent("wrong phonemes")
         .percent("words right")
@@ -126,21 +123,14 @@ pub fn run(options: &Options) -> Result<Outcome> {
     Ok(notes.fold(outcome, Outcome::note))
 }
 
-/// Writes phonemes for words: at each step the likeliest, which is read next. Nothing comes back from the device before the last one.
-fn pronounce(device: &Device, network: &Network, words: &[&[u32]], [start, end]: [u32; 2]) -> Result<Vec<Vec<u32>>> {
+/// Writes phonemes for words.
+fn pronounce(device: &Device, network: &Network, words: &[&[u32]], marks: [u32; 2]) -> Result<Vec<Vec<u32>>> {
     let longest = words.iter().map(|word| word.len()).max().unwrap_or(1);
     let batch = Sequences::new(network.encoder.rnn(), [longest, words.len()])?;
     batch.write(words)?;
     let mut tape = Tape::evaluating(device)?;
     let state = network.read(&mut tape, &batch)?;
-    let mut found = tape.plan().beam_search(&BeamSearch::new(start, end, LONGEST).beams(1), words.len())?;
-    for _ in 0..LONGEST {
-        let before = found.tokens().insert_axis(0)?;
-        let scores = network.write(&mut tape, &before, &state)?.at(0)?;
-        found.advance(tape.plan(), &scores)?;
-    }
-    tape.evaluation()?.program().run()?;
-    Ok(found.read()?.iter().map(|beams| beams[0].tokens.clone()).collect())
+    greedy(tape, marks, [LONGEST, words.len()], |tape, before, _| network.write(tape, before, &state))
 }
 
 fn main() -> Result<()> {

@@ -18,7 +18,6 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use lessons::baselines::{Features, Fit, Logistic};
 use lessons::data::sentiment::{Data, Review, UNKNOWN, hide, load, of_like_lengths};
 use lessons::metrics::Calibration;
 use lessons::plots::reliability;
@@ -78,16 +77,17 @@ impl Batch {
 
 /// Trains, and judges the reviews held out, and the caller's texts.
 pub fn run(options: &Options) -> Result<Outcome> {
-    let data = load(options.common.data())?;
+    let common = &options.common;
+    let data = load(common.data())?;
     let texts = options.text.iter().map(|text| read(&data, text)).collect::<Result<Vec<_>>>()?;
-    let device = options.common.start()?;
-    let model = network(&device, data.vocabulary.symbols(), options.common.seed)?;
+    let device = common.start()?;
+    let model = network(&device, data.vocabulary.symbols(), common.seed)?;
 
     let size = BATCH.min(data.train.len());
     let examples = Batch::new(&model, data.longest(), size)?;
     let mut tape = Tape::training(&device)?;
     examples.read(&mut tape, &model)?;
-    let mut trainer = adam(tape, 2e-3, options.common.seed)?;
+    let mut trainer = adam(tape, 2e-3, common.seed)?;
     model.name(&mut trainer, "")?;
 
     let all: Vec<&Review> = data.test.iter().chain(&texts).collect();
@@ -99,7 +99,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     test.write(&all)?;
 
     let course = Course::new("sentiment", "reviews", size).held_out(125, || reading.loss());
-    let curves = course.train(&options.common, &mut trainer, |step, seed| {
+    let curves = course.train(common, &mut trainer, |step, seed| {
         // In training one word in ten is unknown, so that unknown ones are nothing new.
         let reviews: Vec<Review> =
             of_like_lengths(&data.train, size, seed, step).iter().map(|review| hide(review, seed, step)).collect();
@@ -110,9 +110,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let mut positive: Vec<f64> = reading.run()?.rows().into_iter().map(sure).collect();
     let own = positive.split_off(data.test.len());
     let truth: Vec<bool> = data.test.iter().map(|review| review.positive).collect();
-    let [network, words] = [positive, bag_of_words(&data)].map(|positive| Calibration::new(&positive, &truth));
-    options.common.draw("sentiment_loss.svg", |path| curves.draw(path, "Film reviews", "cross-entropy"))?;
-    options.common.draw("sentiment.svg", |path| reliability(path, &[("bag of words", &words), ("GRU", &network)]))?;
+    let [network, words] = [positive, data.bag_of_words()].map(|positive| Calibration::new(&positive, &truth));
+    common.draw("sentiment_loss.svg", |path| curves.draw(path, "Film reviews", "cross-entropy"))?;
+    common.draw("sentiment.svg", |path| reliability(path, &[("bag of words", &words), ("GRU", &network)]))?;
     let outcome =
         Outcome::new(format!("{} reviews held out", data.test.len())).percent("right").percent("calibration error");
     let outcome =
@@ -135,20 +135,6 @@ fn judged(text: &str, positive: f64) -> String {
     } else {
         format!("{name} ({:.0} %): {text}", 100.0 * sure)
     }
-}
-
-/// How probable logistic regression on the words of a review finds it that it is positive.
-fn bag_of_words(data: &Data) -> Vec<f64> {
-    let bag = |review: &Review| -> Features {
-        let mut words = review.words.clone();
-        words.sort_unstable();
-        words.dedup();
-        words.into_iter().map(|word| (word as usize, 1.0)).collect()
-    };
-    let examples: Vec<_> = data.train.iter().map(|review| (bag(review), review.positive.into())).collect();
-    let model =
-        Logistic::fit(&examples, [data.vocabulary.symbols(), 2], Fit { epochs: 20, rate: 0.2, decay: 0.005 }, 0);
-    data.test.iter().map(|review| model.probabilities(&bag(review))[1].into()).collect()
 }
 
 fn main() -> Result<()> {

@@ -23,12 +23,10 @@ use anyhow::Result;
 use clap::Parser;
 use lessons::baselines::Warped;
 use lessons::data::mel::{BANDS, own};
-use lessons::data::speech::{FRAMES, LETTERS, LONGEST, Spoken, load, word};
+use lessons::data::speech::{FRAMES, LETTERS, LONGEST, Spoken, load, some, word};
 use lessons::metrics::rates;
 use lessons::plots::aligned;
-use lessons::{Common, Course, Labelled, Outcome, Recogniser, batch, initial};
-use ndarray::s;
-use rand_mt::Mt;
+use lessons::{Common, Course, Labelled, Outcome, Recogniser, initial};
 use std::path::PathBuf;
 use wgrnn::plan::Value;
 use wgrnn::{
@@ -36,7 +34,7 @@ use wgrnn::{
     ModelConfig, Optimizer, Parameters, RnnCall, RnnConfig, Tape, Trainer, TrainerOptions,
 };
 
-const STEPS: u32 = 4000;
+const STEPS: u32 = 6000;
 const BATCH: usize = 32;
 /// Outputs of the convolution, and hidden units of each direction.
 const CONVOLVED: usize = 64;
@@ -57,13 +55,13 @@ pub struct Options {
 }
 
 /// The convolution's weights, and the recurrent layers with the dense one.
-pub struct Network(pub Parameters, pub Model);
+struct Network(Parameters, Model);
 
 impl Network {
-    pub fn new(device: &Device, seed: u32) -> Result<Self> {
+    fn new(device: &Device, seed: u32) -> Result<Self> {
         let convolution = [("weight", vec![CONVOLVED, BANDS, 5]), ("bias", vec![CONVOLVED])];
         let rnn = RnnConfig::new(Cell::Lstm, CONVOLVED, HIDDEN).direction(Direction::Bidirectional).layers(2);
-        let model = Model::new(device, &ModelConfig::features(rnn, LETTERS + 1).dropout(0.3), seed)?;
+        let model = Model::new(device, &ModelConfig::features(rnn, LETTERS + 1).dropout(0.2), seed)?;
         Ok(Self(initial(device, &convolution, seed)?, model))
     }
 
@@ -84,7 +82,7 @@ impl Network {
         Labelled::new(self.1.rnn(), [frames, size, BANDS], 2, [LETTERS, LONGEST])
     }
 
-    pub fn recogniser(&self, frames: usize, size: usize) -> Result<Recogniser> {
+    fn recogniser(&self, frames: usize, size: usize) -> Result<Recogniser> {
         let words = self.words(frames, size)?;
         let mut tape = Tape::evaluating(self.1.rnn().device())?;
         let scores = self.hear(&mut tape, &words)?;
@@ -101,40 +99,39 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let words = network.words(FRAMES, BATCH)?;
     let mut tape = Tape::training(&device)?;
     network.hear(&mut tape, &words)?;
-    let rate = LearningRate::Cosine { rate: 3e-3, least: 1e-4, warm_up: 100, steps: STEPS };
+    let rate = LearningRate::Cosine { rate: 4e-3, least: 1e-4, warm_up: 100, steps: STEPS };
     let settings = TrainerOptions::new(Optimizer::ADAM).learning_rate(rate).clip(Clip::Norm(1.0));
     let mut trainer = Trainer::new(tape, settings.seed(options.common.seed))?;
     trainer.name("convolution.", &network.0)?;
     network.1.name(&mut trainer, "")?;
 
-    let some =
-        |spoken: &'_ [Spoken]| spoken.iter().step_by(spoken.len().div_ceil(options.tested.max(1))).cloned().collect();
-    let kinds: [(&str, Vec<Spoken>); 2] = [("words it learned", some(&speech.heard)), ("new words", some(&speech.new))];
+    let kinds = [("words it learned", &speech.heard), ("new words", &speech.new)];
+    let kinds = kinds.map(|(kind, spoken)| (kind, some(spoken, options.tested)));
     let recogniser = network.recogniser(FRAMES, 100)?;
     let heard: Vec<_> = kinds[0].1.iter().map(Spoken::example).collect();
     let course = Course::new("speech", "words", BATCH).held_out(250, || recogniser.loss(&heard));
     let curves = course.train(&options.common, &mut trainer, |step, seed| {
-        let mut random = Mt::new_with_key([seed, step]);
-        let chosen = batch(speech.train.len(), BATCH, seed, step);
-        let varied: Vec<_> = chosen.into_iter().map(|i| speech.train[i].varied(&mut random)).collect();
+        let varied = speech.varied(BATCH, seed, step);
         words.write(&varied.iter().map(Spoken::example).collect::<Vec<_>>())
     })?;
 
-    let warped = Warped::fit(
-        speech.train.iter().map(|spoken| (spoken.levels.slice(s![..;2, ..]).to_owned(), spoken.letters.clone())),
-    );
+    let warped = Warped::fit(speech.train.iter().map(|spoken| (spoken.levels.view(), spoken.letters.clone())));
     let mut outcome = Outcome::new("voices held out").percent("wrong letters").percent("whole words right");
     let mut drawn = Vec::new();
     for (kind, spoken) in &kinds {
         let examples: Vec<_> = spoken.iter().map(Spoken::example).collect();
         let found = recogniser.recognise(&examples)?;
         let letters = || spoken.iter().map(|one| one.letters.as_slice());
-        let nearest = |n: usize| warped.classify(spoken[n].levels.slice(s![..;2, ..])).cloned().unwrap_or_default();
+        let nearest = |n: usize| warped.classify(spoken[n].levels.view()).cloned().unwrap_or_default();
         outcome = outcome
             .row(format!("{kind}: nearest recording"), &rates(letters(), nearest))
-            .row(format!("{kind}: convolution, LSTMs, CTC"), &rates(letters(), |n| found[n].labels.clone()));
-        let some = examples.iter().zip(&found).step_by(spoken.len().div_ceil(6));
-        drawn.extend(some.map(|(one, found)| found.panel(*one, word)));
+            .row(format!("{kind}: convolution, LSTMs, CTC"), &rates(letters(), |n| found[n].labels.clone()))
+            .row(
+                format!("{kind}: the learned word nearest to that"),
+                &rates(letters(), |n| speech.nearest(&found[n].labels)),
+            );
+        let six = examples.iter().zip(&found).step_by(spoken.len().div_ceil(6));
+        drawn.extend(six.map(|(one, found)| found.panel(*one, word)));
     }
     for (path, levels) in options.wav.iter().zip(&recordings) {
         let found = network.recogniser(levels.nrows() + 16, 1)?.recognise(&[(levels.view(), &[])])?;

@@ -20,20 +20,21 @@
 //! It learns from 24,000 phrases of CLDR, and is tested on 1,000 that say what none of them says. `--compare` trains the same network
 //! without attention too: its decoder sees one vector, the state in which the encoder ends (Cho et al. 2014).
 
-use anyhow::{Context, Result, ensure};
-use clap::Parser;
-use lessons::baselines::most_similar;
-use lessons::data::translate::{Pair, Pairs};
+use anyhow::Result;
+use clap::{Parser, value_parser};
+use lessons::baselines::recall;
+use lessons::data::translate::Pairs;
 use lessons::metrics::{bleu, exact};
 use lessons::plots::{Heat, Line, heat, lines};
-use lessons::{Common, Course, Curves, Lines, Outcome, Reading, Sequences, batch, layers};
+use lessons::{Common, Course, Curves, Decoder, Lines, Outcome, Search, Sequences, batch, layers};
 use wgrnn::plan::Value;
 use wgrnn::{
-    Attention, BeamSearch, Cell, Clip, Device, DeviceState, Direction, Embedding, LearningRate, Lengths, Linear,
-    Memory, Model, ModelConfig, Optimizer, Output, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tape, Tensor, Trainer,
-    TrainerOptions,
+    Attention, Cell, Clip, Device, DeviceState, Direction, Embedding, LearningRate, Lengths, Linear, Memory, Model,
+    ModelConfig, Optimizer, Output, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tape, Trainer, TrainerOptions,
 };
 
+/// Training steps; the learning rate falls along half a cosine over them.
+const STEPS: u32 = 2000;
 const FEATURES: usize = 32;
 const HIDDEN: usize = 128;
 const BATCH: usize = 64;
@@ -43,10 +44,13 @@ const BATCH: usize = 64;
 pub struct Options {
     /// What every lesson can be told.
     #[command(flatten)]
-    pub common: Common<2000>,
+    pub common: Common<STEPS>,
     /// Train the same network without attention too.
     #[arg(long)]
     pub compare: bool,
+    /// Translate so many of the phrases held out, and no more.
+    #[arg(long, default_value_t = 1000, value_parser = value_parser!(u32).range(1..))]
+    pub tested: u32,
     /// Phrases to translate after training.
     #[arg(long, value_name = "PHRASE", num_args = 1..)]
     pub text: Vec<String>,
@@ -55,7 +59,7 @@ pub struct Options {
 /// Encoder, attention and decoder.
 struct Network {
     encoder: Model,
-    attention: Attention,
+    attention: [Linear; 3],
     /// Whether the decoder sees all states of the encoder, or only the last one.
     attends: bool,
     words: Embedding,
@@ -66,131 +70,92 @@ struct Network {
 impl Network {
     fn new(device: &Device, pairs: &Pairs, attends: bool, seed: u32) -> Result<Self> {
         let gru = |inputs, hidden| RnnConfig::new(Cell::Gru(Reset::After), inputs, hidden);
-        let (both_ways, forward) =
-            (gru(FEATURES, HIDDEN / 2).direction(Direction::Bidirectional), gru(FEATURES + HIDDEN, HIDDEN));
+        let both_ways = gru(FEATURES, HIDDEN / 2).direction(Direction::Bidirectional);
+        let forward = gru(FEATURES + HIDDEN, HIDDEN);
         let linear = |n: u32, shape| layers::linear(device, shape, seed.wrapping_add(n));
         Ok(Self {
             encoder: Model::new(device, &ModelConfig::language(pairs.characters(), both_ways).outputs(None), seed)?,
-            attention: Attention::Additive {
-                query: linear(1, [HIDDEN / 2, HIDDEN])?,
-                memory: linear(2, [HIDDEN / 2, HIDDEN])?,
-                score: linear(3, [1, HIDDEN / 2])?,
-            },
+            attention: [
+                linear(1, [HIDDEN / 2, HIDDEN])?,
+                linear(2, [HIDDEN / 2, HIDDEN])?,
+                linear(3, [1, HIDDEN / 2])?,
+            ],
             attends,
             words: layers::embedding(device, [pairs.symbols(), FEATURES], seed.wrapping_add(4))?,
             decoder: Rnn::trainable(device, &forward, &RnnWeights::init(&forward, seed.wrapping_add(5))?)?,
-            head: linear(6, [pairs.symbols(), HIDDEN])?,
+            head: layers::dense(device, [pairs.symbols(), HIDDEN], seed.wrapping_add(6))?,
         })
+    }
+}
+
+impl Decoder for Network {
+    fn layer(&self) -> &Rnn {
+        &self.decoder
+    }
+
+    fn reader(&self) -> &Rnn {
+        self.encoder.rnn()
     }
 
     /// Reads phrases: what the decoder can look at.
     fn read(&self, tape: &mut Tape, phrases: &Sequences) -> Result<Memory> {
-        let (characters, counts) = (tape.input(&phrases.symbols)?, tape.input(&phrases.counts)?);
+        let [query, memory, score] = self.attention.clone();
+        let attention = Attention::Additive { query, memory, score };
+        let (characters, lengths) = (tape.input(&phrases.symbols)?, tape.input(&phrases.counts)?);
         let state = self.encoder.device_state(characters.shape()[1])?;
         let call = RnnCall::default().lengths(Lengths::PerRun(phrases.lengths.clone()));
         if self.attends {
             let states = self.encoder.forward(tape, &characters, &state, &call)?;
-            return Ok(tape.memory(&self.attention, &states, Some(&counts))?);
+            return Ok(tape.memory(&attention, &states, Some(&lengths))?);
         }
-        // A memory of one step: all that attention can do is to look at it.
+        // A memory of one step: the decoder always looks at it.
         let last = self.encoder.forward(tape, &characters, &state, &call.output(Output::Last))?;
-        Ok(tape.memory(&self.attention, &last.insert_axis(0)?, None)?)
+        Ok(tape.memory(&attention, &last.insert_axis(0)?, None)?)
     }
 
-    /// A step of the decoder: from the last word and the last output [N, H] to the next output, and where it looked [N, S].
+    /// A step of the decoder: from the last word \[N\] and its last output [N, H] to the next output, and where it looked, [N, S].
     fn step(
         &self,
         tape: &mut Tape,
-        memory: &Memory,
-        state: &DeviceState,
+        (memory, state): (&Memory, &DeviceState),
+        t: usize,
         word: &Value,
         output: &Value,
-        is_first: bool,
     ) -> Result<[Value; 2]> {
         let (context, looked) = memory.attend(tape, output)?;
         let word = tape.embedding(&self.words, word)?;
         let x = tape.concat(&[&word, &context], 1)?.insert_axis(0)?;
-        Ok([tape.rnn(&self.decoder, &x, state, &RnnCall::default().carry(!is_first))?.at(0)?, looked])
+        Ok([tape.rnn(&self.decoder, &x, state, &RnnCall::default().carry(t > 0))?.at(0)?, looked])
     }
 
-    /// What the decoder would write next when it is told words [T, N]: scores [T, N, words], and where it looked, [T, N, S].
-    fn write(&self, tape: &mut Tape, phrases: &Sequences, told: &Tensor<u32>) -> Result<[Value; 2]> {
-        let (memory, told) = (self.read(tape, phrases)?, tape.input(told)?);
-        let &[steps, size] = told.shape() else { anyhow::bail!("words [T, N]") };
-        let state = self.decoder.device_state(size)?;
-        let mut output = tape.input(&Tensor::<f32>::zeros(self.decoder.device(), &[size, HIDDEN])?)?;
-        let (mut outputs, mut looks) = (Vec::new(), Vec::new());
-        for step in 0..steps {
-            let [next, looked] = self.step(tape, &memory, &state, &told.at(step)?, &output, step == 0)?;
-            outputs.push(next.insert_axis(0)?);
-            looks.push(looked.insert_axis(0)?);
-            output = next;
-        }
-        let outputs = tape.concat(&outputs.iter().collect::<Vec<_>>(), 0)?;
-        Ok([tape.linear(&self.head, &outputs)?, tape.concat(&looks.iter().collect::<Vec<_>>(), 0)?])
-    }
-
-    /// The likeliest translations of phrases by beam search.
-    fn translate(&self, pairs: &Pairs, phrases: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
-        let [longest, most] = pairs.longest();
-        let (size, device) = (phrases.len().clamp(1, 100), self.decoder.device());
-        let sequences = Sequences::new(self.encoder.rnn(), [longest, size])?;
-        let mut tape = Tape::evaluating(device)?;
-        let memory = self.read(&mut tape, &sequences)?;
-        let mut beams = tape.plan().beam_search(&BeamSearch::new(pairs.start(), pairs.end(), most + 1), size)?;
-        let state = self.decoder.device_state(beams.rows())?;
-        let mut output = tape.input(&Tensor::<f32>::zeros(device, &[beams.rows(), HIDDEN])?)?;
-        for step in 0..=most {
-            let [next, _] = self.step(&mut tape, &memory, &state, &beams.tokens(), &output, step == 0)?;
-            let scores = tape.linear(&self.head, &next)?;
-            beams.advance(tape.plan(), &scores)?;
-            beams.follow_state(tape.plan(), &state)?;
-            output = beams.follow(tape.plan(), &next)?;
-        }
-        let program = tape.build()?;
-        let mut translations = Vec::new();
-        for phrases in phrases.chunks(size) {
-            sequences.write(phrases)?;
-            program.run()?;
-            let best = beams.read()?.into_iter().take(phrases.len()).map(|found| found.into_iter().next());
-            translations.extend(best.map(|found| found.map_or_else(Vec::new, |found| found.tokens)));
-        }
-        Ok(translations)
+    fn scores(&self, tape: &mut Tape, outputs: &Value) -> Result<Value> {
+        Ok(tape.linear(&self.head, outputs)?)
     }
 }
 
-/// Trains a network by teacher forcing.
-fn train(device: &Device, pairs: &Pairs, network: &Network, common: &Common<2000>) -> Result<Curves> {
-    let [longest, most] = pairs.longest();
-    let size = BATCH.min(pairs.learned.len());
+/// Teaches a network: it is told what it should have written so far.
+fn train(device: &Device, pairs: &Pairs, network: &Network, common: &Common<STEPS>) -> Result<Curves> {
+    let ([longest, most], size) = (pairs.longest(), BATCH.min(pairs.learned.len()));
     let phrases = Sequences::new(network.encoder.rnn(), [longest, size])?;
     let lines = Lines::new(device, [most, size], pairs.symbols(), [pairs.start(), pairs.end()])?;
     let mut tape = Tape::training(device)?;
-    let [scores, _] = network.write(&mut tape, &phrases, &lines.told)?;
+    let [scores, _] = network.told(&mut tape, &phrases, &lines.told)?;
     let wanted = tape.input(lines.wanted.tensor())?;
     tape.cross_entropy(&scores, &wanted)?;
-    let rate = LearningRate::Cosine { rate: 5e-3, least: 1e-4, warm_up: 50, steps: common.steps };
+    let rate = LearningRate::Cosine { rate: 5e-3, least: 1e-4, warm_up: 50, steps: STEPS };
     let options = TrainerOptions::new(Optimizer::ADAM).learning_rate(rate).clip(Clip::Norm(1.0)).seed(common.seed);
     let mut trainer = Trainer::new(tape, options)?;
-    let named = [
-        ("words", Some(network.words.parameters())),
-        ("decoder", network.decoder.parameters()),
-        ("head", network.head.parameters()),
-    ];
-    named.into_iter().try_for_each(|(name, parameters)| {
-        trainer.name(name, parameters.context("frozen")?).map_err(anyhow::Error::from)
-    })?;
     network.encoder.name(&mut trainer, "encoder.")?;
-    if let Attention::Additive { query, memory, score } = &network.attention {
-        for (name, layer) in [("query", query), ("memory", memory), ("score", score)] {
-            trainer.name(name, layer.parameters().context("frozen")?)?;
-        }
-    }
+    let Network { attention: [query, memory, score], words, decoder, head, .. } = network;
+    let others = [("words", Some(words.parameters())), ("decoder", decoder.parameters()), ("head", head.parameters())];
+    layers::name(&mut trainer, &others)?;
+    let attention =
+        [("query", query), ("memory", memory), ("score", score)].map(|(name, layer)| (name, layer.parameters()));
+    layers::name(&mut trainer, &attention)?;
     Course::new("translate", "phrases", size).train(common, &mut trainer, |step, seed| {
-        let chosen: Vec<&Pair> =
-            batch(pairs.learned.len(), size, seed, step).into_iter().map(|i| &pairs.learned[i]).collect();
-        phrases.write(&chosen.iter().map(|pair| &pair.source[..]).collect::<Vec<_>>())?;
-        lines.write(&chosen.iter().map(|pair| &pair.target[..]).collect::<Vec<_>>())
+        let chosen = batch(pairs.learned.len(), size, seed, step).into_iter().map(|i| &pairs.learned[i]);
+        phrases.write(&chosen.clone().map(|pair| &pair.source[..]).collect::<Vec<_>>())?;
+        lines.write(&chosen.map(|pair| &pair.target[..]).collect::<Vec<_>>())
     })
 }
 
@@ -198,48 +163,56 @@ fn train(device: &Device, pairs: &Pairs, network: &Network, common: &Common<2000
 pub fn run(options: &Options) -> Result<Outcome> {
     let common = &options.common;
     let pairs = Pairs::load(common.data())?;
-    let asked = options.text.iter().map(|text| pairs.source(text)).collect::<Result<Vec<_>>>()?;
+    let asked = options.text.iter().map(|text| pairs.ask(text)).collect::<Result<Vec<_>>>()?;
+    let [longest, most] = pairs.longest();
+    let search = Search { start: pairs.start(), end: pairs.end(), longest, most };
     let device = common.start()?;
-    let sources: Vec<_> = pairs.tested.iter().map(|pair| &pair.source[..]).collect();
+    let tested = &pairs.tested[..pairs.tested.len().min(options.tested as usize)];
+    let sources: Vec<_> = tested.iter().map(|pair| &pair.source[..]).collect();
     let figures = |answers: Vec<Vec<u32>>| {
-        let both: Vec<_> =
-            answers.into_iter().zip(&pairs.tested).map(|(answer, pair)| (answer, pair.target.clone())).collect();
+        let both = answers.into_iter().zip(tested).map(|(answer, pair)| (answer, pair.target.clone()));
+        let both: Vec<_> = both.collect();
         [exact(&both), bleu(&both)]
     };
-    let mut outcome = Outcome::new(format!("{} phrases held out", sources.len())).percent("exact").percent("BLEU");
-    let remembered = pairs.tested.iter().map(|pair| {
-        let known = || pairs.learned.iter().filter(|known| known.language == pair.language);
-        most_similar(&pair.source, known().map(|known| &known.source[..]))
-            .and_then(|i| known().nth(i))
-            .map_or_else(Vec::new, |known| known.target.clone())
+    let remembered = tested.iter().map(|pair| {
+        let known = pairs.learned.iter().filter(|known| known.language == pair.language);
+        recall(&pair.source, known.map(|known| (&known.source[..], &known.target[..])))
     });
-    outcome = outcome.row("the most similar phrase's translation", &figures(remembered.collect()));
+    let outcome = Outcome::new(format!("{} phrases held out", tested.len())).percent("exact").percent("BLEU");
+    let mut outcome = outcome.row("the most similar phrase's translation", &figures(remembered.collect()));
+
     let network = Network::new(&device, &pairs, true, common.seed)?;
-    let mut curves = vec![Line { name: "with attention", points: train(&device, &pairs, &network, common)?.training }];
+    let mut losses = vec![Line { name: "with attention", points: train(&device, &pairs, &network, common)?.training }];
     if options.compare {
         let without = Network::new(&device, &pairs, false, common.seed)?;
-        let alone = Common { save: None, resume: false, ..common.clone() };
-        curves.push(Line { name: "without attention", points: train(&device, &pairs, &without, &alone)?.training });
-        outcome = outcome.row("without attention", &figures(without.translate(&pairs, &sources)?));
+        let unsaved = Common { save: None, resume: false, ..common.clone() };
+        losses.push(Line { name: "without attention", points: train(&device, &pairs, &without, &unsaved)?.training });
+        outcome = outcome.row("without attention", &figures(without.search(search, &sources)?));
     }
-    outcome = outcome.row("with attention", &figures(network.translate(&pairs, &sources)?));
-    println!("{}", curves.len());
-    let _ = (asked, lines, heat, Reading::new);
-    for (pair, a) in
-        pairs.tested.iter().zip(network.translate(&pairs, &sources)?).filter(|(p, a)| *a != p.target).take(25)
-    {
-        println!("{} -> {} ({})", pair.phrase, pairs.spell(&a), pairs.spell(&pair.target));
+    outcome = outcome.row("with attention", &figures(network.search(search, &sources)?));
+
+    let asked: Vec<_> = asked.iter().map(|text| &text[..]).collect();
+    let asked = if asked.is_empty() { sources.into_iter().take(10).collect() } else { asked };
+    let found = network.search(search, &asked)?;
+    for (phrase, found) in asked.iter().zip(&found) {
+        outcome = outcome.note(format!("{} → {}", pairs.phrase(phrase), pairs.spell(found)));
     }
-    ensure!(Heat::default_check(), "x");
+    if losses.iter().any(|line| !line.points.is_empty()) {
+        let axes = ["step", "cross-entropy of a word"];
+        common.draw("translate_loss.svg", |path| lines(path, "Translation", axes, &losses))?;
+    }
+    let longest = asked.iter().zip(&found).max_by_key(|(_, found)| found.len());
+    longest.map_or(Ok(()), |(phrase, found)| {
+        common.draw("translate.svg", |path| {
+            let looks = network.looks(search, phrase, found)?;
+            let rows = found.iter().map(|&word| pairs.token(word).to_owned()).chain(["end".to_owned()]).collect();
+            let columns = pairs.phrase(phrase).chars().map(String::from).collect();
+            let axes = ["word written", "character looked at"];
+            heat(path, "Where the decoder looks", 22, &Heat { values: looks.view(), rows, columns, axes })
+        })
+    })?;
     Ok(outcome)
 }
-
-trait X {
-    fn default_check() -> bool {
-        true
-    }
-}
-impl X for Heat<'_> {}
 
 fn main() -> Result<()> {
     lessons::tell(run(&Options::parse()))

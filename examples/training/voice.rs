@@ -18,7 +18,7 @@
 
 use anyhow::Result;
 use clap::Parser;
-use lessons::baselines::{Features, Fit, Logistic};
+use lessons::baselines::{Fit, Logistic};
 use lessons::data::voice::{COEFFICIENTS, LONGEST, SPEAKERS, Utterance, load};
 use lessons::metrics::{accuracy, largest};
 use lessons::plots::{Line, confusion, lines};
@@ -89,15 +89,16 @@ impl Batch {
 
 /// Trains, and tells the speakers of the utterances held out.
 pub fn run(options: &Options) -> Result<Outcome> {
-    let [learned, tested] = load(options.common.data())?;
-    let device = options.common.start()?;
-    let model = network(&device, options.common.seed)?;
+    let common = &options.common;
+    let [learned, tested] = load(common.data())?;
+    let device = common.start()?;
+    let model = network(&device, common.seed)?;
 
     let size = BATCH.min(learned.len());
     let examples = Batch::new(&model, size)?;
     let mut tape = Tape::training(&device)?;
     examples.read(&mut tape, &model)?;
-    let mut trainer = adam(tape, 5e-3, options.common.seed)?;
+    let mut trainer = adam(tape, 5e-3, common.seed)?;
     model.name(&mut trainer, "")?;
 
     let test = Batch::new(&model, tested.len())?;
@@ -108,7 +109,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     test.write(&all, LONGEST)?;
 
     let course = Course::new("voice", "utterances", size).held_out(10, || reading.loss());
-    let curves = course.train(&options.common, &mut trainer, |step, seed| {
+    let curves = course.train(common, &mut trainer, |step, seed| {
         let chosen = batch(learned.len(), size, seed, step).into_iter().map(|i| &learned[i]);
         examples.write(&chosen.collect::<Vec<_>>(), LONGEST)
     })?;
@@ -116,11 +117,11 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let speakers: Vec<usize> = tested.iter().map(|utterance| utterance.speaker).collect();
     let told = |scores: &ArrayD<f32>| scores.rows().into_iter().map(largest).collect::<Vec<_>>();
     let answers = told(&reading.run()?);
-    options.common.draw("voice_loss.svg", |path| curves.draw(path, "Who speaks?", "cross-entropy"))?;
-    options.common.draw("voice_confusion.svg", |path| {
+    common.draw("voice_loss.svg", |path| curves.draw(path, "Who speaks?", "cross-entropy"))?;
+    common.draw("voice_confusion.svg", |path| {
         confusion(path, "Who is taken for whom", &["1", "2", "3", "4", "5", "6", "7", "8", "9"], &answers, &speakers)
     })?;
-    options.common.draw("voice.svg", |path| {
+    common.draw("voice.svg", |path| {
         let right = |steps: usize| -> Result<(f64, f64)> {
             test.write(&all, steps)?;
             Ok((steps as f64, 100.0 * accuracy(&told(&reading.run()?), &speakers)))
@@ -137,15 +138,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
 
 /// How many logistic regression on mean and deviation of each coefficient tells right.
 fn baseline(learned: &[Utterance], tested: &[Utterance]) -> f64 {
-    let features = |utterance: &Utterance| -> Features {
-        let count = utterance.steps.len() as f32;
-        let mean = |c: usize| utterance.steps.iter().map(|step| step[c]).sum::<f32>() / count;
-        let square = |c: usize| utterance.steps.iter().map(|step| (step[c] - mean(c)).powi(2)).sum::<f32>() / count;
-        (0..COEFFICIENTS).flat_map(|c| [(2 * c, mean(c)), (2 * c + 1, square(c).sqrt())]).collect()
-    };
-    let examples: Vec<_> = learned.iter().map(|utterance| (features(utterance), utterance.speaker)).collect();
+    let examples: Vec<_> = learned.iter().map(|utterance| (utterance.features(), utterance.speaker)).collect();
     let model = Logistic::fit(&examples, [2 * COEFFICIENTS, SPEAKERS], Fit { epochs: 200, rate: 0.5, decay: 1e-4 }, 0);
-    let answers = model.classify_all(tested.iter().map(features));
+    let answers = model.classify_all(tested.iter().map(Utterance::features));
     accuracy(&answers, &tested.iter().map(|utterance| utterance.speaker).collect::<Vec<_>>())
 }
 

@@ -3,6 +3,7 @@
 mod caption;
 mod char_lm;
 mod common;
+mod compose;
 mod digits;
 mod forecast;
 mod handwriting;
@@ -11,4 +12,5 @@ mod interruption;
 mod pronounce;
 mod sentiment;
 mod speech;
+mod translate;
 mod voice;

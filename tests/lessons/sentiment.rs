@@ -9,11 +9,11 @@ crate::common::every_lesson!("sentiment", lesson, few: "", gpu: "1", files: ["tr
 #[test]
 fn reviews_are_judged_with_how_sure_that_is() {
     let folder = tempfile::tempdir().unwrap();
-    let line = format!("--steps 40 --plot {} --text Wonderful!", folder.path().display());
+    let line = format!("--steps 150 --plot {} --text Wonderful!", folder.path().display());
     let outcome = run(&line).unwrap();
     for row in ["bag of words", "GRU"] {
-        // Half of them are positive.
-        assert!(outcome.figure(row, "right") > 0.55, "{outcome}");
+        // Half of them are positive: chance is 0.5, with a deviation of 0.015.
+        assert!(outcome.figure(row, "right") > 0.6, "{outcome}");
         assert!((0.0..0.5).contains(&outcome.figure(row, "calibration error")), "{outcome}");
     }
     assert!(outcome.to_string().contains("%): Wonderful!"), "{outcome}");

@@ -98,12 +98,13 @@ impl Heard {
         let is_likely = |class: &usize| *class == 0 || self.probabilities.row(*class).iter().any(|&p| p > 0.1);
         let likely: Vec<usize> = (0..self.probabilities.nrows()).filter(is_likely).collect();
         let label = |&class: &usize| class.checked_sub(1).map_or("blank".to_owned(), |label| name(&[label]));
+        let is_wrong = self.labels != wanted;
         Aligned {
             input: input.t().slice(s![..;-1, ..]).to_owned(),
             probabilities: self.probabilities.select(Axis(0), &likely),
             labels: likely.iter().map(label).collect(),
-            text: format!("{}, is {}", name(&self.labels), name(wanted)),
-            is_wrong: self.labels != wanted,
+            text: if is_wrong { format!("{}, is {}", name(&self.labels), name(wanted)) } else { name(wanted) },
+            is_wrong,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Dense layers and tables of vectors with random numbers to begin with, as PyTorch draws them.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ndarray::{Array1, Array2, Dimension, ShapeBuilder};
 use rand_mt::Mt;
-use wgrnn::{Device, Embedding, Linear};
+use wgrnn::{Device, Embedding, Linear, Parameters, Trainer};
 
 /// A dense layer to train: weights [outputs, inputs] and biases, uniform between ±1/√inputs.
 ///
@@ -42,4 +42,16 @@ pub fn embedding(device: &Device, [symbols, features]: [usize; 2], seed: u32) ->
 /// Numbers between ±`bound`.
 fn uniform<D: Dimension, S: ShapeBuilder<Dim = D>>(shape: S, bound: f32, random: &mut Mt) -> ndarray::Array<f32, D> {
     ndarray::Array::from_shape_simple_fn(shape, || (random.next_u32() as f32 / 2.0_f32.powi(31) - 1.0) * bound)
+}
+
+/// Gives arrays their names in checkpoints.
+///
+/// # Errors
+///
+/// Layers that are not trained, names that come twice.
+pub fn name(trainer: &mut Trainer, layers: &[(&str, Option<&Parameters>)]) -> Result<()> {
+    layers.iter().try_for_each(|(name, parameters)| {
+        let parameters = parameters.with_context(|| format!("the layer {name} is not trained"))?;
+        Ok(trainer.name(name, parameters)?)
+    })
 }

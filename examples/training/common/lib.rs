@@ -6,6 +6,8 @@ mod bar;
 pub mod baselines;
 mod course;
 pub mod data;
+mod decoder;
+mod decoding;
 #[path = "../../common/mod.rs"]
 mod every;
 mod initial;
@@ -13,6 +15,7 @@ mod interrupt;
 mod labelled;
 pub mod layers;
 pub mod metrics;
+pub mod music;
 mod options;
 mod order;
 mod outcome;
@@ -20,10 +23,13 @@ pub mod plots;
 mod reading;
 mod sequences;
 mod window;
+mod writer;
 
 pub use adam::adam;
 pub use bar::Bar;
 pub use course::{Course, Curves, settings};
+pub use decoder::{Decoder, Search};
+pub use decoding::greedy;
 pub use every::{Choice, check_place, counted, make_folder, of_file, two_digits};
 pub use initial::initial;
 pub use interrupt::{is_asked, or_exit};
@@ -34,6 +40,7 @@ pub use outcome::Outcome;
 pub use reading::Reading;
 pub use sequences::{Lines, Sequences};
 pub use window::Window;
+pub use writer::write;
 
 /// The end of a lesson's `main`: prints what came of it. A training that was interrupted ends the process with a shell's status.
 ///

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, ensure};
 use ndarray::{Array1, Array2};
-use wgrnn::{BatchLengths, Device, IGNORED, Rnn, Targets, Tensor};
+use wgrnn::plan::Program;
+use wgrnn::{BatchLengths, Beams, Device, IGNORED, Rnn, Targets, Tensor};
 
 /// Sequences of symbols, padded to one length.
 pub struct Sequences {
@@ -46,6 +47,27 @@ impl Sequences {
         let lengths: Vec<usize> = (0..size).map(|n| sequences.get(n).map_or(1, |sequence| sequence.len())).collect();
         self.counts.write(lengths.iter().map(|&length| length as u32).collect::<Array1<_>>().view())?;
         Ok(self.lengths.write(&lengths)?)
+    }
+
+    /// The most sequences.
+    pub fn size(&self) -> usize {
+        self.symbols.shape()[1]
+    }
+
+    /// The best text that a beam search finds for each of any number of sequences, of which its program reads a batch at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Self::write), a device that is lost.
+    pub fn search(&self, program: &Program, beams: &Beams, sequences: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
+        let mut best = Vec::with_capacity(sequences.len());
+        for sequences in sequences.chunks(self.size()) {
+            self.write(sequences)?;
+            program.run()?;
+            let found = beams.read()?.into_iter().take(sequences.len());
+            best.extend(found.map(|texts| texts.into_iter().next().map_or_else(Vec::new, |text| text.tokens)));
+        }
+        Ok(best)
     }
 }
 

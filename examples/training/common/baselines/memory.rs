@@ -16,6 +16,15 @@ pub fn most_similar<'a, T: PartialEq + 'a>(asked: &[T], known: impl IntoIterator
     best.map(|(place, _)| place)
 }
 
+/// What belongs to the most similar of known sequences: a translation from memory. Nothing, if none is known.
+pub fn recall<'a, T: PartialEq + 'a, U: Clone + 'a>(
+    asked: &[T],
+    known: impl Iterator<Item = (&'a [T], &'a [U])> + Clone,
+) -> Vec<U> {
+    let place = most_similar(asked, known.clone().map(|(sequence, _)| sequence));
+    place.and_then(|place| known.clone().nth(place)).map_or_else(Vec::new, |(_, belongs)| belongs.to_vec())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ mod pieces;
 mod warped;
 
 pub use logistic::{Features, Fit, Logistic};
-pub use memory::most_similar;
+pub use memory::{most_similar, recall};
 pub use nearest::Nearest;
 pub use ngram::Ngrams;
 pub use pieces::Pieces;

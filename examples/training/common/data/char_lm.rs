@@ -203,6 +203,16 @@ impl Vocabulary {
         Ok(text.chars().map(index).collect())
     }
 
+    /// What a model begins to write with: a text, or if it is empty, the end of a line or else any character.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`indices`](Self::indices).
+    pub fn prompt(&self, text: &str) -> Result<Vec<u32>> {
+        let begin = || self.indices("\n").unwrap_or_else(|_| vec![0]);
+        Ok(if text.is_empty() { begin() } else { self.indices(text)? })
+    }
+
     /// As a text that [`Vocabulary::of`] reads.
     pub fn text(&self) -> String {
         self.0.iter().collect()

@@ -5,6 +5,7 @@
 
 use super::{by_line, text};
 use anyhow::{Context, Result, ensure};
+use rand_mt::Mt;
 use std::path::Path;
 
 /// Soprano, alto, tenor, bass.
@@ -59,6 +60,41 @@ pub struct Moment {
     /// What each voice sings: the event that began its note, or [`REST`]. Of voices whose event is still due, it is what they sang
     /// a sixteenth ago.
     pub sung: [u32; VOICES],
+}
+
+/// Facts that a network is told of a moment.
+pub const FACTS: usize = 9;
+/// Different facts.
+pub const SYMBOLS: usize = 2 * BAR * VOICES + (1 + VOICES) * EVENTS + (VOICES - 1) * APART;
+/// Different distances between voices: 31 half tones down to 31 up, and none where one of them rests.
+const APART: usize = 64;
+
+impl Moment {
+    /// What a network is told, as rows of one table: the place in the bar and the voice; the event before; what each voice sings; how
+    /// many half tones the other voices are above the one whose event is due.
+    pub fn facts(&self) -> [u32; FACTS] {
+        let row = |block: usize, symbol: u32| (2 * BAR * VOICES + block * EVENTS) as u32 + symbol;
+        let mut facts = [0; FACTS];
+        facts[0] = ((self.place + BAR * usize::from(self.is_last_bar)) * VOICES + self.voice) as u32;
+        facts[1] = row(0, self.before);
+        for voice in 0..VOICES {
+            facts[2 + voice] = row(1 + voice, self.sung[voice]);
+        }
+        for other in 1..VOICES {
+            let distance = match [self.sung[(self.voice + other) % VOICES], self.sung[self.voice]].map(note) {
+                [Some(other), Some(own)] => (31 + other).saturating_sub(own).min(62),
+                _ => APART as u32 - 1,
+            };
+            facts[1 + VOICES + other] = row(1 + VOICES, (APART * (other - 1)) as u32 + distance);
+        }
+        facts
+    }
+
+    /// What n-grams know of it, what matters most first: voice and place in the beat, what the voice sings, and what the others do.
+    pub fn context(&self) -> [u32; 1 + VOICES] {
+        let sung = |voice: usize| self.sung[(self.voice + voice) % VOICES];
+        [(self.voice + VOICES * (self.place % 4)) as u32, sung(0), sung(3), sung(2), sung(1)]
+    }
 }
 
 /// Goes through a piece, event by event.
@@ -138,6 +174,16 @@ impl Chorale {
             None => event,
         };
         Self { events: self.events.iter().map(moved).collect(), ..self.clone() }
+    }
+
+    /// A part of so many sixteenths that begins anywhere on a beat, in any key: its moments and events.
+    pub fn window(&self, length: usize, random: &mut Mt) -> (Vec<Moment>, Vec<u32>) {
+        let keys = self.keys();
+        let piece = self.transposed(keys[random.next_u32() as usize % keys.len()]);
+        let beats = (self.events.len() / VOICES).saturating_sub(length) / 4 + 1;
+        let first = random.next_u32() as usize % beats * 4 * VOICES;
+        let moments = piece.moments().into_iter().skip(first).take(length * VOICES).collect();
+        (moments, piece.events.into_iter().skip(first).take(length * VOICES).collect())
     }
 
     /// Each voice's notes: begin and length in sixteenths, and MIDI number.
@@ -243,12 +289,16 @@ mod tests {
         let expected = Moment { voice: 2, place: 0, is_last_bar: true, before: HOLD, sung: [c5, c4, REST, c3] };
         assert_eq!(moments[6], expected);
         assert_eq!((moments[0].place, moments[0].is_last_bar), (15, false));
+        assert_eq!(moments[6].context(), [2, REST, c4, c5, c3]);
+        // The bass is 12 half tones below the alto.
+        assert_eq!(moments[5].facts()[7] as usize, 128 + 5 * EVENTS + APART + 31 - 12);
     }
 
     #[test]
     fn other_keys_keep_voices_within_their_ranges() {
         let chorales = Chorales::load(None).unwrap();
         for piece in chorales.learned.iter().chain(&chorales.tested) {
+            assert!(piece.moments().iter().flat_map(Moment::facts).all(|fact| (fact as usize) < SYMBOLS));
             assert!(piece.keys().contains(&0), "{}", piece.name);
             for by in piece.keys() {
                 for (sung, range) in piece.transposed(by).ranges().into_iter().zip(RANGES) {

@@ -1,8 +1,11 @@
 //! A year of hourly weather as windows: what was, and the temperature that came.
 
 use super::text;
+use crate::metrics::Intervals;
+use crate::plots::{Band, Line, bands};
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, Array3, s};
+use rand_mt::Mt;
 use std::f32::consts::TAU;
 use std::ops::Range;
 use std::path::Path;
@@ -85,6 +88,12 @@ impl Weather {
         PAST..self.learned - AHEAD + 1
     }
 
+    /// Windows that a training step, from 0, learns from: drawn at random.
+    pub fn drawn(&self, size: usize, seed: u32, step: u32) -> Vec<usize> {
+        let (mut random, learned) = (Mt::new_with_key([seed, step]), self.learned());
+        (0..size).map(|_| learned.start + random.next_u32() as usize % learned.len()).collect()
+    }
+
     /// Windows by which one learns how wrong forecasts are: later than those, and before the test.
     pub fn measured(&self) -> Range<usize> {
         self.learned..self.known - AHEAD + 1
@@ -114,6 +123,30 @@ impl Weather {
     /// How far from the truth forecasts [windows, AHEAD] are, in °C.
     pub fn errors(&self, windows: Range<usize>, forecasts: &Array2<f32>) -> Array2<f32> {
         forecasts - Self::forecasts(windows, |first, k| self.temperature[first + k])
+    }
+
+    /// Draws the first week of the test: the forecasts [windows, AHEAD] made at each midnight, their intervals, and what came.
+    ///
+    /// # Errors
+    ///
+    /// A series without a midnight in the test; a file that can't be written.
+    pub fn draw_week(&self, path: &Path, forecasts: &Array2<f32>, intervals: &Intervals) -> Result<()> {
+        let midnight = |&first: &usize| self.times[first].ends_with("T00:00");
+        let first =
+            self.tested().find(midnight).context("series.csv: no midnight in the last quarter, to draw from")?;
+        let days = (self.times.len() - first).div_euclid(AHEAD).min(7);
+        let hours = |of: &dyn Fn(usize) -> f32| -> Vec<(f64, f64)> {
+            (0..days * AHEAD).map(|hour| (hour as f64 / AHEAD as f64, of(hour).into())).collect()
+        };
+        let forecast = |hour: usize| forecasts[[first - self.known + hour / AHEAD * AHEAD, hour % AHEAD]];
+        let edge = |side: f32| hours(&|hour| forecast(hour) + side * intervals.margins[hour % AHEAD]);
+        let band = Band { name: "four times in five", low: edge(-1.0), high: edge(1.0) };
+        let lines = [
+            Line { name: "forecast at midnight", points: hours(&forecast) },
+            Line { name: "what came", points: hours(&|hour| self.temperature[first + hour]) },
+        ];
+        let axes = [&format!("days from {}", &self.times[first][..10]), "temperature in °C"];
+        bands(path, "24 hours forecast at each midnight (UTC)", axes, &lines, &[band])
     }
 
     /// A temperature of the windows' scale.

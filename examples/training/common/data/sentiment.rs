@@ -1,6 +1,7 @@
 //! Reviews as numbers: words, vocabulary, batches of like lengths.
 
 use super::{by_line, text};
+use crate::baselines::{Features, Fit, Logistic};
 use crate::order::shuffle;
 use anyhow::{Context, Result, ensure};
 use rand_mt::Mt;
@@ -96,6 +97,20 @@ impl Data {
     /// Words of the longest review to learn from.
     pub fn longest(&self) -> usize {
         self.train.iter().map(|review| review.words.len()).max().unwrap_or(1)
+    }
+
+    /// How probable it is that each review of the test is positive by logistic regression on which words occur.
+    pub fn bag_of_words(&self) -> Vec<f64> {
+        let bag = |review: &Review| -> Features {
+            let mut words = review.words.clone();
+            words.sort_unstable();
+            words.dedup();
+            words.into_iter().map(|word| (word as usize, 1.0)).collect()
+        };
+        let examples: Vec<_> = self.train.iter().map(|review| (bag(review), review.positive.into())).collect();
+        let model =
+            Logistic::fit(&examples, [self.vocabulary.symbols(), 2], Fit { epochs: 20, rate: 0.2, decay: 0.005 }, 0);
+        self.test.iter().map(|review| model.probabilities(&bag(review))[1].into()).collect()
     }
 }
 

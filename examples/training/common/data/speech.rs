@@ -3,6 +3,8 @@
 use super::grey::grey;
 use super::mel::BANDS;
 use super::{by_line, bytes, text};
+use crate::metrics::distance;
+use crate::order::batch;
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, ArrayView2, s};
 use rand_mt::Mt;
@@ -42,6 +44,11 @@ pub struct Speech {
 /// Words as text.
 pub fn word(letters: &[usize]) -> String {
     letters.iter().map(|&letter| char::from(b'a' + letter.min(25) as u8)).collect()
+}
+
+/// So many words at most, from all over the list.
+pub fn some(spoken: &[Spoken], most: usize) -> Vec<Spoken> {
+    spoken.iter().step_by(spoken.len().div_ceil(most.max(1)).max(1)).cloned().collect()
 }
 
 /// The sheet and its list.
@@ -91,6 +98,21 @@ fn parse(line: &str) -> Result<(String, Vec<usize>, String, usize)> {
     Ok((part.to_owned(), letters, voice.to_owned(), frames))
 }
 
+impl Speech {
+    /// Words of a training step, each varied.
+    pub fn varied(&self, size: usize, seed: u32, step: u32) -> Vec<Spoken> {
+        let mut random = Mt::new_with_key([seed, step]);
+        let chosen = batch(self.train.len(), size, seed, step);
+        chosen.into_iter().map(|i| self.train[i].varied(&mut random)).collect()
+    }
+
+    /// The word to be learned that is nearest to these letters, the first of equals.
+    pub fn nearest(&self, letters: &[usize]) -> Vec<usize> {
+        let words = self.train.iter().map(|spoken| &spoken.letters);
+        words.min_by_key(|word| distance(word, letters)).cloned().unwrap_or_default()
+    }
+}
+
 impl Spoken {
     /// As the network hears it.
     pub fn example(&self) -> (ArrayView2<'_, f32>, &[usize]) {
@@ -99,7 +121,7 @@ impl Spoken {
 
     /// The same word as another voice might say it in another room: slower or faster, with its bands moved up or down, louder or fainter
     /// in the higher ones, over some noise, after some silence. Parts of it are lost.
-    pub fn varied(&self, random: &mut Mt) -> Self {
+    fn varied(&self, random: &mut Mt) -> Self {
         let mut uniform = |from: f32, to: f32| from + (to - from) * (random.next_u32() as f32 / 4_294_967_296.0);
         let (speed, size, tilt) = (uniform(0.8, 1.25), uniform(0.9, 1.1), uniform(-0.1, 0.1));
         let (gain, floor) = (uniform(-0.08, 0.0), uniform(-0.2, 0.35).max(0.0));

@@ -82,6 +82,23 @@ impl Pairs {
         Ok(phrase.chars().flat_map(|c| self.characters.binary_search(&c)).map(|index| index as u32).collect())
     }
 
+    /// The same for a phrase that is to be translated.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`source`](Self::source); a phrase that is longer than all that were learned.
+    pub fn ask(&self, phrase: &str) -> Result<Vec<u32>> {
+        let (source, longest) = (self.source(phrase)?, self.longest()[0]);
+        let length = source.len();
+        ensure!(length <= longest, "the phrase '{phrase}' has {length} characters, of which {longest} can be read");
+        Ok(source)
+    }
+
+    /// Characters as they are written.
+    pub fn phrase(&self, source: &[u32]) -> String {
+        source.iter().filter_map(|&index| self.characters.get(index as usize)).collect()
+    }
+
     /// How many characters there are.
     pub fn characters(&self) -> usize {
         self.characters.len()
@@ -171,6 +188,8 @@ mod tests {
         let error = pairs.source("für Öl").unwrap_err().to_string();
         assert!(error.ends_with(": 'f', 'Ö', 'ü'"), "{error}");
         assert!(pairs.source("").is_err());
+        let error = pairs.ask("vor 3 Tagen vor 3 Tagen").unwrap_err().to_string();
+        assert!(error.ends_with("has 23 characters, of which 14 can be read"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Utterances of nine speakers as sequences of cepstrum coefficients.
 
 use super::{by_line, text};
+use crate::baselines::Features;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
@@ -18,6 +19,16 @@ pub struct Utterance {
     pub steps: Vec<[f32; COEFFICIENTS]>,
     /// From 0.
     pub speaker: usize,
+}
+
+impl Utterance {
+    /// Mean and deviation of each coefficient, 24 numbers that know nothing of the steps' order.
+    pub fn features(&self) -> Features {
+        let count = self.steps.len() as f32;
+        let mean = |c: usize| self.steps.iter().map(|step| step[c]).sum::<f32>() / count;
+        let square = |c: usize| self.steps.iter().map(|step| (step[c] - mean(c)).powi(2)).sum::<f32>() / count;
+        (0..COEFFICIENTS).flat_map(|c| [(2 * c, mean(c)), (2 * c + 1, square(c).sqrt())]).collect()
+    }
 }
 
 /// 270 utterances to learn from, 370 to be tested with.

@@ -42,7 +42,10 @@ mod tests {
     fn margins_cover_the_part_that_was_asked_for() {
         let errors = Array2::from_shape_fn((9, 2), |(n, step)| (n as f32 + 1.0) * if step == 0 { 1.0 } else { -10.0 });
         let intervals = Intervals::new(&errors, 0.8);
-        assert_eq!((intervals.margins.clone(), intervals.mean(), intervals.held(&errors)), (vec![8.0, 80.0], 44.0, 16.0 / 18.0));
+        assert_eq!(
+            (intervals.margins.clone(), intervals.mean(), intervals.held(&errors)),
+            (vec![8.0, 80.0], 44.0, 16.0 / 18.0)
+        );
         // Of so few nobody can say what all but one in a hundred stay within.
         assert_eq!(Intervals::new(&errors, 0.99).margins, [f32::INFINITY; 2]);
     }

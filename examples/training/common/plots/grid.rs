@@ -71,11 +71,20 @@ pub fn grid(path: &Path, title: &str, columns: usize, scale: u32, tiles: &[Tile]
             let (high, wide, _) = tile.pixels.dim();
             let indent = (width - 2 * SPACE - wide as i32 * scale) / 2;
             for y in 0..high {
-                for x in 0..wide {
-                    let byte = |c: usize| (tile.pixels[[y, x, c]].clamp(0.0, 1.0) * 255.0) as u8;
-                    let corner = (left + indent + x as i32 * scale, top + y as i32 * scale);
-                    let square = [corner, (corner.0 + scale, corner.1 + scale)];
-                    body.draw(&Rectangle::new(square, RGBColor(byte(0), byte(1), byte(2)).filled()))?;
+                let colour = |x: usize| {
+                    let byte = |c: usize| (tile.pixels[[y, x, c]].clamp(0.0, 1.0) * 255.0).round() as u8;
+                    RGBColor(byte(0), byte(1), byte(2))
+                };
+                // Pixels of one colour side by side are one rectangle, and white ones none: the file is a fraction of the size.
+                let mut begin = 0;
+                while begin < wide {
+                    let end = (begin + 1..wide).find(|&x| colour(x) != colour(begin)).unwrap_or(wide);
+                    if colour(begin) != WHITE {
+                        let (x, y) = (left + indent, top + y as i32 * scale);
+                        let corners = [(x + begin as i32 * scale, y), (x + end as i32 * scale, y + scale)];
+                        body.draw(&Rectangle::new(corners, colour(begin).filled()))?;
+                    }
+                    begin = end;
                 }
             }
             let colour = if tile.is_wrong { RGBColor(190, 30, 30) } else { RGBColor(40, 40, 40) };

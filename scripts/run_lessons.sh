@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Trains every lesson as docs/uses.md records it: figures, seconds and pictures.
+#
+#   scripts/run_lessons.sh FOLDER [NAME ...]
+#
+# FOLDER gets NAME.txt with what each printed and how long it took, and its pictures; as PNG too where rsvg-convert is.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+folder=$(realpath -m "${1:?a folder for figures and pictures}")
+shift
+lessons=("$@")
+[[ ${#lessons[@]} -gt 0 ]] || lessons=(digits caption voice sentiment forecast pronounce char_lm translate compose handwriting speech)
+mkdir -p "$folder"
+cargo build --release --locked --package wgrnn-training --examples
+for name in "${lessons[@]}"; do
+    begin=$(date +%s.%N)
+    "${CARGO_TARGET_DIR-target}/release/examples/$name" --device "${DEVICE-cpu}" --plot "$folder" ${STEPS:+--steps "$STEPS"} \
+        >"$folder/$name.txt" 2>"$folder/$name.log" || { cat "$folder/$name.log" >&2; exit 1; }
+    awk -v a="$begin" -v b="$(date +%s.%N)" 'BEGIN { printf "in %.0f s\n", b - a }' >>"$folder/$name.txt"
+    echo "== $name"
+    cat "$folder/$name.txt"
+done
+if command -v rsvg-convert >/dev/null; then
+    for picture in "$folder"/*.svg; do rsvg-convert "$picture" -o "${picture%.svg}.png"; done
+fi
