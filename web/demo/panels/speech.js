@@ -9,6 +9,10 @@ import { drawRecording } from "../waveform.js";
 
 /** Samples that a probability is of. */
 const CHUNK = 512;
+/** A segment that is longer, in seconds, is no word. */
+const LONGEST_WORD = 1.6;
+/** A word's first and last sounds may be too faint for a segment, which is heard with so many seconds around it. */
+const AROUND = 0.1;
 /** Below this nobody would hear anything. */
 const SILENT = 1e-4;
 
@@ -87,6 +91,23 @@ export function speechPanel(devices) {
     control("result").hidden = false;
     redraw();
     setState("done");
+    await spell(turn);
+  }
+
+  /** What the network of the lesson `speech` hears in segments that may be a word, letter by letter. */
+  async function spell(turn) {
+    control("words").hidden = true;
+    for (const [at, { start, end }] of recording.segments.entries()) {
+      if (end - start > LONGEST_WORD * RATE) continue;
+      const samples = recording.samples.slice(Math.max(start - AROUND * RATE, 0), end + AROUND * RATE);
+      const { text } = await devices.call("spelling", { samples }, { transfer: [samples.buffer] });
+      if (turn !== asked) return;
+      const button = buttons()[at];
+      button.dataset.word = text;
+      button.querySelector("em").textContent = text ? `“${text}”` : "";
+      button.setAttribute("aria-label", `${button.getAttribute("aria-label")}: ${text || "no word"}`);
+      control("words").hidden = false;
+    }
   }
 
   function list() {
@@ -96,6 +117,7 @@ export function speechPanel(devices) {
         "button",
         { type: "button", dataset: { start: from, end: to } },
         element("span", { textContent: `${fixed(from, 2)} – ${fixed(to, 2)} s` }),
+        element("em"),
         element("small", { textContent: `${fixed(to - from, 2)} s` }),
       );
       button.setAttribute("aria-label", `Play ${fixed(from, 2)} to ${fixed(to, 2)} seconds`);
