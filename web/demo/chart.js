@@ -37,7 +37,9 @@ export function redrawing(canvas, draw) {
     });
   };
   new ResizeObserver(ask).observe(canvas);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ask);
+  for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+    matchMedia(query).addEventListener("change", ask);
+  }
   return ask;
 }
 

@@ -1,4 +1,4 @@
-// What a character model is made of, and how a checkpoint says so: as examples/training/char_lm/model.rs has it, so that a file
+// What a character model is made of, and how a checkpoint says so: as examples/training/common/data/char_lm.rs has it, so that a file
 // goes from the page to `cargo run --example char_lm` and back.
 
 /** Length of a character's vector. */
@@ -49,9 +49,11 @@ export function modelConfig({ cell, hidden, layers, dropout }, symbols) {
   return { symbols, rnn, outputs: symbols, dropout };
 }
 
-/** A description as a checkpoint's notes. */
+/** A description as a checkpoint's notes, letter by letter as the example writes it, which so knows it again. */
 export function toNotes({ cell, hidden, layers, dropout, batch, length, characters }) {
-  return { [NOTE]: JSON.stringify({ cell, hidden, layers, dropout, batch, length, characters }) };
+  const note = JSON.stringify({ cell, hidden, layers, dropout, batch, length, characters });
+  // A whole number that may be none is written with its point there.
+  return { [NOTE]: Number.isInteger(dropout) ? note.replace(`"dropout":${dropout},`, `"dropout":${dropout}.0,`) : note };
 }
 
 /** A description from a checkpoint's notes; throws where they hold none. */

@@ -5,7 +5,7 @@ const whole = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 export const count = (number) => whole.format(number);
 
 export const fixed = (number, digits) =>
-  number.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  number.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 

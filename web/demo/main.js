@@ -1,24 +1,27 @@
-// The page: tabs, the device, and four panels. What tests hold on to is listed at the top of index.html.
+// The page: tabs, the device, and five panels. What tests hold on to is listed at the top of index.html.
 //
 //   main.js      tabs, and what is busy        panels/*.js   a panel each
 //   device.js    the worker and its device     worker.js     the library's side; rpc.js: between the two
 //
-// A panel is made with the device's manager and gives { busy?, suspend?, opened?, shown? }: whether it is at work,
-// what it does before the device goes (it may give a promise), after a new one came, and when it is looked at.
+// A panel is made with the device's manager and gives { busy?, suspend?, opened?, shown?, left? }: whether it is at work,
+// what it does before the device goes (it may give a promise), after a new one came, when it is looked at, and no more.
 
 import { Devices } from "./device.js";
 import { byId, kept } from "./dom.js";
+import { ownPage } from "./own.js";
 import { checkPanel } from "./panels/check.js";
+import { handwritingPanel } from "./panels/handwriting.js";
 import { phonemesPanel } from "./panels/phonemes.js";
 import { speechPanel } from "./panels/speech.js";
 import { trainPanel } from "./panels/train.js";
 
 const devices = new Devices();
 const panels = {
-  check: checkPanel(devices),
   train: trainPanel(devices),
-  phonemes: phonemesPanel(devices),
+  handwriting: handwritingPanel(devices),
   speech: speechPanel(devices),
+  phonemes: phonemesPanel(devices),
+  check: checkPanel(devices),
 };
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -33,6 +36,7 @@ function select(tab, focus = false) {
   if (focus) tab.focus();
   const name = tab.getAttribute("aria-controls");
   kept.set("tab", name);
+  for (const [other, panel] of Object.entries(panels)) if (other !== name) panel.left?.();
   panels[name].shown?.();
 }
 
@@ -73,6 +77,7 @@ addEventListener("beforeunload", (event) => {
 // A file dropped beside its place would take the page's place.
 for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event.preventDefault());
 
+ownPage();
 devices.start(Object.values(panels));
 
 // Files are kept for the time without a network; not every page may have that.

@@ -1,4 +1,4 @@
-// Characters as numbers, and a text as streams that are read side by side: as examples/training/char_lm/text.rs does it, so that
+// Characters as numbers, and a text as streams that are read side by side: as examples/training/common/data/char_lm.rs does it, so that
 // a checkpoint means the same here and there. No part of a page: it runs under Node too.
 
 /** A target that counts for nothing. */

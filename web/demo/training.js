@@ -1,4 +1,4 @@
-// A character model in training, in the worker: as examples/training/char_lm/{train,sample}.rs do it.
+// A character model in training, in the worker: as examples/training/char_lm.rs does it.
 
 import { modelConfig, toNotes } from "./checkpoint.js";
 import { Streams, Vocabulary, split } from "./text.js";
@@ -9,6 +9,8 @@ const SLICE_MS = 150;
 const MOST_STEPS = 20;
 /** Windows of the held out text that are looked at, at most. */
 const MOST_WINDOWS = 64;
+/** Characters that are read before an answer is waited for, where nothing follows from it. */
+const WAITING = 32;
 /** Draws are among so many best characters. */
 const TOP_K = 20;
 
@@ -127,6 +129,37 @@ export class Training {
     return { evaluation: tape.evaluation(), state, x, targets };
   }
 
+  /**
+   * What the units of a layer hold after each character of a text: their hidden state h, or the cell state c of cells that have
+   * one, as values [characters, units]; `parts` says which there are.
+   */
+  async inside(text, layer, part) {
+    const indices = this.vocabulary.indices(text);
+    this.#writer ??= this.#makeWriter();
+    this.#writer.resetState();
+    let [values, parts, units] = [undefined, [], this.description.hidden];
+    for (let at = 0; at < indices.length; at += WAITING) {
+      // Nothing is waited for from character to character: a GPU's answers come one after the other.
+      const some = [...indices.subarray(at, at + WAITING)].map((index) => {
+        const read = this.#writer.predict({ data: Uint32Array.of(index), shape: [1, 1] });
+        return Promise.all([this.#writer.state(), read]);
+      });
+      for (const [i, [state]] of (await Promise.all(some)).entries()) {
+        // A cell state of several numbers a unit has no picture.
+        parts = Object.keys(state).filter((name) => state[name]?.shape.at(-1) === units);
+        values ??= new Float32Array(indices.length * units);
+        const { data } = state[parts.includes(part) ? part : "h"];
+        values.set(data.subarray(layer * units, (layer + 1) * units), (at + i) * units);
+      }
+      await macrotask();
+    }
+    return { values: values ?? new Float32Array(), units, parts };
+  }
+
+  #makeWriter() {
+    return new this.#wgrnn.Predictor(this.#model, { steps: 1, batch: 1, carry: true });
+  }
+
   /** Writes a text that goes on from a prompt; `onText` is given it as it grows. */
   async sample({ prompt, characters, temperature }, signal, onText) {
     // A text without a beginning begins as a line does, or with any character.
@@ -134,7 +167,7 @@ export class Training {
     if (begin.length === 0) {
       begin = this.description.characters.includes("\n") ? this.vocabulary.indices("\n") : Uint32Array.of(0);
     }
-    this.#writer ??= new this.#wgrnn.Predictor(this.#model, { steps: 1, batch: 1, carry: true });
+    this.#writer ??= this.#makeWriter();
     this.#writer.resetState();
     const read = (index) => this.#writer.predict({ data: Uint32Array.of(index), shape: [1, 1] });
     let scores;

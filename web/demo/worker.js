@@ -12,15 +12,21 @@
 //                                                   { sample } or { kept }; gives a checkpoint, { step, bytes }
 //   train.set      { temperature?, prompt?, every?, characters?, learningRate? }    from now on
 //   train.sample   {}                               writes a sample now: progress { sample }
+//   train.inside   { text, layer, part: "h" | "c" } what its units hold after each character: { values, units, parts }
 //   train.checkpoint   {}                           { step, bytes }
 //   train.reset    {}                               forgets the model
+//   handwriting            { columns, width }       a line [width, 24]: { text, steps, classes, probabilities, seconds }
+//   handwriting.weights    { bytes? }               takes a file's network, without one the page's own
 //   phonemes       { words }                        { phonemes, seconds }
 //   letters        {}                               those that the pronouncing model knows
+//   spelling       { samples }                      a spoken word: { text, seconds, ... } as of handwriting
 //   speech         { samples }                      { probabilities, segments, seconds }
 //
 // Buffers are handed over in both directions.
 
 import { fromNotes } from "./checkpoint.js";
+import { levels } from "./mel.js";
+import { Reader } from "./reader.js";
 import { HandOver, serve } from "./rpc.js";
 import { UnknownCharacters, Vocabulary } from "./text.js";
 import { Training, macrotask } from "./training.js";
@@ -32,7 +38,7 @@ let wgrnn;
 let device;
 let text = "";
 let training;
-const settings = { temperature: 0.7, prompt: "", every: 100, characters: 300 };
+const settings = { temperature: 0.7, prompt: "", every: 200, characters: 300 };
 
 /** One at a time works with the model. */
 let tail = Promise.resolve();
@@ -98,6 +104,27 @@ async function fetchBytes(url) {
     throw new Error(`${url.pathname} could not be fetched${response ? ` (HTTP ${response.status})` : ""}`);
   }
   return new Uint8Array(await response.arrayBuffer());
+}
+
+/** Networks of lessons by name: a file's in the place of the page's own. */
+const readers = new Map();
+async function reader(lesson) {
+  if (readers.has(lesson)) return readers.get(lesson);
+  const url = new URL(`models/${lesson}.safetensors`, import.meta.url);
+  const made = fetchBytes(url).then((bytes) => new Reader(wgrnn, device, bytes, lesson));
+  readers.set(lesson, made);
+  // A failure is forgotten.
+  made.catch(() => readers.delete(lesson));
+  return made;
+}
+
+/** What a lesson's network reads, and the time that it took. */
+async function readBy(lesson, columns, width) {
+  const network = await reader(lesson);
+  const begin = performance.now();
+  const found = await network.read(columns, width);
+  const seconds = (performance.now() - begin) / 1000;
+  return new HandOver({ ...found, seconds }, [found.probabilities.buffer]);
 }
 
 const handlers = {
@@ -167,6 +194,8 @@ const handlers = {
 
   async "train.run"(_, { progress, signal }) {
     let kept = performance.now();
+    // What it writes before it has learnt anything.
+    if (theModel().steps === 0) await exclusive(() => sampleAsItTrains(signal, progress));
     while (!signal.aborted) {
       const { every } = settings;
       await exclusive(async () => {
@@ -208,6 +237,12 @@ const handlers = {
       return sample(signal, progress);
     }),
 
+  "train.inside": ({ text, layer, part }) =>
+    exclusive(async () => {
+      const seen = await theModel().inside(text, layer, part);
+      return new HandOver(seen, [seen.values.buffer]);
+    }),
+
   "train.checkpoint": () =>
     exclusive(async () => {
       theModel();
@@ -216,6 +251,18 @@ const handlers = {
     }),
 
   "train.reset": () => exclusive(() => replace(undefined)),
+
+  handwriting: ({ columns, width }) => readBy("handwriting", columns, width),
+
+  async "handwriting.weights"({ bytes }) {
+    if (bytes) readers.set("handwriting", new Reader(wgrnn, device, bytes, "handwriting"));
+    await reader("handwriting");
+  },
+
+  spelling({ samples }) {
+    const { columns, width } = levels(samples);
+    return readBy("speech", columns, width);
+  },
 
   async letters() {
     const { bytes } = await model(wgrnn.G2p, "g2p_en.safetensors");

@@ -17,7 +17,7 @@ const rowsOf = (page) =>
 
 test("the doctor checks all of the CPU device, finds it right, and reports what it found", async (open, t) => {
   const permissions = ["clipboard-read", "clipboard-write"];
-  const page = await open("?device=cpu", { permissions });
+  const page = await open("?device=cpu#check", { permissions });
   await says(page, "check-title", /^Is the CPU device right\?$/);
   assert.ok((await rowsOf(page)).every(({ verdict, said }) => verdict === "pending" && said === "–"));
   await page.click("#check-toggle");
@@ -40,7 +40,7 @@ test("the doctor checks all of the CPU device, finds it right, and reports what 
 });
 
 test("the doctor checks the GPU row by row until it is stopped", async (open) => {
-  const page = await open("?device=gpu");
+  const page = await open("?device=gpu#check");
   await says(page, "check-title", /^Is this GPU right\?$/);
   assert.match(await textOf(page, "check-adapter-facts"), /Backendwebgpu/);
   await page.click("#check-toggle");
@@ -67,7 +67,7 @@ test("one row that is wrong and one that can't be checked: not right", async (op
       if (name === "gru_reset_after") throw new Error("planted");
       return right(device, name);
     };`;
-  const page = await open("?device=cpu", { prepare: (page) => replacePackage(page, code) });
+  const page = await open("?device=cpu#check", { prepare: (page) => replacePackage(page, code) });
   await page.click("#check-toggle");
   await stateOf(page, "check", "failed", "passed", "stopped");
   const verdict = "NOT RIGHT: kernel scan, gradient of gru_reset_after. Do not trust this device’s results.";
@@ -88,7 +88,7 @@ test("a row that is wrong is told of after a stop, too", async (open, t) => {
     const wrong = { passed: false, failures: ["planted"] };
     export const checkKernel = async (device, name) => ({ ...right(device, name), ...(name === "wave" && wrong) });
     export const checkLayer = () => new Promise((resolve) => { self.goOn = () => resolve(right(undefined, "lstm")); });`;
-  const page = await open("?device=cpu", { prepare: (page) => replacePackage(page, code) });
+  const page = await open("?device=cpu#check", { prepare: (page) => replacePackage(page, code) });
   await page.click("#check-toggle");
   await page.locator("tr[data-check^='layers:'][data-verdict=running]").waitFor();
   await pictures(page, t, "check-running", { visible: ["#check-progress", "#check-count", "#check-failures"] });

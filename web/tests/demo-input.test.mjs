@@ -22,7 +22,7 @@ test("a text that is empty or too short is not trained on, one that is long enou
   await refused(page, "train-text", "train-text-error", /^There is no text yet: paste one, or open a file$/);
   await page.fill("#train-text", "short text é");
   await says(page, "train-text-summary", /^12 characters, 9 different/);
-  const short = /^Too short: 12 characters, where 32 streams of 64 need 2,276\. Take a smaller batch or length\.$/;
+  const short = /^Too short: 12 characters, where 16 streams of 32 need 569\. Take a smaller batch or length\.$/;
   await refused(page, "train-text", "train-text-error", short);
   assert.equal(await page.inputValue("#train-text"), "short text é");
   await fill(page, { ...small, batch: 1, length: 3, hidden: 0 });

@@ -51,7 +51,7 @@ test("characters that a vocabulary lacks are named", () => {
 });
 
 test("the sample is cut as the example cuts it", () => {
-  const text = readFileSync(new URL("../../examples/training/char_lm/text.txt", import.meta.url), "utf8");
+  const text = readFileSync(new URL("../../examples/training/data/char_lm/text.txt", import.meta.url), "utf8");
   const vocabulary = Vocabulary.of(text);
   const indices = vocabulary.indices(text);
   assert.equal(vocabulary.size, new Set(text).size);
@@ -67,9 +67,15 @@ const description = { cell: "gru_reset_after", hidden: 8, layers: 2, dropout: 0.
 test("a description is the same after notes, and has the fields of the example's", () => {
   const notes = toNotes(description);
   assert.deepEqual(fromNotes(notes), description);
-  const source = readFileSync(new URL("../../examples/training/char_lm/model.rs", import.meta.url), "utf8");
+  const source = readFileSync(new URL("../../examples/training/common/data/char_lm.rs", import.meta.url), "utf8");
   const fields = source.match(/pub struct Description \{(.*?)\n\}/s)[1].matchAll(/pub (\w+):/g);
   assert.deepEqual(Object.keys(JSON.parse(notes.char_lm)), Array.from(fields, ([, name]) => name));
+  // As serde_json writes it.
+  const whole = toNotes({ ...description, dropout: 0, characters: "\n\"é" }).char_lm;
+  assert.equal(
+    whole,
+    '{"cell":"gru_reset_after","hidden":8,"layers":2,"dropout":0.0,"batch":2,"length":3,"characters":"\\n\\"é"}',
+  );
   const rnn = { cell: "gru_reset_after", inputSize: 32, hiddenSize: 8, layers: 2, dropout: 0.1 };
   assert.deepEqual(modelConfig(description, 4), { symbols: 4, rnn, outputs: 4, dropout: 0.1 });
 });

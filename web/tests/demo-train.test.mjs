@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { count, demo, fill, headerOf, numberOf, offer, pause, saved, says, small, start, stateOf, trained } from "./demo.mjs";
 
 const { test } = demo();
-const sampleText = readFileSync(new URL("../../examples/training/char_lm/text.txt", import.meta.url), "utf8");
+const sampleText = readFileSync(new URL("../../examples/training/data/char_lm/text.txt", import.meta.url), "utf8");
 const characters = [...new Set(sampleText)];
 
 /** Waits for so many samples that are written to their end. */
@@ -29,7 +29,8 @@ for (const device of ["gpu", "cpu"]) {
     });
     await start(page);
     await trained(page, 100);
-    await samples(page, 2);
+    // The first one shows what it writes before it has learnt anything.
+    await samples(page, 3);
     const losses = await page.evaluate(() => window.losses);
     t.diagnostic(`${losses[0].toFixed(2)} to ${losses.at(-1).toFixed(2)} bits per character`);
     const guessing = Math.log2(characters.length);
@@ -95,7 +96,7 @@ test("what is saved is the example's file, and goes on from its step on any devi
   const file = await saved(page);
   await says(page, "train-note", new RegExp(`^Saved at step ${count(step)}: .* kB`));
   const { __metadata__: notes, ...tensors } = headerOf(file);
-  // The fields of `Description` in examples/training/char_lm/model.rs, as demo-text.test.mjs compares them.
+  // The fields of `Description` in examples/training/common/data/char_lm.rs, as demo-text.test.mjs compares them.
   assert.deepEqual(JSON.parse(notes.char_lm), {
     cell: "gru_reset_after",
     hidden: 12,
@@ -114,7 +115,6 @@ test("what is saved is the example's file, and goes on from its step on any devi
   await says(other, "train-status", new RegExp(`^mine\\.safetensors: GRU, 12 hidden units, 2 layers, ${trainedFor}`));
   for (const [name, value] of Object.entries({ cell: "gru_reset_after", hidden: "12", layers: "2", batch: "3", length: "20" })) {
     assert.equal(await other.inputValue(`#train-${name}`), value);
-    assert.ok(await other.isDisabled(`#train-${name}`), name);
   }
   assert.equal(await numberOf(other, "train-step"), step);
   // It goes along to another device before it took a step here.

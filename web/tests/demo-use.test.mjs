@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { demo, fill, numberOf, pause, pictures, small, start, stateOf, trained } from "./demo.mjs";
 
 const { test } = demo();
-const panels = ["check", "train", "phonemes", "speech"];
+const panels = ["train", "handwriting", "speech", "phonemes", "check"];
 const focused = (page) => page.evaluate(() => document.activeElement.id);
 
 /** Presses Tab until a control has the focus. */
@@ -23,15 +23,14 @@ test("panels are reached and changed by keyboard, and addresses name them", asyn
     const chosen = await page.locator("[role=tab][aria-selected=true]").getAttribute("id");
     return [panels.filter((_, at) => visible[at]), chosen, await focused(page), new URL(page.url()).hash];
   };
-  await tabTo(page, "tab-check");
+  await tabTo(page, "tab-train");
   for (const [key, panel] of [
+    ["ArrowRight", "handwriting"],
+    ["ArrowRight", "speech"],
+    ["End", "check"],
     ["ArrowRight", "train"],
-    ["ArrowRight", "phonemes"],
-    ["End", "speech"],
-    ["ArrowRight", "check"],
-    ["ArrowLeft", "speech"],
-    ["Home", "check"],
-    ["ArrowRight", "train"],
+    ["ArrowLeft", "check"],
+    ["Home", "train"],
   ]) {
     await page.keyboard.press(key);
     assert.deepEqual(await shown(), [[panel], `tab-${panel}`, `tab-${panel}`, `#${panel}`], key);
@@ -72,9 +71,7 @@ for (const width of [1280, 360]) {
     const look = (page, name, ...visible) =>
       pictures(page, t, name, { widths: [width], visible: ["h1", "#device-status", "#tab-train", ...visible] });
     const page = await open("?device=gpu", { viewport: { width, height: 800 } });
-    await look(page, "begin", "#check-toggle", "#check-title");
-
-    await page.click("#tab-train");
+    await look(page, "begin", "#train-toggle", "#train-samples");
     // On a phone the network is folded away.
     if (await page.isHidden("#train-hidden")) await page.click("#train-network summary");
     await fill(page, { ...small, every: 40, prompt: "MACBETH" });
@@ -85,6 +82,9 @@ for (const width of [1280, 360]) {
     const seen = ["#train-toggle", "#train-save", "#train-loss", "#train-chart", "[data-testid=sample]", "#train-text-summary"];
     await look(page, "train", ...seen);
     assert.ok((await colours(page, "#train-chart")) > 10);
+
+    await page.click("#tab-check");
+    await look(page, "check-begin", "#check-toggle", "#check-title");
 
     await page.click("#tab-phonemes");
     await stateOf(page, "phonemes", "done");

@@ -17,18 +17,22 @@ const ignore = [/^Service Worker registration blocked by Playwright/];
  * ready, and the test's context.
  *
  * `base`: another server. `address`: what becomes of the page's address. `prepare(page)`: before the page is loaded.
- * `ready`: the state of the device that is waited for. `expected`: patterns of the errors that have to be logged, and
+ * `lands`: whether the page trains by itself, as it does for a visitor. `ready`: the state of the device that is waited for. `expected`: patterns of the errors that have to be logged, and
  * may be. Others are those of a browser's context.
  */
 export function demo(options) {
   const all = browser(options);
 
   async function openPage(pages, path = "", given = {}) {
-    const { base = all.server.url, address = (url) => url, prepare, ready = "ready", expected = [], ...others } = given;
+    const { base = all.server.url, address = (url) => url, prepare, ready = "ready", expected = [], ...rest } = given;
+    const { lands = false, ...others } = rest;
     const context = others.context ?? (await all.browser.newContext({ serviceWorkers: "block", ...others }));
     context.setDefaultTimeout(TIMEOUT);
     const page = await context.newPage();
-    const url = address(`${base}/demo/${path}`);
+    const wanted = new URL(path, `${base}/demo/`);
+    // Most tests begin to train themselves.
+    if (!lands) wanted.searchParams.set("start", "no");
+    const url = address(wanted.href);
     const strays = [];
     page.on("request", (request) => {
       const { protocol, origin } = new URL(request.url());
@@ -160,9 +164,17 @@ export const lose = (page) => page.workers().at(-1).evaluate(() => self.held.des
 
 // ---- Pictures ----
 
+/** Forced colours: what is drawn by shadows and backgrounds is gone. */
+const LOOKS = {
+  light: { colorScheme: "light", forcedColors: "none" },
+  dark: { colorScheme: "dark", forcedColors: "none" },
+  forced: { colorScheme: "dark", forcedColors: "active" },
+};
+
 /**
- * Pictures of a page as it is, in light and dark, at a desk's and a phone's width, in $WGRNN_SCREENSHOTS or a temporary
- * folder. Nothing may stick out sideways, and what `visible` selects is to be seen.
+ * Pictures of a page as it is, in light, dark and forced colours, at a desk's and a phone's width, in $WGRNN_SCREENSHOTS or a temporary
+ * folder. Nothing may stick out sideways, the tab and the device that are chosen look
+ * otherwise than the others, and what `visible` selects is to be seen.
  */
 export async function pictures(page, t, name, { widths = [1280, 360], visible = [] } = {}) {
   const folder = process.env.WGRNN_SCREENSHOTS || join(tmpdir(), "wgrnn-screenshots");
@@ -170,18 +182,22 @@ export async function pictures(page, t, name, { widths = [1280, 360], visible = 
   for (const width of widths) {
     await page.setViewportSize({ width, height: 800 });
     const backgrounds = [];
-    for (const colorScheme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme });
-      const { across, beyond, background } = await page.evaluate(look);
-      const at = `${name} at ${width}, ${colorScheme}`;
+    for (const [looks, media] of Object.entries(LOOKS)) {
+      await page.emulateMedia(media);
+      const { across, beyond, background, chosen } = await page.evaluate(look);
+      const at = `${name} at ${width}, ${looks}`;
       assert.ok(across <= width, `${at}: ${across} wide`);
       assert.deepEqual(beyond, [], at);
       backgrounds.push(background);
+      for (const [what, [is, others]] of Object.entries(chosen)) {
+        assert.ok(!others.includes(is), `${at}: the ${what} that is chosen looks as the others do`);
+      }
       for (const selector of visible) assert.ok(await page.locator(selector).first().isVisible(), `${at}: ${selector}`);
-      const path = join(folder, `${name}-${width}-${colorScheme}.png`);
+      const path = join(folder, `${name}-${width}-${looks}.png`);
       await page.screenshot({ path, fullPage: true, animations: "disabled" });
     }
-    assert.notEqual(...backgrounds, `${name}: the same colours in light and dark`);
+    await page.emulateMedia({ colorScheme: null, forcedColors: null });
+    assert.notEqual(backgrounds[0], backgrounds[1], `${name}: the same colours in light and dark`);
   }
   t.diagnostic(`pictures: ${join(folder, name)}-*.png`);
 }
@@ -194,7 +210,21 @@ async function look() {
     const { width, left, right } = element.getBoundingClientRect();
     return width > 1 && (right > innerWidth + 1 || left < -1) && !clips(element.parentElement);
   });
+  // Shadows count only where they are drawn.
+  const forced = matchMedia("(forced-colors: active)").matches;
+  const colours = (element) => {
+    const { color, backgroundColor, boxShadow, borderBottomColor } = getComputedStyle(element);
+    return [color, backgroundColor, forced ? "" : boxShadow, borderBottomColor].join();
+  };
+  const compare = (is, others) => {
+    const chosen = document.querySelector(is);
+    return [colours(chosen), [...document.querySelectorAll(others)].filter((it) => it !== chosen).map(colours)];
+  };
   return {
+    chosen: {
+      tab: compare("[role=tab][aria-selected=true]", "[role=tab]"),
+      device: compare(".segmented input:checked + span", ".segmented span"),
+    },
     across: document.documentElement.scrollWidth,
     beyond: beyond.map(({ id, className, localName }) => `${localName}#${id}.${className}`),
     background: getComputedStyle(document.documentElement).backgroundColor,

@@ -13,7 +13,7 @@ const repository = fileURLToPath(new URL("../../", import.meta.url));
 const mappings = [
   ["/models/g2p_en.safetensors", "examples/g2p/g2p_en.safetensors"],
   ["/models/silero_vad_16k.safetensors", "examples/audio/vad/silero_vad_16k.safetensors"],
-  ["/models/text.txt", "examples/training/char_lm/text.txt"],
+  ["/models/text.txt", "examples/training/data/char_lm/text.txt"],
   ["/fixtures/", "tests/fixtures/"],
   ["/", "web/"],
 ];

@@ -1,13 +1,18 @@
-// Where somebody speaks in a recording.
+// Where somebody speaks in a recording: a file's, the sample's, or what is said into the microphone.
 
 import { MOST_SECONDS, Player, RATE, decode, loudest } from "../audio.js";
 import { redrawing } from "../chart.js";
 import { byId, element, onDrop } from "../dom.js";
 import { duration, fixed, plural, rounded, sentence } from "../format.js";
+import { LONGEST, Recording } from "../microphone.js";
 import { drawRecording } from "../waveform.js";
 
 /** Samples that a probability is of. */
 const CHUNK = 512;
+/** A segment that is longer, in seconds, is no word. */
+const LONGEST_WORD = 1.6;
+/** A word's first and last sounds may be too faint for a segment, which is heard with so many seconds around it. */
+const AROUND = 0.1;
 /** Below this nobody would hear anything. */
 const SILENT = 1e-4;
 
@@ -86,6 +91,23 @@ export function speechPanel(devices) {
     control("result").hidden = false;
     redraw();
     setState("done");
+    await spell(turn);
+  }
+
+  /** What the network of the lesson `speech` hears in segments that may be a word, letter by letter. */
+  async function spell(turn) {
+    control("words").hidden = true;
+    for (const [at, { start, end }] of recording.segments.entries()) {
+      if (end - start > LONGEST_WORD * RATE) continue;
+      const samples = recording.samples.slice(Math.max(start - AROUND * RATE, 0), end + AROUND * RATE);
+      const { text } = await devices.call("spelling", { samples }, { transfer: [samples.buffer] });
+      if (turn !== asked) return;
+      const button = buttons()[at];
+      button.dataset.word = text;
+      button.querySelector("em").textContent = text ? `“${text}”` : "";
+      button.setAttribute("aria-label", `${button.getAttribute("aria-label")}: ${text || "no word"}`);
+      control("words").hidden = false;
+    }
   }
 
   function list() {
@@ -95,6 +117,7 @@ export function speechPanel(devices) {
         "button",
         { type: "button", dataset: { start: from, end: to } },
         element("span", { textContent: `${fixed(from, 2)} – ${fixed(to, 2)} s` }),
+        element("em"),
         element("small", { textContent: `${fixed(to - from, 2)} s` }),
       );
       button.setAttribute("aria-label", `Play ${fixed(from, 2)} to ${fixed(to, 2)} seconds`);
@@ -145,6 +168,57 @@ export function speechPanel(devices) {
     await take(new File([await response.blob()], "The sample"));
   }
 
+  // ---- The microphone ----
+
+  /** What is being recorded, and whether the microphone was asked for. */
+  let [live, asking] = [undefined, false];
+
+  function setRecording(is) {
+    control("record").textContent = is ? "Stop recording" : "Record";
+    control("record").dataset.on = is;
+    control("live").hidden = !is;
+    devices.onBusy();
+  }
+
+  async function record() {
+    if (asking) return;
+    asking = true;
+    failure.textContent = "";
+    status.textContent = "Asking for the microphone…";
+    player.stop();
+    try {
+      live = await Recording.begin({
+        onLevel(level, seconds) {
+          control("level").value = level;
+          control("seconds").textContent = `${fixed(seconds, 1)} s of ${LONGEST} s`;
+        },
+        onEnd: endRecording,
+      });
+      status.textContent = "Recording: speak. Nothing of it leaves this computer.";
+      setRecording(true);
+    } catch (error) {
+      fails(sentence(error.message));
+    } finally {
+      asking = false;
+    }
+  }
+
+  function endRecording() {
+    if (!live) return undefined;
+    const seconds = live.seconds;
+    const file = live.end();
+    live = undefined;
+    setRecording(false);
+    if (seconds === 0) {
+      fails("Nothing came from the microphone: check that it is on, and record again.");
+      return undefined;
+    }
+    return take(file);
+  }
+
+  control("record").addEventListener("click", () => (live ? endRecording() : record()));
+  addEventListener("pagehide", () => live?.end());
+
   control("file").addEventListener("change", async ({ target }) => {
     const [file] = target.files;
     // So that the same file can be chosen again.
@@ -165,7 +239,9 @@ export function speechPanel(devices) {
   });
 
   return {
-    busy: () => panel.dataset.state === "busy",
+    busy: () => panel.dataset.state === "busy" || live !== undefined,
+    /** Nobody expects to be heard by a panel that is out of sight. */
+    left: endRecording,
     lost() {
       asked = undefined;
       if (panel.dataset.state === "busy") fails("Interrupted: the recording is kept for the next device.");

@@ -18,8 +18,9 @@ export function trainingText(devices, control, { isShown, onChange }) {
   let source;
   let sampleText;
   let ownFile;
-  /** The text that the worker has. */
+  /** The text that the worker has, and the choice that the model learns from. */
   let sent;
+  let learnt;
 
   const ownChosen = () => control("text-own").checked;
 
@@ -35,8 +36,8 @@ export function trainingText(devices, control, { isShown, onChange }) {
     return sampleText;
   }
 
-  /** Gives the worker the text, if it has another one; whether there is one to learn. */
-  async function read() {
+  /** Gives the worker the text, if it has another one; whether there is one to learn for a network, else the controls'. */
+  async function read(network) {
     // The text is read now: read again later, it would take back what is said about it.
     changed.cancel();
     const problem = control("text");
@@ -54,7 +55,7 @@ export function trainingText(devices, control, { isShown, onChange }) {
         sent = at.text;
       }
       summarise();
-      return checkLength();
+      return checkLength(network);
     } catch (error) {
       tell(problem, sentence(error.message));
       return false;
@@ -70,8 +71,8 @@ export function trainingText(devices, control, { isShown, onChange }) {
     control("text-summary").textContent = parts.join(" ");
   }
 
-  function checkLength() {
-    const [batch, length] = [numberOf(control("batch")), numberOf(control("length"))];
+  function checkLength(network) {
+    const { batch, length } = network ?? { batch: numberOf(control("batch")), length: numberOf(control("length")) };
     if (batch === undefined || length === undefined || !source) return false;
     const least = needed(batch, length);
     const short = source.characters < least;
@@ -142,6 +143,26 @@ export function trainingText(devices, control, { isShown, onChange }) {
     checkLength,
     show,
     isOwn: ownChosen,
+    /** What is chosen, for `restore`: { own }, and of an own text { name, text }. */
+    atHand: () => (ownChosen() ? { own: true, ...(ownFile ?? { name: "", text: control("text").value }) } : { own: false }),
+    /** The model learns from what is chosen now. */
+    learn() {
+      learnt = this.atHand();
+    },
+    /** Whether something else was chosen since. */
+    differs() {
+      const { own, text } = this.atHand();
+      return learnt !== undefined && (own !== learnt.own || text !== learnt.text);
+    },
+    restore({ own, name, text = "" }) {
+      control(own ? "text-own" : "text-sample").checked = true;
+      if (own) {
+        ownFile = text.length > MOST_IN_BOX ? { name: name || "Your text", text } : undefined;
+        if (!ownFile) control("text").value = text;
+      }
+      this.learn();
+      show();
+    },
     /** What is in the box, unless it is too long to be kept. */
     typed() {
       const own = control("text").value;

@@ -1,139 +1,94 @@
-// A character model: its network, its training, and what it writes. Its text is the matter of train-text.js.
+// A character model: its network, its training, and what it writes. Beside it lie its parts:
+//
+//   train-text.js      the text that it learns     train-view.js      its numbers, its losses
+//   train-settings.js  what the controls ask for   train-samples.js   what it writes
+//   train-model.js     its checkpoints and files   inside.js          what its units do
+//   train-kept.js      the model in this browser
+//
+// The page begins to train by itself. Such training rests while nobody looks; what a click began goes on.
 
-import { LossChart } from "../chart.js";
-import { CELLS, cellOf } from "../checkpoint.js";
-import { byId, download, element, enable, kept, numberOf, show, tell } from "../dom.js";
-import { bytes, count, duration, fixed, plural, sentence } from "../format.js";
+import { byId, enable, numberOf, show, tell } from "../dom.js";
+import { count, fixed, sentence } from "../format.js";
+import { trainedModel } from "./train-model.js";
+import { NETWORK, trainingSettings } from "./train-settings.js";
 import { trainingText } from "./train-text.js";
+import { trainingView, whileHidden } from "./train-view.js";
 
-const MOST_SAMPLES = 30;
-const MOST_FILE = 500e6;
+/** Training that no click began ends then: a page that was left open should not keep a processor busy. */
+const PATIENCE_MS = 600_000;
 
 export function trainPanel(devices) {
   const panel = byId("train");
   const control = (name) => byId(`train-${name}`);
   const [toggle, status, note, failure] = [control("toggle"), control("status"), control("note"), control("error")];
-  const chart = new LossChart(control("chart"));
-  const cells = Object.entries(CELLS).map(([value, textContent]) => element("option", { value, textContent }));
-  control("cell").replaceChildren(...cells);
+  const view = trainingView(devices, control);
+  const settings = trainingSettings(control);
+  const text = trainingText(devices, control, {
+    isShown: () => !panel.hidden,
+    onChange() {
+      settings.keep(text);
+      showChanges();
+    },
+  });
 
-  /** What the network is made of, as a checkpoint has it; undefined while there is none. */
-  let description;
-  /** The last checkpoint, { step, bytes }: it outlives the device. */
-  let safe;
-  let savedStep = 0;
-  let step = 0;
-  /** A model that was reset or replaced, for "Undo". */
-  let previous;
+  const state = () => panel.dataset.state;
+  const restState = () => (devices.current ? (view.description ? "paused" : "empty") : "lost");
+  const model = trainedModel(
+    { devices, control, view, settings, text },
+    { failure, state, setState, restState, say, remark, fails, checkPrompt, goesOn: () => state() === "running" || resting, begins },
+  );
+
   let controller;
   let running;
-  let speed;
   /** Training that the change of a device interrupted. */
   let goesOn = false;
+  /** Training that no click began, and whether it waits until somebody looks. */
+  let [itself, resting] = [false, false];
+  let begun = 0;
 
   // ---- What the panel shows ----
 
-  const state = () => panel.dataset.state;
+  const deviceName = () => (devices.current.isCpu ? "the CPU, in WebAssembly" : devices.current.name);
 
   function setState(next) {
     panel.dataset.state = next;
     const ready = devices.current !== undefined;
     const idle = next === "empty" || next === "paused";
+    const active = ready && (idle || next === "running");
     toggle.textContent = { empty: "Start", running: "Pause", stopping: "Pausing…" }[next] ?? "Resume";
-    enable(toggle, ready && (idle || next === "running"));
-    enable(control("reset"), ready && description && idle);
-    for (const name of ["write", "save"]) enable(control(name), ready && description && (idle || next === "running"));
+    enable(toggle, active);
+    enable(control("reset"), ready && view.description && idle);
+    for (const name of ["write", "save"]) enable(control(name), active && view.description);
     control("load").disabled = !ready || !idle;
-    control("text-fields").disabled = !idle;
-    control("network-fields").disabled = description !== undefined || !idle;
-    control("locked").hidden = description === undefined;
-    control("undo").hidden = !previous || !idle || !ready;
+    for (const name of ["text", "network"]) enable(control(`${name}-fields`), idle || next === "running");
+    control("undo").hidden = !model.canUndo || !idle || !ready;
+    showChanges();
     devices.onBusy();
   }
 
-  function say(text, undo) {
-    status.textContent = text;
+  /** Whether the controls ask for another network than the one that there is, or for another text. */
+  function showChanges() {
+    const active = devices.current && ["paused", "running"].includes(state()) && view.description;
+    control("anew").hidden = !(active && (settings.differFrom(view.description) || text.differs()));
+  }
+
+  function say(words, undo) {
+    if (status.textContent !== words) status.textContent = words;
     if (undo) control("undo").textContent = undo;
   }
 
-  function remark(text) {
-    note.textContent = text;
-    note.hidden = !text;
+  function remark(words) {
+    note.textContent = words;
+    note.hidden = !words;
   }
 
-  function showStep(now) {
-    step = now;
-    show(control("step"), description ? count(step) : "–", description ? step : undefined);
+  function fails(error) {
+    // The page's notice says it.
+    if (error.lost || error.fatal) return;
+    failure.textContent = sentence(error.message);
   }
-
-  /** The last of each line of the chart. */
-  function showLosses() {
-    const { training, heldOut } = chart.lines();
-    for (const [name, points] of [
-      ["loss", training],
-      ["held-out", heldOut],
-    ]) {
-      const bits = points.at(-1)?.y;
-      show(control(name), bits === undefined ? "–" : fixed(bits, 2), bits);
-    }
-    show(control("speed"), "–");
-    speed = undefined;
-  }
-
-  /** After the model became another one: its numbers, and nothing of the old one's. */
-  function showModel(made, { lines, samples } = {}) {
-    description = made?.description;
-    showStep(made?.steps ?? 0);
-    savedStep = step;
-    if (lines) chart.restore(lines, step);
-    else chart.clear();
-    showLosses();
-    control("samples").replaceChildren(...(samples ?? []));
-    chart.guessing = description && Math.log2([...description.characters].length);
-    chart.describe();
-    if (!description) return;
-    for (const name of ["cell", "hidden", "layers", "batch", "length"]) {
-      control(name).value = description[name];
-      if (name !== "cell") tell(control(name));
-    }
-    keepSettings();
-  }
-
-  const text = trainingText(devices, control, {
-    isShown: () => !panel.hidden,
-    onChange: () => keepSettings(),
-  });
 
   // ---- Settings ----
-
-  const SETTINGS = ["cell", "hidden", "layers", "batch", "length", "rate", "every", "prompt", "temperature"];
-
-  function keepSettings() {
-    const values = Object.fromEntries(SETTINGS.map((name) => [name, control(name).value]));
-    kept.set("train", { ...values, own: text.typed(), ownChosen: text.isOwn() });
-  }
-
-  function restoreSettings() {
-    const values = kept.get("train");
-    if (!values) return;
-    for (const name of SETTINGS) if (values[name] !== undefined) control(name).value = values[name];
-    control("cell").value = cellOf(values.cell) ?? Object.keys(CELLS)[0];
-    control("text").value = values.own ?? "";
-    control("text-own").checked = values.ownChosen ?? false;
-  }
-
-  /** What the controls ask for, or undefined where one of them is wrong. */
-  function network() {
-    const [hidden, layers, batch, length] = ["hidden", "layers", "batch", "length"].map((name) =>
-      numberOf(control(name)),
-    );
-    const learningRate = numberOf(control("rate"));
-    if ([hidden, layers, batch, length, learningRate].includes(undefined)) {
-      control("network").open = true;
-      return undefined;
-    }
-    return { cell: control("cell").value, hidden, layers, batch, length, dropout: 0, learningRate };
-  }
 
   /** What applies from now on; `rate` too where it was changed. */
   async function set(withRate = false) {
@@ -141,17 +96,17 @@ export function trainPanel(devices) {
     const learningRate = withRate ? numberOf(control("rate")) : undefined;
     const temperature = control("temperature").valueAsNumber;
     show(control("temperature-value"), fixed(temperature, 2), temperature);
-    keepSettings();
+    settings.keep(text);
     if (!devices.current) return;
-    const settings = { temperature, prompt: control("prompt").value };
-    if (every !== undefined) settings.every = every;
-    if (learningRate !== undefined) settings.learningRate = learningRate;
-    await devices.call("train.set", settings).catch(fails);
+    const asked = { temperature, prompt: control("prompt").value };
+    if (every !== undefined) asked.every = every;
+    if (learningRate !== undefined) asked.learningRate = learningRate;
+    await devices.call("train.set", asked).catch(fails);
   }
 
   /** Whether the model knows the prompt's characters. */
   function checkPrompt() {
-    const known = description && new Set(description.characters);
+    const known = view.description && new Set(view.description.characters);
     const unknown = known ? [...new Set(control("prompt").value)].filter((character) => !known.has(character)) : [];
     tell(
       control("prompt"),
@@ -164,37 +119,21 @@ export function trainPanel(devices) {
 
   /** One at a time: a second click comes before the first one's answers. */
   let starting;
-  const start = () => (starting ??= begin().finally(() => (starting = undefined)));
+  const start = (make) => (starting ??= begin(make).finally(() => (starting = undefined)));
 
-  const toText = () => (text.isOwn() ? control("text") : control("text-sample")).focus();
+  /** Where a fault is; not where no click asked for anything. */
+  const focus = (place) => itself || place?.focus();
+  const toText = () => focus(text.isOwn() ? control("text") : control("text-sample"));
 
-  async function begin() {
+  async function begin(make = createFirst) {
     failure.textContent = "";
     remark("");
-    keepSettings();
-    if (!(await text.read())) {
+    settings.keep(text);
+    if (!(await text.read(make === createFirst ? view.description : undefined))) {
       toText();
       return;
     }
-    if (!description) {
-      const asked = network();
-      if (!asked) {
-        panel.querySelector("[aria-invalid=true]")?.focus();
-        return;
-      }
-      say("Making the model…");
-      setState("busy");
-      try {
-        const made = await devices.call("train.create", asked);
-        previous = undefined;
-        safe = undefined;
-        showModel(made);
-      } catch (error) {
-        fails(error);
-        setState(devices.current ? "empty" : "lost");
-        return;
-      }
-    }
+    if (!(await make())) return;
     try {
       await devices.call("train.read");
     } catch (error) {
@@ -203,73 +142,103 @@ export function trainPanel(devices) {
       toText();
       return;
     }
+    text.learn();
     await set();
     checkPrompt();
     running = run();
   }
 
+  const createFirst = () => (view.description ? true : create());
+
+  /** Makes the network that the controls ask for; `before` is what "Undo" brings back. Whether it is there. */
+  async function create(before) {
+    const asked = settings.network();
+    if (!asked) {
+      focus(panel.querySelector("[aria-invalid=true]"));
+      return false;
+    }
+    say("Making the model…");
+    setState("busy");
+    try {
+      const made = await devices.call("train.create", asked);
+      model.begin(made, before);
+      return true;
+    } catch (error) {
+      fails(error);
+      say("");
+      setState(restState());
+      return false;
+    }
+  }
+
+  /** Training of another network, in the place of the one that there is. */
+  async function anew() {
+    if (!settings.network()) {
+      focus(panel.querySelector("[aria-invalid=true]"));
+      return;
+    }
+    itself = resting = false;
+    await pause();
+    await start(async () => {
+      setState("busy");
+      const [before, steps] = [await model.remember(), view.step];
+      const made = await create(before);
+      if (made && before) control("undo").textContent = `Undo: back to the model at step ${count(steps)}`;
+      return made;
+    });
+  }
+
   async function run() {
     controller = new AbortController();
     setState("running");
-    say(devices.current.isCpu ? "Training." : "Training. The first step takes longest: kernels are compiled.");
+    const compiles = devices.current.isCpu ? "" : " The first step takes longest: kernels are compiled.";
+    say(`Training on ${deviceName()}.${compiles}`);
     try {
-      safe = await devices.call("train.run", {}, { onProgress: heard, signal: controller.signal });
-      showStep(safe.step);
-      say(`Paused at step ${count(step)}.`);
+      model.hold(await devices.call("train.run", {}, { onProgress: heard, signal: controller.signal }));
+      view.showStep(model.safe.step);
+      say(resting ? `Resting at step ${count(view.step)} until it is looked at.` : `Paused at step ${count(view.step)}.`);
       setState("paused");
+      model.keep();
+      attend();
     } catch (error) {
       await broken(error);
     } finally {
-      chart.describe();
+      view.describe();
     }
   }
 
-  function heard({ loss, heldOut, sample, looking, kept: checkpoint }) {
-    if (loss) hearLoss(loss);
-    if (heldOut) {
-      show(control("held-out"), fixed(heldOut.bits, 2), heldOut.bits);
-      chart.addHeldOut(heldOut.step, heldOut.bits);
+  function heard(report) {
+    // The first step's kernels are compiled by now.
+    if (report.loss && state() === "running") say(`Training on ${deviceName()}.`);
+    view.heard(report);
+    if (itself && performance.now() - begun > PATIENCE_MS) {
+      itself = false;
+      remark("Training that began by itself pauses after ten minutes. Resume goes on.");
+      pause();
     }
-    if (sample) showSample(sample);
-    if (checkpoint) safe = checkpoint;
-    if (looking) chart.describe();
-  }
-
-  function hearLoss(loss) {
-    if (!speed) {
-      say("Training.");
-      // The first steps' time is that of compiling kernels.
-      speed = { characters: 0, seconds: 0 };
-    } else {
-      // Of the last five seconds or so.
-      const keep = Math.exp(-loss.seconds / 5);
-      speed.characters = keep * speed.characters + loss.characters;
-      speed.seconds = keep * speed.seconds + loss.seconds;
-      const rate = speed.characters / speed.seconds;
-      show(control("speed"), count(Math.round(rate)), rate);
-    }
-    showStep(loss.step);
-    show(control("loss"), fixed(loss.bits, 2), loss.bits);
-    chart.addLoss(loss.step, loss.bits);
+    if (!report.kept) return;
+    model.hold(report.kept);
+    model.keep({ now: false });
   }
 
   /** Training failed: what was kept is taken up again, unless the device is gone with the rest. */
   async function broken(error) {
+    resting = false;
     if (!devices.current) {
       setState("lost");
       return;
     }
     failure.textContent = `Stopped: ${sentence(error.message)}`;
     try {
-      if (safe) {
-        await adopt(safe.bytes, { lines: chart.lines(), samples: [...control("samples").children] });
-        say(`Back at step ${count(step)}. A lower learning rate may help.`);
+      if (model.safe) {
+        await model.adopt(model.safe.bytes, view.shown());
+        say(`Back at step ${count(view.step)}. A lower learning rate may help.`);
       } else {
         await devices.call("train.reset");
-        showModel();
+        model.show();
         say("The model was reset. A lower learning rate may help.");
       }
-      setState(description ? "paused" : "empty");
+      setState(view.description ? "paused" : "empty");
     } catch (worse) {
       fails(worse);
       setState(devices.current ? "paused" : "lost");
@@ -282,125 +251,22 @@ export function trainPanel(devices) {
     return running;
   }
 
-  /** Makes the worker's model that of a checkpoint. The checkpoint stays here. */
-  async function adopt(checkpoint, shown) {
-    const learningRate = numberOf(control("rate")) ?? 0.005;
-    const made = await devices.call("train.load", { bytes: checkpoint, learningRate });
-    safe = { step: made.steps, bytes: checkpoint };
-    showModel(made, shown);
-    checkPrompt();
-  }
-
-  /** What "Undo" brings back: the model as it is now. */
-  async function remember() {
-    if (!description || (step === 0 && !safe)) return undefined;
-    const at = await devices.call("train.checkpoint").catch(() => safe);
-    return (
-      at && {
-        bytes: at.bytes,
-        lines: chart.lines(),
-        samples: [...control("samples").children],
-        unsaved: step > savedStep,
-      }
-    );
-  }
-
-  async function reset() {
-    setState("busy");
-    failure.textContent = "";
-    remark("");
-    try {
-      const before = await remember();
-      const steps = step;
-      await devices.call("train.reset");
-      [previous, safe] = [before, undefined];
-      showModel();
-      say("Reset.", before && `Undo: back to step ${count(steps)}`);
-    } catch (error) {
-      fails(error);
-    }
-    setState(devices.current ? (description ? "paused" : "empty") : "lost");
-  }
-
-  async function undo() {
-    const before = previous;
-    setState("busy");
-    try {
-      await adopt(before.bytes, before);
-      if (before.unsaved) savedStep = 0;
-      previous = undefined;
-      say(`Back at step ${count(step)}.`);
-    } catch (error) {
-      fails(error);
-    }
-    setState(devices.current ? (description ? "paused" : "empty") : "lost");
-  }
-
-  async function save() {
-    failure.textContent = "";
-    try {
-      const checkpoint = await devices.call("train.checkpoint");
-      download(checkpoint.bytes, "char_lm.safetensors");
-      savedStep = checkpoint.step;
-      remark(
-        `Saved at step ${count(checkpoint.step)}: ${bytes(checkpoint.bytes.length)}. The example char_lm reads it too.`,
-      );
-    } catch (error) {
-      fails(error);
+  /** Training that began by itself rests while the page or the panel is hidden, and goes on when it is seen. */
+  function attend() {
+    const seen = !document.hidden && !panel.hidden;
+    if (!seen && itself && state() === "running") {
+      resting = true;
+      pause();
+    } else if (seen && resting && devices.current && ["empty", "paused"].includes(state())) {
+      resting = false;
+      start();
     }
   }
 
-  async function load(file) {
-    failure.textContent = "";
-    remark("");
-    if (file.size > MOST_FILE) {
-      failure.textContent = `${file.name} has ${bytes(file.size)}: no model of this page is that large.`;
-      return;
-    }
-    const was = state();
-    setState("busy");
-    try {
-      const checkpoint = new Uint8Array(await file.arrayBuffer());
-      const before = await remember();
-      const steps = step;
-      await adopt(checkpoint);
-      previous = before;
-      const { hidden, layers, dropout } = description;
-      const parts = [control("cell").selectedOptions[0].text, plural(hidden, "hidden unit"), plural(layers, "layer")];
-      if (dropout > 0) parts.push(`dropout ${dropout}`);
-      say(
-        `${file.name}: ${parts.join(", ")}, trained for ${plural(step, "step")}.`,
-        before && `Undo: back to the model at step ${count(steps)}`,
-      );
-      setState("paused");
-    } catch (error) {
-      failure.textContent = sentence(`Nothing was taken from ${file.name}: ${error.message}`);
-      setState(devices.current ? was : "lost");
-    }
-  }
-
-  // ---- Samples ----
-
-  let current;
-
-  /** A sample as it grows, above those before it. */
-  function showSample({ step: at, bits, prompt, text, done }) {
-    if (!current) {
-      const head = [`Step ${count(at)}`, ...(bits === undefined ? [] : [`${fixed(bits, 2)} bits per character`])].join(
-        ", ",
-      );
-      const body = element("p", { className: "sample", dataset: { testid: "sample", step: at } });
-      current = element("li", { className: "writing" }, element("h4", { textContent: head }), body);
-      const list = control("samples");
-      list.prepend(current);
-      while (list.children.length > MOST_SAMPLES) list.lastChild.remove();
-    }
-    const body = current.querySelector(".sample");
-    body.replaceChildren(...(prompt ? [element("b", { textContent: prompt })] : []), text);
-    if (done) {
-      current.classList.remove("writing");
-      current = undefined;
-    }
+  function begins() {
+    if (new URLSearchParams(location.search).get("start") === "no") return;
+    [itself, resting, begun] = [true, true, performance.now()];
+    attend();
   }
 
   async function write() {
@@ -412,43 +278,41 @@ export function trainPanel(devices) {
     }
     enable(control("write"), false);
     try {
-      await devices.call("train.sample", {}, { onProgress: ({ sample }) => showSample(sample) });
+      await devices.call("train.sample", {}, { onProgress: ({ sample }) => view.showSample(sample) });
     } catch (error) {
       fails(error);
     }
-    current?.classList.remove("writing");
-    current = undefined;
+    view.endSample();
     setState(state());
-  }
-
-  function fails(error) {
-    // The page's notice says it.
-    if (error.lost || error.fatal) return;
-    failure.textContent = sentence(error.message);
   }
 
   // ---- Controls ----
 
-  toggle.addEventListener("click", () => (state() === "running" ? pause() : start()));
-  control("reset").addEventListener("click", reset);
-  control("undo").addEventListener("click", undo);
-  control("write").addEventListener("click", write);
-  control("save").addEventListener("click", save);
+  toggle.addEventListener("click", () => {
+    itself = resting = false;
+    if (state() === "running") pause();
+    else start();
+  });
+  const { reset, undo, save, toggleKept: forget } = model;
+  for (const [name, work] of Object.entries({ anew, reset, undo, write, save, forget })) {
+    control(name).addEventListener("click", () => work());
+  }
   control("load").addEventListener("change", async ({ target }) => {
     const [file] = target.files;
     // So that the same file can be chosen again.
     target.value = "";
-    if (file) await load(file);
+    if (file) await model.load(file);
   });
   control("form").addEventListener("submit", (event) => event.preventDefault());
-  for (const name of ["hidden", "layers", "batch", "length"]) {
+  for (const name of NETWORK) {
+    control(name).addEventListener("input", showChanges);
     control(name).addEventListener("change", () => {
-      numberOf(control(name));
+      if (name !== "cell") numberOf(control(name));
       text.checkLength();
-      keepSettings();
+      settings.keep(text);
+      showChanges();
     });
   }
-  control("cell").addEventListener("change", keepSettings);
   control("rate").addEventListener("change", () => set(true));
   for (const name of ["every", "prompt", "temperature"]) {
     control(name).addEventListener("input", () => {
@@ -457,41 +321,70 @@ export function trainPanel(devices) {
     });
   }
 
-  // The worker trains on while the page is hidden, unless the browser stops all of it.
-  let hiddenAt;
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) {
-      hiddenAt = state() === "running" ? { step, time: performance.now() } : undefined;
-      return;
-    }
-    const since = hiddenAt;
-    if (!since || state() !== "running") return;
-    // Reports that came meanwhile are heard first.
-    setTimeout(() => {
-      const [steps, seconds] = [step - since.step, (performance.now() - since.time) / 1000];
-      if (seconds < 5) return;
-      remark(
-        steps > 0
-          ? `While this page was hidden, for ${duration(seconds)}, training went on: ${plural(steps, "step")}.`
-          : `The browser stopped this page while it was hidden, for ${duration(seconds)}. Training goes on now.`,
-      );
-    }, 1000);
+    attend();
+    if (document.hidden) model.keep();
   });
+  // What a click began the worker trains on, unless the browser stops all of it.
+  whileHidden(() => (state() === "running" ? view.step : undefined), remark);
 
-  restoreSettings();
+  settings.restore();
   // On a phone the network comes after what is more often looked at.
   if (matchMedia("(max-width: 719px)").matches) control("network").open = false;
   text.show();
   set();
   setState("empty");
 
+  /** The page is ready for the first time: the model that was kept, or a new one, which begins by itself. */
+  async function first() {
+    if (await model.restore()) return;
+    setState("empty");
+    await set();
+    begins();
+    if (!itself) text.show();
+  }
+
+  /** Another device: the model as it was on the last one. */
+  async function moved() {
+    text.forget();
+    const again = goesOn;
+    goesOn = false;
+    if (!model.safe) {
+      say(view.description ? "The model was lost." : "");
+      if (view.description) model.show();
+      setState("empty");
+      await set();
+      if (again) await start();
+      else text.show();
+      return;
+    }
+    setState("busy");
+    say("Taking the model to this device…");
+    try {
+      await model.move();
+      say(`Here at step ${count(view.step)}.`);
+    } catch (error) {
+      // The checkpoint is still there for another device.
+      fails(error);
+    }
+    setState("paused");
+    await set();
+    if (again) await start();
+    else text.show();
+    attend();
+  }
+
+  let opened = first;
+
   return {
     busy: () => ["running", "stopping", "busy"].includes(state()),
     /** Whether leaving would lose something. */
-    unsaved: () => description !== undefined && step > savedStep,
+    unsaved: () => !itself && model.unsaved(),
     shown() {
+      attend();
       if (devices.current && !["running", "stopping"].includes(state())) text.show();
     },
+    left: attend,
     async suspend() {
       goesOn = state() === "running";
       await pause();
@@ -499,41 +392,16 @@ export function trainPanel(devices) {
     lost() {
       goesOn = false;
       setState("lost");
-      current?.classList.remove("writing");
-      current = undefined;
-      if (!description) return undefined;
-      const back = safe ? `kept as of step ${count(safe.step)}` : "lost: it had not been kept yet";
-      say(`Interrupted at step ${count(step)}.`);
+      view.endSample();
+      if (!view.description) return undefined;
+      const back = model.safe ? `kept as of step ${count(model.safe.step)}` : "lost: it had not been kept yet";
+      say(`Interrupted at step ${count(view.step)}.`);
       return `The model is ${back}.`;
     },
     async opened() {
-      text.forget();
-      const [again, at] = [goesOn, safe];
-      goesOn = false;
-      if (!at) {
-        say(description ? "The model was lost." : "");
-        if (description) showModel();
-        setState("empty");
-        await set();
-        text.show();
-        return;
-      }
-      setState("busy");
-      say("Taking the model to this device…");
-      const wasSaved = savedStep;
-      try {
-        await adopt(at.bytes, { lines: chart.lines(), samples: [...control("samples").children] });
-        savedStep = wasSaved;
-        say(`Here at step ${count(step)}.`);
-        setState("paused");
-      } catch (error) {
-        fails(error);
-        // The checkpoint is still there for another device.
-        setState("paused");
-      }
-      await set();
-      if (again) await start();
-      else text.show();
+      const work = opened;
+      opened = moved;
+      await work();
     },
   };
 }
