@@ -138,7 +138,8 @@ pub fn run(options: &Options) -> Result<Outcome> {
         outcome = outcome.note(format!("{}: {}", path.display(), word(&found[0].labels)));
     }
     options.common.draw("speech_loss.svg", |path| curves.draw(path, "Spoken words", "CTC loss of a letter"))?;
-    let title = "Words of voices held out, and how probable each letter is at each step";
+    let title =
+        "Voices held out: six words that were learned and six new ones, and how probable each letter is at each step";
     options.common.draw("speech.svg", |path| aligned(path, title, [4, 4], &drawn))?;
     Ok(outcome)
 }

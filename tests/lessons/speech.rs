@@ -19,7 +19,7 @@ fn letters_are_found_after_few_steps_and_drawn() {
     assert!(outcome.figure("words it learned: convolution, LSTMs, CTC", "wrong letters") < 0.9, "{outcome}");
     assert!(outcome.figure("words it learned: nearest recording", "wrong letters") < 0.2, "{outcome}");
     assert_eq!(outcome.figure("new words: nearest recording", "whole words right"), 0.0);
-    assert!(std::fs::read_to_string(folder.path().join("speech.svg")).unwrap().contains("voices held out"));
+    assert!(std::fs::read_to_string(folder.path().join("speech.svg")).unwrap().contains("Voices held out"));
     assert!(std::fs::read_to_string(folder.path().join("speech_loss.svg")).unwrap().contains("held out"));
 }
 
