@@ -49,7 +49,7 @@ pub struct Options {
     #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..=256))]
     pub length: u32,
     /// How daring: scores are divided by it. 0 always takes the best.
-    #[arg(long, default_value_t = 0.8)]
+    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
     pub temperature: f32,
     /// A folder for what was composed, as chorale.mid and chorale.wav.
     #[arg(long, value_name = "FOLDER")]

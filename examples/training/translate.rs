@@ -25,7 +25,7 @@ use clap::{Parser, value_parser};
 use lessons::data::translate::Pairs;
 use lessons::metrics::{bleu, exact};
 use lessons::plots::{Heat, Line, heat, lines};
-use lessons::{Common, Course, Curves, Decoder, Lines, Outcome, Seen, Sequences, batch, falling_adam, layers};
+use lessons::{Common, Course, Curves, Decoder, Outcome, Seen, Sequences, batch, falling_adam, layers};
 use wgrnn::plan::Value;
 use wgrnn::{
     Attention, Cell, Device, Direction, Embedding, Lengths, Linear, Memory, Model, ModelConfig, Output, Reset, Rnn,
