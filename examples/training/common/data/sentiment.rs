@@ -109,7 +109,7 @@ impl Data {
         };
         let examples: Vec<_> = self.train.iter().map(|review| (bag(review), review.positive.into())).collect();
         let model =
-            Logistic::fit(&examples, [self.vocabulary.symbols(), 2], Fit { epochs: 20, rate: 0.2, decay: 0.005 }, 0);
+            Logistic::fit(&examples, [self.vocabulary.symbols(), 2], Fit { epochs: 20, rate: 0.1, decay: 0.01 }, 0);
         self.test.iter().map(|review| model.probabilities(&bag(review))[1].into()).collect()
     }
 }

@@ -39,7 +39,17 @@ impl Utterance {
 pub fn load(folder: Option<&Path>) -> Result<[Vec<Utterance>; 2]> {
     let train = text(folder, "train.csv", include_str!("../../data/voice/train.csv"))?;
     let test = text(folder, "test.csv", include_str!("../../data/voice/test.csv"))?;
-    Ok([by_line("train.csv", &train, parse)?, by_line("test.csv", &test, parse)?])
+    let (mut train, mut test) = (by_line("train.csv", &train, parse)?, by_line("test.csv", &test, parse)?);
+    // Coefficients with mean 0 and deviation 1 in the part to learn from.
+    let steps: Vec<[f32; COEFFICIENTS]> = train.iter().flat_map(|utterance| utterance.steps.iter().copied()).collect();
+    let all = Utterance { steps, speaker: 0 };
+    let scales: Vec<f32> = all.features().into_iter().map(|(_, number)| number).collect();
+    for step in train.iter_mut().chain(&mut test).flat_map(|utterance| &mut utterance.steps) {
+        for (c, number) in step.iter_mut().enumerate() {
+            *number = (*number - scales[2 * c]) / scales[2 * c + 1].max(1e-6);
+        }
+    }
+    Ok([train, test])
 }
 
 fn parse(line: &str) -> Result<Utterance> {
