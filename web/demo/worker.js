@@ -19,7 +19,7 @@
 //   handwriting.weights    { bytes? }               takes a file's network, without one the page's own
 //   phonemes       { words }                        { phonemes, seconds }
 //   letters        {}                               those that the pronouncing model knows
-//   spelling       { samples }                      a spoken word: { text, seconds, ... } as of handwriting
+//   spelling       { samples }                      a spoken word's letters, and the learned word that they mean: { text, nearest? }
 //   speech         { samples }                      { probabilities, segments, seconds }
 //
 // Buffers are handed over in both directions.
@@ -30,6 +30,7 @@ import { Reader } from "./reader.js";
 import { HandOver, serve } from "./rpc.js";
 import { UnknownCharacters, Vocabulary } from "./text.js";
 import { Training, macrotask } from "./training.js";
+import { nearest } from "./words.js";
 
 /** A checkpoint is kept this often, for the device may be lost. */
 const KEEP_MS = 30_000;
@@ -118,13 +119,16 @@ async function reader(lesson) {
   return made;
 }
 
-/** What a lesson's network reads, and the time that it took. */
-async function readBy(lesson, columns, width) {
-  const network = await reader(lesson);
-  const begin = performance.now();
-  const found = await network.read(columns, width);
-  const seconds = (performance.now() - begin) / 1000;
-  return new HandOver({ ...found, seconds }, [found.probabilities.buffer]);
+/** The words that the lesson `speech` learned: lines of its list begin with the part and the word. */
+let words;
+function learnedWords() {
+  words ??= fetchBytes(new URL("../models/speech.tsv", import.meta.url)).then((bytes) => {
+    const lines = new TextDecoder().decode(bytes).split("\n").map((line) => line.split("\t"));
+    return [...new Set(lines.filter(([part]) => part === "train").map(([, word]) => word))];
+  });
+  // A failure is forgotten.
+  words.catch(() => (words = undefined));
+  return words;
 }
 
 const handlers = {
@@ -252,16 +256,24 @@ const handlers = {
 
   "train.reset": () => exclusive(() => replace(undefined)),
 
-  handwriting: ({ columns, width }) => readBy("handwriting", columns, width),
+  async handwriting({ columns, width }) {
+    const network = await reader("handwriting");
+    const begin = performance.now();
+    const found = await network.read(columns, width);
+    const seconds = (performance.now() - begin) / 1000;
+    return new HandOver({ ...found, seconds }, [found.probabilities.buffer]);
+  },
 
   async "handwriting.weights"({ bytes }) {
     if (bytes) readers.set("handwriting", new Reader(wgrnn, device, bytes, "handwriting"));
     await reader("handwriting");
   },
 
-  spelling({ samples }) {
+  async spelling({ samples }) {
     const { columns, width } = levels(samples);
-    return readBy("speech", columns, width);
+    const network = await reader("speech");
+    const { text } = await network.read(columns, width);
+    return { text, nearest: nearest(text, await learnedWords()) };
   },
 
   async letters() {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test as plainTest } from "node:test";
 import { fileURLToPath } from "node:url";
 import { BANDS, levels } from "../demo/mel.js";
+import { distance, nearest } from "../demo/words.js";
 import { demo, stateOf } from "./demo.mjs";
 
 const RATE = 16_000;
@@ -34,6 +35,16 @@ plainTest("a tone is loudest in its band, silence around it is cut off, and what
   assert.equal(levels(sound(0.01, tone(440))).width, 1);
 });
 
+plainTest("letters that are nearly a word mean it", () => {
+  for (const [a, b, away] of [["", "", 0], ["abc", "", 3], ["kitten", "sitting", 3], ["flaw", "lawn", 2]]) {
+    assert.equal(distance(a, b), away, `${a}, ${b}`);
+  }
+  const known = ["banana", "water", "waiter", "two"];
+  assert.deepEqual(["bunanea", "wager", "banana", "tw", "xyz", ""].map((letters) => nearest(letters, known)), [
+    "banana", "water", "banana", "two", undefined, undefined,
+  ]);
+});
+
 const heard = (page) => page.$$eval("#speech-segments button", (all) => all.map(({ dataset }) => dataset.word));
 const spelt = (page, count) => page.locator("#speech-segments button[data-word]").nth(count - 1).waitFor();
 
@@ -45,6 +56,8 @@ for (const device of ["cpu", "gpu"]) {
     await spelt(page, 2);
     assert.deepEqual(await heard(page), ["seven", "elephant"]);
     const label = await page.locator("#speech-segments button").first().getAttribute("aria-label");
+    const meant = await page.$$eval("#speech-segments button", (all) => all.map(({ dataset }) => dataset.nearest));
+    assert.deepEqual(meant, ["seven", "elephant"]);
     assert.match(label, /^Play \d\.\d\d to \d\.\d\d seconds: seven$/);
   });
 }

@@ -13,6 +13,7 @@ const repository = fileURLToPath(new URL("../../", import.meta.url));
 const mappings = [
   ["/models/g2p_en.safetensors", "examples/g2p/g2p_en.safetensors"],
   ["/models/silero_vad_16k.safetensors", "examples/audio/vad/silero_vad_16k.safetensors"],
+  ["/models/speech.tsv", "examples/training/data/speech/speech.tsv"],
   ["/models/text.txt", "examples/training/data/char_lm/text.txt"],
   ["/fixtures/", "tests/fixtures/"],
   ["/", "web/"],
@@ -29,6 +30,7 @@ const mimeTypes = {
   ".png": "image/png",
   ".svg": "image/svg+xml",
   ".ts": "text/plain; charset=utf-8",
+  ".tsv": "text/tab-separated-values; charset=utf-8",
   ".txt": "text/plain; charset=utf-8",
   ".wasm": "application/wasm",
   ".wav": "audio/wav",

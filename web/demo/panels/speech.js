@@ -100,12 +100,14 @@ export function speechPanel(devices) {
     for (const [at, { start, end }] of recording.segments.entries()) {
       if (end - start > LONGEST_WORD * RATE) continue;
       const samples = recording.samples.slice(Math.max(start - AROUND * RATE, 0), end + AROUND * RATE);
-      const { text } = await devices.call("spelling", { samples }, { transfer: [samples.buffer] });
+      const { text, nearest } = await devices.call("spelling", { samples }, { transfer: [samples.buffer] });
       if (turn !== asked) return;
       const button = buttons()[at];
       button.dataset.word = text;
-      button.querySelector("em").textContent = text ? `“${text}”` : "";
-      button.setAttribute("aria-label", `${button.getAttribute("aria-label")}: ${text || "no word"}`);
+      button.dataset.nearest = nearest ?? "";
+      const meant = nearest && nearest !== text ? `, ${nearest}?` : "";
+      button.querySelector("em").textContent = text ? `“${text}”${meant}` : "";
+      button.setAttribute("aria-label", `${button.getAttribute("aria-label")}: ${text || "no word"}${meant}`);
       control("words").hidden = false;
     }
   }
