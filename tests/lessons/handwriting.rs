@@ -104,6 +104,14 @@ fn pictures_that_are_none_or_have_no_line_are_refused_before_training() {
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     refused("damaged");
+    // A header that promises more than there is.
+    let mut vast = whole.clone();
+    vast[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
+    let mut checked = flate2::Crc::new();
+    checked.update(&vast[12..29]);
+    vast[29..33].copy_from_slice(&checked.sum().to_be_bytes());
+    std::fs::write(&path, vast).unwrap();
+    refused("65535 x 65535 pixels");
     write(&path, [100, 60], png::ColorType::Grayscale, &[200; 6000]);
     refused("no writing on it");
     let line: Vec<u8> = (0..5 * 3000).map(|i| if (3000..6000).contains(&i) { 0 } else { 255 }).collect();

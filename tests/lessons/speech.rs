@@ -122,6 +122,15 @@ fn a_recording_is_heard_and_one_of_another_form_refused_with_what_to_do() {
         std::fs::write(&path, bytes).unwrap();
         refused("it is no WAV file, or is cut off");
     }
+    write(&path, 16_000, 16, &sound());
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    refused("cut off");
+    let mut without = whole;
+    assert_eq!(without[22..24], [2, 0]); // channels
+    without[22] = 0;
+    std::fs::write(&path, without).unwrap();
+    refused("channels");
     std::fs::remove_file(&path).unwrap();
     refused("mine.wav");
 }
