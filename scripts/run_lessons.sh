@@ -14,8 +14,13 @@ lessons=("$@")
 mkdir -p "$folder"
 cargo build --release --locked --package wgrnn-training --examples
 for name in "${lessons[@]}"; do
+    case $name in
+        translate) more=(--compare) ;;
+        compose) more=(--music "$folder") ;;
+        *) more=() ;;
+    esac
     begin=$(date +%s.%N)
-    "${CARGO_TARGET_DIR-target}/release/examples/$name" --device "${DEVICE-cpu}" --plot "$folder" ${STEPS:+--steps "$STEPS"} \
+    "${CARGO_TARGET_DIR-target}/release/examples/$name" --device "${DEVICE-cpu}" --plot "$folder" "${more[@]}" ${STEPS:+--steps "$STEPS"} \
         >"$folder/$name.txt" 2>"$folder/$name.log" || { cat "$folder/$name.log" >&2; exit 1; }
     awk -v a="$begin" -v b="$(date +%s.%N)" 'BEGIN { printf "in %.0f s\n", b - a }' >>"$folder/$name.txt"
     echo "== $name"

@@ -20,18 +20,14 @@
 
 use anyhow::{Result, ensure};
 use clap::{Parser, value_parser};
-use lessons::baselines::Ngrams;
-use lessons::data::chorales::{BAR, Chorale, Chorales, EVENTS, FACTS, Moment, Reader, SYMBOLS, VOICES};
-use lessons::plots::{Roll, rolls};
-use lessons::{Common, Course, Outcome, Reading, batch, layers, make_folder, music};
-use ndarray::{Array2, Array3, array};
+use lessons::data::chorales::{BAR, Batch, Chorale, Chorales, EVENTS, FACTS, Reader, SYMBOLS, VOICES, ngrams};
+use lessons::{Common, Course, Outcome, Reading, batch, falling_adam, layers, make_folder, music, plots};
+use ndarray::{Array3, array};
 use rand_mt::Mt;
+use std::f64::consts::LN_2;
 use std::path::PathBuf;
 use wgrnn::plan::Value;
-use wgrnn::{
-    Cell, Clip, Device, DeviceState, Embedding, IGNORED, LearningRate, Model, ModelConfig, Optimizer, RnnCall,
-    RnnConfig, Sampling, Tape, Targets, Tensor, Trainer, TrainerOptions,
-};
+use wgrnn::{Cell, Device, DeviceState, Embedding, Model, ModelConfig, RnnCall, RnnConfig, Sampling, Tape, Tensor};
 
 /// Training steps; the learning rate falls along half a cosine over them.
 const STEPS: u32 = 1500;
@@ -53,7 +49,7 @@ pub struct Options {
     #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..=256))]
     pub length: u32,
     /// How daring: scores are divided by it. 0 always takes the best.
-    #[arg(long, default_value_t = 0.8)]
+    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
     pub temperature: f32,
     /// A folder for what was composed, as chorale.mid and chorale.wav.
     #[arg(long, value_name = "FOLDER")]
@@ -84,38 +80,13 @@ impl Network {
     }
 }
 
-/// Pieces, or parts of them, on the device.
-struct Batch {
-    /// [T, N, 9]
-    facts: Tensor<u32>,
-    /// [T, N]
-    events: Targets,
-}
-
-impl Batch {
-    fn new(device: &Device, [steps, size]: [usize; 2]) -> Result<Self> {
-        let events = Targets::new(device, &[steps, size], EVENTS)?;
-        Ok(Self { facts: Tensor::zeros(device, &[steps, size, FACTS])?, events })
-    }
-
-    fn write(&self, pieces: &[(Vec<Moment>, &[u32])]) -> Result<()> {
-        let &[steps, size, _] = self.facts.shape() else { return Ok(()) };
-        let facts: Vec<Vec<_>> =
-            pieces.iter().map(|(moments, _)| moments.iter().map(Moment::facts).collect()).collect();
-        let fact = |(t, n, k): (usize, usize, usize)| facts[n].get(t).map_or(0, |facts| facts[k]);
-        self.facts.write(Array3::from_shape_fn((steps, size, FACTS), fact).view())?;
-        let event = |(t, n): (usize, usize)| pieces[n].1.get(t).copied().unwrap_or(IGNORED);
-        Ok(self.events.write(Array2::from_shape_fn((steps, size), event).view())?)
-    }
-
-    /// The scores of all events, and their loss.
-    fn read(&self, tape: &mut Tape, network: &Network) -> Result<Value> {
-        let (facts, events) = (tape.input(&self.facts)?, tape.input(self.events.tensor())?);
-        let state = network.model.device_state(self.facts.shape()[1])?;
-        let scores = network.scores(tape, &facts, &state, &RnnCall::default())?;
-        tape.cross_entropy(&scores, &events)?;
-        Ok(scores)
-    }
+/// What the network is told, [T, N, 9], to the loss of the events, [T, N].
+fn loss(tape: &mut Tape, network: &Network, pieces: &Batch) -> Result<Value> {
+    let (facts, events) = (tape.input(&pieces.facts)?, tape.input(pieces.events.tensor())?);
+    let state = network.model.device_state(pieces.size())?;
+    let scores = network.scores(tape, &facts, &state, &RnnCall::default())?;
+    tape.cross_entropy(&scores, &events)?;
+    Ok(scores)
 }
 
 /// Draws a piece event by event. Scores, state and draws stay on the device; an event comes back, for what it means to the next one.
@@ -155,69 +126,44 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let device = common.start()?;
     let network = Network::new(&device, common.seed)?;
 
-    let windows = Batch::new(&device, [WINDOW * VOICES, BATCH.min(learned.len())])?;
-    let size = windows.facts.shape()[1];
+    let windows = Batch::new(&device, [WINDOW, BATCH.min(learned.len())])?;
     let mut tape = Tape::training(&device)?;
-    windows.read(&mut tape, &network)?;
-    let rate = LearningRate::Cosine { rate: 8e-3, least: 2e-4, warm_up: 20, steps: STEPS };
-    let optimizer = TrainerOptions::new(Optimizer::ADAM).learning_rate(rate).clip(Clip::Norm(1.0)).seed(common.seed);
-    let mut trainer = Trainer::new(tape, optimizer)?;
+    loss(&mut tape, &network, &windows)?;
+    let mut trainer = falling_adam(tape, 8e-3, STEPS, common.seed)?;
     network.model.name(&mut trainer, "")?;
     layers::name(&mut trainer, &[("facts", Some(network.facts.parameters()))])?;
 
-    let longest = tested.iter().map(|piece| piece.events.len()).max().unwrap_or(1);
+    let longest = tested.iter().map(Chorale::steps).max().unwrap_or(1);
     let whole = Batch::new(&device, [longest, tested.len()])?;
-    whole.write(&tested.iter().map(|piece| (piece.moments(), &piece.events[..])).collect::<Vec<_>>())?;
+    whole.write(&tested.iter().map(Chorale::whole).collect::<Vec<_>>())?;
     let mut tape = Tape::evaluating(&device)?;
-    let scores = whole.read(&mut tape, &network)?;
+    let scores = loss(&mut tape, &network, &whole)?;
     let reading = Reading::new(tape, &scores)?;
-    let (events, notes): (usize, usize) =
-        tested.iter().fold((0, 0), |(events, notes), piece| (events + piece.events.len(), notes + piece.notes()));
-    let bits = |loss: f64| loss / std::f64::consts::LN_2 * events as f64 / notes.max(1) as f64;
+    let events: usize = tested.iter().map(|piece| piece.events.len()).sum();
+    let notes = tested.iter().map(Chorale::notes).sum::<usize>().max(1);
 
-    let course = Course::new("compose", "windows", size).held_out(250, || Ok(reading.loss()?));
+    let course = Course::new("compose", "windows", windows.size()).held_out(250, || reading.loss());
     let curves = course.train(common, &mut trainer, |step, seed| {
         let mut random = Mt::new_with_key([seed, step]);
-        let chosen = batch(learned.len(), size, seed, step).into_iter().map(|i| learned[i].window(WINDOW, &mut random));
-        let chosen: Vec<_> = chosen.collect();
-        windows.write(&chosen.iter().map(|(moments, events)| (moments.clone(), &events[..])).collect::<Vec<_>>())
+        let chosen = batch(learned.len(), windows.size(), seed, step).into_iter();
+        windows.write(&chosen.map(|i| learned[i].window(WINDOW, &mut random)).collect::<Vec<_>>())
     })?;
 
     let composed = compose(&device, &network, options)?;
     if let Some(folder) = &options.music {
-        music::midi(&folder.join("chorale.mid"), &composed.voices())?;
-        music::wav(&folder.join("chorale.wav"), &composed.voices())?;
-        eprintln!("wrote chorale.mid and chorale.wav in {}", folder.display());
+        music::save(folder, "chorale", &composed.voices())?;
     }
     common.draw("compose_loss.svg", |path| curves.draw(path, "Bach's chorales", "cross-entropy of an event"))?;
     common.draw("compose.svg", |path| {
-        let roll =
-            |name: String, piece: &Chorale| Roll { name, bars: [piece.upbeat, BAR], voices: piece.voices().into() };
-        let pieces = [roll("composed".to_owned(), &composed), roll(format!("Bach: {}", tested[0].name), &tested[0])];
-        rolls(path, "Two chorales", &["soprano", "alto", "tenor", "bass"], &pieces)
+        let rolls = [composed.roll("composed"), tested[0].roll(&format!("Bach: {}", tested[0].name))];
+        plots::rolls(path, "Two chorales", &["soprano", "alto", "tenor", "bass"], &rolls)
     })?;
+    let bits = reading.loss()? / LN_2 * events as f64 / notes as f64;
     Ok(Outcome::new(format!("{} chorales held out, {notes} notes", tested.len()))
         .number("bits per note")
-        .row("n-grams", &[baseline(&learned, &tested) / notes.max(1) as f64])
-        .row("LSTM", &[bits(reading.loss()?)])
-        .note(format!(
-            "composed {} notes; lowest and highest of each voice: {:?}",
-            composed.notes(),
-            composed.ranges()
-        )))
-}
-
-/// Bits that n-grams take for all events of the pieces held out.
-fn baseline(learned: &[Chorale], tested: &[Chorale]) -> f64 {
-    let mut ngrams = Ngrams::new(EVENTS);
-    for piece in learned.iter().flat_map(|piece| piece.keys().into_iter().map(|by| piece.transposed(by))) {
-        piece.moments().iter().zip(&piece.events).for_each(|(moment, &event)| ngrams.learn(&moment.context(), event));
-    }
-    let bits = |piece: &Chorale| -> f64 {
-        let both = piece.moments().into_iter().zip(&piece.events);
-        both.map(|(moment, &event)| -ngrams.probability(&moment.context(), event).log2()).sum()
-    };
-    tested.iter().map(bits).sum()
+        .row("n-grams", &[ngrams(&learned, &tested) / notes as f64])
+        .row("LSTM", &[bits])
+        .note(format!("composed {} notes: {}", composed.notes(), composed.compass())))
 }
 
 fn main() -> Result<()> {

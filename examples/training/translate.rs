@@ -22,15 +22,14 @@
 
 use anyhow::Result;
 use clap::{Parser, value_parser};
-use lessons::baselines::recall;
 use lessons::data::translate::Pairs;
 use lessons::metrics::{bleu, exact};
 use lessons::plots::{Heat, Line, heat, lines};
-use lessons::{Common, Course, Curves, Decoder, Lines, Outcome, Search, Sequences, batch, layers};
+use lessons::{Common, Course, Curves, Decoder, Outcome, Seen, Sequences, batch, falling_adam, layers};
 use wgrnn::plan::Value;
 use wgrnn::{
-    Attention, Cell, Clip, Device, DeviceState, Direction, Embedding, LearningRate, Lengths, Linear, Memory, Model,
-    ModelConfig, Optimizer, Output, Reset, Rnn, RnnCall, RnnConfig, RnnWeights, Tape, Trainer, TrainerOptions,
+    Attention, Cell, Device, Direction, Embedding, Lengths, Linear, Memory, Model, ModelConfig, Output, Reset, Rnn,
+    RnnCall, RnnConfig, RnnWeights, Tape,
 };
 
 /// Training steps; the learning rate falls along half a cosine over them.
@@ -59,7 +58,7 @@ pub struct Options {
 /// Encoder, attention and decoder.
 struct Network {
     encoder: Model,
-    attention: [Linear; 3],
+    attention: Attention,
     /// Whether the decoder sees all states of the encoder, or only the last one.
     attends: bool,
     words: Embedding,
@@ -70,89 +69,60 @@ struct Network {
 impl Network {
     fn new(device: &Device, pairs: &Pairs, attends: bool, seed: u32) -> Result<Self> {
         let gru = |inputs, hidden| RnnConfig::new(Cell::Gru(Reset::After), inputs, hidden);
-        let both_ways = gru(FEATURES, HIDDEN / 2).direction(Direction::Bidirectional);
-        let forward = gru(FEATURES + HIDDEN, HIDDEN);
-        let linear = |n: u32, shape| layers::linear(device, shape, seed.wrapping_add(n));
+        let reads = gru(FEATURES, HIDDEN / 2).direction(Direction::Bidirectional);
+        let writes = gru(FEATURES + HIDDEN, HIDDEN);
         Ok(Self {
-            encoder: Model::new(device, &ModelConfig::language(pairs.characters(), both_ways).outputs(None), seed)?,
-            attention: [
-                linear(1, [HIDDEN / 2, HIDDEN])?,
-                linear(2, [HIDDEN / 2, HIDDEN])?,
-                linear(3, [1, HIDDEN / 2])?,
-            ],
+            encoder: Model::new(device, &ModelConfig::language(pairs.characters(), reads).outputs(None), seed)?,
+            attention: layers::additive(device, [HIDDEN, HIDDEN, HIDDEN / 2], seed.wrapping_add(1))?,
             attends,
             words: layers::embedding(device, [pairs.symbols(), FEATURES], seed.wrapping_add(4))?,
-            decoder: Rnn::trainable(device, &forward, &RnnWeights::init(&forward, seed.wrapping_add(5))?)?,
+            decoder: Rnn::trainable(device, &writes, &RnnWeights::init(&writes, seed.wrapping_add(5))?)?,
             head: layers::dense(device, [pairs.symbols(), HIDDEN], seed.wrapping_add(6))?,
         })
     }
 }
 
 impl Decoder for Network {
-    fn layer(&self) -> &Rnn {
-        &self.decoder
-    }
-
-    fn reader(&self) -> &Rnn {
-        self.encoder.rnn()
+    fn layers(&self) -> (&Rnn, &Rnn, &Linear) {
+        (self.encoder.rnn(), &self.decoder, &self.head)
     }
 
     /// Reads phrases: what the decoder can look at.
     fn read(&self, tape: &mut Tape, phrases: &Sequences) -> Result<Memory> {
-        let [query, memory, score] = self.attention.clone();
-        let attention = Attention::Additive { query, memory, score };
         let (characters, lengths) = (tape.input(&phrases.symbols)?, tape.input(&phrases.counts)?);
         let state = self.encoder.device_state(characters.shape()[1])?;
         let call = RnnCall::default().lengths(Lengths::PerRun(phrases.lengths.clone()));
         if self.attends {
             let states = self.encoder.forward(tape, &characters, &state, &call)?;
-            return Ok(tape.memory(&attention, &states, Some(&lengths))?);
+            return Ok(tape.memory(&self.attention, &states, Some(&lengths))?);
         }
         // A memory of one step: the decoder always looks at it.
         let last = self.encoder.forward(tape, &characters, &state, &call.output(Output::Last))?;
-        Ok(tape.memory(&attention, &last.insert_axis(0)?, None)?)
+        Ok(tape.memory(&self.attention, &last.insert_axis(0)?, None)?)
     }
 
-    /// A step of the decoder: from the last word \[N\] and its last output [N, H] to the next output, and where it looked, [N, S].
-    fn step(
-        &self,
-        tape: &mut Tape,
-        (memory, state): (&Memory, &DeviceState),
-        t: usize,
-        word: &Value,
-        output: &Value,
-    ) -> Result<[Value; 2]> {
-        let (context, looked) = memory.attend(tape, output)?;
+    /// From the last word \[N\] and its last output [N, H] to the decoder's next output, and where it looked, [N, S].
+    fn step(&self, tape: &mut Tape, seen: &Seen<'_>, word: &Value, output: &Value) -> Result<[Value; 2]> {
+        let (context, looked) = seen.memory.attend(tape, output)?;
         let word = tape.embedding(&self.words, word)?;
         let x = tape.concat(&[&word, &context], 1)?.insert_axis(0)?;
-        Ok([tape.rnn(&self.decoder, &x, state, &RnnCall::default().carry(t > 0))?.at(0)?, looked])
-    }
-
-    fn scores(&self, tape: &mut Tape, outputs: &Value) -> Result<Value> {
-        Ok(tape.linear(&self.head, outputs)?)
+        let call = RnnCall::default().carry(seen.step > 0);
+        Ok([tape.rnn(&self.decoder, &x, seen.state, &call)?.at(0)?, looked])
     }
 }
 
 /// Teaches a network: it is told what it should have written so far.
-fn train(device: &Device, pairs: &Pairs, network: &Network, common: &Common<STEPS>) -> Result<Curves> {
-    let ([longest, most], size) = (pairs.longest(), BATCH.min(pairs.learned.len()));
-    let phrases = Sequences::new(network.encoder.rnn(), [longest, size])?;
-    let lines = Lines::new(device, [most, size], pairs.symbols(), [pairs.start(), pairs.end()])?;
-    let mut tape = Tape::training(device)?;
-    let [scores, _] = network.told(&mut tape, &phrases, &lines.told)?;
-    let wanted = tape.input(lines.wanted.tensor())?;
-    tape.cross_entropy(&scores, &wanted)?;
-    let rate = LearningRate::Cosine { rate: 5e-3, least: 1e-4, warm_up: 50, steps: STEPS };
-    let options = TrainerOptions::new(Optimizer::ADAM).learning_rate(rate).clip(Clip::Norm(1.0)).seed(common.seed);
-    let mut trainer = Trainer::new(tape, options)?;
+fn train(pairs: &Pairs, network: &Network, common: &Common<STEPS>) -> Result<Curves> {
+    let size = BATCH.min(pairs.learned.len());
+    let (tape, phrases, lines) = network.teach(pairs.marks(), pairs.longest(), size)?;
+    let mut trainer = falling_adam(tape, 5e-3, STEPS, common.seed)?;
     network.encoder.name(&mut trainer, "encoder.")?;
-    let Network { attention: [query, memory, score], words, decoder, head, .. } = network;
-    let others = [("words", Some(words.parameters())), ("decoder", decoder.parameters()), ("head", head.parameters())];
-    layers::name(&mut trainer, &others)?;
-    let attention =
-        [("query", query), ("memory", memory), ("score", score)].map(|(name, layer)| (name, layer.parameters()));
-    layers::name(&mut trainer, &attention)?;
-    Course::new("translate", "phrases", size).train(common, &mut trainer, |step, seed| {
+    layers::name_attention(&mut trainer, &network.attention)?;
+    let Network { words, decoder, head, .. } = network;
+    let rest = [("words", Some(words.parameters())), ("decoder", decoder.parameters()), ("head", head.parameters())];
+    layers::name(&mut trainer, &rest)?;
+    let attention = if network.attends { "attention" } else { "no attention" };
+    Course::new("translate", "phrases", size).settings(attention).train(common, &mut trainer, |step, seed| {
         let chosen = batch(pairs.learned.len(), size, seed, step).into_iter().map(|i| &pairs.learned[i]);
         phrases.write(&chosen.clone().map(|pair| &pair.source[..]).collect::<Vec<_>>())?;
         lines.write(&chosen.map(|pair| &pair.target[..]).collect::<Vec<_>>())
@@ -163,54 +133,41 @@ fn train(device: &Device, pairs: &Pairs, network: &Network, common: &Common<STEP
 pub fn run(options: &Options) -> Result<Outcome> {
     let common = &options.common;
     let pairs = Pairs::load(common.data())?;
-    let asked = options.text.iter().map(|text| pairs.ask(text)).collect::<Result<Vec<_>>>()?;
-    let [longest, most] = pairs.longest();
-    let search = Search { start: pairs.start(), end: pairs.end(), longest, most };
-    let device = common.start()?;
     let tested = &pairs.tested[..pairs.tested.len().min(options.tested as usize)];
-    let sources: Vec<_> = tested.iter().map(|pair| &pair.source[..]).collect();
-    let figures = |answers: Vec<Vec<u32>>| {
-        let both = answers.into_iter().zip(tested).map(|(answer, pair)| (answer, pair.target.clone()));
-        let both: Vec<_> = both.collect();
+    let asked = pairs.asked(&options.text)?;
+    let device = common.start()?;
+    let figures = |answers: &[Vec<u32>]| {
+        let both: Vec<_> = answers.iter().cloned().zip(tested.iter().map(|pair| pair.target.clone())).collect();
         [exact(&both), bleu(&both)]
     };
-    let remembered = tested.iter().map(|pair| {
-        let known = pairs.learned.iter().filter(|known| known.language == pair.language);
-        recall(&pair.source, known.map(|known| (&known.source[..], &known.target[..])))
-    });
+    let translate = |network: &Network, sources: &[Vec<u32>]| network.search(pairs.marks(), pairs.longest(), sources);
+    let sources: Vec<_> = tested.iter().map(|pair| pair.source.clone()).collect();
+    let remembered: Vec<_> = tested.iter().map(|pair| pairs.remember(pair)).collect();
     let outcome = Outcome::new(format!("{} phrases held out", tested.len())).percent("exact").percent("BLEU");
-    let mut outcome = outcome.row("the most similar phrase's translation", &figures(remembered.collect()));
+    let mut outcome = outcome.row("the most similar phrase's translation", &figures(&remembered));
 
     let network = Network::new(&device, &pairs, true, common.seed)?;
-    let mut losses = vec![Line { name: "with attention", points: train(&device, &pairs, &network, common)?.training }];
+    let mut losses = vec![Line { name: "with attention", points: train(&pairs, &network, common)?.training }];
     if options.compare {
         let without = Network::new(&device, &pairs, false, common.seed)?;
         let unsaved = Common { save: None, resume: false, ..common.clone() };
-        losses.push(Line { name: "without attention", points: train(&device, &pairs, &without, &unsaved)?.training });
-        outcome = outcome.row("without attention", &figures(without.search(search, &sources)?));
+        losses.push(Line { name: "without attention", points: train(&pairs, &without, &unsaved)?.training });
+        outcome = outcome.row("without attention", &figures(&translate(&without, &sources)?));
     }
-    outcome = outcome.row("with attention", &figures(network.search(search, &sources)?));
+    outcome = outcome.row("with attention", &figures(&translate(&network, &sources)?));
 
-    let asked: Vec<_> = asked.iter().map(|text| &text[..]).collect();
-    let asked = if asked.is_empty() { sources.into_iter().take(10).collect() } else { asked };
-    let found = network.search(search, &asked)?;
-    for (phrase, found) in asked.iter().zip(&found) {
-        outcome = outcome.note(format!("{} → {}", pairs.phrase(phrase), pairs.spell(found)));
-    }
     if losses.iter().any(|line| !line.points.is_empty()) {
         let axes = ["step", "cross-entropy of a word"];
         common.draw("translate_loss.svg", |path| lines(path, "Translation", axes, &losses))?;
     }
-    let longest = asked.iter().zip(&found).max_by_key(|(_, found)| found.len());
-    longest.map_or(Ok(()), |(phrase, found)| {
-        common.draw("translate.svg", |path| {
-            let looks = network.looks(search, phrase, found)?;
-            let rows = found.iter().map(|&word| pairs.token(word).to_owned()).chain(["end".to_owned()]).collect();
-            let columns = pairs.phrase(phrase).chars().map(String::from).collect();
+    for (i, (phrase, found)) in asked.iter().zip(translate(&network, &asked)?).enumerate() {
+        outcome = outcome.note(format!("{} → {}", pairs.phrase(phrase), pairs.spell(&found)));
+        common.draw(&format!("translate_{}.svg", i + 1), |path| {
+            let (looks, [rows, columns]) = (network.looks(pairs.marks(), phrase, &found)?, pairs.names(phrase, &found));
             let axes = ["word written", "character looked at"];
             heat(path, "Where the decoder looks", 22, &Heat { values: looks.view(), rows, columns, axes })
-        })
-    })?;
+        })?;
+    }
     Ok(outcome)
 }
 

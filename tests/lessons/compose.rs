@@ -36,7 +36,7 @@ fn lengths_and_temperatures_that_can_t_be_are_refused() {
         let options = <lesson::Options as clap::Parser>::try_parse_from(line).map_err(|error| error.to_string())?;
         lesson::run(&options).map_err(|error| format!("{error:#}"))
     };
-    for (option, value) in [("--length", "0"), ("--length", "9999"), ("--temperature", "nan"), ("--temperature", "inf")]
+    for (option, value) in [("--length", "0"), ("--length", "9999"), ("--temperature", "-1"), ("--temperature", "inf")]
     {
         let error = parse(option, value).unwrap_err();
         assert!(error.contains(option), "{error}");

@@ -16,7 +16,8 @@ const NETWORK: &str = "convolutions, GRUs, CTC";
 #[test]
 fn lines_are_read_after_few_steps_and_drawn() {
     let folder = tempfile::tempdir().unwrap();
-    let outcome = run(&format!("--steps 150 --tested 40 --plot {}", folder.path().display())).unwrap();
+    let line = format!("--device cpu --steps 150 --tested 40 --plot {}", folder.path().display());
+    let outcome = lesson::run(&crate::common::options(&line)).unwrap();
     // Without a digit read, all are wrong; the baseline has 24 % of all lines' digits wrong.
     assert!(outcome.figure(NETWORK, "wrong digits") < 0.9, "{outcome}");
     assert!((0.1..0.4).contains(&outcome.figure(CUT, "wrong digits")), "{outcome}");

@@ -13,7 +13,8 @@ crate::common::every_lesson!("speech", lesson, few: "--tested 4", gpu: "2", file
 #[test]
 fn letters_are_found_after_few_steps_and_drawn() {
     let folder = tempfile::tempdir().unwrap();
-    let outcome = run(&format!("--steps 250 --tested 24 --plot {}", folder.path().display())).unwrap();
+    let line = format!("--device cpu --steps 250 --tested 24 --plot {}", folder.path().display());
+    let outcome = lesson::run(&crate::common::options(&line)).unwrap();
     // Without a letter, all are wrong.
     assert!(outcome.figure("words it learned: convolution, LSTMs, CTC", "wrong letters") < 0.9, "{outcome}");
     assert!(outcome.figure("words it learned: nearest recording", "wrong letters") < 0.2, "{outcome}");

@@ -5,28 +5,22 @@ use crate::sequences::{Lines, Sequences};
 use anyhow::{Result, bail};
 use ndarray::Array2;
 use wgrnn::plan::Value;
-use wgrnn::{BeamSearch, DeviceState, Memory, Rnn, Tape, Tensor};
+use wgrnn::{BeamSearch, DeviceState, Linear, Memory, Rnn, Tape, Tensor};
 
-/// What a search has to know.
-#[derive(Clone, Copy, Debug)]
-pub struct Search {
-    /// The mark that a text begins with.
-    pub start: u32,
-    /// The mark that it ends with.
-    pub end: u32,
-    /// The most symbols that are read.
-    pub longest: usize,
-    /// The most symbols that are written.
-    pub most: usize,
+/// What a decoder sees at a step.
+pub struct Seen<'a> {
+    /// What it can look at.
+    pub memory: &'a Memory,
+    /// Its recurrent layer's state.
+    pub state: &'a DeviceState,
+    /// The step, from 0.
+    pub step: usize,
 }
 
 /// A network that reads sequences and writes others, with a recurrent layer that writes step by step.
 pub trait Decoder {
-    /// The layer that writes.
-    fn layer(&self) -> &Rnn;
-
-    /// The layer that reads.
-    fn reader(&self) -> &Rnn;
+    /// The layer that reads, the one that writes, and the one that makes scores of symbols of its outputs.
+    fn layers(&self) -> (&Rnn, &Rnn, &Linear);
 
     /// Reads sequences: what the decoder can look at.
     ///
@@ -35,26 +29,29 @@ pub trait Decoder {
     /// What the tape can't do.
     fn read(&self, tape: &mut Tape, sequences: &Sequences) -> Result<Memory>;
 
-    /// Step `t`: from the last symbol \\[N\\] and the last output [N, H], at first zeros, to the next output, and where it looked, [N, S].
+    /// From the last symbol \[N\] and the last output [N, H], at first zeros, to the next output, and where it looked, [N, S].
     ///
     /// # Errors
     ///
     /// What the tape can't do.
-    fn step(
-        &self,
-        tape: &mut Tape,
-        from: (&Memory, &DeviceState),
-        t: usize,
-        symbol: &Value,
-        output: &Value,
-    ) -> Result<[Value; 2]>;
+    fn step(&self, tape: &mut Tape, seen: &Seen<'_>, symbol: &Value, output: &Value) -> Result<[Value; 2]>;
 
-    /// Scores [..., symbols] of outputs [..., H].
+    /// A tape with the loss of a batch of so many sequences and texts, which are up to `longest` and up to `most` symbols long: the
+    /// decoder is told what it should have written so far.
     ///
     /// # Errors
     ///
     /// What the tape can't do.
-    fn scores(&self, tape: &mut Tape, outputs: &Value) -> Result<Value>;
+    fn teach(&self, marks: [u32; 2], [longest, most]: [usize; 2], size: usize) -> Result<(Tape, Sequences, Lines)> {
+        let (reader, writer, _) = self.layers();
+        let sequences = Sequences::new(reader, [longest, size])?;
+        let lines = Lines::new(writer.device(), [most, size], symbols(marks), marks)?;
+        let mut tape = Tape::training(writer.device())?;
+        let [scores, _] = self.told(&mut tape, &sequences, &lines.told)?;
+        let wanted = tape.input(lines.wanted.tensor())?;
+        tape.cross_entropy(&scores, &wanted)?;
+        Ok((tape, sequences, lines))
+    }
 
     /// Scores [T, N, symbols] of what comes after each of the symbols [T, N] that the decoder is told, and where it looked, [T, N, S].
     ///
@@ -64,39 +61,47 @@ pub trait Decoder {
     fn told(&self, tape: &mut Tape, sequences: &Sequences, told: &Tensor<u32>) -> Result<[Value; 2]> {
         let (memory, symbols) = (self.read(tape, sequences)?, tape.input(told)?);
         let &[steps, size] = symbols.shape() else { bail!("expected symbols [T, N], got {:?}", symbols.shape()) };
-        let (state, mut output) = begin(self.layer(), tape, size)?;
+        let (state, mut output) = begin(self.layers().1, tape, size)?;
         let (mut outputs, mut looks) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
-        for t in 0..steps {
-            let [next, looked] = self.step(tape, (&memory, &state), t, &symbols.at(t)?, &output)?;
+        for step in 0..steps {
+            let seen = Seen { memory: &memory, state: &state, step };
+            let [next, looked] = self.step(tape, &seen, &symbols.at(step)?, &output)?;
             outputs.push(next.insert_axis(0)?);
             looks.push(looked.insert_axis(0)?);
             output = next;
         }
         let outputs = tape.concat(&outputs.iter().collect::<Vec<_>>(), 0)?;
-        Ok([self.scores(tape, &outputs)?, tape.concat(&looks.iter().collect::<Vec<_>>(), 0)?])
+        Ok([tape.linear(self.layers().2, &outputs)?, tape.concat(&looks.iter().collect::<Vec<_>>(), 0)?])
     }
 
-    /// The best text for each sequence, by beam search with 4 beams. A program reads and writes up to 100 at once; nothing comes back
+    /// The best text for each sequence of up to `longest` symbols, of up to `most` symbols between the marks, by beam search with 4 beams. A program reads and writes up to 100 at once; nothing comes back
     /// from the device before their texts are complete.
     ///
     /// # Errors
     ///
     /// Sequences that are empty or too long; what the tape can't do.
-    fn search(&self, search: Search, sequences: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
-        let batch = Sequences::new(self.reader(), [search.longest, sequences.len().clamp(1, 100)])?;
-        let mut tape = Tape::evaluating(self.layer().device())?;
+    fn search(
+        &self,
+        [start, end]: [u32; 2],
+        [longest, most]: [usize; 2],
+        sequences: &[Vec<u32>],
+    ) -> Result<Vec<Vec<u32>>> {
+        let (reader, writer, head) = self.layers();
+        let batch = Sequences::new(reader, [longest, sequences.len().clamp(1, 100)])?;
+        let mut tape = Tape::evaluating(writer.device())?;
         let memory = self.read(&mut tape, &batch)?;
-        let options = BeamSearch::new(search.start, search.end, search.most + 1);
-        let mut beams = tape.plan().beam_search(&options, batch.size())?;
-        let (state, mut output) = begin(self.layer(), &mut tape, beams.rows())?;
-        for t in 0..=search.most {
-            let [next, _] = self.step(&mut tape, (&memory, &state), t, &beams.tokens(), &output)?;
-            let scores = self.scores(&mut tape, &next)?;
+        let mut beams = tape.plan().beam_search(&BeamSearch::new(start, end, most + 1), batch.size())?;
+        let (state, mut output) = begin(writer, &mut tape, beams.rows())?;
+        for step in 0..=most {
+            let seen = Seen { memory: &memory, state: &state, step };
+            let [next, _] = self.step(&mut tape, &seen, &beams.tokens(), &output)?;
+            let scores = tape.linear(head, &next)?;
             beams.advance(tape.plan(), &scores)?;
             beams.follow_state(tape.plan(), &state)?;
             output = beams.follow(tape.plan(), &next)?;
         }
-        batch.search(&tape.build()?, &beams, sequences)
+        let sequences: Vec<_> = sequences.iter().map(Vec::as_slice).collect();
+        batch.search(&tape.build()?, &beams, &sequences)
     }
 
     /// Where the decoder looks in a sequence while it writes a text and its end: [T + 1, S].
@@ -104,13 +109,13 @@ pub trait Decoder {
     /// # Errors
     ///
     /// What the tape can't do; a decoder that looks at something else than steps of the sequence.
-    fn looks(&self, search: Search, sequence: &[u32], text: &[u32]) -> Result<Array2<f32>> {
-        let batch = Sequences::new(self.reader(), [sequence.len(), 1])?;
+    fn looks(&self, marks: [u32; 2], sequence: &[u32], text: &[u32]) -> Result<Array2<f32>> {
+        let (reader, writer, _) = self.layers();
+        let batch = Sequences::new(reader, [sequence.len(), 1])?;
         batch.write(&[sequence])?;
-        let symbols = search.start.max(search.end) as usize + 1;
-        let lines = Lines::new(self.layer().device(), [text.len(), 1], symbols, [search.start, search.end])?;
+        let lines = Lines::new(writer.device(), [text.len(), 1], symbols(marks), marks)?;
         lines.write(&[text])?;
-        let mut tape = Tape::evaluating(self.layer().device())?;
+        let mut tape = Tape::evaluating(writer.device())?;
         let [_, looks] = self.told(&mut tape, &batch, &lines.told)?;
         Ok(Reading::new(tape, &looks)?.run()?.into_shape_with_order((text.len() + 1, sequence.len()))?)
     }
@@ -120,4 +125,9 @@ pub trait Decoder {
 fn begin(layer: &Rnn, tape: &mut Tape, size: usize) -> Result<(DeviceState, Value)> {
     let outputs = Tensor::<f32>::zeros(layer.device(), &[size, layer.config().hidden_size()])?;
     Ok((layer.device_state(size)?, tape.input(&outputs)?))
+}
+
+/// How many symbols there are: the marks are the last ones.
+fn symbols([start, end]: [u32; 2]) -> usize {
+    start.max(end) as usize + 1
 }

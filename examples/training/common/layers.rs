@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use ndarray::{Array1, Array2, Dimension, ShapeBuilder};
 use rand_mt::Mt;
-use wgrnn::{Device, Embedding, Linear, Parameters, Trainer};
+use wgrnn::{Attention, Device, Embedding, Linear, Parameters, Trainer};
 
 /// A dense layer to train: weights [outputs, inputs] and biases, uniform between ±1/√inputs.
 ///
@@ -42,6 +42,35 @@ pub fn embedding(device: &Device, [symbols, features]: [usize; 2], seed: u32) ->
 /// Numbers between ±`bound`.
 fn uniform<D: Dimension, S: ShapeBuilder<Dim = D>>(shape: S, bound: f32, random: &mut Mt) -> ndarray::Array<f32, D> {
     ndarray::Array::from_shape_simple_fn(shape, || (random.next_u32() as f32 / 2.0_f32.powi(31) - 1.0) * bound)
+}
+
+/// Additive attention without biases (Bahdanau et al. 2015), of so many features of query, memory and score.
+///
+/// # Errors
+///
+/// Memory that there is not.
+pub fn additive(device: &Device, [query, memory, score]: [usize; 3], seed: u32) -> Result<Attention> {
+    Ok(Attention::Additive {
+        query: linear(device, [score, query], seed)?,
+        memory: linear(device, [score, memory], seed.wrapping_add(1))?,
+        score: linear(device, [1, score], seed.wrapping_add(2))?,
+    })
+}
+
+/// Gives the arrays of additive or general attention their names in checkpoints.
+///
+/// # Errors
+///
+/// Those of [`name`].
+pub fn name_attention(trainer: &mut Trainer, attention: &Attention) -> Result<()> {
+    match attention {
+        Attention::Additive { query, memory, score } => {
+            let layers = [("attention.query", query), ("attention.memory", memory), ("attention.score", score)];
+            name(trainer, &layers.map(|(name, layer)| (name, layer.parameters())))
+        }
+        Attention::General(layer) => name(trainer, &[("attention", layer.parameters())]),
+        _ => Ok(()),
+    }
 }
 
 /// Gives arrays their names in checkpoints.

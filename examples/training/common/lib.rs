@@ -25,10 +25,10 @@ mod sequences;
 mod window;
 mod writer;
 
-pub use adam::adam;
+pub use adam::{adam, falling_adam};
 pub use bar::Bar;
 pub use course::{Course, Curves, settings};
-pub use decoder::{Decoder, Search};
+pub use decoder::{Decoder, Seen};
 pub use decoding::greedy;
 pub use every::{Choice, check_place, counted, make_folder, of_file, two_digits};
 pub use initial::initial;

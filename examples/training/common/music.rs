@@ -16,6 +16,18 @@ const TICKS: u32 = 120;
 /// Samples a second.
 const RATE: u32 = 44_100;
 
+/// Writes voices as NAME.mid and NAME.wav in a folder, and says so.
+///
+/// # Errors
+///
+/// Files that can't be written.
+pub fn save(folder: &Path, name: &str, voices: &[Notes]) -> Result<()> {
+    midi(&folder.join(format!("{name}.mid")), voices)?;
+    wav(&folder.join(format!("{name}.wav")), voices)?;
+    eprintln!("wrote {name}.mid and {name}.wav in {}", folder.display());
+    Ok(())
+}
+
 /// Writes voices as a MIDI file, each as a track and a channel of its own.
 ///
 /// # Errors

@@ -4,9 +4,13 @@
 //! says what a voice does there: it holds its note, it rests, or it sings a new one.
 
 use super::{by_line, text};
+use crate::baselines::Ngrams;
+use crate::plots::Roll;
 use anyhow::{Context, Result, ensure};
+use ndarray::{Array2, Array3};
 use rand_mt::Mt;
 use std::path::Path;
+use wgrnn::{Device, IGNORED, Targets, Tensor};
 
 /// Soprano, alto, tenor, bass.
 pub const VOICES: usize = 4;
@@ -33,6 +37,12 @@ pub fn event(note: u32) -> Option<u32> {
 /// The note that an event begins, by its MIDI number.
 pub fn note(event: u32) -> Option<u32> {
     event.checked_sub(LOWEST).map(|above| above + NOTES[0])
+}
+
+/// A note's name, C4 being that in the middle of the piano.
+fn letter(note: u32) -> String {
+    let names = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"];
+    format!("{}{}", names[note as usize % 12], note as i32 / 12 - 1)
 }
 
 /// A piece for four voices.
@@ -143,6 +153,31 @@ impl Chorale {
         self.events.iter().map(moment).collect()
     }
 
+    /// How many sixteenths it lasts.
+    pub fn steps(&self) -> usize {
+        self.events.len() / VOICES
+    }
+
+    /// All of its moments and events.
+    pub fn whole(&self) -> (Vec<Moment>, Vec<u32>) {
+        (self.moments(), self.events.clone())
+    }
+
+    /// As a picture.
+    pub fn roll(&self, name: &str) -> Roll {
+        Roll { name: name.to_owned(), bars: [self.upbeat, BAR], voices: self.voices().into() }
+    }
+
+    /// The lowest and the highest note of each voice, as a text.
+    pub fn compass(&self) -> String {
+        let names = ["soprano", "alto", "tenor", "bass"].into_iter().zip(self.ranges());
+        let text = |(name, range): (&str, Option<[u32; 2]>)| match range {
+            Some([low, high]) => format!("{name} {} to {}", letter(low), letter(high)),
+            None => format!("{name} silent"),
+        };
+        names.map(text).collect::<Vec<_>>().join(", ")
+    }
+
     /// How many notes begin.
     pub fn notes(&self) -> usize {
         self.events.iter().filter(|&&event| event >= LOWEST).count()
@@ -202,6 +237,61 @@ impl Chorale {
             notes
         })
     }
+}
+
+/// Pieces, or parts of them, on the device.
+pub struct Batch {
+    /// What is known at each event, [T, N, 9].
+    pub facts: Tensor<u32>,
+    /// The events, [T, N].
+    pub events: Targets,
+}
+
+impl Batch {
+    /// For N pieces of up to so many sixteenths.
+    ///
+    /// # Errors
+    ///
+    /// Memory that there is not.
+    pub fn new(device: &Device, [steps, size]: [usize; 2]) -> Result<Self> {
+        let events = Targets::new(device, &[steps * VOICES, size], EVENTS)?;
+        Ok(Self { facts: Tensor::zeros(device, &[steps * VOICES, size, FACTS])?, events })
+    }
+
+    /// How many pieces.
+    pub fn size(&self) -> usize {
+        self.facts.shape()[1]
+    }
+
+    /// Writes the moments and events of pieces.
+    ///
+    /// # Errors
+    ///
+    /// Another number of pieces; pieces that are longer than there is room for.
+    pub fn write(&self, pieces: &[(Vec<Moment>, Vec<u32>)]) -> Result<()> {
+        let &[steps, size, _] = self.facts.shape() else { return Ok(()) };
+        let longest = pieces.iter().map(|(moments, events)| moments.len().max(events.len())).max().unwrap_or(0);
+        ensure!(pieces.len() == size && longest <= steps, "{} pieces of up to {longest} events", pieces.len());
+        let facts: Vec<Vec<_>> =
+            pieces.iter().map(|(moments, _)| moments.iter().map(Moment::facts).collect()).collect();
+        let fact = |(t, n, k): (usize, usize, usize)| facts[n].get(t).map_or(0, |facts| facts[k]);
+        self.facts.write(Array3::from_shape_fn((steps, size, FACTS), fact).view())?;
+        let event = |(t, n): (usize, usize)| pieces[n].1.get(t).copied().unwrap_or(IGNORED);
+        Ok(self.events.write(Array2::from_shape_fn((steps, size), event).view())?)
+    }
+}
+
+/// Bits that n-grams take for all events of the pieces held out. They learn all keys.
+pub fn ngrams(learned: &[Chorale], tested: &[Chorale]) -> f64 {
+    let mut ngrams = Ngrams::new(EVENTS);
+    for piece in learned.iter().flat_map(|piece| piece.keys().into_iter().map(|by| piece.transposed(by))) {
+        piece.moments().iter().zip(&piece.events).for_each(|(moment, &event)| ngrams.learn(&moment.context(), event));
+    }
+    let bits = |piece: &Chorale| -> f64 {
+        let both = piece.moments().into_iter().zip(&piece.events);
+        both.map(|(moment, &event)| -ngrams.probability(&moment.context(), event).log2()).sum()
+    };
+    tested.iter().map(bits).sum()
 }
 
 /// What to learn from, and what to be tested on: no hymn is in both.

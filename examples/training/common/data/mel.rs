@@ -107,6 +107,7 @@ fn fault(error: hound::Error) -> anyhow::Error {
         hound::Error::IoError(error) if error.raw_os_error().is_none() => {
             anyhow!("it is no WAV file, or is cut off: {error}")
         }
+        hound::Error::FormatError(error) => anyhow!("it is no WAV file, or is cut off: {error}"),
         error => anyhow!("{error}"),
     }
 }

@@ -1,6 +1,7 @@
 //! Phrases in ten languages with their translation: a file of lines "language, phrase, translation", separated by tabs.
 
 use super::{by_line, text};
+use crate::baselines::recall;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -82,16 +83,22 @@ impl Pairs {
         Ok(phrase.chars().flat_map(|c| self.characters.binary_search(&c)).map(|index| index as u32).collect())
     }
 
-    /// The same for a phrase that is to be translated.
+    /// The same for phrases that somebody asks for; if there is none, for the first ten held out.
     ///
     /// # Errors
     ///
     /// Those of [`source`](Self::source); a phrase that is longer than all that were learned.
-    pub fn ask(&self, phrase: &str) -> Result<Vec<u32>> {
-        let (source, longest) = (self.source(phrase)?, self.longest()[0]);
-        let length = source.len();
-        ensure!(length <= longest, "the phrase '{phrase}' has {length} characters, of which {longest} can be read");
-        Ok(source)
+    pub fn asked(&self, phrases: &[String]) -> Result<Vec<Vec<u32>>> {
+        let longest = self.longest()[0];
+        let ask = |phrase: &String| {
+            let (source, length) = (self.source(phrase)?, phrase.chars().count());
+            ensure!(length <= longest, "the phrase '{phrase}' has {length} characters, of which {longest} can be read");
+            Ok(source)
+        };
+        if phrases.is_empty() {
+            return Ok(self.tested.iter().take(10).map(|pair| pair.source.clone()).collect());
+        }
+        phrases.iter().map(ask).collect()
     }
 
     /// Characters as they are written.
@@ -107,6 +114,11 @@ impl Pairs {
     /// Tokens and two marks: what a translation begins with, [`start`](Self::start), and what it ends with, [`end`](Self::end).
     pub fn symbols(&self) -> usize {
         self.tokens.len() + 2
+    }
+
+    /// Both marks.
+    pub fn marks(&self) -> [u32; 2] {
+        [self.start(), self.end()]
     }
 
     /// The mark that a translation begins with.
@@ -127,6 +139,18 @@ impl Pairs {
     /// A translation as it is written.
     pub fn spell(&self, tokens: &[u32]) -> String {
         tokens.iter().map(|&token| self.token(token)).collect()
+    }
+
+    /// The translation of the phrase learned that is most similar to another one of its language: what has to be beaten.
+    pub fn remember(&self, pair: &Pair) -> Vec<u32> {
+        let known = self.learned.iter().filter(|known| known.language == pair.language);
+        recall(&pair.source, known.map(|known| (&known.source[..], &known.target[..])))
+    }
+
+    /// Names for a picture of what a decoder wrote: each word and the end, each character of the phrase.
+    pub fn names(&self, source: &[u32], target: &[u32]) -> [Vec<String>; 2] {
+        let words = target.iter().map(|&token| self.token(token).to_owned()).chain(["end".to_owned()]);
+        [words.collect(), self.phrase(source).chars().map(String::from).collect()]
     }
 
     /// The most characters of a phrase, and the most tokens of a translation.
@@ -188,7 +212,7 @@ mod tests {
         let error = pairs.source("für Öl").unwrap_err().to_string();
         assert!(error.ends_with(": 'f', 'Ö', 'ü'"), "{error}");
         assert!(pairs.source("").is_err());
-        let error = pairs.ask("vor 3 Tagen vor 3 Tagen").unwrap_err().to_string();
+        let error = pairs.asked(&["vor 3 Tagen vor 3 Tagen".to_owned()]).unwrap_err().to_string();
         assert!(error.ends_with("has 23 characters, of which 14 can be read"), "{error}");
     }
 
