@@ -58,6 +58,9 @@ for (const device of ["cpu", "gpu"]) {
     const label = await page.locator("#speech-segments button").first().getAttribute("aria-label");
     const meant = await page.$$eval("#speech-segments button", (all) => all.map(({ dataset }) => dataset.nearest));
     assert.deepEqual(meant, ["seven", "elephant"]);
+    // All of a word is to be seen.
+    const cut = await page.$$eval("#speech-segments em", (all) => all.filter((it) => it.scrollWidth > it.clientWidth).length);
+    assert.equal(cut, 0);
     if (device === "cpu") await pictures(page, t, "words", { visible: ["#speech-words", "#speech-segments button em"] });
     assert.match(label, /^Play \d\.\d\d to \d\.\d\d seconds: seven$/);
   });
