@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { test as plainTest } from "node:test";
 import { ROWS, inkOf, normalise } from "../demo/ink.js";
 import { written } from "../demo/strokes.js";
-import { demo, offer, pictures, says, stateOf, textOf } from "./demo.mjs";
+import { demo, headerOf, offer, pictures, says, stateOf, textOf, withHeader } from "./demo.mjs";
 
 const { test } = demo();
 
@@ -200,6 +200,14 @@ test("what is no picture, has nothing on it, or is too long is refused with what
   assert.equal(await textOf(page, "handwriting-error"), "");
 });
 
+/** The header of a file whose second convolution reads other features than the first one gives. */
+function oddHeader(file) {
+  const header = headerOf(file);
+  const { shape } = header["convolution.2.weight"];
+  header["convolution.2.weight"].shape = [shape[0], shape[1] / 2, shape[2] * 2];
+  return header;
+}
+
 test("a file that is no such network leaves the one that there is", async (open) => {
   const page = await open("?device=cpu#handwriting");
   await page.press("#handwriting-digits", "Enter");
@@ -209,6 +217,8 @@ test("a file that is no such network leaves the one that there is", async (open)
   for (const [name, bytes, pattern] of [
     ["junk", Buffer.from("no weights at all"), /./],
     ["cut", own.subarray(0, own.length - 64), /safetensors/],
+    ["speech", readFileSync(new URL("../demo/models/speech.safetensors", import.meta.url)), /‘convolution\.1\.weight’ is missing/],
+    ["odd", withHeader(own, oddHeader(own)), /expected/],
     ["g2p", readFileSync(new URL("../../examples/g2p/g2p_en.safetensors", import.meta.url)), /it is no network of the lesson handwriting: ‘convolution\.1\.weight’ is missing/],
   ]) {
     await offer(page, "handwriting-weights", `${name}.safetensors`, bytes);

@@ -4,7 +4,7 @@ import { test as plainTest } from "node:test";
 import { fileURLToPath } from "node:url";
 import { BANDS, levels } from "../demo/mel.js";
 import { distance, nearest } from "../demo/words.js";
-import { demo, stateOf } from "./demo.mjs";
+import { demo, pictures, stateOf } from "./demo.mjs";
 
 const RATE = 16_000;
 const words = fileURLToPath(new URL("../../tests/fixtures/spoken_words.wav", import.meta.url));
@@ -49,7 +49,7 @@ const heard = (page) => page.$$eval("#speech-segments button", (all) => all.map(
 const spelt = (page, count) => page.locator("#speech-segments button[data-word]").nth(count - 1).waitFor();
 
 for (const device of ["cpu", "gpu"]) {
-  test(`words are spelt on the ${device}`, async (open) => {
+  test(`words are spelt on the ${device}`, async (open, t) => {
     const page = await open(`?device=${device}#speech`);
     await page.setInputFiles("#speech-file", words);
     await stateOf(page, "speech", "done");
@@ -58,6 +58,10 @@ for (const device of ["cpu", "gpu"]) {
     const label = await page.locator("#speech-segments button").first().getAttribute("aria-label");
     const meant = await page.$$eval("#speech-segments button", (all) => all.map(({ dataset }) => dataset.nearest));
     assert.deepEqual(meant, ["seven", "elephant"]);
+    // All of a word is to be seen.
+    const cut = await page.$$eval("#speech-segments em", (all) => all.filter((it) => it.scrollWidth > it.clientWidth).length);
+    assert.equal(cut, 0);
+    if (device === "cpu") await pictures(page, t, "words", { visible: ["#speech-words", "#speech-segments button em"] });
     assert.match(label, /^Play \d\.\d\d to \d\.\d\d seconds: seven$/);
   });
 }

@@ -96,7 +96,7 @@ fn sound(voices: &[Notes]) -> Vec<f64> {
         {
             let t = i as f64 / f64::from(RATE);
             let loudness = (t / attack).min(1.0) * (1.0 - (t - lasts).max(0.0) / release);
-            let sines = (1..=6).map(|k| f64::from(k)).map(|k| (TAU * k * frequency * t).sin() / (k * k));
+            let sines = (1..=6).map(f64::from).map(|k| (TAU * k * frequency * t).sin() / (k * k));
             *sample += loudness * sines.sum::<f64>();
         }
     }

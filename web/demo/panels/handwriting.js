@@ -25,7 +25,7 @@ export function handwritingPanel(devices) {
   let picture;
   /** The line that is to be read: { columns, width }; it waits while another one is read. */
   let [line, reading] = [undefined, false];
-  /** The network is there, or why it is not. */
+  /** Whether the worker has the network. */
   let ready = false;
 
   const redraw = redrawing(pad, (context, width, height, colour) => {

@@ -11,8 +11,8 @@ const LONGEST: usize = 4;
 /// translations' length c is less than the references' length r. All are summed over the corpus before anything is divided. As in the
 /// paper nothing is smoothed: without a single 4-gram that is right it is 0.
 pub fn bleu<T: Eq + Hash>(pairs: &[(Vec<T>, Vec<T>)]) -> f64 {
-    let lengths = |of: fn(&(Vec<T>, Vec<T>)) -> &Vec<T>| pairs.iter().map(|pair| of(pair).len()).sum::<usize>() as f64;
-    let (got, wanted) = (lengths(|pair| &pair.0), lengths(|pair| &pair.1));
+    let got = pairs.iter().map(|(got, _)| got.len()).sum::<usize>() as f64;
+    let wanted = pairs.iter().map(|(_, wanted)| wanted.len()).sum::<usize>() as f64;
     let logarithms = (1..=LONGEST).map(|n| {
         let (mut right, mut all) = (0, 0);
         for (got, wanted) in pairs {
