@@ -87,7 +87,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
         let saved = saved.map(|path| settings(path, "char_lm")).transpose()?;
         let description = sizes.describe(&vocabulary, saved.as_deref())?;
         let model = network(&device, &description, options.common.seed)?;
-        let curves = train(&model, options, &description, [&learned, &tested])?;
+        // As the checkpoint has them, whoever wrote it: the demo page does too.
+        let written = saved.map_or_else(|| description.settings(), Ok)?;
+        let curves = train(&model, options, (&description, &written), [&learned, &tested])?;
         let parameters = model.parameters().iter().map(|(_, parameters)| parameters.len()).sum::<usize>() as f64;
         let bits = curves.held_out.last().map_or(f64::NAN, |last| last.1);
         outcome = outcome.row(description.cell.to_string(), &[bits, parameters / 1e3, curves.seconds]);
@@ -105,7 +107,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
 }
 
 /// Trains on windows of the text, and looks at what is held out from time to time; losses are in bits.
-fn train(model: &Model, options: &Options, of: &Description, [learned, tested]: [&[u32]; 2]) -> Result<Curves> {
+fn train(
+    model: &Model,
+    options: &Options,
+    (of, written): (&Description, &str),
+    [learned, tested]: [&[u32]; 2],
+) -> Result<Curves> {
     let learned = Streams::whole(learned.to_vec(), of.batch, of.length)?;
     let tested = Streams::all(tested.to_vec(), of.batch, of.length)?;
     let device = model.rnn().device();
@@ -128,7 +135,7 @@ fn train(model: &Model, options: &Options, of: &Description, [learned, tested]: 
         }
         Ok(f64::from(evaluation.mean()?) / LN_2)
     };
-    let course = Course::new("char_lm", "chars", of.batch * of.length).settings(of.settings()?).held_out(250, bits);
+    let course = Course::new("char_lm", "chars", of.batch * of.length).settings(written).held_out(250, bits);
     let mut curves = course
         .train(&options.common, &mut trainer, |step, _| window.write(&learned, step as usize % learned.windows()))?;
     curves.training.iter_mut().for_each(|point| point.1 /= LN_2);

@@ -96,7 +96,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let examples = Batch::new(&device, BATCH.min(learned.len()))?;
     let mut tape = Tape::training(&device)?;
     examples.read(&mut tape, &model)?;
-    let mut trainer = adam(tape, 1e-3, common.seed)?;
+    let mut trainer = adam(tape, 3e-3, common.seed)?;
     model.name(&mut trainer, "")?;
 
     let test = Batch::new(&device, tested.len())?;

@@ -16,8 +16,9 @@
 //! cargo run --release --example speech -- --save speech.safetensors --resume --wav mine.wav
 //! ```
 //!
-//! It learns 225 words from 16 voices of a speech synthesiser, and is tested on four other voices: on words that it learned, and on 50
-//! that it never heard. Beside it stands the nearest of the recordings it learned from, by dynamic time warping.
+//! It learns 225 words from 16 voices of a synthesiser. Of those words in four other voices it writes 89.5 % right, and 97 % if the nearest
+//! learned word is taken; the nearest recording, by dynamic time warping, is right for 88 %. Of the letters of 50 words that it never
+//! heard, 42 % are wrong; of the nearest recording's, 65 %. Seed 0, 4 minutes on the CPU device.
 
 use anyhow::Result;
 use clap::Parser;

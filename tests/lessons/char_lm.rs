@@ -50,6 +50,18 @@ fn it_goes_on_as_if_it_had_never_stopped_with_the_sizes_of_the_checkpoint() {
         format!("{}/text.txt --steps 40 --write 40 --device cpu --save {whole} --resume", folder.path().display());
     let again = lesson::run(&crate::common::options(&line)).unwrap();
     assert_eq!(bits(&again), bits(&uninterrupted));
+    // Another program may write the same numbers in another way.
+    let notes = wgrnn::Trainer::notes(&whole).unwrap();
+    let bytes = std::fs::read(&whole).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let other: std::collections::HashMap<String, String> =
+        notes.into_iter().map(|(key, text)| (key, text.replace("\"dropout\":0.1", "\"dropout\": 1e-1"))).collect();
+    assert!(format!("{other:?}").contains("1e-1"));
+    let keep = safetensors::SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap_or_default();
+    let notes = keep.into_iter().chain(other).collect::<std::collections::HashMap<_, _>>();
+    let rewritten = safetensors::serialize(file.tensors(), Some(notes)).unwrap();
+    std::fs::write(&stopped, rewritten).unwrap();
+    run(folder.path(), &format!("--steps 40 --save {stopped} --resume")).unwrap();
     let error = run(folder.path(), &format!("--steps 50 --save {whole} --resume --layers 2")).unwrap_err();
     assert!(error.contains("--layers 1") && error.contains("--layers 2"), "{error}");
     let error = run(folder.path(), &format!("--steps 10 --save {whole} --resume")).unwrap_err();

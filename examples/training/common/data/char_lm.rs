@@ -15,10 +15,10 @@ use wgrnn::{Cell, IGNORED};
 ///
 /// A file that can't be read or is no text.
 pub fn load(file: Option<&Path>) -> Result<String> {
-    match file {
-        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string()),
-        None => Ok(include_str!("../../data/char_lm/text.txt").to_owned()),
-    }
+    let Some(path) = file else { return Ok(include_str!("../../data/char_lm/text.txt").to_owned()) };
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    ensure!(!text.is_empty(), "{}: the text to learn is too short: 0 characters", path.display());
+    Ok(text)
 }
 
 /// Any cell of the library, by its name.
