@@ -20,14 +20,15 @@
 
 use anyhow::{Result, ensure};
 use clap::{Parser, value_parser};
-use lessons::data::chorales::{BAR, Batch, Chorale, Chorales, EVENTS, FACTS, Reader, SYMBOLS, VOICES, ngrams};
-use lessons::{Common, Course, Outcome, Reading, batch, falling_adam, layers, make_folder, music, plots};
-use ndarray::{Array3, array};
+use lessons::data::chorales::{BAR, Batch, Chorale, Chorales, EVENTS, FACTS, SYMBOLS, ngrams};
+use lessons::{
+    Common, Course, Draw, Outcome, Reading, batch, compose, falling_adam, layers, make_folder, music, plots,
+};
 use rand_mt::Mt;
 use std::f64::consts::LN_2;
 use std::path::PathBuf;
 use wgrnn::plan::Value;
-use wgrnn::{Cell, Device, DeviceState, Embedding, Model, ModelConfig, RnnCall, RnnConfig, Sampling, Tape, Tensor};
+use wgrnn::{Cell, Device, DeviceState, Embedding, Model, ModelConfig, RnnCall, RnnConfig, Tape};
 
 /// Training steps; the learning rate falls along half a cosine over them.
 const STEPS: u32 = 1500;
@@ -36,8 +37,6 @@ const HIDDEN: usize = 192;
 const BATCH: usize = 32;
 /// Sixteenths that are read at once in training: four bars.
 const WINDOW: usize = 4 * BAR;
-/// A quarter before the first bar line, as most chorales have it.
-const UPBEAT: usize = 4;
 
 /// Trains a network on Bach's chorales, and lets it compose one.
 #[derive(Parser, Debug)]
@@ -89,30 +88,6 @@ fn loss(tape: &mut Tape, network: &Network, pieces: &Batch) -> Result<Value> {
     Ok(scores)
 }
 
-/// Draws a piece event by event. Scores, state and draws stay on the device; an event comes back, for what it means to the next one.
-fn compose(device: &Device, network: &Network, options: &Options) -> Result<Chorale> {
-    let steps = BAR * options.length as usize;
-    let (facts, event) = (Tensor::<u32>::zeros(device, &[1, 1, FACTS])?, Tensor::<u32>::zeros(device, &[1])?);
-    let seed = Tensor::from_array(device, array![options.common.seed, 0].view())?;
-    let mut tape = Tape::evaluating(device)?;
-    let (input, output) = (tape.input(&facts)?, tape.input(&event)?);
-    let state = network.model.device_state(1)?;
-    let scores = network.scores(&mut tape, &input, &state, &RnnCall::default().carry(true))?.reshape(&[1, EVENTS])?;
-    tape.plan().sample(&scores, &output, &Sampling::new(&seed).temperature(options.temperature))?;
-    let program = tape.build()?;
-    let (mut reader, mut events) = (Reader::new(UPBEAT, steps), Vec::new());
-    for step in 0..(steps * VOICES) as u32 {
-        facts.write(Array3::from_shape_fn((1, 1, FACTS), |(_, _, k)| reader.moment().facts()[k]).view())?;
-        seed.write(array![options.common.seed, step].view())?;
-        program.run()?;
-        let drawn = event.read()?[[0]];
-        ensure!((drawn as usize) < EVENTS, "the scores of the next event are not numbers");
-        reader.read(drawn);
-        events.push(drawn);
-    }
-    Ok(Chorale { name: "composed".to_owned(), upbeat: UPBEAT, events })
-}
-
 /// Trains, tests, and composes.
 pub fn run(options: &Options) -> Result<Outcome> {
     let common = &options.common;
@@ -149,7 +124,10 @@ pub fn run(options: &Options) -> Result<Outcome> {
         windows.write(&chosen.map(|i| learned[i].window(WINDOW, &mut random)).collect::<Vec<_>>())
     })?;
 
-    let composed = compose(&device, &network, options)?;
+    let draw = Draw { bars: options.length as usize, temperature: options.temperature, seed: common.seed };
+    let composed = compose(&device, draw, |tape, facts| {
+        network.scores(tape, facts, &network.model.device_state(1)?, &RnnCall::default().carry(true))
+    })?;
     if let Some(folder) = &options.music {
         music::save(folder, "chorale", &composed.voices())?;
     }

@@ -23,8 +23,8 @@
 use anyhow::Result;
 use clap::{Parser, value_parser};
 use lessons::data::translate::Pairs;
-use lessons::metrics::{bleu, exact};
-use lessons::plots::{Heat, Line, heat, lines};
+use lessons::metrics::translated;
+use lessons::plots::{Line, lines};
 use lessons::{Common, Course, Curves, Decoder, Outcome, Seen, Sequences, batch, falling_adam, layers};
 use wgrnn::plan::Value;
 use wgrnn::{
@@ -91,14 +91,12 @@ impl Decoder for Network {
     fn read(&self, tape: &mut Tape, phrases: &Sequences) -> Result<Memory> {
         let (characters, lengths) = (tape.input(&phrases.symbols)?, tape.input(&phrases.counts)?);
         let state = self.encoder.device_state(characters.shape()[1])?;
-        let call = RnnCall::default().lengths(Lengths::PerRun(phrases.lengths.clone()));
-        if self.attends {
-            let states = self.encoder.forward(tape, &characters, &state, &call)?;
-            return Ok(tape.memory(&self.attention, &states, Some(&lengths))?);
-        }
-        // A memory of one step: the decoder always looks at it.
-        let last = self.encoder.forward(tape, &characters, &state, &call.output(Output::Last))?;
-        Ok(tape.memory(&self.attention, &last.insert_axis(0)?, None)?)
+        // Without attention, the memory has one step: the decoder always looks at it.
+        let output = if self.attends { Output::All } else { Output::Last };
+        let call = RnnCall::default().lengths(Lengths::PerRun(phrases.lengths.clone())).output(output);
+        let states = self.encoder.forward(tape, &characters, &state, &call)?;
+        let states = if self.attends { states } else { states.insert_axis(0)? };
+        Ok(tape.memory(&self.attention, &states, self.attends.then_some(&lengths))?)
     }
 
     /// From the last word \[N\] and its last output [N, H] to the decoder's next output, and where it looked, [N, S].
@@ -119,8 +117,10 @@ fn train(pairs: &Pairs, network: &Network, common: &Common<STEPS>) -> Result<Cur
     network.encoder.name(&mut trainer, "encoder.")?;
     layers::name_attention(&mut trainer, &network.attention)?;
     let Network { words, decoder, head, .. } = network;
-    let rest = [("words", Some(words.parameters())), ("decoder", decoder.parameters()), ("head", head.parameters())];
-    layers::name(&mut trainer, &rest)?;
+    layers::name(
+        &mut trainer,
+        &[("words", Some(words.parameters())), ("decoder", decoder.parameters()), ("head", head.parameters())],
+    )?;
     let attention = if network.attends { "attention" } else { "no attention" };
     Course::new("translate", "phrases", size).settings(attention).train(common, &mut trainer, |step, seed| {
         let chosen = batch(pairs.learned.len(), size, seed, step).into_iter().map(|i| &pairs.learned[i]);
@@ -136,10 +136,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let tested = &pairs.tested[..pairs.tested.len().min(options.tested as usize)];
     let asked = pairs.asked(&options.text)?;
     let device = common.start()?;
-    let figures = |answers: &[Vec<u32>]| {
-        let both: Vec<_> = answers.iter().cloned().zip(tested.iter().map(|pair| pair.target.clone())).collect();
-        [exact(&both), bleu(&both)]
-    };
+    let figures = |answers: &[Vec<u32>]| translated(answers, tested.iter().map(|pair| &pair.target[..]));
     let translate = |network: &Network, sources: &[Vec<u32>]| network.search(pairs.marks(), pairs.longest(), sources);
     let sources: Vec<_> = tested.iter().map(|pair| pair.source.clone()).collect();
     let remembered: Vec<_> = tested.iter().map(|pair| pairs.remember(pair)).collect();
@@ -157,15 +154,13 @@ pub fn run(options: &Options) -> Result<Outcome> {
     outcome = outcome.row("with attention", &figures(&translate(&network, &sources)?));
 
     if losses.iter().any(|line| !line.points.is_empty()) {
-        let axes = ["step", "cross-entropy of a word"];
-        common.draw("translate_loss.svg", |path| lines(path, "Translation", axes, &losses))?;
+        let draw = |path: &_| lines(path, "Translation", ["step", "cross-entropy of a word"], &losses);
+        common.draw("translate_loss.svg", draw)?;
     }
     for (i, (phrase, found)) in asked.iter().zip(translate(&network, &asked)?).enumerate() {
         outcome = outcome.note(format!("{} → {}", pairs.phrase(phrase), pairs.spell(&found)));
         common.draw(&format!("translate_{}.svg", i + 1), |path| {
-            let (looks, [rows, columns]) = (network.looks(pairs.marks(), phrase, &found)?, pairs.names(phrase, &found));
-            let axes = ["word written", "character looked at"];
-            heat(path, "Where the decoder looks", 22, &Heat { values: looks.view(), rows, columns, axes })
+            pairs.draw(path, phrase, &found, &network.looks(pairs.marks(), phrase, &found)?)
         })?;
     }
     Ok(outcome)

@@ -57,7 +57,8 @@ macro_rules! every_lesson {
             run(&format!("--steps 5 --save {stopped} --resume --seed 9")).unwrap();
             let outcome = run(&format!("--steps 5 --save {whole}")).unwrap();
             assert!(crate::common::arrays(&stopped) == crate::common::arrays(&whole));
-            let again = run(&format!("--steps 5 --save {whole} --resume")).unwrap();
+            let plot = folder.path().join("pictures");
+            let again = run(&format!("--steps 5 --save {whole} --resume --plot {}", plot.display())).unwrap();
             assert_eq!(again.to_string(), outcome.to_string());
             let error = run(&format!("--steps 4 --save {whole} --resume")).unwrap_err();
             assert!(error.contains("5 steps already") && error.contains("--steps"), "{error}");

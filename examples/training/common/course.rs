@@ -159,18 +159,19 @@ pub fn settings(path: &Path, name: &str) -> Result<String> {
 }
 
 impl Curves {
-    /// Draws the losses as lines over the steps.
+    /// Draws the losses as lines over the steps. Of a training that was complete when it was resumed there are none to draw, which is said.
     ///
     /// # Errors
     ///
-    /// A file that can't be written; no points, as of a training that had come to its end.
+    /// A file that can't be written.
     pub fn draw(&self, path: &Path, title: &str, loss: &str) -> Result<()> {
+        if self.training.is_empty() {
+            eprintln!("note: no losses to draw, for the training was complete");
+            return Ok(());
+        }
         let both = [("training", &self.training), ("held out", &self.held_out)];
-        let drawn = both.into_iter().filter(|(_, points)| points.len() > 1 || !self.training.is_empty());
-        let drawn: Vec<_> = drawn
-            .filter(|(_, points)| !points.is_empty())
-            .map(|(name, points)| Line { name, points: points.clone() })
-            .collect();
+        let drawn = both.into_iter().filter(|(_, points)| !points.is_empty());
+        let drawn: Vec<_> = drawn.map(|(name, points)| Line { name, points: points.clone() }).collect();
         lines(path, title, ["step", loss], &drawn)
     }
 }

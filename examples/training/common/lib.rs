@@ -4,6 +4,7 @@
 mod adam;
 mod bar;
 pub mod baselines;
+mod composer;
 mod course;
 pub mod data;
 mod decoder;
@@ -27,6 +28,7 @@ mod writer;
 
 pub use adam::{adam, falling_adam};
 pub use bar::Bar;
+pub use composer::{Draw, compose};
 pub use course::{Course, Curves, settings};
 pub use decoder::{Decoder, Seen};
 pub use decoding::greedy;

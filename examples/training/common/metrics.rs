@@ -42,6 +42,12 @@ pub fn rates<'a, T: PartialEq + Clone + 'a>(
     [error_rate(&pairs), exact(&pairs)]
 }
 
+/// [`exact`] and [`bleu`] of translations.
+pub fn translated<'a>(answers: &[Vec<u32>], wanted: impl IntoIterator<Item = &'a [u32]>) -> [f64; 2] {
+    let pairs: Vec<_> = answers.iter().cloned().zip(wanted.into_iter().map(<[u32]>::to_vec)).collect();
+    [exact(&pairs), bleu(&pairs)]
+}
+
 /// Classes that are right, as a part of all.
 pub fn accuracy(got: &[usize], wanted: &[usize]) -> f64 {
     part(got.iter().zip(wanted).filter(|(got, wanted)| got == wanted).count(), wanted.len())

@@ -49,7 +49,7 @@ impl<const STEPS: u32> Common<STEPS> {
         self.data.as_deref()
     }
 
-    /// Lets `draw` write a picture, if pictures are asked for, and says where it is.
+    /// Lets `draw` write a picture, if pictures are asked for, and says where it is if there is one then.
     ///
     /// # Errors
     ///
@@ -57,7 +57,9 @@ impl<const STEPS: u32> Common<STEPS> {
     pub fn draw(&self, file: &str, draw: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let Some(path) = self.plot.as_ref().map(|folder| folder.join(file)) else { return Ok(()) };
         draw(&path)?;
-        eprintln!("drew {}", path.display());
+        if path.is_file() {
+            eprintln!("drew {}", path.display());
+        }
         Ok(())
     }
 }

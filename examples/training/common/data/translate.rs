@@ -2,7 +2,9 @@
 
 use super::{by_line, text};
 use crate::baselines::recall;
+use crate::plots::{Heat, heat};
 use anyhow::{Context, Result, bail, ensure};
+use ndarray::Array2;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -151,6 +153,17 @@ impl Pairs {
     pub fn names(&self, source: &[u32], target: &[u32]) -> [Vec<String>; 2] {
         let words = target.iter().map(|&token| self.token(token).to_owned()).chain(["end".to_owned()]);
         [words.collect(), self.phrase(source).chars().map(String::from).collect()]
+    }
+
+    /// Draws where a decoder looked in a phrase, [words + 1, characters], while it wrote.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be written.
+    pub fn draw(&self, path: &Path, phrase: &[u32], words: &[u32], looks: &Array2<f32>) -> Result<()> {
+        let [rows, columns] = self.names(phrase, words);
+        let axes = ["word written", "character looked at"];
+        heat(path, "Where the decoder looks", 22, &Heat { values: looks.view(), rows, columns, axes })
     }
 
     /// The most characters of a phrase, and the most tokens of a translation.
