@@ -120,8 +120,8 @@ fn interrupted_after(program: &Path, folder: &Path, line: &str) -> String {
 #[test]
 fn an_interrupted_training_writes_over_no_file_that_is_not_its_own() {
     let folder = crate::char_lm::folder(3000);
-    // Without --save, and with one that an earlier training left.
-    let char_lm = "text.txt --hidden 16 --batch 8 --length 32 --save model.safetensors";
+    // Without --save, and with one that an earlier training left; its steps are too slow for a save of its own before the signal.
+    let char_lm = "text.txt --hidden 512 --batch 8 --length 128 --save model.safetensors";
     for (name, line, file) in [("forecast", "", "forecast"), ("char_lm", char_lm, "model")] {
         let program = program(name);
         let line = format!("{line} --steps 1000000");
