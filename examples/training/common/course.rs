@@ -159,6 +159,21 @@ pub fn settings(path: &Path, name: &str) -> Result<String> {
 }
 
 impl Curves {
+    /// Draws the training losses of several trainings as lines over the steps.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be written.
+    pub fn compare(path: &Path, [title, loss]: [&str; 2], all: &[(&str, Self)]) -> Result<()> {
+        let drawn = all.iter().filter(|(_, curves)| !curves.training.is_empty());
+        let drawn: Vec<_> = drawn.map(|&(name, ref curves)| Line { name, points: curves.training.clone() }).collect();
+        if drawn.is_empty() {
+            eprintln!("note: no losses to draw, for the training was complete");
+            return Ok(());
+        }
+        lines(path, title, ["step", loss], &drawn)
+    }
+
     /// Draws the losses as lines over the steps. Of a training that was complete when it was resumed there are none to draw, which is said.
     ///
     /// # Errors

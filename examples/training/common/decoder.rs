@@ -1,11 +1,17 @@
 //! Decoders that look at a memory: how they are taught, how they write, and where they look.
 
+use crate::adam::falling_adam;
+use crate::course::{Course, Curves};
+use crate::data::translate::Pairs;
+use crate::layers;
+use crate::options::Common;
+use crate::order::batch;
 use crate::reading::Reading;
 use crate::sequences::{Lines, Sequences};
 use anyhow::{Result, bail};
 use ndarray::Array2;
 use wgrnn::plan::Value;
-use wgrnn::{BeamSearch, DeviceState, Linear, Memory, Rnn, Tape, Tensor};
+use wgrnn::{BeamSearch, DeviceState, Linear, Memory, Rnn, Tape, Tensor, Trainer};
 
 /// What a decoder sees at a step.
 pub struct Seen<'a> {
@@ -51,6 +57,33 @@ pub trait Decoder {
         let wanted = tape.input(lines.wanted.tensor())?;
         tape.cross_entropy(&scores, &wanted)?;
         Ok((tape, sequences, lines))
+    }
+
+    /// Trains on pairs of a sequence and its text, in batches of up to `size`: [`teach`](Self::teach), with Adam at a rate that falls over
+    /// `steps`. `name` gives layers but the decoder and its head their names in checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// What the tape can't do; those of [`Course::train`].
+    fn learn<const STEPS: u32>(
+        &self,
+        course: Course<'_>,
+        common: &Common<STEPS>,
+        pairs: &Pairs,
+        (size, rate): (usize, f64),
+        name: impl FnOnce(&mut Trainer) -> Result<()>,
+    ) -> Result<Curves> {
+        let size = size.min(pairs.learned.len());
+        let (tape, sequences, lines) = self.teach(pairs.marks(), pairs.longest(), size)?;
+        let mut trainer = falling_adam(tape, rate, STEPS, common.seed)?;
+        let (_, decoder, head) = self.layers();
+        layers::name(&mut trainer, &[("decoder", decoder.parameters()), ("head", head.parameters())])?;
+        name(&mut trainer)?;
+        course.train(common, &mut trainer, |step, seed| {
+            let chosen = batch(pairs.learned.len(), size, seed, step).into_iter().map(|i| &pairs.learned[i]);
+            sequences.write(&chosen.clone().map(|pair| &pair.source[..]).collect::<Vec<_>>())?;
+            lines.write(&chosen.map(|pair| &pair.target[..]).collect::<Vec<_>>())
+        })
     }
 
     /// Scores [T, N, symbols] of what comes after each of the symbols [T, N] that the decoder is told, and where it looked, [T, N, S].
