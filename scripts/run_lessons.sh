@@ -3,7 +3,7 @@
 #
 #   scripts/run_lessons.sh FOLDER [NAME ...]
 #
-# FOLDER gets NAME.txt with what each printed and how long it took, and its pictures; as PNG too where rsvg-convert is.
+# FOLDER gets NAME.txt with what each printed, its seconds and its seconds of processor time, and its pictures; as PNG too where rsvg-convert is.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,6 +12,7 @@ shift
 lessons=("$@")
 [[ ${#lessons[@]} -gt 0 ]] || lessons=(digits caption voice sentiment forecast pronounce char_lm translate compose handwriting speech)
 mkdir -p "$folder"
+TIMEFORMAT="in %0R s, %0U s of processor time"
 cargo build --release --locked --package wgrnn-training --examples
 for name in "${lessons[@]}"; do
     case $name in
@@ -19,10 +20,12 @@ for name in "${lessons[@]}"; do
         compose) more=(--music "$folder") ;;
         *) more=() ;;
     esac
-    begin=$(date +%s.%N)
-    "${CARGO_TARGET_DIR-target}/release/examples/$name" --device "${DEVICE-cpu}" --plot "$folder" "${more[@]}" ${STEPS:+--steps "$STEPS"} \
-        >"$folder/$name.txt" 2>"$folder/$name.log" || { cat "$folder/$name.log" >&2; exit 1; }
-    awk -v a="$begin" -v b="$(date +%s.%N)" 'BEGIN { printf "in %.0f s\n", b - a }' >>"$folder/$name.txt"
+    {
+        time "${CARGO_TARGET_DIR-target}/release/examples/$name" --device "${DEVICE-cpu}" --plot "$folder" "${more[@]}" \
+            ${STEPS:+--steps "$STEPS"} >"$folder/$name.txt" 2>"$folder/$name.log"
+    } 2>"$folder/time" || { cat "$folder/$name.log" >&2; exit 1; }
+    cat "$folder/time" >>"$folder/$name.txt"
+    rm "$folder/time"
     echo "== $name"
     cat "$folder/$name.txt"
 done
